@@ -1,0 +1,10 @@
+// Package gen is the raw client of the ConnectPSP API, generated from openapi/connectpsp.yaml.
+//
+// It holds the types of the wire and one method per operation that sends a request and returns the *http.Response as it
+// came: no token, no signature, no retry, no error for a refusal. Packages auth, signing and idempotency have request
+// editors that add the headers. Most programs want package connectpsp instead.
+//
+// Names follow the description and may move when it does. Package connectpsp keeps stable names for the types.
+package gen
+
+//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen -config ../openapi/oapi-codegen.yaml ../openapi/connectpsp.yaml

@@ -1,0 +1,160 @@
+package pix
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// ErrInvalidAmount is wrapped by every error that reading an [Amount] returns.
+var ErrInvalidAmount = errors.New("pix: invalid amount")
+
+// Amount is a sum of money in Brazilian reais, held as a whole number of
+// centavos. It may be negative, as a balance may be.
+//
+// The zero value is R$ 0.00. Values are immutable and may be shared; two
+// amounts are equal when == says so. Arithmetic is done on
+// [Amount.Centavos], where the caller decides what an overflow means.
+type Amount struct{ centavos int64 }
+
+// Centavos returns the amount of n centavos: Centavos(1050) is R$ 10.50.
+func Centavos(n int64) Amount { return Amount{centavos: n} }
+
+// ParseAmount reads an amount in reais written as a JSON number without an
+// exponent: "10.50", "10.5", "10" and "-3.20". Decimals after the second are
+// accepted only when they are zeros, because anything else could not be kept
+// exactly. A plus sign, a leading zero, spaces, thousands separators and a
+// decimal comma are refused, as is an amount that does not fit in an int64 of
+// centavos. Every error wraps [ErrInvalidAmount].
+func ParseAmount(s string) (Amount, error) {
+	n, err := parseCentavos(s)
+	if err != nil {
+		return Amount{}, err
+	}
+	return Amount{centavos: n}, nil
+}
+
+// Centavos returns the amount in centavos: 1050 for R$ 10.50.
+func (a Amount) Centavos() int64 { return a.centavos }
+
+// IsZero reports whether the amount is R$ 0.00. It is what the omitzero
+// option of encoding/json asks.
+func (a Amount) IsZero() bool { return a.centavos == 0 }
+
+// String returns the amount in reais with exactly two decimals and a dot, such
+// as "10.50" or "-0.05". [ParseAmount] reads it back without loss.
+func (a Amount) String() string { return string(a.text()) }
+
+// MarshalJSON writes the amount in reais as a JSON number with two decimals,
+// such as 10.50. It never returns an error.
+func (a Amount) MarshalJSON() ([]byte, error) { return a.text(), nil }
+
+// UnmarshalJSON reads a JSON number, or a JSON string that holds the text of
+// one, by the rules of [ParseAmount]; a string that spells its digits with
+// escapes is refused. A null leaves the amount as it was, which is the
+// convention of encoding/json. Everything else is an error that wraps
+// [ErrInvalidAmount], and the amount is then left as it was.
+//
+// The digits are read from the text of the token, so 0.1 is ten centavos and
+// not the double nearest to a tenth.
+func (a *Amount) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	if len(data) >= 2 && data[0] == '"' && data[len(data)-1] == '"' {
+		data = data[1 : len(data)-1]
+	}
+	n, err := parseCentavos(data)
+	if err != nil {
+		return err
+	}
+	a.centavos = n
+	return nil
+}
+
+func (a Amount) text() []byte {
+	text := make([]byte, 0, len("-92233720368547758.08"))
+	magnitude := uint64(a.centavos)
+	if a.centavos < 0 {
+		text = append(text, '-')
+		// Negating after the conversion also covers the smallest int64, whose
+		// magnitude is one more than the largest int64.
+		magnitude = -magnitude
+	}
+	text = strconv.AppendUint(text, magnitude/100, 10)
+	cents := byte(magnitude % 100)
+	return append(text, '.', '0'+cents/10, '0'+cents%10)
+}
+
+// parseCentavos is generic so that UnmarshalJSON can read its bytes in place.
+func parseCentavos[T string | []byte](s T) (int64, error) {
+	i := 0
+	negative := len(s) > 0 && s[0] == '-'
+	if negative {
+		i++
+	}
+
+	// The sum is built below zero, where int64 reaches one further than above,
+	// so that the smallest amount needs no special case.
+	var sum int64
+	fits := true
+	push := func(digit byte) {
+		d := int64(digit - '0')
+		if sum < (math.MinInt64+d)/10 {
+			fits = false
+			return
+		}
+		sum = sum*10 - d
+	}
+
+	whole := i
+	for i < len(s) && isDigit(s[i]) {
+		push(s[i])
+		i++
+	}
+	if i == whole {
+		return 0, amountError("it must start with a digit, after an optional minus sign")
+	}
+	if s[whole] == '0' && i-whole > 1 {
+		return 0, amountError("it has a leading zero")
+	}
+
+	decimals := 0
+	if i < len(s) && s[i] == '.' {
+		for i++; i < len(s) && isDigit(s[i]); i++ {
+			decimals++
+			if decimals <= 2 {
+				push(s[i])
+			} else if s[i] != '0' {
+				return 0, amountError("it is not a whole number of centavos")
+			}
+		}
+		if decimals == 0 {
+			return 0, amountError("no digit follows the decimal point")
+		}
+	}
+	if i != len(s) {
+		return 0, amountError("it has a character that is not part of a plain decimal number")
+	}
+	for ; decimals < 2; decimals++ {
+		push('0')
+	}
+
+	if !negative {
+		if sum == math.MinInt64 {
+			fits = false
+		}
+		sum = -sum
+	}
+	if !fits {
+		return 0, amountError("it does not fit in 64 bits of centavos")
+	}
+	return sum, nil
+}
+
+func amountError(reason string) error {
+	return fmt.Errorf("%w: %s", ErrInvalidAmount, reason)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -1,0 +1,260 @@
+package pix_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+var readableAmounts = map[string]int64{
+	"0":                     0,
+	"-0":                    0,
+	"0.00":                  0,
+	"0.01":                  1,
+	"0.1":                   10,
+	"-0.05":                 -5,
+	"10":                    1000,
+	"10.0":                  1000,
+	"10.5":                  1050,
+	"10.50":                 1050,
+	"10.500":                1050,
+	"10.50000000000":        1050,
+	"-3.20":                 -320,
+	"150.50":                15050,
+	"123456789.23":          12345678923,
+	"1500000":               150000000,
+	"9999999999.99":         999999999999,
+	"92233720368547758.07":  math.MaxInt64,
+	"-92233720368547758.08": math.MinInt64,
+}
+
+var unreadableAmounts = []string{
+	"", "-", "+1", ".5", "-.5", "1.", "1.-", "01", "00", "-01.00",
+	" 1", "1 ", "1\n", "1,50", "1.000,00", "1.000.00", "1_000",
+	"1e2", "1E2", "1.0e0", "0x10", "NaN", "Infinity", "-Infinity",
+	"--1", "1-", "R$ 1", "１", "1\x00",
+	"0.001", "10.505", "10.5000001",
+	"92233720368547758.08", "-92233720368547758.09", "922337203685477580.7",
+	"99999999999999999999999999",
+}
+
+func TestAmountReadsDecimalText(t *testing.T) {
+	for text, centavos := range readableAmounts {
+		t.Run(text, func(t *testing.T) {
+			amount, err := pix.ParseAmount(text)
+			require.NoError(t, err)
+			assert.Equal(t, centavos, amount.Centavos())
+			assert.Equal(t, pix.Centavos(centavos), amount)
+		})
+	}
+}
+
+func TestAmountRefusesWhatItCannotKeepExactly(t *testing.T) {
+	for _, text := range unreadableAmounts {
+		t.Run(text, func(t *testing.T) {
+			amount, err := pix.ParseAmount(text)
+			require.ErrorIs(t, err, pix.ErrInvalidAmount)
+			assert.Zero(t, amount)
+		})
+	}
+}
+
+func TestAmountRefusesAThirdDecimal(t *testing.T) {
+	for digit := '1'; digit <= '9'; digit++ {
+		_, err := pix.ParseAmount("10.50" + string(digit))
+		assert.ErrorIs(t, err, pix.ErrInvalidAmount)
+	}
+}
+
+func TestAmountPrintsTwoDecimalsAndReadsThemBack(t *testing.T) {
+	for centavos, text := range map[int64]string{
+		0:             "0.00",
+		1:             "0.01",
+		-1:            "-0.01",
+		99:            "0.99",
+		-100:          "-1.00",
+		1050:          "10.50",
+		999999999999:  "9999999999.99",
+		math.MaxInt64: "92233720368547758.07",
+		math.MinInt64: "-92233720368547758.08",
+	} {
+		amount := pix.Centavos(centavos)
+		assert.Equal(t, text, amount.String())
+		assert.Equal(t, text, fmt.Sprint(amount))
+		again, err := pix.ParseAmount(text)
+		require.NoError(t, err)
+		assert.Equal(t, amount, again)
+	}
+}
+
+func TestAmountIsZeroOnlyForNoMoney(t *testing.T) {
+	assert.True(t, pix.Amount{}.IsZero())
+	assert.True(t, pix.Centavos(0).IsZero())
+	assert.False(t, pix.Centavos(1).IsZero())
+	assert.False(t, pix.Centavos(-1).IsZero())
+}
+
+func TestAmountIsWrittenAsAJSONNumber(t *testing.T) {
+	type payment struct {
+		Amount pix.Amount `json:"amount"`
+		Fee    pix.Amount `json:"fee,omitzero"`
+	}
+	text, err := json.Marshal(payment{Amount: pix.Centavos(1050)})
+	require.NoError(t, err)
+	assert.Equal(t, `{"amount":10.50}`, string(text))
+}
+
+func TestAmountIsReadFromAJSONNumberOrString(t *testing.T) {
+	for text, centavos := range readableAmounts {
+		for _, token := range []string{text, `"` + text + `"`} {
+			var amount pix.Amount
+			require.NoError(t, json.Unmarshal([]byte(token), &amount), token)
+			assert.Equal(t, centavos, amount.Centavos(), token)
+		}
+	}
+}
+
+func TestAmountIsReadWithoutAFloat(t *testing.T) {
+	// The double nearest to this number is 90071992547409.94.
+	const text = "90071992547409.93"
+	var amount pix.Amount
+	require.NoError(t, json.Unmarshal([]byte(text), &amount))
+	assert.Equal(t, int64(9007199254740993), amount.Centavos())
+	assert.Equal(t, text, amount.String())
+}
+
+func TestAmountKeepsItsValueOnNullAndOnError(t *testing.T) {
+	amount := pix.Centavos(7)
+	require.NoError(t, json.Unmarshal([]byte("null"), &amount))
+	assert.Equal(t, pix.Centavos(7), amount)
+
+	for _, token := range []string{
+		`true`, `{}`, `[]`, `[1]`, `""`, `"`, `" 1"`, `"null"`, `"1,00"`, `1e2`, `"1e2"`, `0.001`, `"\u0031"`, `"1`, `1"`,
+	} {
+		err := amount.UnmarshalJSON([]byte(token))
+		require.ErrorIs(t, err, pix.ErrInvalidAmount, token)
+		assert.Equal(t, pix.Centavos(7), amount, token)
+	}
+	require.ErrorIs(t, json.Unmarshal([]byte(`1e2`), &amount), pix.ErrInvalidAmount)
+}
+
+func TestAmountReadsANumberWithoutAllocating(t *testing.T) {
+	var amount pix.Amount
+	token := []byte("9999999999.99")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = amount.UnmarshalJSON(token) }))
+}
+
+func ExampleParseAmount() {
+	amount, err := pix.ParseAmount("10.5")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(amount, amount.Centavos())
+
+	_, err = pix.ParseAmount("10.505")
+	fmt.Println(err)
+	// Output:
+	// 10.50 1050
+	// pix: invalid amount: it is not a whole number of centavos
+}
+
+func ExampleAmount() {
+	var payment struct {
+		Amount pix.Amount `json:"amount"`
+	}
+	if err := json.Unmarshal([]byte(`{"amount": 0.1}`), &payment); err != nil {
+		fmt.Println(err)
+		return
+	}
+	payment.Amount = pix.Centavos(payment.Amount.Centavos() + 20)
+	text, err := json.Marshal(payment)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(text))
+	// Output: {"amount":0.30}
+}
+
+func BenchmarkAmountUnmarshalJSON(b *testing.B) {
+	token := []byte("123456789.23")
+	b.ReportAllocs()
+	var amount pix.Amount
+	for b.Loop() {
+		if err := amount.UnmarshalJSON(token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func seedAmounts(f *testing.F) {
+	for text := range readableAmounts {
+		f.Add(text)
+	}
+	for _, text := range unreadableAmounts {
+		f.Add(text)
+	}
+}
+
+func FuzzParseAmount(f *testing.F) {
+	seedAmounts(f)
+	grammar := regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+	hundred := big.NewRat(100, 1)
+	f.Fuzz(func(t *testing.T, text string) {
+		amount, err := pix.ParseAmount(text)
+
+		exact, ok := new(big.Rat), grammar.MatchString(text)
+		if ok {
+			exact, ok = exact.SetString(text)
+			require.True(t, ok)
+			exact.Mul(exact, hundred)
+			ok = exact.IsInt() && exact.Num().IsInt64()
+		}
+		if !ok {
+			require.ErrorIs(t, err, pix.ErrInvalidAmount)
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, exact.Num().Int64(), amount.Centavos())
+		again, err := pix.ParseAmount(amount.String())
+		require.NoError(t, err)
+		require.Equal(t, amount, again)
+	})
+}
+
+func FuzzAmountJSON(f *testing.F) {
+	seedAmounts(f)
+	f.Add(`"10.50"`)
+	f.Add(`null`)
+	f.Add(`{"amount":1}`)
+	f.Fuzz(func(t *testing.T, token string) {
+		var amount pix.Amount
+		if err := json.Unmarshal([]byte(token), &amount); err != nil {
+			return
+		}
+		text, err := json.Marshal(amount)
+		require.NoError(t, err)
+		var again pix.Amount
+		require.NoError(t, json.Unmarshal(text, &again))
+		require.Equal(t, amount, again)
+
+		var number json.Number
+		require.NoError(t, json.Unmarshal([]byte(token), &number))
+		if number == "" { // null
+			require.Zero(t, amount)
+			return
+		}
+		parsed, err := pix.ParseAmount(number.String())
+		require.NoError(t, err)
+		require.Equal(t, parsed, amount)
+	})
+}

@@ -1,0 +1,163 @@
+package pix
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"unique"
+)
+
+// ErrInvalidKey is wrapped by every error of [ParseKey].
+var ErrInvalidKey = errors.New("pix: invalid key")
+
+// KeyType is the type of a PIX key. The central bank may add types, so a value
+// outside the constants is not an error where one is only read; [ParseKey]
+// refuses it because it has no rule to check it by.
+type KeyType string
+
+const (
+	// KeyTypeCPF is a key that is the CPF of its owner.
+	KeyTypeCPF KeyType = "CPF"
+	// KeyTypeCNPJ is a key that is the CNPJ of its owner.
+	KeyTypeCNPJ KeyType = "CNPJ"
+	// KeyTypeEmail is an e-mail address.
+	KeyTypeEmail KeyType = "EMAIL"
+	// KeyTypePhone is a phone number with its country code, +5511987654321.
+	KeyTypePhone KeyType = "PHONE"
+	// KeyTypeEVP is a random key in the form of a UUID.
+	KeyTypeEVP KeyType = "EVP"
+)
+
+// maxKeyLength is the size limit of the central bank's key directory.
+const maxKeyLength = 77
+
+// These are the patterns of the central bank's key directory (DICT).
+var (
+	emailPattern = regexp.MustCompile(`^[a-z0-9.!#$&'*+/=?^_` + "`" + `{|}~-]+@` +
+		`[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	phonePattern = regexp.MustCompile(`^\+[1-9][0-9]\d{1,14}$`)
+	// Random keys need not be UUIDs of version 4, so the version is not checked.
+	evpPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+)
+
+// Key is a PIX key that has the form its type requires. Whether it is
+// registered is known only to the key directory.
+//
+// A key is personal data, so it prints masked everywhere except in [Key.Text];
+// in particular, encoding it as JSON gives the mask. The zero value holds no
+// key: its Type, Text and String are empty. Values are immutable and may be
+// shared; two keys are equal when == says so.
+type Key struct {
+	keyType KeyType
+	text    unique.Handle[string]
+}
+
+// ParseKey reads a key of type t. Spaces around it are removed, and the ASCII
+// letters of an e-mail address or a random key are lowered, because the
+// directory holds them so. Nothing else is changed: a CPF or CNPJ key has no
+// punctuation and right check digits, and a phone number begins with + and its
+// country code.
+//
+// The type is never guessed from the text, and +55 is never added: eleven
+// digits may be both a mobile number and the CPF of somebody else, who would
+// then receive the money.
+//
+// Every error wraps [ErrInvalidKey] and none repeats s.
+func ParseKey(t KeyType, s string) (Key, error) {
+	s = strings.TrimSpace(s)
+	if len(s) > maxKeyLength {
+		return Key{}, fmt.Errorf("%w: it is longer than %d characters", ErrInvalidKey, maxKeyLength)
+	}
+	var valid bool
+	var rule string
+	switch t {
+	case KeyTypeCPF:
+		valid, rule = isCPF(s), "a CPF key has 11 digits, the last two being its check digits"
+	case KeyTypeCNPJ:
+		valid, rule = isCNPJ(s), "a CNPJ key has 12 digits or upper-case letters and two check digits"
+	case KeyTypeEmail:
+		s = lowerASCII(s)
+		valid, rule = emailPattern.MatchString(s), "an e-mail key is an address without accents or percent signs"
+	case KeyTypePhone:
+		valid, rule = phonePattern.MatchString(s), "a phone key is + and digits, starting with the country code"
+	case KeyTypeEVP:
+		s = lowerASCII(s)
+		valid, rule = evpPattern.MatchString(s), "a random key has the form of a UUID with hyphens"
+	default:
+		rule = "its type is not known"
+	}
+	if !valid {
+		return Key{}, fmt.Errorf("%w: %s", ErrInvalidKey, rule)
+	}
+	return Key{keyType: t, text: conceal(s)}, nil
+}
+
+// Type returns the type given to [ParseKey].
+func (k Key) Type() KeyType { return k.keyType }
+
+// Text returns the key as the directory knows it. It is the only method that
+// reveals it.
+func (k Key) Text() string { return reveal(k.text) }
+
+// String returns the key masked for a log, such as "***.456.789-**",
+// "m***@example.com", "***4321" for a phone number or "123e***4000" for a
+// random key.
+func (k Key) String() string {
+	text := k.Text()
+	switch k.keyType {
+	case KeyTypeCPF, KeyTypeCNPJ:
+		return maskDocument(text)
+	case KeyTypeEmail:
+		return maskEmail(text)
+	case KeyTypePhone:
+		return maskPhone(text)
+	case KeyTypeEVP:
+		return text[:4] + "***" + text[len(text)-4:]
+	}
+	return ""
+}
+
+// GoString returns the type and the masked key, for the %#v verb of fmt.
+func (k Key) GoString() string {
+	if k == (Key{}) {
+		return "pix.Key()"
+	}
+	return "pix.Key(" + string(k.keyType) + " " + k.String() + ")"
+}
+
+// LogValue returns the masked key, for log/slog.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalText returns the masked key. There is no UnmarshalText: a mask cannot
+// be read back. To put a key in a request, use [Key.Text].
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+func maskEmail(address string) string {
+	name, domain, _ := strings.Cut(address, "@")
+	if len(name) == 1 {
+		// Its first letter would be the whole name.
+		name = ""
+	}
+	return name[:min(1, len(name))] + "***@" + domain
+}
+
+func maskPhone(number string) string {
+	const shown = 4
+	if len(number) <= 2*shown {
+		return "***"
+	}
+	return "***" + number[len(number)-shown:]
+}
+
+// lowerASCII lowers A to Z only. Lowering all of Unicode would turn the Kelvin
+// sign into a plain k, and so one address into another.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
