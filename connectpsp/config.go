@@ -1,0 +1,163 @@
+package connectpsp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+)
+
+// Environment is one of the provider's two gateways.
+type Environment uint8
+
+const (
+	// Staging ("homologação") moves no real money. It is the zero value.
+	Staging Environment = iota
+	// Production moves real money.
+	Production
+)
+
+// String returns "staging" or "production".
+func (e Environment) String() string {
+	switch e {
+	case Staging:
+		return "staging"
+	case Production:
+		return "production"
+	default:
+		return fmt.Sprintf("Environment(%d)", uint8(e))
+	}
+}
+
+func (e Environment) baseURL() string {
+	switch e {
+	case Staging:
+		return "https://api.homologacao.connectpsp.com"
+	case Production:
+		return "https://api.connectpsp.com"
+	default:
+		return ""
+	}
+}
+
+// Config is what the provider gives an integrator, and which gateway to talk to. Secrets in it print as [redacted].
+type Config struct {
+	// ClientID and ClientSecret are exchanged for access tokens. Both are required. The default idempotency keys are
+	// derived from ClientID: with another one, a repeated payment gets another key.
+	ClientID     string
+	ClientSecret auth.Secret
+
+	// ApplicationToken identifies the integration on every request. It is required.
+	ApplicationToken auth.Secret
+
+	// CryptoToken signs cash-outs, refunds and rebalances, and is the secret of webhooks. Without it those three
+	// operations fail with a *ValidationError before anything is sent; all others work.
+	CryptoToken auth.Secret
+
+	// Environment selects the gateway. The zero value is Staging.
+	Environment Environment
+
+	// BaseURL, if set, is used in place of the environment's, for a proxy or a sandbox. It must be https, or http on a
+	// loopback address, without user, query or fragment.
+	BaseURL string
+}
+
+// ConfigFromEnv reads a Config from CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET, CONNECTPSP_APPLICATION_TOKEN (all
+// required), CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT ("staging", the default, or "production") and
+// CONNECTPSP_BASE_URL. Its error names every variable that is missing or wrong and repeats no value.
+func ConfigFromEnv() (Config, error) {
+	var faults []error
+	required := func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			faults = append(faults, fmt.Errorf("connectpsp: the environment variable %s is not set", name))
+		}
+		return value
+	}
+	config := Config{
+		ClientID:         required("CONNECTPSP_CLIENT_ID"),
+		ClientSecret:     auth.NewSecret(required("CONNECTPSP_CLIENT_SECRET")),
+		ApplicationToken: auth.NewSecret(required("CONNECTPSP_APPLICATION_TOKEN")),
+		CryptoToken:      auth.NewSecret(os.Getenv("CONNECTPSP_CRYPTO_TOKEN")),
+		BaseURL:          os.Getenv("CONNECTPSP_BASE_URL"),
+	}
+	switch os.Getenv("CONNECTPSP_ENVIRONMENT") {
+	case "", Staging.String():
+		config.Environment = Staging
+	case Production.String():
+		config.Environment = Production
+	default:
+		faults = append(faults, errors.New(
+			`connectpsp: the environment variable CONNECTPSP_ENVIRONMENT must be "staging" or "production"`))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// validate returns the base URL to use and every fault of the configuration as a *ValidationError.
+func (c Config) validate() (*url.URL, faults) {
+	var faults faults
+	if !headerSafe(c.ClientID) {
+		faults.add("ClientID", "must be set, in visible ASCII characters")
+	}
+	for _, secret := range []struct {
+		field    string
+		value    auth.Secret
+		optional bool
+	}{
+		{"ClientSecret", c.ClientSecret, false},
+		{"ApplicationToken", c.ApplicationToken, false},
+		{"CryptoToken", c.CryptoToken, true},
+	} {
+		if secret.optional && secret.value.IsZero() {
+			continue
+		}
+		if !headerSafe(secret.value.Reveal()) {
+			faults.add(secret.field, "must be set, in visible ASCII characters without spaces")
+		}
+	}
+	base, reason := parseBaseURL(c.BaseURL, c.Environment)
+	if reason != "" {
+		faults.add("BaseURL", reason)
+	}
+	return base, faults
+}
+
+func parseBaseURL(text string, environment Environment) (*url.URL, string) {
+	if text == "" {
+		if text = environment.baseURL(); text == "" {
+			return nil, "there is no such Environment; use Staging or Production"
+		}
+	}
+	base, err := url.Parse(text)
+	switch {
+	case err != nil || base.Opaque != "" || base.Hostname() == "":
+		return nil, "is not an absolute URL"
+	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+		return nil, "must have no user, query or fragment"
+	case base.Scheme == "https":
+	case base.Scheme == "http" && isLoopback(base.Hostname()):
+	default:
+		return nil, "must be https, or http on a loopback address"
+	}
+	return base, ""
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}
+
+// headerSafe reports whether a value can be sent in a header as it is.
+func headerSafe(value string) bool {
+	return value != "" && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
+}

@@ -1,0 +1,325 @@
+// Package contract holds HTTP traffic against openapi/connectpsp.yaml, the provider's description, as it stands: without the
+// overlay that shapes the generated code. Tests put a Checker in front of the server they talk to. Nothing else imports it.
+package contract
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+)
+
+// Checker reports what deviates from the description. It changes no traffic. Its methods may be called by several
+// goroutines at once. The zero value is of no use: call New.
+type Checker struct {
+	doc     *openapi3.T
+	router  routers.Router
+	options *openapi3filter.Options
+	report  func(error)
+}
+
+// New returns a Checker whose findings fail t. It stops the test if the description cannot be found or is not valid. A
+// finding that comes after the end of the test, from a handler that outlives it, is dropped.
+func New(t testing.TB) *Checker {
+	t.Helper()
+	directory, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mutex sync.Mutex
+	ended := false
+	t.Cleanup(func() {
+		mutex.Lock()
+		defer mutex.Unlock()
+		ended = true
+	})
+	checker, err := newChecker(filepath.Join(directory, "openapi", "connectpsp.yaml"), func(finding error) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if !ended {
+			t.Errorf("against the description: %v", finding)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checker
+}
+
+func newChecker(file string, report func(error)) (*Checker, error) {
+	description, err := load(file)
+	if err != nil {
+		return nil, err
+	}
+	options := &openapi3filter.Options{
+		MultiError:                        true,
+		IncludeResponseStatus:             true,
+		RejectWhenRequestBodyNotSpecified: true,
+		SkipSettingDefaults:               true,
+		AuthenticationFunc:                bearer,
+		SchemaValidationOptions:           formats(),
+	}
+	options.WithCustomSchemaErrorFunc(withoutValue)
+	return &Checker{doc: description.doc, router: description.router, options: options, report: report}, nil
+}
+
+// description is a file that was read and found valid. That takes a tenth of a second, so tests share it.
+type description struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+var (
+	documentsMutex sync.Mutex
+	documents      = map[string]*description{}
+)
+
+func load(file string) (*description, error) {
+	documentsMutex.Lock()
+	defer documentsMutex.Unlock()
+	if documents[file] != nil {
+		return documents[file], nil
+	}
+	doc, err := openapi3.NewLoader().LoadFromFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		return nil, err
+	}
+	// Without servers the router matches every host, so also a test's.
+	doc.Servers = nil
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		return nil, err
+	}
+	documents[file] = &description{doc: doc, router: router}
+	return documents[file], nil
+}
+
+// bodyLimit is the most that is read of a request, in bytes. None that follows the description comes near.
+const bodyLimit = 1 << 20
+
+// Middleware returns a handler that checks each request, has next answer it, checks the answer and then sends it, unchanged.
+// The answer is held back until next returns, so next can neither flush nor hijack. If next panics, with
+// http.ErrAbortHandler or otherwise, the panic goes on and there is no answer to check.
+func (c *Checker) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		input, restored := c.request(r)
+		recorder := httptest.NewRecorder()
+		next.ServeHTTP(recorder, restored)
+		answer := recorder.Result()
+		if input != nil {
+			c.answer(input, answer.StatusCode, answer.Header, recorder.Body.Bytes())
+		}
+		maps.Copy(w.Header(), answer.Header)
+		w.WriteHeader(answer.StatusCode)
+		_, _ = w.Write(recorder.Body.Bytes())
+	})
+}
+
+// Requests returns a handler that checks each request and lets next answer with the server's own http.ResponseWriter. It is
+// for servers that answer against the description on purpose.
+func (c *Checker) Requests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, restored := c.request(r)
+		next.ServeHTTP(w, restored)
+	})
+}
+
+// Webhook checks the body of a webhook against the event that its eventType belongs to.
+func (c *Checker) Webhook(body []byte) {
+	var event struct{ EventType string }
+	var value any
+	if err := errors.Join(json.Unmarshal(body, &event), json.Unmarshal(body, &value)); err != nil {
+		c.report(fmt.Errorf("webhook: %w", err))
+		return
+	}
+	name := "CashInEvent"
+	if strings.HasPrefix(event.EventType, "CASHOUT_") {
+		name = "CashOutEvent"
+	}
+	schema := c.doc.Components.Schemas[name]
+	if schema == nil {
+		c.report(fmt.Errorf("webhook: the description has no schema %s", name))
+		return
+	}
+	options := append(formats(), openapi3.MultiErrors(), openapi3.VisitAsResponse(),
+		openapi3.SetSchemaErrorMessageCustomizer(withoutValue))
+	if err := schema.Value.VisitJSON(value, options...); err != nil {
+		c.report(fmt.Errorf("webhook %s: %w", name, err))
+	}
+}
+
+// Operation is what the description asks of one operation.
+type Operation struct {
+	// ID is the operationId.
+	ID string
+
+	// Method is the HTTP method in capitals, Path the path with its parameters in braces.
+	Method, Path string
+
+	// Public says that the operation needs no access token, Signed that it has a DigitalSignature header and Keyed that it
+	// has an X-Idempotency-Key header, required or not.
+	Public, Signed, Keyed bool
+}
+
+// Operations returns the operations of the description, in the order of their ids.
+func (c *Checker) Operations() []Operation {
+	var operations []Operation
+	for path, item := range c.doc.Paths.Map() {
+		for method, operation := range item.Operations() {
+			security := c.doc.Security
+			if operation.Security != nil {
+				security = *operation.Security
+			}
+			has := func(header string) bool { return declared(item, operation, openapi3.ParameterInHeader, header) }
+			operations = append(operations, Operation{
+				ID:     operation.OperationID,
+				Method: method,
+				Path:   path,
+				Public: len(security) == 0,
+				Signed: has("DigitalSignature"),
+				Keyed:  has("X-Idempotency-Key"),
+			})
+		}
+	}
+	slices.SortFunc(operations, func(a, b Operation) int { return cmp.Compare(a.ID, b.ID) })
+	return operations
+}
+
+// root returns the directory of the module that the working directory is in, where go.mod is.
+func root() (string, error) {
+	directory, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil {
+			return directory, nil
+		}
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			return "", errors.New("contract: no go.mod in the working directory or above it")
+		}
+		directory = parent
+	}
+}
+
+// request checks r and returns it with its body unread. The input is nil if r belongs to no operation.
+func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInput, *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
+	restored := r.WithContext(r.Context())
+	restored.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
+
+	check := r.Clone(r.Context())
+	check.Body = io.NopCloser(bytes.NewReader(body))
+	check.ContentLength = int64(len(body))
+	route, parameters, notFound := c.router.FindRoute(check)
+	if notFound != nil {
+		c.report(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, notFound))
+		return nil, restored
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: check, PathParams: parameters, Route: route, Options: c.options,
+	}
+	find := func(format string, arguments ...any) {
+		c.report(fmt.Errorf(route.Operation.OperationID+" request: "+format, arguments...))
+	}
+	switch {
+	case err != nil:
+		// The client went away before all of its request was there. That is no breach, and half a request cannot be judged.
+		return input, restored
+	case len(body) > bodyLimit:
+		find("the body is longer than %d bytes", bodyLimit)
+		return input, restored
+	}
+	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
+		find("%w", err)
+	}
+	// The filter lets pass what the description does not mention, and looks at the first of several headers only.
+	for name := range r.URL.Query() {
+		if !declared(route.PathItem, route.Operation, openapi3.ParameterInQuery, name) {
+			find("the query parameter %q is not declared", name)
+		}
+	}
+	for name, values := range r.Header {
+		single := name == "Authorization" || declared(route.PathItem, route.Operation, openapi3.ParameterInHeader, name)
+		if single && len(values) > 1 {
+			find("the header %s comes %d times", name, len(values))
+		}
+	}
+	return input, restored
+}
+
+func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status int, header http.Header, body []byte) {
+	find := func(err error) {
+		c.report(fmt.Errorf("%s answer %d: %w", request.Route.Operation.OperationID, status, err))
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: request, Status: status, Header: header, Options: c.options,
+	}
+	input.SetBodyBytes(body)
+	if err := openapi3filter.ValidateResponse(request.Request.Context(), input); err != nil {
+		find(err)
+		return
+	}
+	// The filter never looks at some redirects.
+	if responses := request.Route.Operation.Responses; responses.Status(status) == nil && responses.Default() == nil {
+		find(errors.New("the status is not declared"))
+	}
+}
+
+// declared reports whether a parameter, its $ref followed, is declared for the operation or for its whole path. Names of
+// headers have no case.
+func declared(item *openapi3.PathItem, operation *openapi3.Operation, in, name string) bool {
+	return slices.ContainsFunc(slices.Concat(item.Parameters, operation.Parameters), func(p *openapi3.ParameterRef) bool {
+		same := p.Value.Name == name || in == openapi3.ParameterInHeader && strings.EqualFold(p.Value.Name, name)
+		return p.Value.In == in && same
+	})
+}
+
+// token68 is the form of a bearer token in RFC 6750.
+var token68 = regexp.MustCompile(`^Bearer [A-Za-z0-9\-._~+/]+=*$`)
+
+func bearer(_ context.Context, input *openapi3filter.AuthenticationInput) error {
+	if !token68.MatchString(input.RequestValidationInput.Request.Header.Get("Authorization")) {
+		return errors.New("there is no well-formed bearer token")
+	}
+	return nil
+}
+
+// formats turns on the check of uuid, which the filter leaves to its caller. It knows dates by itself.
+func formats() []openapi3.SchemaValidationOption {
+	uuid := openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)
+	return []openapi3.SchemaValidationOption{
+		openapi3.EnableFormatValidation(),
+		openapi3.WithStringFormatValidator("uuid", uuid),
+	}
+}
+
+// withoutValue keeps the value that was found, which may be a secret, out of the message.
+func withoutValue(err *openapi3.SchemaError) string {
+	return fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+}
