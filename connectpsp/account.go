@@ -1,0 +1,65 @@
+package connectpsp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared. Its error is an *APIError
+// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero.
+// GET /account/balance.
+func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
+	call, err := c.prepare(getBalance, "", nil, options)
+	if err != nil {
+		return nil, err
+	}
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.GetBalance(ctx, nil, editors...)
+	}
+	return run[Balance](ctx, c, call, nil)
+}
+
+// RebalanceAccount sets the transactional balance to target, which may be zero: the gateway tops it up from the proprietary
+// account or sweeps the excess back. Setting it twice ends in the same state, but a late request for an older target would
+// undo a newer one, so calls of one client are made one after the other and each waits for its turn.
+//
+// Its error is a *ValidationError (nothing was sent), an *APIError (rejected for certain, also if the gateway answers that
+// it did not succeed) or an *UnknownOutcomeError: read the balance, then set the target again. POST /account/rebalance,
+// signed. It takes no idempotency key.
+func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (*Rebalance, error) {
+	call, err := c.prepare(rebalanceAccount, "", checkRebalance(target), options)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encode(gen.RebalanceRequest{TargetAmount: target})
+	if err != nil {
+		return nil, err
+	}
+	call.amount = target
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.RebalanceAccountWithBody(ctx, contentType, bytes.NewReader(body), editors...)
+	}
+	select {
+	case c.rebalances <- struct{}{}:
+		defer func() { <-c.rebalances }()
+	case <-ctx.Done():
+		// persist reports it, having sent nothing.
+	}
+	return run(ctx, c, call, func(rebalance *Rebalance, body []byte) error {
+		if rebalance.Success {
+			return nil
+		}
+		var stated struct {
+			Success *bool `json:"success"`
+		}
+		if err := json.Unmarshal(body, &stated); err != nil || stated.Success == nil {
+			return errNoSuccess
+		}
+		return &declinedError{rebalance.Message}
+	})
+}

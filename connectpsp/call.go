@@ -1,0 +1,120 @@
+package connectpsp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// call is one call of an operation: what stays the same over all of its attempts, the key and the bytes of the body above all.
+type call struct {
+	operation         operation
+	key               string // idempotency key, empty if it carries none
+	externalReference string // of the request, empty if it has none
+	amount            pix.Amount
+	transactionID     string // the id in the path, if any
+	raw               *RawResponse
+
+	// send makes a request and sends it, with the raw client.
+	send func(context.Context, ...gen.RequestEditorFn) (*http.Response, error)
+	// decode takes the body of a 2xx answer. Its error is a *mismatchError, a *declinedError, or says that the body cannot
+	// be read.
+	decode func(body []byte) error
+}
+
+// prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
+func (c *Client) prepare(op operation, externalReference string, faults faults, options []CallOption) (call, error) {
+	var settings callSettings
+	for _, option := range options {
+		option(&settings)
+	}
+	key := c.keyFor(op, externalReference, settings, &faults)
+	if op.signed && !c.canSign {
+		faults.add("CryptoToken", "must be set in Config: "+op.id+" is signed with it")
+	}
+	if err := faults.err(); err != nil {
+		return call{}, err
+	}
+	return call{operation: op, key: key, externalReference: externalReference, raw: settings.raw}, nil
+}
+
+// run makes the call. Its layers, outermost first: retry (retry.go) → token, signature, key, send and bounded read
+// (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare. The key is made
+// outside of the retry, so it stays; the signature inside of it, so it follows the token.
+//
+// Check looks at a decoded answer; see call.decode for its errors.
+func run[T any](ctx context.Context, c *Client, call call, check func(result *T, body []byte) error) (*T, error) {
+	var result *T
+	call.decode = func(body []byte) error {
+		decoded := new(T)
+		err := answer.Decode(body, decoded)
+		if call.operation.money && errors.Is(err, pix.ErrInvalidAmount) {
+			err = nil // accepted is accepted: the amount stays zero
+		}
+		if err == nil && check != nil {
+			err = check(decoded, body)
+		}
+		if err == nil {
+			result = decoded
+		}
+		return err
+	}
+	if err := c.persist(ctx, call); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// encode makes the body of a request. It is called once per call: a retry sends the same bytes.
+func encode(request any) ([]byte, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, &ValidationError{Field: "request", Reason: "cannot be written as JSON"}
+	}
+	return body, nil
+}
+
+// mismatchError says that an accepted answer is about something other than what was asked for.
+type mismatchError struct {
+	transactionID string
+	text          string
+}
+
+func (e *mismatchError) Error() string { return e.text }
+
+// declinedError says that a 2xx answer says no.
+type declinedError struct{ message string }
+
+func (e *declinedError) Error() string { return "the gateway answered that it did not do it" }
+
+var (
+	errNoTransactionID = errors.New("the answer has no transactionId")
+	errNoSuccess       = errors.New("the answer does not say whether it succeeded")
+)
+
+// match compares an accepted answer with its request. What the answer leaves out is not compared: which fields a cash-out's
+// answer has is not published.
+func (call call) match(body []byte, transactionID, externalReference string, amount pix.Amount) error {
+	switch {
+	case transactionID == "":
+		return errNoTransactionID
+	case externalReference != "" && externalReference != call.externalReference:
+		return &mismatchError{transactionID, "the answer is about another externalReference"}
+	case amount != call.amount && (!amount.IsZero() || statesZeroAmount(body)):
+		return &mismatchError{transactionID, "the answer is about another amount: the idempotency key was used before, with " + amount.String()}
+	}
+	return nil
+}
+
+// statesZeroAmount tells an amount of zero from one that is absent.
+func statesZeroAmount(body []byte) bool {
+	var stated struct {
+		Amount *pix.Amount `json:"amount"`
+	}
+	return json.Unmarshal(body, &stated) == nil && stated.Amount != nil
+}

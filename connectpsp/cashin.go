@@ -1,0 +1,108 @@
+package connectpsp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+)
+
+const contentType = "application/json"
+
+// CreateCashIn asks for a charge, to be paid by QR code or, if request.OpenFinance is set, through OpenFinance. The answer's
+// status is usually AWAITING_PAYMENT; the event CASHIN_PAID, WaitCashIn or GetCashIn tells when it is paid.
+//
+// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
+// *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
+// request.ExternalReference. POST /cash-in.
+func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (*CashIn, error) {
+	call, err := c.prepare(createCashIn, request.ExternalReference, c.checkCashIn(request), options)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encode(request)
+	if err != nil {
+		return nil, err
+	}
+	call.amount = request.Amount
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(body), editors...)
+	}
+	return run(ctx, c, call, func(cashIn *CashIn, body []byte) error {
+		return call.match(body, cashIn.TransactionID, cashIn.ExternalReference, cashIn.Amount)
+	})
+}
+
+// GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
+// *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
+func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
+	call, err := c.prepare(getCashIn, "", checkID(id), options)
+	if err != nil {
+		return nil, err
+	}
+	call.transactionID = id
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.GetCashIn(ctx, id, editors...)
+	}
+	return run[CashIn](ctx, c, call, nil)
+}
+
+// RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is accepted, not settled:
+// the event CASHIN_REFUNDED or GetCashIn tells when the money is back. Id is as for GetCashIn.
+//
+// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
+// *UnknownOutcomeError (it may have been accepted). The idempotency key is random per call; a repeated refund moves nothing,
+// because the gateway refuses it with CASH_IN_ALREADY_REFUNDED. If that refusal follows a doubtful attempt of this call and
+// the charge reads REFUNDED, the refund is reported as accepted. POST /cash-in/{id}/refund, signed.
+func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (*Refund, error) {
+	call, err := c.prepare(refundCashIn, "", checkRefund(id, request), options)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encode(request)
+	if err != nil {
+		return nil, err
+	}
+	call.transactionID = id
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.RefundCashInWithBody(ctx, id, contentType, bytes.NewReader(body), editors...)
+	}
+	refund, err := run(ctx, c, call, func(refund *Refund, _ []byte) error {
+		if refund.TransactionID == "" {
+			return errNoTransactionID
+		}
+		return nil
+	})
+	if err != nil {
+		return c.settleRefund(ctx, id, err)
+	}
+	return refund, nil
+}
+
+// settleRefund looks whether a refund whose outcome is unknown was done, when the gateway itself says that it was.
+func (c *Client) settleRefund(ctx context.Context, id string, err error) (*Refund, error) {
+	var unknown *UnknownOutcomeError
+	if !errors.As(err, &unknown) || unknown.Refusal == nil || unknown.Refusal.Code != CodeCashInAlreadyRefunded {
+		return nil, err
+	}
+	cashIn, readErr := c.GetCashIn(ctx, id)
+	if readErr != nil || cashIn.Status != CashInRefunded {
+		return nil, err
+	}
+	refund := &Refund{
+		TransactionID:      cashIn.TransactionID,
+		InternalCode:       cashIn.InternalCode,
+		ExternalReference:  cashIn.ExternalReference,
+		OriginalEndToEndID: cashIn.OriginalEndToEndID,
+		Status:             cashIn.Status,
+		Amount:             cashIn.Amount,
+		RefundedAt:         cashIn.RefundedAt,
+	}
+	if strings.HasPrefix(cashIn.EndToEndID, "D") {
+		refund.EndToEndID = cashIn.EndToEndID
+	}
+	return refund, nil
+}

@@ -1,0 +1,52 @@
+package connectpsp
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+)
+
+// CreateCashOut sends money to a PIX key or a bank account. The payment is accepted, not settled: its status is usually
+// PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED, WaitCashOut or GetCashOut tells how it ended.
+//
+// Its error is one of three, and what to do differs:
+//   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved. After correcting the cause the
+//     same ExternalReference may be tried again with WithAttempt.
+//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both: the payment
+//     may have been made. Keep it open, and call again with the same request or wait for its event.
+//
+// The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
+// again with the same request. POST /cash-out, signed.
+func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (*CashOut, error) {
+	call, err := c.prepare(createCashOut, request.ExternalReference, c.checkCashOut(request), options)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encode(request)
+	if err != nil {
+		return nil, err
+	}
+	call.amount = request.Amount
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(body), editors...)
+	}
+	return run(ctx, c, call, func(cashOut *CashOut, body []byte) error {
+		return call.match(body, cashOut.TransactionID, cashOut.ExternalReference, cashOut.Amount)
+	})
+}
+
+// GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
+// *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
+func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
+	call, err := c.prepare(getCashOut, "", checkID(id), options)
+	if err != nil {
+		return nil, err
+	}
+	call.transactionID = id
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.GetCashOut(ctx, id, editors...)
+	}
+	return run[CashOut](ctx, c, call, nil)
+}

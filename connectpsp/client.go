@@ -1,0 +1,73 @@
+package connectpsp
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/signing"
+)
+
+// Version is the version of the SDK, as it stands in the default User-Agent.
+const Version = "0.1.0"
+
+// Client talks to the gateway. Make one with New for each Config and share it: its methods may be called by any number of
+// goroutines, and it holds the connections and the access token. It needs no closing. It never changes after New.
+type Client struct {
+	raw        *gen.Client
+	tokens     auth.TokenSource
+	editors    []gen.RequestEditorFn // of every request but those for tokens
+	sign       gen.RequestEditorFn
+	retry      RetryPolicy
+	logger     *slog.Logger // nil logs nothing
+	clientID   string       // the namespace of derived idempotency keys
+	canSign    bool
+	loopback   bool          // the gateway is on this machine
+	rebalances chan struct{} // holds one element while a rebalance is under way
+}
+
+// New returns a client. It sends nothing. Its error, a *ValidationError or ValidationErrors, names every field of cfg and
+// every option that is wrong.
+func New(cfg Config, opts ...Option) (*Client, error) {
+	settings := settings{userAgent: "connectpsp-go/" + Version}
+	for _, option := range opts {
+		option(&settings)
+	}
+	base, faults := cfg.validate()
+	settings.validate(&faults, base)
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(newHTTPClient(settings.httpClient)))
+	if err != nil {
+		return nil, err
+	}
+	identify := identifyAs(settings.userAgent)
+	raw.RequestEditors = []gen.RequestEditorFn{identify}
+	tokens := settings.tokenSource
+	if tokens == nil {
+		tokens = auth.NewClientCredentials(raw, cfg.ClientID, cfg.ClientSecret)
+	}
+	return &Client{
+		raw:        raw,
+		tokens:     tokens,
+		editors:    []gen.RequestEditorFn{auth.Bearer(tokens), auth.ApplicationToken(cfg.ApplicationToken)},
+		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
+		retry:      settings.retry,
+		logger:     settings.logger,
+		clientID:   cfg.ClientID,
+		canSign:    !cfg.CryptoToken.IsZero(),
+		loopback:   isLoopback(base.Hostname()),
+		rebalances: make(chan struct{}, 1),
+	}, nil
+}
+
+func identifyAs(userAgent string) gen.RequestEditorFn {
+	return func(_ context.Context, request *http.Request) error {
+		request.Header.Set("Accept", "application/json, application/problem+json")
+		request.Header.Set("User-Agent", userAgent)
+		return nil
+	}
+}

@@ -1,0 +1,40 @@
+// Package connectpsp is a client of the ConnectPSP API 2.0.0, a gateway for PIX: receive by QR code or OpenFinance (cash-in),
+// send to a PIX key or a bank account (cash-out), refund, read balances, rebalance.
+//
+//	client, err := connectpsp.New(config)
+//	cashOut, err := client.CreateCashOut(ctx, connectpsp.CashOutRequest{
+//		Amount:            pix.Centavos(5000), // R$ 50.00
+//		ExternalReference: "withdrawal-42",
+//		Payee: connectpsp.Payee{
+//			Name:        "Maria Silva",
+//			Document:    "12345678909",
+//			Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909"),
+//		},
+//	})
+//
+// # Money
+//
+// CreateCashIn, CreateCashOut, RefundCashIn and RebalanceAccount end in one of three ways, which are three kinds of value:
+//
+//   - accepted: the result, and a nil error;
+//   - rejected for certain: a *ValidationError or ValidationErrors, found before anything was sent, or an *APIError;
+//   - unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. errors.Is(err, ErrUnknownOutcome) tells both.
+//
+// Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not answered, a later refusal
+// proves nothing about it, and the outcome stays unknown until a 2xx answer to the same idempotency key, a GET or a webhook
+// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown.
+//
+// # Retries
+//
+// Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations that move money are repeated
+// after the same, with the same idempotency key and the same bytes; RebalanceAccount takes no key and sets a state, so
+// repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE is repeated once with another
+// token. Nothing else is ever sent twice: redirects are not followed, and net/http is kept from replaying requests.
+//
+// RetryPolicy says how often and how fast. Every wait and every request ends when the context does. An attempt is bounded by
+// 30 seconds, a call by 90 seconds before the last attempt begins.
+//
+// # Sharing
+//
+// A Client is made once and shared by all goroutines.
+package connectpsp

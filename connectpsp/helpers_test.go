@@ -1,0 +1,84 @@
+package connectpsp_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/gen"
+)
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// fixedToken is a token source with one token.
+type fixedToken string
+
+func (t fixedToken) Token(context.Context) (auth.Secret, error) { return auth.NewSecret(string(t)), nil }
+func (t fixedToken) Invalidate(auth.Secret)                     {}
+
+// fallibleTokens is a token source that can be told to fail as one does that asks the gateway.
+type fallibleTokens struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *fallibleTokens) fail(t *testing.T, how http.HandlerFunc) {
+	server := httptest.NewServer(how)
+	defer server.Close()
+	raw, err := gen.NewClient(server.URL)
+	require.NoError(t, err)
+	_, err = auth.NewClientCredentials(raw, clientID, auth.NewSecret(clientSecret)).Token(t.Context())
+	require.Error(t, err)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *fallibleTokens) Token(context.Context) (auth.Secret, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return auth.NewSecret("header.payload.signature"), f.err
+}
+
+func (f *fallibleTokens) Invalidate(auth.Secret) {}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// memory makes a client talk to the gateway without sockets.
+func memory(g *gateway) connectpsp.Option {
+	return connectpsp.WithHTTPClient(&http.Client{Transport: inMemory{g.handler}})
+}
+
+// brokenTokens is a token source that always fails.
+type brokenTokens struct{ err error }
+
+func (b brokenTokens) Token(context.Context) (auth.Secret, error) { return auth.Secret{}, b.err }
+func (b brokenTokens) Invalidate(auth.Secret)                     {}
+
+// changingTokens is a token source that gives out another token each time.
+type changingTokens struct{ n atomic.Int32 }
+
+func (c *changingTokens) Token(context.Context) (auth.Secret, error) {
+	return auth.NewSecret("header.payload." + strconv.Itoa(int(c.n.Add(1)))), nil
+}
+func (c *changingTokens) Invalidate(auth.Secret) {}
+
+func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
+}

@@ -1,0 +1,130 @@
+package connectpsp
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+)
+
+// Option changes what New makes.
+type Option func(*settings)
+
+type settings struct {
+	httpClient  *http.Client
+	logger      *slog.Logger
+	retry       RetryPolicy
+	userAgent   string
+	tokenSource auth.TokenSource
+}
+
+// validate adds to faults what is wrong with the options, base being the gateway's URL, and fills in defaults.
+func (s *settings) validate(faults *faults, base *url.URL) {
+	s.retry = s.retry.validate(faults)
+	if !printable(s.userAgent) {
+		faults.add("WithUserAgent", "must be printable")
+	}
+	if s.httpClient == nil || base == nil {
+		return
+	}
+	transport, ok := s.httpClient.Transport.(*http.Transport)
+	if ok && transport.TLSClientConfig != nil && transport.TLSClientConfig.InsecureSkipVerify && !isLoopback(base.Hostname()) {
+		faults.add("WithHTTPClient", "must not skip the verification of certificates")
+	}
+}
+
+// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. The copy never follows
+// redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport that retries on its own is
+// unsafe for payments: the SDK notices most, and calls such an outcome unknown.
+func WithHTTPClient(h *http.Client) Option {
+	return func(s *settings) { s.httpClient = h }
+}
+
+// WithLogger makes the client log every attempt at debug level: operation, method, path, status, attempt, duration, what it
+// made of the answer, idempotency key and external reference. No body, no secret, no personal data.
+func WithLogger(l *slog.Logger) Option {
+	return func(s *settings) { s.logger = l }
+}
+
+// WithRetryPolicy changes how often and how fast calls are repeated. What is repeated at all does not change: see the
+// package documentation.
+func WithRetryPolicy(p RetryPolicy) Option {
+	return func(s *settings) { s.retry = p }
+}
+
+// WithUserAgent sets the User-Agent header, in place of the SDK's name and version.
+func WithUserAgent(userAgent string) Option {
+	return func(s *settings) { s.userAgent = userAgent }
+}
+
+// WithTokenSource makes the client use access tokens of source, for a fleet that shares them, in place of fetching its own.
+// An error of source ends the call, unless it is the network's or an *auth.Error that is Temporary.
+func WithTokenSource(source auth.TokenSource) Option {
+	return func(s *settings) { s.tokenSource = source }
+}
+
+// RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default. Waits are drawn at random
+// between zero and a bound that doubles with every attempt, or as long as the gateway asks with Retry-After if that is more.
+// A call is given up early if the gateway asks for more than 30 seconds, if the wait would outlast the context, or after
+// 90 seconds.
+type RetryPolicy struct {
+	MaxAttempts int           // including the first; default 4; 1 means no retries
+	BaseDelay   time.Duration // bound of the first wait; default 500 ms
+	MaxDelay    time.Duration // bound of every wait; default 8 s
+}
+
+func (p RetryPolicy) validate(faults *faults) RetryPolicy {
+	if p.MaxAttempts < 0 || p.BaseDelay < 0 || p.MaxDelay < 0 {
+		faults.add("RetryPolicy", "must hold no negative value")
+	}
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = 4
+	}
+	if p.BaseDelay == 0 {
+		p.BaseDelay = 500 * time.Millisecond
+	}
+	if p.MaxDelay == 0 {
+		p.MaxDelay = 8 * time.Second
+	}
+	return p
+}
+
+// CallOption changes a single call.
+type CallOption func(*callSettings)
+
+type callSettings struct {
+	key        string
+	keySet     bool
+	attempt    int
+	attemptSet bool
+	raw        *RawResponse
+}
+
+// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place of the default one. Keep
+// it with the payment: only the same key makes a repeated call safe. With any other operation it is a *ValidationError.
+func WithIdempotencyKey(key string) CallOption {
+	return func(s *callSettings) { s.key, s.keySet = key, true }
+}
+
+// WithAttempt gives CreateCashIn or CreateCashOut a new default key for the same ExternalReference, to be used after a
+// certain rejection and never while an outcome is unknown. Number n is how many certain rejections the reference has had: 1
+// after the first. Zero is the default. With any other operation, or together with WithIdempotencyKey, it is a
+// *ValidationError.
+func WithAttempt(n int) CallOption {
+	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
+}
+
+// WithRawResponse stores the last answer of the call in dst, also when the call fails. It is left as it was if no answer
+// came. Do not share dst between calls that run at the same time.
+func WithRawResponse(dst *RawResponse) CallOption {
+	return func(s *callSettings) { s.raw = dst }
+}
+
+// RawResponse is an answer as it came. The body may hold personal data; it is cut at 2 MiB.
+type RawResponse struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte
+}

@@ -1,0 +1,276 @@
+package connectpsp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// The outcomes a call may have. A call that ends in none of them breaks the first promise about money.
+const (
+	accepted = "accepted"
+	rejected = "rejected"
+	conflict = "conflict: an APIError whose outcome is unknown"
+	unknown  = "unknown"
+)
+
+func outcomeOf(err error) string {
+	var apiError *connectpsp.APIError
+	var validation *connectpsp.ValidationError
+	var doubt *connectpsp.UnknownOutcomeError
+	switch {
+	case err == nil:
+		return accepted
+	case errors.As(err, &doubt) && errors.Is(err, connectpsp.ErrUnknownOutcome):
+		return unknown
+	case errors.As(err, &apiError) && errors.Is(err, connectpsp.ErrUnknownOutcome):
+		return conflict
+	case errors.As(err, &apiError), errors.As(err, &validation):
+		return rejected
+	default:
+		return "none of the three: " + err.Error()
+	}
+}
+
+// TestOutcomeOfACashOut goes through every way that a cash-out can go.
+func TestOutcomeOfACashOut(t *testing.T) {
+	accept := replyJSON(202, cashOutAccepted)
+	insufficient := problem(422, "INSUFFICIENT_FUNDS")
+	cases := []struct {
+		name  string
+		steps []http.HandlerFunc
+		want  string
+		sends int
+		code  connectpsp.ErrorCode // of the APIError, if it is rejected
+	}{
+		{"accepted at once", []http.HandlerFunc{accept}, accepted, 1, ""},
+		{"another 2xx is accepted too", []http.HandlerFunc{replyJSON(200, cashOutAccepted)}, accepted, 1, ""},
+		{"no answer, then accepted", []http.HandlerFunc{drop, accept}, accepted, 2, ""},
+		{"never an answer", []http.HandlerFunc{drop}, unknown, 4, ""},
+		{"500 with a problem", []http.HandlerFunc{problem(500, "INTERNAL")}, unknown, 4, ""},
+		{"500, then accepted", []http.HandlerFunc{problem(500, "INTERNAL"), accept}, accepted, 2, ""},
+		{"502 with a proxy's page", []http.HandlerFunc{html(502)}, unknown, 4, ""},
+		{"503 with a problem, then accepted", []http.HandlerFunc{problem(503, "UNAVAILABLE"), accept}, accepted, 2, ""},
+		{"504 with an empty body", []http.HandlerFunc{reply(504, "", "")}, unknown, 4, ""},
+		{"202 cut in half, then whole", []http.HandlerFunc{cut(202, cashOutAccepted), accept}, accepted, 2, ""},
+		{"202 always cut in half", []http.HandlerFunc{cut(202, cashOutAccepted)}, unknown, 4, ""},
+		{"202 that is not JSON", []http.HandlerFunc{replyJSON(202, "ok")}, unknown, 4, ""},
+		{"202 that is JSON but no object", []http.HandlerFunc{replyJSON(202, "null")}, unknown, 4, ""},
+		{"202 without a transaction id", []http.HandlerFunc{replyJSON(202, "{}")}, unknown, 4, ""},
+		{"204", []http.HandlerFunc{reply(204, "", "")}, unknown, 4, ""},
+		{"200 with a captive portal's page", []http.HandlerFunc{html(200)}, unknown, 4, ""},
+		{"202 about another reference", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","externalReference":"other"}`)}, unknown, 1, ""},
+		{"202 about another amount", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`)}, unknown, 1, ""},
+		{"202 about an amount of zero", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":0}`)}, unknown, 1, ""},
+		{"202 that leaves all but the id out", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)}, accepted, 1, ""},
+		{"302", []http.HandlerFunc{redirect(302, "/elsewhere")}, unknown, 1, ""},
+		{"303", []http.HandlerFunc{redirect(303, "/elsewhere")}, unknown, 1, ""},
+		{"307", []http.HandlerFunc{redirect(307, "/elsewhere")}, unknown, 1, ""},
+		{"308", []http.HandlerFunc{redirect(308, "/elsewhere")}, unknown, 1, ""},
+		{"401 expired token, then accepted", []http.HandlerFunc{problem(401, "TOKEN_EXPIRED"), accept}, accepted, 2, ""},
+		{"401 expired token twice", []http.HandlerFunc{problem(401, "TOKEN_EXPIRED")}, rejected, 2, connectpsp.CodeTokenExpired},
+		{"401 of an unknown code, then accepted", []http.HandlerFunc{problem(401, "TOKEN_REVOKED"), accept}, accepted, 2, ""},
+		{"401 application token", []http.HandlerFunc{problem(401, "INVALID_APPLICATION_TOKEN")}, rejected, 1, connectpsp.CodeInvalidApplicationToken},
+		{"no answer, then 401 application token", []http.HandlerFunc{drop, problem(401, "INVALID_APPLICATION_TOKEN")}, unknown, 2, ""},
+		{"no answer, then 401 expired token, then accepted", []http.HandlerFunc{drop, problem(401, "TOKEN_EXPIRED"), accept}, accepted, 3, ""},
+		{"no answer, then 401 for ever", []http.HandlerFunc{drop, problem(401, "TOKEN_EXPIRED")}, unknown, 3, ""},
+		{"422 signature", []http.HandlerFunc{problem(422, "INVALID_SIGNATURE")}, rejected, 1, connectpsp.CodeInvalidSignature},
+		{"no answer, then 422 signature", []http.HandlerFunc{drop, problem(422, "INVALID_SIGNATURE")}, unknown, 2, ""},
+		{"400", []http.HandlerFunc{problem(400, "INVALID_REQUEST")}, rejected, 1, "INVALID_REQUEST"},
+		{"404", []http.HandlerFunc{problem(404, "NOT_FOUND")}, rejected, 1, "NOT_FOUND"},
+		{"422 insufficient funds", []http.HandlerFunc{insufficient}, rejected, 1, connectpsp.CodeInsufficientFunds},
+		{"422 of a code nobody published", []http.HandlerFunc{problem(422, "LIMIT_OF_THE_NIGHT")}, rejected, 1, "LIMIT_OF_THE_NIGHT"},
+		{"no answer, then 422 insufficient funds", []http.HandlerFunc{drop, insufficient}, unknown, 2, ""},
+		{"500, then 400", []http.HandlerFunc{problem(500, "INTERNAL"), problem(400, "INVALID_REQUEST")}, unknown, 2, ""},
+		{"409 duplicate reference", []http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, conflict, 1, ""},
+		{"409 without a body", []http.HandlerFunc{reply(409, "", "")}, conflict, 1, ""},
+		{"no answer, then 409", []http.HandlerFunc{drop, problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, unknown, 2, ""},
+		{"409 key in use, then accepted", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE"), accept}, accepted, 2, ""},
+		{"409 key in use for ever", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE")}, conflict, 4, ""},
+		{"422 key used with another body", []http.HandlerFunc{problem(422, "IDEMPOTENCY_KEY_REUSED")}, conflict, 1, ""},
+		{"429, then accepted", []http.HandlerFunc{problem(429, "RATE_LIMITED"), accept}, accepted, 2, ""},
+		{"429 for ever", []http.HandlerFunc{problem(429, "RATE_LIMITED")}, rejected, 4, "RATE_LIMITED"},
+		{"no answer, then 429 for ever", []http.HandlerFunc{drop, problem(429, "RATE_LIMITED")}, unknown, 4, ""},
+		{"408", []http.HandlerFunc{html(408)}, unknown, 4, ""},
+		{"425", []http.HandlerFunc{html(425)}, unknown, 4, ""},
+		{"499", []http.HandlerFunc{html(499)}, unknown, 4, ""},
+		{"403 with a firewall's page", []http.HandlerFunc{html(403)}, rejected, 1, ""},
+		{"no answer, then 403 with a firewall's page", []http.HandlerFunc{drop, html(403)}, unknown, 2, ""},
+		{"a status nobody knows", []http.HandlerFunc{html(799)}, unknown, 1, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			gateway := newGateway(t, c.steps...)
+			result, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
+			require.Equal(t, c.want, outcomeOf(err), "%v", err)
+			assert.Equal(t, c.want == accepted, result != nil)
+			assert.Len(t, gateway.requests(), c.sends)
+			requireSameIntent(t, gateway.requests())
+
+			var doubt *connectpsp.UnknownOutcomeError
+			var apiError *connectpsp.APIError
+			switch c.want {
+			case accepted:
+				assert.Equal(t, cashOutID, result.TransactionID)
+			case unknown:
+				require.ErrorAs(t, err, &doubt)
+				assert.Equal(t, "createCashOut", doubt.Operation)
+				assert.Equal(t, gateway.requests()[0].header.Get("X-Idempotency-Key"), doubt.IdempotencyKey)
+				assert.Equal(t, "withdrawal-42", doubt.ExternalReference)
+				assert.Equal(t, pix.Centavos(5000), doubt.Amount)
+				assert.Equal(t, c.sends, doubt.Attempts)
+				assert.False(t, doubt.FirstSentAt.IsZero())
+				assert.False(t, errors.Is(err, connectpsp.CodeInsufficientFunds), "a refusal after doubt must not look like one")
+				if !errors.As(err, &apiError) {
+					break
+				}
+				assert.ErrorIs(t, apiError, connectpsp.ErrUnknownOutcome, "the only APIError in doubt is a conflict")
+			default:
+				require.ErrorAs(t, err, &apiError)
+				assert.Equal(t, gateway.requests()[0].header.Get("X-Idempotency-Key"), apiError.IdempotencyKey)
+				if c.code != "" {
+					assert.ErrorIs(t, err, c.code)
+				}
+			}
+		})
+	}
+}
+
+func TestARefusalAfterDoubtIsKeptBesideTheDoubt(t *testing.T) {
+	gateway := newGateway(t, drop, problem(422, "INSUFFICIENT_FUNDS"))
+	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	require.NotNil(t, doubt.Refusal)
+	assert.Equal(t, connectpsp.CodeInsufficientFunds, doubt.Refusal.Code)
+	assert.Equal(t, 422, doubt.StatusCode)
+}
+
+func TestAnAnswerAboutAnotherAmountNamesTheTransactionItFound(t *testing.T) {
+	gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`))
+	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	assert.Equal(t, cashOutID, doubt.TransactionID)
+}
+
+func TestNothingSentIsCertain(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	client := newClient(t, "http://"+closed.Addr().String(), connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
+
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, rejected, outcomeOf(err))
+	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+	var network *net.OpError
+	assert.ErrorAs(t, err, &network)
+}
+
+func TestAContextThatEndedBeforeTheCallSendsNothing(t *testing.T) {
+	gateway := newGateway(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := gateway.client().CreateCashOut(ctx, cashOutRequest())
+	require.Equal(t, rejected, outcomeOf(err))
+	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Zero(t, gateway.tokenRequests())
+}
+
+func TestATimeoutAfterSendingIsUnknown(t *testing.T) {
+	gateway := newGateway(t, silence)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := gateway.client().CreateCashOut(ctx, cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// A transport that reports nothing to httptrace might have sent the request.
+func TestATransportThatReportsNoConnectionsIsNotBelievedToHaveSentNothing(t *testing.T) {
+	mute := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })
+	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: mute}),
+		connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	assert.Equal(t, unknown, outcomeOf(err))
+}
+
+func TestATokenThatCannotBeHadIsARejectionWithItsCode(t *testing.T) {
+	for _, doubtFirst := range []bool{false, true} {
+		refuse := problem(401, "INVALID_CREDENTIALS")
+		source := &fallibleTokens{}
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			source.fail(t, refuse)
+			drop(w, r)
+		})
+		if !doubtFirst {
+			source.fail(t, refuse)
+		}
+		_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())
+		if doubtFirst {
+			assert.Equal(t, unknown, outcomeOf(err))
+			continue
+		}
+		require.Equal(t, rejected, outcomeOf(err))
+		assert.ErrorIs(t, err, connectpsp.CodeInvalidCredentials)
+		assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+		assert.Empty(t, gateway.requests())
+	}
+}
+
+// TestAnOddFieldDoesNotSpoilAnAcceptedPayment: nulls, numbers for texts, unknown values, dates that do not parse.
+func TestAnOddFieldDoesNotSpoilAnAcceptedPayment(t *testing.T) {
+	id := `"transactionId":"` + cashOutID + `"`
+	for _, body := range []string{
+		`{` + id + `,"requestedAt":"yesterday"}`,
+		`{` + id + `,"requestedAt":17}`,
+		`{` + id + `,"status":"ON_ITS_WAY"}`,
+		`{` + id + `,"status":null,"amount":null,"externalReference":null,"payee":null}`,
+		`{` + id + `,"status":5,"internalCode":{"a":1},"failure":"none"}`,
+		`{"payee":{"name":7,"destination":[]},` + id + `}`,
+		`{"amount":"50.00",` + id + `}`,
+		`{"amount":5e1,` + id + `,"externalReference":"withdrawal-42"}`,
+		`{"amount":{"value":50},"internalCode":4,` + id + `}`,
+		`{"somethingNew":{"deep":[1,2,{}]},` + id + `}`,
+	} {
+		t.Run(body, func(t *testing.T) {
+			gateway := newGateway(t, replyJSON(202, body))
+			cashOut, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
+			require.NoError(t, err)
+			assert.Equal(t, cashOutID, cashOut.TransactionID)
+			assert.Len(t, gateway.requests(), 1)
+		})
+	}
+}
+
+func TestAnAttemptThatIsNotAnsweredIsGivenUpAndRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, silence, replyJSON(202, cashOutAccepted))
+		begun := time.Now()
+		_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, time.Since(begun), 30*time.Second)
+		requireSameIntent(t, gateway.requests())
+	})
+}
+
+func TestACallThatIsNeverAnsweredEndsWithinTwoMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, silence)
+		begun := time.Now()
+		_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.LessOrEqual(t, time.Since(begun), 2*time.Minute)
+	})
+}

@@ -1,0 +1,213 @@
+package connectpsp
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// largestAmount is the most that a PIX message holds, in centavos: R$ 9 999 999 999.99.
+const largestAmount = 999_999_999_999
+
+// The check functions collect everything that is wrong with a request. Reasons never repeat a value: most are personal data.
+
+func (c *Client) checkCashIn(request CashInRequest) (faults faults) {
+	faults.amount("amount", request.Amount)
+	faults.reference(request.ExternalReference)
+	if request.ExpirationInMinutes < 0 {
+		faults.add("expirationInMinutes", "must not be negative; zero means the gateway's default of 1440")
+	}
+	c.checkWebhookURL(&faults, request.WebhookURL)
+	faults.text("payer.name", request.Payer.Name)
+	faults.document("payer.document", request.Payer.Document)
+	if request.Payer.BankData != nil {
+		faults.add("payer.bankData", "is set by the gateway only")
+	}
+	if request.OpenFinance != nil && request.OpenFinance.RedirectURL != "" {
+		c.checkURL(&faults, "openFinance.redirectUrl", request.OpenFinance.RedirectURL)
+	}
+	return faults
+}
+
+func (c *Client) checkCashOut(request CashOutRequest) (faults faults) {
+	faults.amount("amount", request.Amount)
+	faults.reference(request.ExternalReference)
+	faults.optionalText("description", request.Description)
+	c.checkWebhookURL(&faults, request.WebhookURL)
+	faults.text("payee.name", request.Payee.Name)
+	faults.document("payee.document", request.Payee.Document)
+	faults.destination(request.Payee.Destination)
+	return faults
+}
+
+func checkRefund(id string, request RefundRequest) (faults faults) {
+	faults.id(id)
+	switch request.Reason {
+	case RefundFraud, RefundDuplicatedPayment, RefundCustomerRequest, RefundMerchantError:
+	default:
+		faults.add("reason", "must be FRAUD, DUPLICATED_PAYMENT, CUSTOMER_REQUEST or MERCHANT_ERROR")
+	}
+	faults.optionalText("description", request.Description)
+	return faults
+}
+
+func checkRebalance(target pix.Amount) (faults faults) {
+	if n := target.Centavos(); n < 0 || n > largestAmount {
+		faults.add("targetAmount", "must be from 0.00 to 9999999999.99")
+	}
+	return faults
+}
+
+func checkID(id string) (faults faults) {
+	faults.id(id)
+	return faults
+}
+
+// id keeps an id within its segment of the path: "..", "a/b" or an empty one would address something else.
+func (f *faults) id(id string) {
+	const reason = "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit"
+	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' {
+		f.add("id", reason)
+		return
+	}
+	for _, r := range id {
+		if !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_') {
+			f.add("id", reason)
+			return
+		}
+	}
+}
+
+func (f *faults) amount(field string, amount pix.Amount) {
+	if n := amount.Centavos(); n < 1 || n > largestAmount {
+		f.add(field, "must be from 0.01 to 9999999999.99")
+	}
+}
+
+func (f *faults) reference(reference string) {
+	switch {
+	case reference == "":
+		f.add("externalReference", "must be set")
+	case !printable(reference) || strings.TrimSpace(reference) != reference:
+		f.add("externalReference", "must be printable UTF-8 without spaces around it")
+	}
+}
+
+func (f *faults) text(field, text string) {
+	if strings.TrimSpace(text) == "" {
+		f.add(field, "must be set")
+		return
+	}
+	f.optionalText(field, text)
+}
+
+func (f *faults) optionalText(field, text string) {
+	if !printable(text) {
+		f.add(field, "must be printable UTF-8")
+	}
+}
+
+// printable reports whether text survives JSON as it is: broken UTF-8 would be replaced, and two texts become one.
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+func (f *faults) document(field, text string) {
+	document, err := pix.ParseDocument(text)
+	switch {
+	case err != nil || document.Text() != text:
+		f.add(field, "must be a CPF (11 digits) or CNPJ (14 digits) with right check digits and no punctuation")
+	case document.IsAlphanumeric():
+		f.add(field, "is a CNPJ with letters, and the gateway documents digits only")
+	}
+}
+
+func (f *faults) destination(destination Destination) {
+	const field = "payee.destination."
+	switch destination.Type {
+	case DestinationPIX:
+		key, err := pix.ParseKey(destination.PIXKeyType, destination.PIXKey)
+		switch {
+		case !knownKeyType(destination.PIXKeyType):
+			f.add(field+"pixKeyType", "must be CPF, CNPJ, EMAIL, PHONE or EVP")
+		case err != nil:
+			f.add(field+"pixKey", "is not a valid key of its type; a phone number begins with +55")
+		case key.Text() != destination.PIXKey:
+			f.add(field+"pixKey", "must be as the directory of keys has it: no spaces, e-mail and EVP in lower case (ToPIXKey does that)")
+		}
+		if destination.BankAccount != nil {
+			f.add(field+"bankAccount", "must not be set for type PIX")
+		}
+	case DestinationBankAccount:
+		if destination.PIXKey != "" || destination.PIXKeyType != "" {
+			f.add(field+"pixKey", "must not be set for type BANK_ACCOUNT")
+		}
+		if destination.BankAccount == nil {
+			f.add(field+"bankAccount", "must be set for type BANK_ACCOUNT")
+			return
+		}
+		f.bankAccount(field+"bankAccount.", *destination.BankAccount)
+	default:
+		f.add(field+"type", "must be PIX or BANK_ACCOUNT; use ToPIXKey or ToBankAccount")
+	}
+}
+
+func knownKeyType(t PIXKeyType) bool {
+	switch t {
+	case PIXKeyCPF, PIXKeyCNPJ, PIXKeyEmail, PIXKeyPhone, PIXKeyEVP:
+		return true
+	default:
+		return false
+	}
+}
+
+func (f *faults) bankAccount(field string, account BankAccount) {
+	if len(account.ISPB) != 8 || strings.Trim(account.ISPB, "0123456789") != "" {
+		f.add(field+"ispb", "must be 8 digits")
+	}
+	f.alphanumeric(field+"branch", account.Branch)
+	f.alphanumeric(field+"account", account.Account)
+	f.alphanumeric(field+"accountType", string(account.AccountType))
+}
+
+// alphanumeric accepts what a bank might use in an account's number: banks differ, and the contract says nothing.
+func (f *faults) alphanumeric(field, text string) {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_'
+	}
+	if text == "" || len(text) > 20 || strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) >= 0 {
+		f.add(field, "must be 1 to 20 letters, digits or '-'")
+	}
+}
+
+func (c *Client) checkWebhookURL(faults *faults, text string) {
+	if text != "" {
+		c.checkURL(faults, "webhookUrl", text)
+	}
+}
+
+// checkURL holds a URL that is given to the gateway to https on a public name: personal data is sent there. When the gateway
+// itself is on loopback, as a sandbox is, so may the URL be.
+func (c *Client) checkURL(faults *faults, field, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Opaque != "" || u.Hostname() == "" || len(text) > 2048 || !printable(text):
+		faults.add(field, "must be an absolute URL of at most 2048 bytes")
+	case u.User != nil || u.Fragment != "":
+		faults.add(field, "must have no user and no fragment")
+	case c.loopback && isLoopback(u.Hostname()) && (u.Scheme == "http" || u.Scheme == "https"):
+	case u.Scheme != "https":
+		faults.add(field, "must be https")
+	case isLoopback(u.Hostname()) || isAddress(u.Hostname()):
+		faults.add(field, "must name a public host, neither an address nor localhost")
+	}
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}

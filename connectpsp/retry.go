@@ -1,0 +1,201 @@
+package connectpsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	longestRetryAfter = 30 * time.Second // a gateway that asks for more is not waited for
+	longestCall       = 90 * time.Second // no attempt begins later than this after the first
+)
+
+// progress is what a call knows of its attempts so far.
+type progress struct {
+	call     call
+	begun    time.Time
+	attempts int
+	tries    int  // attempts that count against the policy: all but the one with a renewed token
+	renewed  bool // the access token was changed once already
+
+	sent        int // attempts that may have reached the gateway
+	first, last time.Time
+	status      int
+	// doubt is sticky: once an attempt may have been executed, no refusal of a later one proves that it was not.
+	doubt         bool
+	doubtErr      error
+	transactionID string
+	verdict       verdict // of the last attempt
+}
+
+// persist makes attempts until one is accepted, none may follow or ctx ends, and reports the outcome of all of them.
+func (c *Client) persist(ctx context.Context, call call) error {
+	p := progress{call: call, begun: time.Now(), transactionID: call.transactionID}
+	if err := ctx.Err(); err != nil {
+		p.verdict = verdict{outcome: unsent, err: err}
+		return p.report(nil)
+	}
+	for {
+		a := c.attempt(ctx, call)
+		v := classify(call, a)
+		p.note(a, v)
+		c.log(ctx, &p, a)
+		if v.outcome == accepted {
+			return nil
+		}
+		if v.renew && !p.renewed && c.changeToken(ctx, a, v) {
+			p.renewed = true
+			p.tries--
+			continue
+		}
+		if !v.again || p.tries >= c.retry.MaxAttempts {
+			return p.report(nil)
+		}
+		wait, err := c.retry.wait(ctx, &p)
+		if err == nil {
+			err = sleep(ctx, wait)
+		}
+		if err != nil {
+			return p.report(err)
+		}
+	}
+}
+
+// note adds an attempt to what is known.
+func (p *progress) note(a attempt, v verdict) {
+	p.attempts++
+	p.tries++
+	p.verdict = v
+	if a.sent {
+		p.sent++
+		p.last = a.begun
+		if p.sent == 1 {
+			p.first = a.begun
+		}
+	}
+	if a.status != 0 {
+		p.status = a.status
+	}
+	if v.transactionID != "" {
+		p.transactionID = v.transactionID
+	}
+	// Of a request that was sent twice only one answer was heard.
+	if v.outcome == doubtful || a.replayed && v.outcome != accepted {
+		p.doubt = true
+		p.doubtErr = v.err
+	}
+}
+
+// changeToken reports whether the call should be repeated with another access token. After a 401 exactly the token that was
+// refused is dropped. A refused signature is right for its token by construction, so only a token that has changed since
+// gives hope.
+func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
+	if v.answer.Code != CodeInvalidSignature {
+		c.tokens.Invalidate(a.token)
+		return true
+	}
+	token, err := c.tokens.Token(ctx)
+	return err == nil && token.Reveal() != a.token.Reveal()
+}
+
+// wait returns how long to wait before the next attempt, or an error if it would come too late to be made.
+func (p RetryPolicy) wait(ctx context.Context, progress *progress) (time.Duration, error) {
+	bound := p.MaxDelay
+	if doublings := progress.tries - 1; doublings < 30 {
+		bound = min(bound, p.BaseDelay<<doublings)
+	}
+	wait := rand.N(bound + 1)
+	wait = max(wait, min(progress.verdict.pause, p.MaxDelay))
+	if answer := progress.verdict.answer; answer != nil {
+		if answer.RetryAfter > longestRetryAfter {
+			return 0, fmt.Errorf("the gateway asks to wait %v", answer.RetryAfter)
+		}
+		wait = max(wait, answer.RetryAfter)
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return 0, fmt.Errorf("the next attempt would come too late: %w", context.DeadlineExceeded)
+	}
+	if time.Since(progress.begun)+wait > longestCall {
+		return 0, fmt.Errorf("no answer that settles it within %v", longestCall)
+	}
+	return wait, nil
+}
+
+// sleep waits for d or until ctx ends, whichever is first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// report turns what is known into the error of the call. Ended says why no further attempt was made, nil if the last one left
+// no reason for another.
+func (p *progress) report(ended error) error {
+	answer := p.verdict.answer
+	switch {
+	case p.doubt && p.call.operation.money:
+		return p.unknown(ended)
+	case answer != nil:
+		if answer.Err == nil {
+			answer.Err = ended
+		}
+		return answer
+	case p.verdict.outcome == unsent:
+		return &APIError{
+			Operation:         p.call.operation.id,
+			IdempotencyKey:    p.call.key,
+			ExternalReference: p.call.externalReference,
+			Err:               both(ended, p.verdict.err),
+			money:             p.call.operation.money,
+			notSent:           true,
+		}
+	default:
+		return fmt.Errorf("connectpsp: %s: no readable answer after %d attempts; it is safe to read again: %w",
+			p.call.operation.id, p.sent, both(ended, p.verdict.err))
+	}
+}
+
+func (p *progress) unknown(ended error) *UnknownOutcomeError {
+	e := &UnknownOutcomeError{
+		Operation:         p.call.operation.id,
+		IdempotencyKey:    p.call.key,
+		ExternalReference: p.call.externalReference,
+		Amount:            p.call.amount,
+		TransactionID:     p.transactionID,
+		FirstSentAt:       p.first,
+		LastSentAt:        p.last,
+		Attempts:          p.sent,
+		StatusCode:        p.status,
+		Err:               both(ended, p.doubtErr),
+	}
+	if answer := p.verdict.answer; answer != nil {
+		e.RetryAfter = answer.RetryAfter
+		if p.verdict.outcome == refused {
+			e.Refusal = answer
+		}
+	}
+	if p.verdict.outcome == unsent {
+		e.Err = both(e.Err, p.verdict.err)
+	}
+	return e
+}
+
+// both joins two causes of which either may be nil.
+func both(first, second error) error {
+	switch {
+	case first == nil || errors.Is(second, first):
+		return second
+	case second == nil:
+		return first
+	default:
+		return fmt.Errorf("%w (%w)", first, second)
+	}
+}

@@ -1,0 +1,246 @@
+package connectpsp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// steps repeats a step and ends with another.
+func steps(n int, step, last http.HandlerFunc) []http.HandlerFunc {
+	var all []http.HandlerFunc
+	for range n {
+		all = append(all, step)
+	}
+	return append(all, last)
+}
+
+func TestReadsAreRepeatedUntilAReadableAnswer(t *testing.T) {
+	for name, failure := range map[string]http.HandlerFunc{
+		"no answer": drop, "cut": cut(200, balanceAnswer), "HTML": html(200), "408": html(408), "425": html(425),
+		"429": problem(429, "RATE_LIMITED"), "500": problem(500, "INTERNAL"), "502": html(502), "503": problem(503, "X"), "504": html(504),
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := newGateway(t, steps(3, failure, replyJSON(200, balanceAnswer))...)
+			balance, err := gateway.client().GetBalance(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, pix.Centavos(150000000), balance.Consolidated.TotalBalance)
+			assert.Len(t, gateway.requests(), 4)
+		})
+	}
+}
+
+func TestARefusedReadIsNotRepeatedAndTellsTheGatewaysWord(t *testing.T) {
+	gateway := newGateway(t, problem(404, "TRANSACTION_NOT_FOUND"))
+	_, err := gateway.client().GetCashOut(t.Context(), cashOutID)
+	var refusal *connectpsp.APIError
+	require.ErrorAs(t, err, &refusal)
+	assert.Equal(t, connectpsp.APIError{
+		Operation: "getCashOut", StatusCode: 404, Code: "TRANSACTION_NOT_FOUND", Title: "A title",
+		Type: "https://connect-psp.redocly.app/errors/x", Detail: "Payee 529.982.247-25 was refused.",
+	}, *refusal)
+	assert.Len(t, gateway.requests(), 1)
+}
+
+func TestAReadThatFailsForGoodSaysWhatAnswerCameLast(t *testing.T) {
+	_, err := newGateway(t, html(502)).client().GetCashIn(t.Context(), cashInID)
+	var refusal *connectpsp.APIError
+	require.ErrorAs(t, err, &refusal)
+	assert.Equal(t, 502, refusal.StatusCode)
+
+	_, err = newGateway(t, drop).client().GetCashIn(t.Context(), cashInID)
+	assert.ErrorContains(t, err, "no readable answer after 4 attempts")
+	assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+}
+
+func TestABalanceThatCannotBeReadIsAnErrorNotZero(t *testing.T) {
+	unreadable := `{"currency":"BRL","consolidated":{"totalBalance":1.005}}`
+	balance, err := newGateway(t, replyJSON(200, unreadable)).client().GetBalance(t.Context())
+	assert.Nil(t, balance)
+	assert.ErrorIs(t, err, pix.ErrInvalidAmount)
+}
+
+func TestAnOddFieldDoesNotSpoilARead(t *testing.T) {
+	cashIn, err := newGateway(t, replyJSON(200,
+		`{"transactionId":"a","status":"PAID","amount":10.5,"paidAt":"soon","internalCode":7,"payer":null}`)).
+		client().GetCashIn(t.Context(), cashInID)
+	require.NoError(t, err)
+	assert.Equal(t, connectpsp.CashIn{TransactionID: "a", Status: connectpsp.CashInPaid, Amount: pix.Centavos(1050)}, *cashIn)
+}
+
+// The time between two attempts is drawn between zero and a bound that doubles: over many calls it must reach near both ends
+// and never beyond.
+func TestWaitsAreDrawnWithFullJitterFromABoundThatDoubles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shortest, longest := [3]time.Duration{time.Hour, time.Hour, time.Hour}, [3]time.Duration{}
+		var times []time.Time
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			times = append(times, time.Now())
+			problem(500, "INTERNAL")(w, r)
+		}).memoryClient()
+		for range 300 {
+			times = nil
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+			require.Len(t, times, 4)
+			for i := range 3 {
+				wait := times[i+1].Sub(times[i])
+				shortest[i], longest[i] = min(shortest[i], wait), max(longest[i], wait)
+			}
+		}
+		for i, bound := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second} {
+			assert.Less(t, shortest[i], bound/10)
+			assert.Greater(t, longest[i], bound*9/10)
+			assert.LessOrEqual(t, longest[i], bound)
+		}
+	})
+}
+
+func TestRetryAfterIsObeyedOrTheCallStops(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			gateway := newGateway(t, retryAfter("7", problem(status, "LATER")), replyJSON(202, cashOutAccepted))
+			_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+			require.NoError(t, err)
+			assert.GreaterOrEqual(t, time.Since(begun), 7*time.Second)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			date := time.Now().Add(9 * time.Second).UTC().Format(http.TimeFormat)
+			gateway := newGateway(t, retryAfter(date, problem(status, "LATER")), replyJSON(202, cashOutAccepted))
+			_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+			require.NoError(t, err)
+			assert.GreaterOrEqual(t, time.Since(begun), 8*time.Second)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			gateway := newGateway(t, retryAfter("3600", problem(status, "LATER")))
+			_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+			require.Error(t, err)
+			assert.Zero(t, time.Since(begun))
+			assert.Len(t, gateway.requests(), 1)
+			var refusal *connectpsp.APIError
+			var doubt *connectpsp.UnknownOutcomeError
+			if status == 429 {
+				require.ErrorAs(t, err, &refusal)
+				assert.Equal(t, time.Hour, refusal.RetryAfter)
+			} else {
+				require.ErrorAs(t, err, &doubt)
+				assert.Equal(t, time.Hour, doubt.RetryAfter)
+			}
+		})
+	}
+}
+
+func TestAGatewayInFrontIsGivenASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		_, err := newGateway(t, html(502), replyJSON(202, cashOutAccepted)).memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, time.Since(begun), time.Second)
+	})
+}
+
+func TestTheRetryPolicyBoundsTheAttempts(t *testing.T) {
+	for _, attempts := range []int{1, 2, 7} {
+		gateway := newGateway(t, drop)
+		policy := connectpsp.RetryPolicy{MaxAttempts: attempts, BaseDelay: time.Microsecond, MaxDelay: time.Microsecond}
+		_, err := gateway.client(connectpsp.WithRetryPolicy(policy)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.Len(t, gateway.requests(), attempts)
+	}
+}
+
+func TestNoAttemptBeginsAfterNinetySeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var last time.Time
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			last = time.Now()
+			retryAfter("20", problem(503, "LATER"))(w, r)
+		})
+		policy := connectpsp.RetryPolicy{MaxAttempts: 1000}
+		_, err := gateway.memoryClient(connectpsp.WithRetryPolicy(policy)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.LessOrEqual(t, last.Sub(begun), 90*time.Second)
+		assert.Len(t, gateway.requests(), 5)
+	})
+}
+
+func TestACallDoesNotWaitForAnAttemptThatWouldComeAfterTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := newGateway(t, retryAfter("6", problem(503, "LATER"))).memoryClient().CreateCashOut(ctx, cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Zero(t, time.Since(begun))
+	})
+}
+
+// TestACancelledCallReturnsAtOnce cancels while waiting for a token, for an answer, for its body, between attempts, and for a
+// turn to rebalance. On the test's clock nothing may pass between the cancellation and the return.
+func TestACancelledCallReturnsAtOnce(t *testing.T) {
+	never := func(ctx context.Context) (*http.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
+	body := func(ctx context.Context) (*http.Response, error) {
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: blockedBody{ctx}}, nil
+	}
+	unavailable := func(context.Context) (*http.Response, error) {
+		return &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"20"}}, Body: http.NoBody}, nil
+	}
+	for name, c := range map[string]struct {
+		answer func(context.Context) (*http.Response, error)
+		token  bool
+	}{
+		"for a token": {never, false}, "for an answer": {never, true}, "for a body": {body, true}, "between attempts": {unavailable, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				options := []connectpsp.Option{connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(
+					func(r *http.Request) (*http.Response, error) { return c.answer(r.Context()) })})}
+				if c.token {
+					options = append(options, connectpsp.WithTokenSource(fixedToken("a.b.c")))
+				}
+				client := must(connectpsp.New(config("https://gateway.example"), options...))
+				ctx, cancel := context.WithCancel(t.Context())
+				cancelled := time.Now().Add(time.Second)
+				time.AfterFunc(time.Second, cancel)
+				_, err := client.CreateCashOut(ctx, cashOutRequest())
+				assert.Equal(t, cancelled, time.Now())
+				assert.ErrorIs(t, err, context.Canceled)
+				if c.token {
+					assert.Equal(t, unknown, outcomeOf(err))
+				} else {
+					assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+					time.Sleep(time.Minute) // lets the request for a token end before the bubble does
+				}
+			})
+		})
+	}
+}
+
+// blockedBody is a body that never comes.
+type blockedBody struct{ ctx context.Context }
+
+func (b blockedBody) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }
+func (b blockedBody) Close() error             { return nil }
+
+func TestAnEditorThatFailsIsNotTriedAgain(t *testing.T) {
+	source := brokenTokens{errors.New("the fleet's store is shut")}
+	gateway := newGateway(t)
+	_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())
+	assert.Equal(t, rejected, outcomeOf(err))
+	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+	assert.ErrorContains(t, err, "the fleet's store is shut")
+}

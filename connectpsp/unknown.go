@@ -1,0 +1,76 @@
+package connectpsp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// ErrUnknownOutcome is matched, through errors.Is, by every error after which a payment may have been made: each
+// UnknownOutcomeError, and an APIError that is a conflict.
+var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
+
+// UnknownOutcomeError says that a request was sent and no readable answer settled it: the payment may have been made. It is
+// neither a success nor a failure. A refusal that came on a later attempt proves nothing about an earlier one, so it does
+// not make this an APIError, and neither its code nor its type is found by errors.Is and errors.As; it is in Refusal.
+//
+// Keep the payment as open. To settle it, call again with the same request, and the same WithIdempotencyKey if one was
+// used: the gateway repeats its first answer. Or wait for the webhook, or read the transaction if TransactionID is known.
+// Never pay under a new externalReference.
+type UnknownOutcomeError struct {
+	// Operation is the operation's id in the description, such as "createCashOut".
+	Operation string
+	// IdempotencyKey is the key every attempt carried; empty for rebalanceAccount, which takes none.
+	IdempotencyKey string
+	// ExternalReference and Amount are the request's, zero where it has none.
+	ExternalReference string
+	Amount            pix.Amount
+	// TransactionID is what is known of the transaction: the id given to RefundCashIn, or one found in an answer that did
+	// not match the request. It is empty if nothing is known.
+	TransactionID string
+	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may have reached the gateway.
+	FirstSentAt, LastSentAt time.Time
+	// Attempts counts the attempts that may have reached the gateway.
+	Attempts int
+	// StatusCode is the status of the last answer, 0 if none came.
+	StatusCode int
+	// RetryAfter is how long the gateway asked to wait in its last answer, 0 if it did not.
+	RetryAfter time.Duration
+	// Refusal is how the gateway refused a later attempt, nil if it did not.
+	Refusal *APIError
+	// Err is what made the outcome doubtful or ended the call: the network's error, the context's. It may be nil.
+	Err error
+}
+
+func (e *UnknownOutcomeError) Error() string {
+	last := "no answer"
+	if e.StatusCode != 0 {
+		last = fmt.Sprintf("last answer %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	}
+	text := fmt.Sprintf("connectpsp: %s: unknown outcome after %d attempts (%s): it may have been executed", e.Operation, e.Attempts, last)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	if e.Operation == rebalanceAccount.id {
+		return text + "; read the balance, then set the target again if need be"
+	}
+	return text + "; call again with the same request, wait for the webhook or read the transaction, and never pay under a new externalReference"
+}
+
+// Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by itself.
+func (e *UnknownOutcomeError) Unwrap() []error {
+	var causes []error
+	if e.Err != nil {
+		causes = append(causes, e.Err)
+	}
+	if e.Refusal != nil && e.Refusal.conflict {
+		causes = append(causes, e.Refusal)
+	}
+	return causes
+}
+
+// Is reports whether target is ErrUnknownOutcome.
+func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }

@@ -1,0 +1,85 @@
+package connectpsp_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+)
+
+func cashOutWithStatus(status string) string {
+	return `{"transactionId":"` + cashOutID + `","status":"` + status + `"}`
+}
+
+func TestWaitingEndsWithEveryFinalStatus(t *testing.T) {
+	for _, status := range []string{"PAID", "EXPIRED", "REFUNDED", "CANCELLED"} {
+		synctest.Test(t, func(t *testing.T) {
+			gateway := newGateway(t, steps(5, replyJSON(200, cashInAccepted), replyJSON(200, cashInWithStatus(status)))...)
+			cashIn, err := gateway.memoryClient().WaitCashIn(t.Context(), cashInID)
+			require.NoError(t, err)
+			assert.Equal(t, connectpsp.CashInStatus(status), cashIn.Status)
+			assert.Len(t, gateway.requests(), 6)
+		})
+	}
+	for _, status := range []string{"COMPLETED", "FAILED", "REFUNDED", "CANCELLED"} {
+		synctest.Test(t, func(t *testing.T) {
+			gateway := newGateway(t, replyJSON(200, cashOutWithStatus("PROCESSING")), replyJSON(200, cashOutWithStatus("HELD_BY_BANK")),
+				replyJSON(200, cashOutWithStatus(status)))
+			cashOut, err := gateway.memoryClient().WaitCashOut(t.Context(), cashOutID)
+			require.NoError(t, err)
+			assert.Equal(t, connectpsp.CashOutStatus(status), cashOut.Status)
+		})
+	}
+}
+
+func TestWaitingGoesOnThroughAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, append(steps(40, html(503), silence), steps(10, html(429), replyJSON(200, cashOutWithStatus("COMPLETED")))...)...)
+		_, err := gateway.memoryClient().WaitCashOut(t.Context(), cashOutID)
+		require.NoError(t, err)
+	})
+}
+
+func TestWaitingStopsAtARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		_, err := newGateway(t, problem(404, "X")).memoryClient().WaitCashIn(t.Context(), cashInID)
+		var refusal *connectpsp.APIError
+		require.ErrorAs(t, err, &refusal)
+		assert.Equal(t, 404, refusal.StatusCode)
+		assert.Zero(t, time.Since(begun))
+	})
+}
+
+func TestWaitingEndsWithTheContextAndSaysTheLastStatus(t *testing.T) {
+	for _, step := range []http.HandlerFunc{replyJSON(200, cashOutWithStatus("PROCESSING")), silence} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			ctx, cancel := timeout(t, time.Hour)
+			defer cancel()
+			gateway := newGateway(t, replyJSON(200, cashOutWithStatus("PROCESSING")), step)
+			cashOut, err := gateway.memoryClient().WaitCashOut(ctx, cashOutID)
+			assert.Nil(t, cashOut)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorContains(t, err, `last status "PROCESSING"`)
+			assert.Equal(t, time.Hour, time.Since(begun))
+		})
+	}
+}
+
+func TestWaitingReadsMoreRarelyAsTimeGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := timeout(t, time.Hour)
+		defer cancel()
+		gateway := newGateway(t, replyJSON(200, cashOutWithStatus("PROCESSING")))
+		_, _ = gateway.memoryClient().WaitCashOut(ctx, cashOutID)
+		assert.Less(t, len(gateway.requests()), 600)
+		assert.Greater(t, len(gateway.requests()), 350)
+	})
+}
