@@ -1,0 +1,217 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/answer"
+)
+
+const (
+	fetchTimeout   = 30 * time.Second // of one POST /auth/token
+	refusalMemory  = 5 * time.Second  // a refusal is repeated for so long without asking the gateway
+	renewalBackoff = 5 * time.Second  // between renewals that fail while the old token lives
+	assumedLife    = time.Minute      // of a token that does not say how long it lives
+	longestLife    = 24 * time.Hour   // the most that is believed
+)
+
+// ClientCredentials is the TokenSource that exchanges a client id and secret for tokens at POST /auth/token.
+//
+// However many goroutines ask, one request is made, and each of them waits no longer than its own context allows. A token's
+// life is counted on the local clock from the moment it arrives, so a wrong clock on either side does no harm. In the last
+// quarter of that life, at a random moment so that a fleet does not renew in step, the token is renewed in the background
+// while everybody goes on using the old one; if that fails, the old one stays until it ends. A refusal of the credentials
+// is final and repeated for five seconds without asking again.
+//
+// It does not retry: its callers do, as Error.Temporary says. It may be shared by goroutines. Make it with
+// NewClientCredentials.
+type ClientCredentials struct {
+	client       *gen.Client
+	clientID     string
+	clientSecret Secret
+
+	current atomic.Pointer[lease] // nil before the first token and after Invalidate
+
+	mu           sync.Mutex
+	flight       *flight // the request under way, nil if there is none
+	refusal      *Error  // the last answer, if it was final
+	refusalUntil time.Time
+}
+
+// lease is a token with the local times at which it should be renewed and at which it ends.
+type lease struct {
+	token           Secret
+	renewAt, endsAt time.Time
+}
+
+// flight is one POST /auth/token and all who wait for it. Token and err are set before done is closed.
+type flight struct {
+	done  chan struct{}
+	token Secret
+	err   error
+}
+
+// NewClientCredentials returns a token source that asks through client, which must not follow redirects. No request is
+// made before the first call of Token.
+func NewClientCredentials(client *gen.Client, clientID string, clientSecret Secret) *ClientCredentials {
+	return &ClientCredentials{client: client, clientID: clientID, clientSecret: clientSecret}
+}
+
+// Token returns a live token. It waits only if there is none; then it returns the context's error if ctx ends first, or an
+// *Error if the token could not be had.
+func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
+	now := time.Now()
+	if held := c.current.Load(); held != nil && now.Before(held.endsAt) {
+		if !now.Before(held.renewAt) {
+			c.renew(held, now)
+		}
+		return held.token, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return Secret{}, err
+	}
+	flight := c.join(now)
+	select {
+	case <-flight.done:
+		return flight.token, flight.err
+	case <-ctx.Done():
+		return Secret{}, ctx.Err()
+	}
+}
+
+// Invalidate drops token if it is the one held, so that the next call of Token fetches another.
+func (c *ClientCredentials) Invalidate(token Secret) {
+	for {
+		held := c.current.Load()
+		if held == nil || held.token.Reveal() != token.Reveal() || c.current.CompareAndSwap(held, nil) {
+			return
+		}
+	}
+}
+
+// renew starts a request in the background. Whoever moves renewAt wins; the others never touch the lock.
+func (c *ClientCredentials) renew(held *lease, now time.Time) {
+	later := *held
+	later.renewAt = now.Add(renewalBackoff)
+	if !c.current.CompareAndSwap(held, &later) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flight == nil {
+		c.start()
+	}
+}
+
+// join returns the request to wait for: the one under way, a new one, or a finished one if the answer is known.
+func (c *ClientCredentials) join(now time.Time) *flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.current.Load(); held != nil && now.Before(held.endsAt) {
+		return landed(held.token, nil)
+	}
+	if c.flight != nil {
+		return c.flight
+	}
+	if c.refusal != nil && now.Before(c.refusalUntil) {
+		return landed(Secret{}, c.refusal)
+	}
+	return c.start()
+}
+
+func landed(token Secret, err error) *flight {
+	done := make(chan struct{})
+	close(done)
+	return &flight{done: done, token: token, err: err}
+}
+
+// start begins a request that outlives the context of whoever asked first. The lock is held.
+func (c *ClientCredentials) start() *flight {
+	flight := &flight{done: make(chan struct{})}
+	c.flight = flight
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		defer cancel()
+		next, err := c.fetch(ctx)
+		c.land(flight, next, err)
+	}()
+	return flight
+}
+
+func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flight = nil
+	c.refusal = nil
+	if err != nil {
+		flight.err = err
+		if !err.Temporary() {
+			c.refusal, c.refusalUntil = err, time.Now().Add(refusalMemory)
+		}
+	} else {
+		flight.token = next.token
+		c.current.Store(next)
+	}
+	close(flight.done)
+}
+
+func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
+	credentials := gen.TokenRequest{ClientID: c.clientID, ClientSecret: c.clientSecret.Reveal()}
+	response, err := c.client.AuthToken(ctx, credentials, withoutReplay)
+	if err != nil {
+		return nil, &Error{Err: err}
+	}
+	received := time.Now()
+	body, err := answer.Read(response)
+	if response.StatusCode/100 != 2 {
+		problem := answer.Problem(body)
+		return nil, &Error{
+			StatusCode: response.StatusCode,
+			Type:       problem.Type,
+			Title:      problem.Title,
+			Code:       problem.Code,
+			Detail:     problem.Detail,
+			RetryAfter: answer.RetryAfter(response.Header),
+		}
+	}
+	if err != nil {
+		return nil, &Error{StatusCode: response.StatusCode, Err: err}
+	}
+	var token gen.Token
+	// An odd field beside the token does not matter, and the error could quote the answer.
+	_ = json.Unmarshal(body, &token)
+	if !sendable(token.AccessToken) {
+		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the answer holds no token that can be sent")}
+	}
+	return newLease(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
+}
+
+// withoutReplay keeps the credentials from following a redirect to another host.
+func withoutReplay(_ context.Context, request *http.Request) error {
+	request.GetBody = nil
+	return nil
+}
+
+func newLease(token Secret, expiresIn int, received time.Time) *lease {
+	life := longestLife
+	if expiresIn <= 0 {
+		life = assumedLife
+	} else if expiresIn < int(longestLife/time.Second) {
+		life = time.Duration(expiresIn) * time.Second
+	}
+	early := life/8 + rand.N(life/8)
+	return &lease{token: token, renewAt: received.Add(life - early), endsAt: received.Add(life)}
+}
+
+// sendable reports whether a token is visible ASCII, as a header value must be.
+func sendable(token string) bool {
+	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}

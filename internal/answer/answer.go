@@ -1,0 +1,93 @@
+// Package answer reads what the gateway answered: bounded, and without trust in its shape.
+package answer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// Limit is the most that is read of a body, in bytes after decompression. An answer with a QR code image has a few
+// thousand.
+const Limit = 2 << 20
+
+// ErrTooLarge is returned by Read for a body longer than Limit.
+var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
+
+// Read reads and closes the body of response. With an error it returns what could be read before it.
+func Read(response *http.Response) ([]byte, error) {
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if n := response.ContentLength; n > 0 && n <= Limit {
+		body.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(io.LimitReader(response.Body, Limit+1))
+	if body.Len() > Limit {
+		return body.Bytes()[:Limit], ErrTooLarge
+	}
+	return body.Bytes(), err
+}
+
+// Problem reads an application/problem+json body. Members that are missing or of another type stay empty, and so does
+// everything if the body is not a JSON object.
+func Problem(body []byte) gen.Problem {
+	var problem gen.Problem
+	if err := json.Unmarshal(body, &problem); err != nil {
+		// A member of the wrong type leaves the others in place; a syntax error leaves nothing.
+		var odd *json.UnmarshalTypeError
+		if !errors.As(err, &odd) {
+			return gen.Problem{}
+		}
+	}
+	return problem
+}
+
+// Decode reads a JSON object into the struct that into points to. A body that is not one JSON object is an error. A member
+// that does not fit its field leaves the field zero and is no error, but for amounts: then Decode fills in all the rest and
+// returns an error that wraps pix.ErrInvalidAmount, and the caller decides.
+func Decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	if err == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil || members == nil {
+		return errors.New("the answer is not a JSON object")
+	}
+	// Start again, one member at a time, so that an odd one spoils no other.
+	reflect.ValueOf(into).Elem().SetZero()
+	var unreadable error
+	for name, value := range members {
+		one, err := json.Marshal(map[string]json.RawMessage{name: value})
+		if err != nil {
+			continue
+		}
+		if err := json.Unmarshal(one, into); errors.Is(err, pix.ErrInvalidAmount) {
+			unreadable = errors.Join(unreadable, err)
+		}
+	}
+	return unreadable
+}
+
+// RetryAfter returns how long the header asks to wait, 0 if it does not ask. Both forms of RFC 9110 are read: seconds and a
+// date.
+func RetryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Duration(min(max(seconds, 0), math.MaxInt64/int64(time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(time.Until(date), 0)
+	}
+	return 0
+}
