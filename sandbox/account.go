@@ -1,0 +1,77 @@
+package sandbox
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// bankName names the sandbox's only bank.
+const bankName = "Banco Sandbox S.A."
+
+// addTransactional puts centavos into the transactional account. The lock is held.
+func (s *Sandbox) addTransactional(centavos int64) {
+	s.transactional += centavos
+	s.balanceUpdatedAt = s.Now()
+}
+
+// spend takes an amount out of the transactional account, or refuses it if there is not enough. The lock is held.
+func (s *Sandbox) spend(amount pix.Amount) error {
+	if amount.Centavos() > s.transactional {
+		return insufficientFunds(amount, pix.Centavos(s.transactional))
+	}
+	s.addTransactional(-amount.Centavos())
+	return nil
+}
+
+func (s *Sandbox) getBalance(call call) (any, error) {
+	if call.query.Has("date") {
+		// Past balances are not available, as in production; the parameter is only checked.
+		if _, err := time.Parse(time.DateOnly, call.query.Get("date")); err != nil {
+			return nil, invalidRequest("date must be a date, YYYY-MM-DD.")
+		}
+	}
+	transactional, proprietary := pix.Centavos(s.transactional), pix.Centavos(s.proprietary)
+	return gen.Balance{
+		Currency:      "BRL",
+		ReferenceDate: s.clock.now().In(brasilia).Format(time.DateOnly),
+		Consolidated: gen.ConsolidatedBalance{
+			TotalBalance:         pix.Centavos(s.transactional + s.proprietary),
+			TransactionalBalance: transactional,
+			ProprietaryBalance:   proprietary,
+		},
+		Banks: []gen.BankBalance{{
+			ISPB: ispb,
+			Bank: bankName,
+			Accounts: gen.BankAccounts{
+				Transactional: gen.AccountBalance{Branch: "0001", Account: "123456", Balance: transactional},
+				Proprietary:   gen.AccountBalance{Branch: "0001", Account: "654321", Balance: proprietary},
+			},
+		}},
+		UpdatedAt: pix.Time{Time: s.balanceUpdatedAt.Truncate(time.Second)},
+	}, nil
+}
+
+func (s *Sandbox) rebalanceAccount(call call) (any, error) {
+	target := call.body.amount("targetAmount", pix.Centavos(0))
+	if err := call.body.err(); err != nil {
+		return nil, err
+	}
+	total := s.transactional + s.proprietary
+	if target.Centavos() > total {
+		return nil, insufficientFunds(target, pix.Centavos(total))
+	}
+	s.addTransactional(target.Centavos() - s.transactional)
+	s.proprietary = total - s.transactional
+	return gen.Rebalance{
+		Success: true,
+		Message: "The transactional balance is R$ " + target.String() + ".",
+	}, nil
+}
+
+func insufficientFunds(wanted, available pix.Amount) error {
+	return refuse(http.StatusUnprocessableEntity, "INSUFFICIENT_FUNDS",
+		"The requested amount of R$ %v exceeds the available balance of R$ %v.", wanted, available)
+}

@@ -1,0 +1,156 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// cashIn is a charge as getCashIn answers it, and what is not shown.
+type cashIn struct {
+	gen.CashIn
+	expiresAt  time.Time
+	refundID   string // the endToEndId of an accepted refund
+	webhookURL string
+	last       *event // the last one sent, nil before
+}
+
+// PayCashIn pays a charge: it becomes PAID, its amount comes into the transactional account, and CASHIN_PAID is sent. The
+// error wraps ErrNotFound, or ErrTransition if the charge is not AWAITING_PAYMENT.
+func (s *Sandbox) PayCashIn(id string) error {
+	return s.moveCashIn(id, gen.CashInStatusPAID, func(charge *cashIn) {
+		charge.EndToEndID = s.newEndToEndID("E")
+		charge.PaidAt = s.timestamp()
+		charge.Payer.BankData = &gen.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
+		s.cashIns[charge.EndToEndID] = charge
+		s.addTransactional(charge.Amount.Centavos())
+		s.publishCashIn(charge, gen.CashInEventTypeCASHINPAID)
+	})
+}
+
+// ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps ErrNotFound, or ErrTransition
+// if the charge is not AWAITING_PAYMENT.
+func (s *Sandbox) ExpireCashIn(id string) error {
+	return s.moveCashIn(id, gen.CashInStatusEXPIRED, func(charge *cashIn) { charge.ExpiredAt = s.timestamp() })
+}
+
+// CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps ErrNotFound, or ErrTransition if the charge is
+// not AWAITING_PAYMENT.
+func (s *Sandbox) CancelCashIn(id string) error {
+	return s.moveCashIn(id, gen.CashInStatusCANCELLED, func(*cashIn) {})
+}
+
+// moveCashIn brings a charge that awaits payment into another state.
+func (s *Sandbox) moveCashIn(id string, status gen.CashInStatus, change func(*cashIn)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	charge := s.findCashIn(id)
+	if charge == nil {
+		return ErrNotFound
+	}
+	if charge.Status != gen.CashInStatusAWAITINGPAYMENT {
+		return fmt.Errorf("%w: the cash-in is %s and cannot become %s", ErrTransition, charge.Status, status)
+	}
+	charge.Status = status
+	change(charge)
+	return nil
+}
+
+func (s *Sandbox) createCashIn(call call) (any, error) {
+	request := call.body
+	payer := request.object("payer")
+	charge := &cashIn{CashIn: gen.CashIn{
+		Amount:            request.amount("amount", pix.Centavos(1)),
+		ExternalReference: request.text("externalReference"),
+		Payer:             gen.Payer{Name: payer.text("name"), Document: payer.document("document")},
+		Status:            gen.CashInStatusAWAITINGPAYMENT,
+		RequestedAt:       s.timestamp(),
+	}}
+	minutes := request.count("expirationInMinutes", 24*60)
+	charge.webhookURL = request.optionalURL("webhookUrl")
+	if request.has("openFinance") {
+		request.object("openFinance").optionalURL("redirectUrl")
+	}
+	if err := request.err(); err != nil {
+		return nil, err
+	}
+	if s.cashInReferences[charge.ExternalReference] {
+		return nil, duplicateReference()
+	}
+
+	charge.TransactionID = s.unused(func() string { return randomText(35, lowerLetters+digits) })
+	charge.InternalCode = s.newInternalCode()
+	// So long that it never expires in a test, and short enough for a time.Duration.
+	const century = 100 * 366 * 24 * 60
+	charge.expiresAt = s.clock.now().Add(time.Duration(min(minutes, century)) * time.Minute)
+	answer := charge.CashIn
+	if request.has("openFinance") {
+		answer.PaymentURL = "https://sandbox.connectpsp.example/open-finance/" + charge.TransactionID
+	} else {
+		var err error
+		if answer.PIXData, err = newPIXData(charge.TransactionID, charge.Amount); err != nil {
+			return nil, err
+		}
+	}
+	s.cashInReferences[charge.ExternalReference] = true
+	s.cashIns[charge.TransactionID] = charge
+	s.cashIns[charge.InternalCode] = charge
+	return answer, nil
+}
+
+func (s *Sandbox) getCashIn(call call) (any, error) {
+	charge := s.findCashIn(call.id)
+	if charge == nil {
+		return nil, transactionNotFound()
+	}
+	return charge.CashIn, nil
+}
+
+// findCashIn returns a charge as it stands now, or nil. The lock is held.
+func (s *Sandbox) findCashIn(id string) *cashIn {
+	charge := s.cashIns[id]
+	if charge != nil {
+		charge.expireIfDue(s.clock.now())
+	}
+	return charge
+}
+
+func (s *Sandbox) expireCashIns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.now()
+	for _, charge := range s.cashIns {
+		charge.expireIfDue(now)
+	}
+}
+
+func (c *cashIn) expireIfDue(now time.Time) {
+	if c.Status == gen.CashInStatusAWAITINGPAYMENT && !now.Before(c.expiresAt) {
+		c.Status = gen.CashInStatusEXPIRED
+		c.ExpiredAt = pix.Time{Time: c.expiresAt.In(brasilia).Truncate(time.Second)}
+	}
+}
+
+// timestamp returns the present as transactions show it: in whole seconds, three hours behind UTC.
+func (s *Sandbox) timestamp() pix.Time {
+	return pix.Time{Time: s.clock.now().In(brasilia).Truncate(time.Second)}
+}
+
+func (s *Sandbox) publishCashIn(charge *cashIn, eventType gen.CashInEventType) {
+	charge.last = s.publish(charge.webhookURL, string(eventType), charge.TransactionID, gen.CashInEvent{
+		EventType: eventType,
+		EventAt:   pix.Time{Time: s.Now().Truncate(time.Second)},
+		Data:      charge.CashIn,
+	})
+}
+
+func transactionNotFound() error {
+	return refuse(http.StatusNotFound, "TRANSACTION_NOT_FOUND", "There is no such transaction.")
+}
+
+func duplicateReference() error {
+	return refuse(http.StatusConflict, "DUPLICATE_EXTERNAL_REFERENCE", "The externalReference was used before.")
+}

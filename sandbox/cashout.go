@@ -1,0 +1,124 @@
+package sandbox
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/google/uuid"
+)
+
+// cashOut is a payment as getCashOut answers it, and what is not shown.
+type cashOut struct {
+	gen.CashOut
+	webhookURL string
+	last       *event // the last one sent, nil before
+}
+
+// CompleteCashOut settles a payment: it becomes COMPLETED, and CASHOUT_COMPLETED is sent. The error wraps ErrNotFound, or
+// ErrTransition if the payment is not PROCESSING.
+func (s *Sandbox) CompleteCashOut(id string) error {
+	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusCOMPLETED, func(payment *cashOut) {
+		payment.EndToEndID = s.newEndToEndID("E")
+		payment.CompletedAt = s.timestamp()
+		s.cashOuts[payment.EndToEndID] = payment
+		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTCOMPLETED)
+	})
+}
+
+// FailCashOut makes a payment FAILED for the reason given, such as "PIX_KEY_NOT_FOUND": its amount comes back, and
+// CASHOUT_FAILED is sent. The error wraps ErrNotFound, or ErrTransition if the payment is not PROCESSING.
+func (s *Sandbox) FailCashOut(id, code, message string) error {
+	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusFAILED, func(payment *cashOut) {
+		payment.Failure = &gen.Failure{Code: gen.FailureCode(code), Message: message}
+		payment.FailedAt = s.timestamp()
+		s.addTransactional(payment.Amount.Centavos())
+		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTFAILED)
+	})
+}
+
+// CancelCashOut makes a payment CANCELLED: its amount comes back. No webhook is sent. The error wraps ErrNotFound, or
+// ErrTransition if the payment is not PROCESSING.
+func (s *Sandbox) CancelCashOut(id string) error {
+	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusCANCELLED, func(payment *cashOut) {
+		payment.CancelledAt = s.timestamp()
+		s.addTransactional(payment.Amount.Centavos())
+	})
+}
+
+// ReturnCashOut has the payee's bank return a payment: it becomes REFUNDED, its amount comes back, and CASHOUT_REFUNDED is
+// sent. The error wraps ErrNotFound, or ErrTransition if the payment is not COMPLETED.
+func (s *Sandbox) ReturnCashOut(id string) error {
+	return s.moveCashOut(id, gen.CashOutStatusCOMPLETED, gen.CashOutStatusREFUNDED, func(payment *cashOut) {
+		payment.OriginalEndToEndID, payment.EndToEndID = payment.EndToEndID, s.newEndToEndID("D")
+		payment.RefundedAt = s.timestamp()
+		s.cashOuts[payment.EndToEndID] = payment
+		s.addTransactional(payment.Amount.Centavos())
+		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTREFUNDED)
+	})
+}
+
+func (s *Sandbox) moveCashOut(id string, from, to gen.CashOutStatus, change func(*cashOut)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	payment := s.cashOuts[id]
+	if payment == nil {
+		return ErrNotFound
+	}
+	if payment.Status != from {
+		return fmt.Errorf("%w: the cash-out is %s and cannot become %s", ErrTransition, payment.Status, to)
+	}
+	payment.Status = to
+	change(payment)
+	return nil
+}
+
+func (s *Sandbox) createCashOut(call call) (any, error) {
+	request := call.body
+	payee := request.object("payee")
+	payment := &cashOut{CashOut: gen.CashOut{
+		Amount:            request.amount("amount", pix.Centavos(1)),
+		ExternalReference: request.text("externalReference"),
+		Description:       request.optionalText("description"),
+		Payee: gen.Payee{
+			Name:        payee.text("name"),
+			Document:    payee.document("document"),
+			Destination: destination(payee.object("destination")),
+		},
+		Status:      gen.CashOutStatusPROCESSING,
+		RequestedAt: s.timestamp(),
+	}}
+	payment.webhookURL = request.optionalURL("webhookUrl")
+	if err := request.err(); err != nil {
+		return nil, err
+	}
+	if s.cashOutReferences[payment.ExternalReference] {
+		return nil, duplicateReference()
+	}
+	if err := s.spend(payment.Amount); err != nil {
+		return nil, err
+	}
+	payment.TransactionID = uuid.NewString()
+	payment.InternalCode = s.newInternalCode()
+	s.cashOutReferences[payment.ExternalReference] = true
+	s.cashOuts[payment.TransactionID] = payment
+	s.cashOuts[payment.InternalCode] = payment
+	return payment.CashOut, nil
+}
+
+func (s *Sandbox) getCashOut(call call) (any, error) {
+	payment := s.cashOuts[call.id]
+	if payment == nil {
+		return nil, transactionNotFound()
+	}
+	return payment.CashOut, nil
+}
+
+func (s *Sandbox) publishCashOut(payment *cashOut, eventType gen.CashOutEventType) {
+	payment.last = s.publish(payment.webhookURL, string(eventType), payment.TransactionID, gen.CashOutEvent{
+		EventType: eventType,
+		EventAt:   pix.Time{Time: s.Now().Truncate(time.Second)},
+		Data:      payment.CashOut,
+	})
+}

@@ -1,0 +1,75 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+)
+
+// SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes REFUNDED, and
+// CASHIN_REFUNDED is sent. The error wraps ErrNotFound, or ErrTransition if no refund is on its way.
+func (s *Sandbox) SettleRefund(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	charge := s.findCashIn(id)
+	if charge == nil {
+		return ErrNotFound
+	}
+	if charge.Status != gen.CashInStatusPAID || charge.refundID == "" {
+		return fmt.Errorf("%w: the cash-in is %s and no refund of it is on its way", ErrTransition, charge.Status)
+	}
+	charge.Status = gen.CashInStatusREFUNDED
+	charge.OriginalEndToEndID, charge.EndToEndID = charge.EndToEndID, charge.refundID
+	charge.RefundedAt = s.timestamp()
+	s.publishCashIn(charge, gen.CashInEventTypeCASHINREFUNDED)
+	return nil
+}
+
+func (s *Sandbox) refundCashIn(call call) (any, error) {
+	call.body.oneOf("reason", string(gen.RefundReasonFRAUD), string(gen.RefundReasonDUPLICATEDPAYMENT),
+		string(gen.RefundReasonCUSTOMERREQUEST), string(gen.RefundReasonMERCHANTERROR))
+	call.body.optionalText("description")
+	if err := call.body.err(); err != nil {
+		return nil, err
+	}
+	charge := s.findCashIn(call.id)
+	if charge == nil {
+		return nil, transactionNotFound()
+	}
+	if err := charge.checkRefund(); err != nil {
+		return nil, err
+	}
+	if err := s.spend(charge.Amount); err != nil {
+		return nil, err
+	}
+	charge.refundID = s.newEndToEndID("D")
+	s.cashIns[charge.refundID] = charge
+	return gen.Refund{
+		TransactionID:      charge.TransactionID,
+		InternalCode:       charge.InternalCode,
+		ExternalReference:  charge.ExternalReference,
+		EndToEndID:         charge.refundID,
+		OriginalEndToEndID: charge.EndToEndID,
+		Status:             charge.Status,
+		Amount:             charge.Amount,
+		RequestedAt:        s.timestamp(),
+	}, nil
+}
+
+func (c *cashIn) checkRefund() error {
+	code, detail := "", ""
+	switch {
+	case c.Status == gen.CashInStatusAWAITINGPAYMENT:
+		code, detail = "CASH_IN_NOT_PAID", "The cash-in has not been paid."
+	case c.Status == gen.CashInStatusEXPIRED:
+		code, detail = "CASH_IN_EXPIRED", "The cash-in has expired."
+	case c.Status == gen.CashInStatusCANCELLED:
+		code, detail = "CASH_IN_CANCELLED", "The cash-in was cancelled."
+	case c.refundID != "":
+		code, detail = "CASH_IN_ALREADY_REFUNDED", "A refund of the cash-in was accepted before."
+	default:
+		return nil
+	}
+	return refuse(http.StatusUnprocessableEntity, code, "%s", detail)
+}

@@ -1,0 +1,78 @@
+package sandbox
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/google/uuid"
+)
+
+// RevokeTokens makes the gateway refuse every access token it has given so far, with 401 TOKEN_EXPIRED.
+func (s *Sandbox) RevokeTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.tokens)
+}
+
+// authToken gives a token that differs from all before it, even within the same second.
+func (s *Sandbox) authToken(call call) (any, error) {
+	clientID, clientSecret := call.body.text("clientId"), call.body.text("clientSecret")
+	if err := call.body.err(); err != nil {
+		return nil, err
+	}
+	if clientID != s.config.ClientID || clientSecret != s.config.ClientSecret.Reveal() {
+		return nil, refuse(http.StatusUnauthorized, "INVALID_CREDENTIALS", "The client id or the client secret is wrong.")
+	}
+	issuedAt := s.Now()
+	expiresAt := issuedAt.Add(s.tokenLifetime)
+	token := s.newJWT(issuedAt, expiresAt)
+	s.tokens[token] = expiresAt
+	return gen.Token{
+		AccessToken: token,
+		TokenType:   "Bearer",
+		ExpiresIn:   int(s.tokenLifetime / time.Second),
+		IssuedAt:    pix.Time{Time: issuedAt.Truncate(time.Second)},
+	}, nil
+}
+
+// newJWT makes a token like the gateway's, signed with HS256. Whether the sandbox accepts it is decided by its list of
+// tokens alone, which is exact to more than a second.
+func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
+	claims := struct {
+		Subject  string `json:"sub"`
+		IssuedAt int64  `json:"iat"`
+		Expires  int64  `json:"exp"`
+		ID       string `json:"jti"`
+	}{s.config.ClientID, issuedAt.Unix(), expiresAt.Unix(), uuid.NewString()}
+	payload, _ := json.Marshal(claims) // texts and numbers cannot fail
+	encode := base64.RawURLEncoding.EncodeToString
+	unsigned := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(payload)
+	return unsigned + "." + encode(signing.Sum(string(s.signingKey), []byte(unsigned)))
+}
+
+// authorize checks the headers of a request. The lock is held.
+func (s *Sandbox) authorize(operation operation, header http.Header) error {
+	if operation.public {
+		return nil
+	}
+	token, hasToken := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
+	expiresAt, known := s.tokens[token]
+	if !hasToken || !known || !s.clock.now().Before(expiresAt) {
+		return refuse(http.StatusUnauthorized, "TOKEN_EXPIRED", "The access token is missing, unknown or expired.")
+	}
+	if header.Get(auth.ApplicationTokenHeader) != s.config.ApplicationToken.Reveal() {
+		return refuse(http.StatusUnauthorized, "INVALID_APPLICATION_TOKEN", "The ApplicationToken is missing or unknown.")
+	}
+	if operation.signed && header.Get(signing.Header) != signing.Sign(s.config.CryptoToken.Reveal(), token) {
+		return refuse(http.StatusUnprocessableEntity, "INVALID_SIGNATURE",
+			"The DigitalSignature is missing or is not that of this access token.")
+	}
+	return nil
+}

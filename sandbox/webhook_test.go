@@ -1,0 +1,354 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// receiver keeps what it is sent and answers with the statuses it is given, then 200.
+type receiver struct {
+	*httptest.Server
+	arrived chan struct{}
+
+	mu       sync.Mutex
+	received []received
+	statuses []int
+}
+
+type received struct {
+	header http.Header
+	body   []byte
+}
+
+func newReceiver(t *testing.T, statuses ...int) *receiver {
+	t.Helper()
+	r := &receiver{arrived: make(chan struct{}, 1000), statuses: statuses}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
+	r.mu.Lock()
+	r.received = append(r.received, received{request.Header, body})
+	status := http.StatusOK
+	if len(r.statuses) > 0 {
+		status, r.statuses = r.statuses[0], r.statuses[1:]
+	}
+	r.mu.Unlock()
+	w.WriteHeader(status)
+	r.arrived <- struct{}{}
+}
+
+func (r *receiver) all() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.received
+}
+
+func TestAWebhookIsSignedAndHoldsWhatGetAnswers(t *testing.T) {
+	checker := contract.New(t)
+	for _, test := range []struct {
+		event string
+		run   func(*gateway, string) (path string)
+	}{
+		{"CASHIN_PAID", func(g *gateway, url string) string {
+			charge := g.newCashIn("order-1", url)
+			require.NoError(t, g.PayCashIn(charge.TransactionID))
+			return "/cash-in/" + charge.TransactionID
+		}},
+		{"CASHIN_REFUNDED", func(g *gateway, url string) string {
+			charge := g.newCashIn("order-1", url)
+			require.NoError(t, g.PayCashIn(charge.TransactionID))
+			g.waitWebhooks()
+			g.refund(charge.TransactionID)
+			require.NoError(t, g.SettleRefund(charge.TransactionID))
+			return "/cash-in/" + charge.TransactionID
+		}},
+		{"CASHOUT_COMPLETED", func(g *gateway, url string) string {
+			payment := g.newCashOut("withdrawal-1", url)
+			require.NoError(t, g.CompleteCashOut(payment.TransactionID))
+			return "/cash-out/" + payment.TransactionID
+		}},
+		{"CASHOUT_FAILED", func(g *gateway, url string) string {
+			payment := g.newCashOut("withdrawal-1", url)
+			require.NoError(t, g.FailCashOut(payment.TransactionID, "PIX_KEY_NOT_FOUND", "No such key."))
+			return "/cash-out/" + payment.TransactionID
+		}},
+		{"CASHOUT_REFUNDED", func(g *gateway, url string) string {
+			payment := g.newCashOut("withdrawal-1", url)
+			require.NoError(t, g.CompleteCashOut(payment.TransactionID))
+			g.waitWebhooks()
+			require.NoError(t, g.ReturnCashOut(payment.TransactionID))
+			return "/cash-out/" + payment.TransactionID
+		}},
+	} {
+		t.Run(test.event, func(t *testing.T) {
+			receiver := newReceiver(t)
+			g := start(t)
+			path := test.run(g, receiver.URL)
+			g.waitWebhooks()
+
+			all := receiver.all()
+			last := all[len(all)-1]
+			checker.Webhook(last.body)
+			assert.Equal(t, "application/json", last.header.Get("Content-Type"))
+			assert.Equal(t, hex.EncodeToString(signing.Sum(g.Config().CryptoToken.Reveal(), last.body)),
+				last.header.Get("X-Connect-Signature"))
+			assert.NoError(t, uuid.Validate(last.header.Get("X-Event-Id")))
+
+			var event struct {
+				EventType string
+				EventAt   string
+				Data      json.RawMessage
+			}
+			require.NoError(t, json.Unmarshal(last.body, &event))
+			assert.Equal(t, test.event, event.EventType)
+			assert.True(t, strings.HasSuffix(event.EventAt, "Z"), "in UTC")
+			assert.Equal(t, string(g.get(path).body), string(event.Data))
+
+			deliveries := g.Deliveries()
+			delivery := deliveries[len(deliveries)-1]
+			assert.WithinDuration(t, g.Now(), delivery.Time, 10*time.Second)
+			assert.Equal(t, sandbox.Delivery{
+				EventType:     test.event,
+				TransactionID: path[strings.LastIndex(path, "/")+1:],
+				URL:           receiver.URL,
+				EventID:       last.header.Get("X-Event-Id"),
+				Attempt:       1,
+				StatusCode:    200,
+				Time:          delivery.Time,
+			}, delivery)
+		})
+	}
+}
+
+func TestWhatHappensToNobodySendsNoWebhook(t *testing.T) {
+	receiver := newReceiver(t)
+	g := start(t)
+	require.NoError(t, g.ExpireCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	require.NoError(t, g.CancelCashIn(g.newCashIn("order-2", receiver.URL).TransactionID))
+	require.NoError(t, g.CancelCashOut(g.newCashOut("withdrawal-1", receiver.URL).TransactionID))
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-3", "").TransactionID))
+	g.waitWebhooks()
+	assert.Empty(t, g.Deliveries())
+	assert.Empty(t, receiver.all())
+}
+
+func TestAWebhookIsRepeatedUntilItIsAnswered200(t *testing.T) {
+	statuses := []int{500, 201, 204, 302, 404}
+	receiver := newReceiver(t, statuses...)
+	g := start(t)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	for i := range statuses {
+		<-receiver.arrived
+		g.Advance(time.Second << i)
+	}
+	g.waitWebhooks()
+
+	all, deliveries := receiver.all(), g.Deliveries()
+	require.Len(t, all, len(statuses)+1)
+	ids := make(map[string]bool)
+	for i, delivery := range deliveries {
+		assert.Equal(t, append(statuses, 200)[i], delivery.StatusCode)
+		assert.Equal(t, i+1, delivery.Attempt)
+		assert.Empty(t, delivery.Error)
+		assert.Equal(t, all[i].header.Get("X-Event-Id"), delivery.EventID)
+		assert.Equal(t, all[0].body, all[i].body)
+		ids[delivery.EventID] = true
+		if i > 0 {
+			assert.GreaterOrEqual(t, delivery.Time.Sub(deliveries[i-1].Time), time.Second<<(i-1))
+		}
+	}
+	assert.Len(t, ids, len(all), "each attempt has its own id")
+}
+
+func TestTheBackoffHasALongestWaitAndAnEnd(t *testing.T) {
+	statuses := make([]int, sandbox.MaxAttempts)
+	for i := range statuses {
+		statuses[i] = 500
+	}
+	receiver := newReceiver(t, statuses...)
+	g := start(t)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	for range sandbox.MaxAttempts {
+		<-receiver.arrived
+		g.Advance(time.Minute)
+	}
+	g.waitWebhooks()
+	g.Advance(time.Hour)
+	g.waitWebhooks()
+	assert.Len(t, g.Deliveries(), sandbox.MaxAttempts)
+}
+
+func TestARepetitionWaitsForItsTime(t *testing.T) {
+	receiver := newReceiver(t, 500)
+	g := start(t)
+	g.SetTime(time.Date(2026, 3, 10, 14, 0, 0, 0, time.UTC))
+	g.token = g.newToken()
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	<-receiver.arrived
+	g.SetTime(time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	assert.ErrorIs(t, g.WaitWebhooks(ctx), context.Canceled)
+	g.SetTime(time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC))
+	g.waitWebhooks()
+	assert.Len(t, receiver.all(), 2)
+	assert.NoError(t, g.WaitWebhooks(ctx), "nothing waits")
+}
+
+func TestTheRealClockBringsARepetitionToo(t *testing.T) {
+	receiver := newReceiver(t, 500)
+	g := start(t)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	g.waitWebhooks()
+	assert.Len(t, receiver.all(), 2)
+}
+
+func TestAReceiverThatIsTooSlowIsTriedAgain(t *testing.T) {
+	calls := make(chan struct{}, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls <- struct{}{}
+		if len(calls) == 1 {
+			// The server notices that the client has gone only when the body has been read.
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}
+	}))
+	defer receiver.Close()
+	g := start(t)
+	g.SetAnswerTimeout(100 * time.Millisecond)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	g.waitWebhooks()
+	deliveries := g.Deliveries()
+	require.GreaterOrEqual(t, len(deliveries), 2)
+	assert.Zero(t, deliveries[0].StatusCode)
+	assert.Contains(t, deliveries[0].Error, "Timeout")
+	assert.Equal(t, 200, deliveries[len(deliveries)-1].StatusCode)
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	elsewhere := newReceiver(t)
+	receiver := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	g := startUnchecked(t)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	require.Eventually(t, func() bool { return len(g.Deliveries()) > 0 }, 10*time.Second, time.Millisecond)
+	receiver.Close()
+	require.NoError(t, g.Close())
+	assert.Equal(t, http.StatusTemporaryRedirect, g.Deliveries()[0].StatusCode)
+	assert.Empty(t, elsewhere.all())
+}
+
+func TestNothingIsSentToAnotherMachine(t *testing.T) {
+	g := start(t)
+	for _, url := range []string{
+		"https://example.com/hook", "http://10.0.0.1/hook", "http://0.0.0.0/hook", "http://[2001:db8::1]/hook",
+		"http://localhost.example.com/hook", "http://127.0.0.1.example.com/hook", "http://127.0.0.1@example.com/hook",
+	} {
+		charge := g.newCashIn("order-"+url, url)
+		require.NoError(t, g.PayCashIn(charge.TransactionID))
+		deliveries := g.Deliveries()
+		refused := deliveries[len(deliveries)-1]
+		assert.Equal(t, url, refused.URL)
+		assert.Contains(t, refused.Error, "refused")
+		assert.Zero(t, refused.Attempt)
+		assert.Empty(t, refused.EventID)
+	}
+	g.waitWebhooks()
+	assert.ErrorContains(t, g.DialWebhooks("http://192.0.2.1/"), "refused", "not even past the first check")
+	assert.Error(t, g.DialWebhooks(":"))
+}
+
+func TestAReceiverMayBeOnAnyLoopbackAddress(t *testing.T) {
+	receiver := newReceiver(t)
+	g := start(t)
+	for _, host := range []string{"127.0.0.1", "localhost", "LOCALHOST", "[::ffff:127.0.0.1]"} {
+		url := strings.Replace(receiver.URL, "127.0.0.1", host, 1)
+		require.NoError(t, g.PayCashIn(g.newCashIn("order-"+host, url).TransactionID))
+	}
+	g.waitWebhooks()
+	assert.Len(t, receiver.all(), 4)
+}
+
+func TestARedeliveryHasTheSameBytesAndANewID(t *testing.T) {
+	receiver := newReceiver(t)
+	g := start(t)
+	charge := g.newCashIn("order-1", receiver.URL)
+	assert.ErrorIs(t, g.Redeliver(charge.TransactionID), sandbox.ErrNotFound, "nothing was sent yet")
+	assert.ErrorIs(t, g.Redeliver("nothing"), sandbox.ErrNotFound)
+	require.NoError(t, g.PayCashIn(charge.TransactionID))
+	g.waitWebhooks()
+	g.refund(charge.TransactionID)
+	require.NoError(t, g.Redeliver(charge.InternalCode))
+	g.waitWebhooks()
+	payment := g.newCashOut("withdrawal-1", receiver.URL)
+	require.NoError(t, g.CompleteCashOut(payment.TransactionID))
+	g.waitWebhooks()
+	require.NoError(t, g.Redeliver(payment.TransactionID))
+	g.waitWebhooks()
+
+	all := receiver.all()
+	require.Len(t, all, 4)
+	for i := 0; i < len(all); i += 2 {
+		assert.Equal(t, all[i].body, all[i+1].body)
+		assert.NotEqual(t, all[i].header.Get("X-Event-Id"), all[i+1].header.Get("X-Event-Id"))
+	}
+}
+
+func TestManyWebhooksGoOutAtOnce(t *testing.T) {
+	const count = 4
+	var together sync.WaitGroup
+	together.Add(count)
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		together.Done()
+		together.Wait()
+	}))
+	defer receiver.Close()
+	g := start(t)
+	for range count {
+		require.NoError(t, g.CompleteCashOut(g.newCashOut(uuid.NewString(), receiver.URL).TransactionID))
+	}
+	g.waitWebhooks()
+	assert.Len(t, g.Deliveries(), count)
+}
+
+func TestAClosedSandboxSendsNothingMore(t *testing.T) {
+	entered := make(chan struct{})
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(entered)
+		<-r.Context().Done()
+	}))
+	defer receiver.Close()
+	g := start(t)
+	charge := g.newCashIn("order-1", receiver.URL)
+	require.NoError(t, g.PayCashIn(charge.TransactionID))
+	<-entered
+	waited := make(chan error)
+	go func() { waited <- g.WaitWebhooks(context.Background()) }()
+	require.NoError(t, g.Close())
+	assert.ErrorIs(t, <-waited, http.ErrServerClosed)
+	require.NoError(t, g.Redeliver(charge.TransactionID))
+	deliveries := g.Deliveries()
+	require.Len(t, deliveries, 1)
+	assert.NotEmpty(t, deliveries[0].Error)
+	assert.Equal(t, string(gen.CashInEventTypeCASHINPAID), deliveries[0].EventType)
+}
