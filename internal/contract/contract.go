@@ -71,7 +71,6 @@ func newChecker(file string, report func(error)) (*Checker, error) {
 	}
 	options := &openapi3filter.Options{
 		MultiError:                        true,
-		IncludeResponseStatus:             true,
 		RejectWhenRequestBodyNotSpecified: true,
 		SkipSettingDefaults:               true,
 		AuthenticationFunc:                bearer,
@@ -235,7 +234,6 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 
 	check := r.Clone(r.Context())
 	check.Body = io.NopCloser(bytes.NewReader(body))
-	check.ContentLength = int64(len(body))
 	route, parameters, notFound := c.router.FindRoute(check)
 	if notFound != nil {
 		c.report(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, notFound))
@@ -285,7 +283,7 @@ func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status 
 		find(err)
 		return
 	}
-	// The filter never looks at some redirects.
+	// The filter could be told to look for this, but then leaves some redirects out.
 	if responses := request.Route.Operation.Responses; responses.Status(status) == nil && responses.Default() == nil {
 		find(errors.New("the status is not declared"))
 	}

@@ -42,22 +42,14 @@ func (f *findings) text() string {
 	return fmt.Sprint(errors.Join(f.all...))
 }
 
-// loaded is shared because reading the description takes longer than all that the tests do with it.
-var loaded = sync.OnceValues(func() (*Checker, error) {
-	directory, err := root()
-	if err != nil {
-		return nil, err
-	}
-	return newChecker(filepath.Join(directory, "openapi", "connectpsp.yaml"), nil)
-})
-
 func recording(t *testing.T) (*Checker, *findings) {
 	t.Helper()
-	shared, err := loaded()
+	directory, err := root()
 	require.NoError(t, err)
-	checker, found := *shared, new(findings)
-	checker.report = found.add
-	return &checker, found
+	found := new(findings)
+	checker, err := newChecker(filepath.Join(directory, "openapi", "connectpsp.yaml"), found.add)
+	require.NoError(t, err)
+	return checker, found
 }
 
 // exchange is a request and the answer to it, good unless a test spoils it.
@@ -212,6 +204,16 @@ func TestABreachInTheRequestIsAFinding(t *testing.T) {
 			assert.Contains(t, found.text(), test.want)
 		})
 	}
+}
+
+func TestABodyOfUnknownLengthIsNoticed(t *testing.T) {
+	checker, found := recording(t)
+	e := getting()
+	e.body = "{}"
+	r := e.request()
+	r.ContentLength = -1
+	checker.Requests(e).ServeHTTP(httptest.NewRecorder(), r)
+	assert.Contains(t, found.text(), "body not allowed")
 }
 
 func TestABreachInTheAnswerIsAFinding(t *testing.T) {

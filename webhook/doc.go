@@ -1,0 +1,11 @@
+// Package webhook receives the events that ConnectPSP posts to the webhookUrl of a cash-in or a cash-out.
+//
+// Parse verifies and reads one delivery. What it cannot do is tell an old delivery from a new one: the signature covers the
+// body and nothing else, there is no timestamp in it. A body that was once signed verifies for ever, whoever sends it again.
+// The gateway repeats deliveries by itself too, promises no order, and gives every attempt another X-Event-Id. So the
+// receiver must keep the Key of each event, for as long as it keeps the order that the event belongs to, and act on a key
+// only once. Nothing else stops a replay.
+//
+// The gateway wants status 200 within 5 seconds and tries again otherwise. Store the event, answer, and do the work
+// afterwards. Before giving out money or goods, compare ExternalReference and Amount with the order's own.
+package webhook

@@ -1,0 +1,203 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/signing"
+)
+
+// ErrInvalidSignature is wrapped by the error of Parse if the body is not proven to come from the gateway. Answer 401 and say
+// no more.
+var ErrInvalidSignature = errors.New("webhook: invalid signature")
+
+// ErrMalformed is wrapped by the error of Parse if a body with a valid signature is not an event that can be read. The same
+// bytes would come again, so keep them for a person to look at and answer 200.
+var ErrMalformed = errors.New("webhook: malformed event")
+
+// Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded and encoded again, they
+// have another signature. Bound them with http.MaxBytesReader; an event is about a thousand bytes long. The header is that
+// of the request.
+//
+// The secrets are CryptoTokens. While one is being replaced, give both: a signature by any of them is valid. Unset secrets
+// are skipped, and if none is set nothing is valid. There must be exactly one X-Connect-Signature. The error wraps
+// ErrInvalidSignature, and then nothing of the body was looked at, or ErrMalformed; it repeats nothing of the body.
+//
+// The body must be one JSON object in UTF-8, in which no object has two members of the same name, also not by ignoring case.
+// An event of a published type must have a transactionId, and an amount must be readable. In all else Parse is lenient: a
+// field it cannot read is zero and a type it does not know is an event all the same.
+//
+// A valid signature does not make an event new: the same body is valid for ever. Only the receiver's record of Keys tells a
+// repeated or replayed delivery from the first.
+//
+// Parse keeps neither body nor header. It may be called by several goroutines at once.
+func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, error) {
+	if err := verify(body, header, secrets); err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(body) {
+		return nil, malformed("it is not UTF-8")
+	}
+	tokens := json.NewDecoder(bytes.NewReader(body))
+	tokens.UseNumber() // a number that fits no float is none of the scan's business
+	if err := scan(tokens, 0); err != nil {
+		return nil, err
+	}
+	// The scan stops after the first value, and is laxer about commas and the like.
+	var envelope struct {
+		EventType json.RawMessage `json:"eventType"`
+		EventAt   pix.Time        `json:"eventAt"`
+		Data      json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(body, &envelope) != nil {
+		return nil, errNotJSON
+	}
+	event := &Event{
+		At:         envelope.EventAt.UTC(),
+		DeliveryID: header.Get("X-Event-Id"),
+		Raw:        bytes.Clone(body),
+	}
+	if json.Unmarshal(envelope.EventType, &event.Type) != nil || event.Type == "" {
+		return nil, malformed("it has no eventType")
+	}
+	if err := event.decode(envelope.Data); err != nil {
+		return nil, err
+	}
+	return event, nil
+}
+
+func verify(body []byte, header http.Header, secrets []auth.Secret) error {
+	invalid := func(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignature, reason) }
+	set, valid := false, false
+	values := header.Values("X-Connect-Signature")
+	if len(values) > 1 {
+		return invalid("there is more than one X-Connect-Signature")
+	}
+	signature, err := hex.DecodeString(strings.Join(values, ""))
+	wellFormed := err == nil && len(signature) == sha256.Size
+	// All secrets are tried, so that the time it takes does not tell which one matched.
+	for _, secret := range secrets {
+		if secret.IsZero() {
+			continue
+		}
+		set = true
+		if hmac.Equal(signature, signing.Sum(secret.Reveal(), body)) {
+			valid = true
+		}
+	}
+	switch {
+	case !set:
+		return invalid("no secret was given to verify it with")
+	case len(values) == 0:
+		return invalid("there is no X-Connect-Signature")
+	case !wellFormed:
+		return invalid("X-Connect-Signature is not 32 bytes in hexadecimal")
+	case !valid:
+		return invalid("no secret matches it")
+	}
+	return nil
+}
+
+// maxDepth is how deep objects and arrays may be nested. A published event has four levels.
+const maxDepth = 32
+
+// scan reads one JSON value, which at depth 0 must be an object, and refuses what encoding/json would settle in silence: the
+// last of two members of one name wins there, and "AMOUNT" is "amount".
+func scan(decoder *json.Decoder, depth int) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return errNotJSON
+	}
+	delim, nested := token.(json.Delim)
+	switch {
+	case depth == 0 && delim != '{':
+		return malformed("it is not an object")
+	case !nested:
+		return nil
+	case depth == maxDepth:
+		return malformed("it is nested too deep")
+	}
+	names := make(map[string]bool)
+	for decoder.More() {
+		if delim == '{' {
+			token, err := decoder.Token()
+			name, ok := token.(string)
+			if err != nil || !ok {
+				return errNotJSON
+			}
+			name = strings.Map(fold, name)
+			if names[name] {
+				return malformed("an object has two members of the same name")
+			}
+			names[name] = true
+		}
+		if err := scan(decoder, depth+1); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return errNotJSON
+	}
+	return nil
+}
+
+// fold returns the smallest of the characters that encoding/json takes for r in a name. Lower case would not do: ſ is an s
+// to it.
+func fold(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
+}
+
+// decode reads data into CashIn or CashOut, as the type says.
+func (e *Event) decode(data []byte) error {
+	var err error
+	var transactionID string
+	switch {
+	case strings.HasPrefix(string(e.Type), "CASHIN_"):
+		var cashIn connectpsp.CashIn
+		if err = answer.Decode(data, &cashIn); err == nil {
+			e.CashIn, transactionID = &cashIn, cashIn.TransactionID
+		}
+	case strings.HasPrefix(string(e.Type), "CASHOUT_"):
+		var cashOut connectpsp.CashOut
+		if err = answer.Decode(data, &cashOut); err == nil {
+			e.CashOut, transactionID = &cashOut, cashOut.TransactionID
+		}
+	}
+	switch e.Type {
+	case CashInPaid, CashInRefunded, CashOutCompleted, CashOutFailed, CashOutRefunded:
+	default:
+		return nil
+	}
+	switch {
+	case errors.Is(err, pix.ErrInvalidAmount):
+		return malformed("its amount cannot be read")
+	case err != nil:
+		return malformed("its data is not an object")
+	case transactionID == "":
+		return malformed("its data has no transactionId")
+	}
+	return nil
+}
+
+var errNotJSON = malformed("it is not one JSON value")
+
+func malformed(reason string) error { return fmt.Errorf("%w: %s", ErrMalformed, reason) }
