@@ -24,8 +24,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // fixedToken is a token source with one token.
 type fixedToken string
 
-func (t fixedToken) Token(context.Context) (auth.Secret, error) { return auth.NewSecret(string(t)), nil }
-func (t fixedToken) Invalidate(auth.Secret)                     {}
+func (t fixedToken) Token(context.Context) (auth.Secret, error) {
+	return auth.NewSecret(string(t)), nil
+}
+func (t fixedToken) Invalidate(auth.Secret) {}
 
 // fallibleTokens is a token source that can be told to fail as one does that asks the gateway.
 type fallibleTokens struct {

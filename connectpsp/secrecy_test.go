@@ -51,7 +51,10 @@ func TestNoSecretAndNoPersonalDataInAnyErrorOrLog(t *testing.T) {
 			return err
 		},
 		func(c *connectpsp.Client) error { _, err := c.GetBalance(t.Context()); return err },
-		func(c *connectpsp.Client) error { _, err := c.RebalanceAccount(t.Context(), pix.Centavos(1)); return err },
+		func(c *connectpsp.Client) error {
+			_, err := c.RebalanceAccount(t.Context(), pix.Centavos(1))
+			return err
+		},
 	}
 	failures := []http.HandlerFunc{
 		drop, cut(202, cashOutAccepted), html(502), redirect(307, "https://elsewhere.example/"+applicationToken),

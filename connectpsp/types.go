@@ -7,7 +7,7 @@ import (
 
 // The types of the wire, generated from the description. Field names are the description's in Go case; optional fields are
 // plain values whose zero means absent; a pointer stands where the presence of an object means something. Values are not
-// shared with the client: do with them what you like.
+// shared with the client: do with them what you like, but print none of them: names, documents and keys are in the clear.
 type (
 	// CashInRequest asks for a charge. Amount, ExternalReference and Payer (Name and Document) are required.
 	// ExpirationInMinutes is in minutes, zero means the gateway's default of 1440. OpenFinance, if not nil, selects the
