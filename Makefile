@@ -1,0 +1,61 @@
+# Everything CI does is a target here. Only Go and make are needed.
+
+GO ?= go
+FUZZTIME ?= 5s
+COVERAGE ?= 90
+
+HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./webhook ./sandbox ./internal/...
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## See a payment come in, go back and go out, against the sandbox (or staging, with CONNECTPSP_* set)
+	@$(GO) run ./examples/quickstart
+
+.PHONY: test
+test: ## Run all tests with the race detector
+	$(GO) test -race ./...
+
+.PHONY: generate
+generate: ## Regenerate gen/ from the description
+	$(GO) generate ./...
+
+.PHONY: drift
+drift: ## Fail if gen/ or go.mod is not what it would be if made anew
+	@before=$$(cat gen/*.gen.go | cksum); rm gen/*.gen.go; $(GO) generate ./... || exit 1; \
+	test "$$before" = "$$(cat gen/*.gen.go | cksum)" || { echo 'gen/ is not what go generate makes of openapi/'; exit 1; }
+	$(GO) mod tidy -diff
+
+.PHONY: contract
+contract: ## Check the description, its examples and the SDK's table of operations against each other
+	$(GO) test -race -count=1 ./internal/contract ./openapi
+	$(GO) test -race -count=1 -run 'Description' ./connectpsp
+
+.PHONY: lint
+lint: ## Run gofmt, vet, staticcheck and actionlint
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT)
+
+.PHONY: cover
+cover: ## Fail if the tests of a handwritten package cover less than COVERAGE percent of it
+	@$(GO) test -cover $(HANDWRITTEN) | awk '{ print } /^(FAIL|---)/ { bad = 1 } \
+		/coverage:/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
+		END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$file); do \
+			echo "$$target in $$(dirname $$file)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$(dirname $$file) || exit 1; \
+		done; \
+	done

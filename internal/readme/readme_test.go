@@ -1,0 +1,142 @@
+// Package readme keeps the READMEs honest: their code compiles, and the two languages say the same.
+package readme
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const english, portuguese = "../../README.md", "../../README.pt-BR.md"
+
+// frame is what stands around a snippet: what a program would have at that place.
+const frame = `package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/idempotency"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+var (
+	_ = errors.Is
+	_ = fmt.Sprint
+	_ = io.EOF
+	_ = log.Print
+	_ = os.Getenv
+	_ = time.Hour
+	_ = auth.NewSecret
+	_ = gen.NewClient
+	_ = idempotency.NewKey
+	_ = pix.Centavos
+	_ = sandbox.Start
+	_ = signing.Editor
+	_ = webhook.Parse
+	_ = http.HandleFunc
+)
+
+func main() {}
+
+func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, tokens *gen.Client, noRedirects *http.Client,
+	request connectpsp.CashOutRequest, markAccepted, keepOpen func(string) error, giveBack func(string, error) error,
+	store func(string, []byte) error) error {
+	{
+SNIPPET
+		_, _, _ = ctx, client, err
+	}
+	return nil
+}
+`
+
+func snippets(t *testing.T, file string) []string {
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var found []string
+	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		found = append(found, match[1])
+	}
+	require.NotEmpty(t, found)
+	return found
+}
+
+func TestEverySnippetOfTheREADMECompiles(t *testing.T) {
+	scratch, err := filepath.Abs(".")
+	require.NoError(t, err)
+	files := map[string]string{}
+	var packages []string
+	for i, snippet := range snippets(t, english) {
+		snippet = strings.Replace(frame, "SNIPPET", snippet, 1)
+		// A snippet that ends in a call leaves its last result unused.
+		snippet = strings.ReplaceAll(snippet, "response, err := raw.", "_, err = raw.")
+		file := filepath.Join(t.TempDir(), "main.go")
+		require.NoError(t, os.WriteFile(file, []byte(snippet), 0o600))
+		name := "snippet" + strconv.Itoa(i)
+		files[filepath.Join(scratch, name, "main.go")] = file
+		packages = append(packages, "./"+name)
+	}
+	// The overlay puts the snippets into the module without writing into the tree.
+	overlay, err := json.Marshal(map[string]any{"Replace": files})
+	require.NoError(t, err)
+	overlayFile := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(overlayFile, overlay, 0o600))
+	output, err := exec.Command("go", append([]string{"build", "-overlay", overlayFile, "-o", os.DevNull}, packages...)...).CombinedOutput()
+	assert.NoError(t, err, "%s", output)
+}
+
+// Comments may be translated; the code must be the same.
+func TestBothREADMEsShowTheSameCode(t *testing.T) {
+	comments := regexp.MustCompile(`(?m)[ \t]*//.*$`)
+	strip := func(all []string) (stripped []string) {
+		for _, snippet := range all {
+			stripped = append(stripped, comments.ReplaceAllString(strings.ReplaceAll(snippet, "https://", ""), ""))
+		}
+		return stripped
+	}
+	assert.Equal(t, strip(snippets(t, english)), strip(snippets(t, portuguese)))
+}
+
+func TestBothREADMEsHaveTheSameSections(t *testing.T) {
+	count := func(file string) (levels []string) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, match := range regexp.MustCompile(`(?m)^(#+) `).FindAllStringSubmatch(string(text), -1) {
+			levels = append(levels, match[1])
+		}
+		return levels
+	}
+	assert.Equal(t, count(english), count(portuguese))
+}
+
+var links = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
+	for _, file := range []string{english, portuguese, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, link := range links.FindAllStringSubmatch(string(text), -1) {
+			assert.FileExists(t, filepath.Join("../..", link[1]), file)
+		}
+	}
+}
