@@ -48,7 +48,7 @@ func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, option
 	case c.rebalances <- struct{}{}:
 		defer func() { <-c.rebalances }()
 	case <-ctx.Done():
-		// persist reports it, having sent nothing.
+		// The attempt finds it ended too, sends nothing and says so.
 	}
 	return run(ctx, c, call, func(rebalance *Rebalance, body []byte) error {
 		if rebalance.Success {

@@ -34,10 +34,6 @@ type progress struct {
 // persist makes attempts until one is accepted, none may follow or ctx ends, and reports the outcome of all of them.
 func (c *Client) persist(ctx context.Context, call call) error {
 	p := progress{call: call, begun: time.Now(), transactionID: call.transactionID}
-	if err := ctx.Err(); err != nil {
-		p.verdict = verdict{outcome: unsent, err: err}
-		return p.report(nil)
-	}
 	for {
 		a := c.attempt(ctx, call)
 		v := classify(call, a)

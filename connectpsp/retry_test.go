@@ -124,7 +124,7 @@ func TestRetryAfterIsObeyedOrTheCallStops(t *testing.T) {
 		})
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
-			gateway := newGateway(t, retryAfter("3600", problem(status, "LATER")))
+			gateway := newGateway(t, retryAfter("31", problem(status, "LATER")))
 			_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
 			require.Error(t, err)
 			assert.Zero(t, time.Since(begun))
@@ -133,10 +133,10 @@ func TestRetryAfterIsObeyedOrTheCallStops(t *testing.T) {
 			var doubt *connectpsp.UnknownOutcomeError
 			if status == 429 {
 				require.ErrorAs(t, err, &refusal)
-				assert.Equal(t, time.Hour, refusal.RetryAfter)
+				assert.Equal(t, 31*time.Second, refusal.RetryAfter)
 			} else {
 				require.ErrorAs(t, err, &doubt)
-				assert.Equal(t, time.Hour, doubt.RetryAfter)
+				assert.Equal(t, 31*time.Second, doubt.RetryAfter)
 			}
 		})
 	}

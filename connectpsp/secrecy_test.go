@@ -115,6 +115,7 @@ func TestTheLogTellsEachAttempt(t *testing.T) {
 		for name, value := range want {
 			assert.Equal(t, value, line[name])
 		}
+		assert.Equal(t, "DEBUG", line["level"])
 		assert.Equal(t, "createCashOut", line["operation"])
 		assert.Equal(t, "POST", line["method"])
 		assert.Equal(t, "/cash-out", line["path"])

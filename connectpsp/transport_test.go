@@ -19,6 +19,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 func TestNoRedirectIsFollowedAndNothingReachesAnotherHost(t *testing.T) {
@@ -96,6 +97,25 @@ func TestNetHTTPReplaysNothing(t *testing.T) {
 	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
 	assert.Equal(t, unknown, outcomeOf(err))
 	assert.EqualValues(t, 2, posts.Load())
+}
+
+// Without GetBody there is nothing to replay with, whatever the version of HTTP and whether or not there is a key.
+func TestNoRequestThatMovesMoneyCarriesAWayToReplayIt(t *testing.T) {
+	posts := 0
+	watching := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			posts++
+			assert.Nil(t, r.GetBody, r.URL.Path)
+		}
+		return nil, io.ErrUnexpectedEOF
+	})
+	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: watching}),
+		connectpsp.WithTokenSource(fixedToken("a.b.c")), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	_, _ = client.CreateCashOut(t.Context(), cashOutRequest())
+	_, _ = client.CreateCashIn(t.Context(), cashInRequest())
+	_, _ = client.RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+	_, _ = client.RebalanceAccount(t.Context(), pix.Centavos(1))
+	assert.Equal(t, 4, posts)
 }
 
 // A transport of the caller's that retries by itself hears one answer of two: if that is a refusal, the other request may
