@@ -29,14 +29,15 @@ generate: ## Regenerate gen/ from the description
 
 .PHONY: drift
 drift: ## Fail if gen/ or go.mod is not what it would be if made anew
-	@before=$$(cat gen/*.gen.go | cksum); rm gen/*.gen.go; $(GO) generate ./... || exit 1; \
-	test "$$before" = "$$(cat gen/*.gen.go | cksum)" || { echo 'gen/ is not what go generate makes of openapi/'; exit 1; }
+	@kept=$$(mktemp); cp gen/gen.gen.go $$kept; rm gen/gen.gen.go; \
+	if $(GO) generate ./... && cmp $$kept gen/gen.gen.go; then rm $$kept; \
+	else cp $$kept gen/gen.gen.go; echo 'gen/ is not what go generate makes of openapi/'; exit 1; fi
 	$(GO) mod tidy -diff
 
 .PHONY: contract
 contract: ## Check the description, its examples and the SDK's table of operations against each other
 	$(GO) test -race -count=1 ./internal/contract ./openapi
-	$(GO) test -race -count=1 -run 'Description' ./connectpsp
+	$(GO) test -race -count=1 -run 'Description' ./connectpsp ./sandbox
 
 .PHONY: lint
 lint: ## Run gofmt, vet, staticcheck and actionlint
@@ -48,7 +49,7 @@ lint: ## Run gofmt, vet, staticcheck and actionlint
 .PHONY: cover
 cover: ## Fail if the tests of a handwritten package cover less than COVERAGE percent of it
 	@$(GO) test -cover $(HANDWRITTEN) | awk '{ print } /^(FAIL|---)/ { bad = 1 } \
-		/coverage:/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
+		/coverage: [0-9]/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
 		END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
 
 .PHONY: fuzz

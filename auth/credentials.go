@@ -59,8 +59,14 @@ type flight struct {
 	err   error
 }
 
-// NewClientCredentials returns a token source that asks through client, which must not follow redirects. No request is
-// made before the first call of Token.
+// fetching marks the context of a request for a token with the source that makes it.
+type fetching struct{}
+
+// errOwnToken keeps a source from waiting for itself for ever.
+var errOwnToken = errors.New("auth: the client that fetches the tokens asks for one itself; leave Bearer out of its request editors")
+
+// NewClientCredentials returns a token source that asks through client, which must not follow redirects and must not have
+// Bearer of this source among its request editors. No request is made before the first call of Token.
 func NewClientCredentials(client *gen.Client, clientID string, clientSecret Secret) *ClientCredentials {
 	return &ClientCredentials{client: client, clientID: clientID, clientSecret: clientSecret}
 }
@@ -77,6 +83,9 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return Secret{}, err
+	}
+	if ctx.Value(fetching{}) == c {
+		return Secret{}, errOwnToken
 	}
 	flight := c.join(now)
 	select {
@@ -138,7 +147,7 @@ func (c *ClientCredentials) start() *flight {
 	flight := &flight{done: make(chan struct{})}
 	c.flight = flight
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), fetching{}, c), fetchTimeout)
 		defer cancel()
 		next, err := c.fetch(ctx)
 		c.land(flight, next, err)

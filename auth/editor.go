@@ -21,13 +21,16 @@ type TokenSource interface {
 	Invalidate(token Secret)
 }
 
-// Bearer returns a request editor that sets Authorization to a token of source. It fails with the error of the source.
-// The editor may be shared by goroutines.
+// Bearer returns a request editor that sets Authorization to a token of source. It fails with the error of the source, or if
+// the token is unset. The editor may be shared by goroutines.
 func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, request *http.Request) error {
 		token, err := source.Token(ctx)
 		if err != nil {
 			return err
+		}
+		if token.IsZero() {
+			return errors.New("auth: the token source gave an unset token")
 		}
 		request.Header.Set("Authorization", "Bearer "+token.Reveal())
 		return nil
@@ -41,7 +44,6 @@ func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the application token is not set")
 		}
-		// Written as the contract spells it; HTTP does not care, an intermediary might.
 		request.Header.Set(ApplicationTokenHeader, token.Reveal())
 		return nil
 	}

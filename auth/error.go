@@ -40,7 +40,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // cannot serve just now. A refusal of the credentials is not temporary.
 func (e *Error) Temporary() bool {
 	switch e.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499: // 499: a proxy's client went away
 		return true
 	default:
 		return e.StatusCode < 300 || e.StatusCode >= 500

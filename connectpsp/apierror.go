@@ -36,18 +36,20 @@ var advice = map[ErrorCode]string{
 	CodeInvalidApplicationToken: "check ApplicationToken",
 	CodeInvalidSignature:        "check CryptoToken",
 	CodeCashInNotPaid:           "wait for CASHIN_PAID, then refund",
-	CodeCashInAlreadyRefunded:   "read the cash-in for its state",
+	CodeCashInAlreadyRefunded:   "it was refunded before, perhaps by an earlier call; read the cash-in for its state",
 	CodeCashInExpired:           "there is nothing to refund",
 	CodeCashInCancelled:         "there is nothing to refund",
 	CodeMissingEndToEndID:       "the settlement is not recorded yet; call again later",
-	CodeInsufficientFunds:       "raise the balance, then call again with WithAttempt",
+	CodeInsufficientFunds:       "raise the balance, then try again with WithAttempt",
 }
 
-// ErrNotSent is matched, through errors.Is, by an APIError of a call that ended before its request was sent.
+// ErrNotSent is matched, through errors.Is, by every error of a call that ended before its request was sent: each
+// ValidationError, and an APIError for want of a connection, a token or time.
 var ErrNotSent = errors.New("connectpsp: nothing was sent")
 
 // APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err, ErrNotSent) holds, the
-// request never left this process. No money moved because of this call.
+// request never left this process. No money moved because of this call. It says nothing of earlier calls for the same
+// payment: one that ended unknown stays unknown.
 //
 // There is one exception, which errors.Is(err, ErrUnknownOutcome) tells: a conflict (409, or a refusal of the idempotency
 // key) says that something exists already under this externalReference or key, perhaps from an earlier attempt of the same
@@ -84,13 +86,13 @@ func (e *APIError) Error() string {
 	switch {
 	case e.conflict:
 		text.WriteString("this externalReference or idempotency key was used before, perhaps by this very payment: it may " +
-			"have been made; find out by its webhook or a GET, and do not pay again under another reference")
+			"have been made; wait for its webhook, and do not pay again under another reference")
 	case e.notSent && e.Err != nil:
-		fmt.Fprintf(&text, "nothing was sent: %v; it is safe to call again", e.Err)
+		fmt.Fprintf(&text, "this call sent nothing: %v; it is safe to call again with the same request", e.Err)
 	case e.notSent:
-		text.WriteString("nothing was sent: " + e.advice())
+		text.WriteString("this call sent nothing: " + e.advice())
 	case e.money:
-		text.WriteString("refused, no money moved: " + e.advice())
+		text.WriteString("refused, this call moved no money: " + e.advice())
 	default:
 		text.WriteString("refused: " + e.advice())
 	}

@@ -14,8 +14,10 @@ import (
 // Its error is one of three, and what to do differs:
 //   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved. After correcting the cause the
 //     same ExternalReference may be tried again with WithAttempt.
-//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both: the payment
-//     may have been made. Keep it open, and call again with the same request or wait for its event.
+//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be
+//     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
+//
+// All of them speak of this call. In one that repeats an earlier call whose outcome is unknown, only a nil error settles it.
 //
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
 // again with the same request. POST /cash-out, signed.

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -104,7 +105,7 @@ func ConfigFromEnv() (Config, error) {
 func (c Config) validate() (*url.URL, faults) {
 	var faults faults
 	if !headerSafe(c.ClientID) {
-		faults.add("ClientID", "must be set, in visible ASCII characters")
+		faults.add("ClientID", "must be set, in visible ASCII characters without spaces")
 	}
 	for _, secret := range []struct {
 		field    string
@@ -122,19 +123,18 @@ func (c Config) validate() (*url.URL, faults) {
 			faults.add(secret.field, "must be set, in visible ASCII characters without spaces")
 		}
 	}
-	base, reason := parseBaseURL(c.BaseURL, c.Environment)
+	if c.Environment.baseURL() == "" {
+		faults.add("Environment", "must be Staging or Production")
+		return nil, faults
+	}
+	base, reason := parseBaseURL(cmp.Or(c.BaseURL, c.Environment.baseURL()))
 	if reason != "" {
 		faults.add("BaseURL", reason)
 	}
 	return base, faults
 }
 
-func parseBaseURL(text string, environment Environment) (*url.URL, string) {
-	if text == "" {
-		if text = environment.baseURL(); text == "" {
-			return nil, "there is no such Environment; use Staging or Production"
-		}
-	}
+func parseBaseURL(text string) (*url.URL, string) {
 	base, err := url.Parse(text)
 	switch {
 	case err != nil || base.Opaque != "" || base.Hostname() == "":

@@ -5,6 +5,7 @@
 //	cashOut, err := client.CreateCashOut(ctx, connectpsp.CashOutRequest{
 //		Amount:            pix.Centavos(5000), // R$ 50.00
 //		ExternalReference: "withdrawal-42",
+//		WebhookURL:        "https://wallet.example/webhooks/connectpsp",
 //		Payee: connectpsp.Payee{
 //			Name:        "Maria Silva",
 //			Document:    "12345678909",
@@ -22,12 +23,14 @@
 //
 // Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not answered, a later refusal
 // proves nothing about it, and the outcome stays unknown until a 2xx answer to the same idempotency key, a GET or a webhook
-// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown.
+// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown. The
+// SDK knows the attempts of one call only: in a call that repeats one whose outcome is unknown, a nil error settles it and no
+// other outcome does.
 //
 // # Retries
 //
 // Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations that move money are repeated
-// after the same, with the same idempotency key and the same bytes; RebalanceAccount takes no key and sets a state, so
+// after the same and 499, and after a 409 whose code says that the key is in use, with the same key and bytes; RebalanceAccount takes no key and sets a state, so
 // repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE is repeated once with another
 // token. Nothing else is ever sent twice: redirects are not followed, and net/http is kept from replaying requests.
 //

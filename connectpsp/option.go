@@ -9,7 +9,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 )
 
-// Option changes what New makes.
+// Option changes what New makes. Nil is not an Option.
 type Option func(*settings)
 
 type settings struct {
@@ -35,8 +35,8 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	}
 }
 
-// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. The copy never follows
-// redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport that retries on its own is
+// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A Timeout bounds every attempt,
+// and a short one makes outcomes unknown. The copy never follows redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport that retries on its own is
 // unsafe for payments: the SDK notices most, and calls such an outcome unknown.
 func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) { s.httpClient = h }
@@ -91,7 +91,7 @@ func (p RetryPolicy) validate(faults *faults) RetryPolicy {
 	return p
 }
 
-// CallOption changes a single call.
+// CallOption changes a single call. Nil is not a CallOption.
 type CallOption func(*callSettings)
 
 type callSettings struct {
@@ -108,10 +108,13 @@ func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }
 
-// WithAttempt gives CreateCashIn or CreateCashOut a new default key for the same ExternalReference, to be used after a
-// certain rejection and never while an outcome is unknown. Number n is how many certain rejections the reference has had: 1
-// after the first. Zero is the default. With any other operation, or together with WithIdempotencyKey, it is a
+// WithAttempt gives CreateCashIn or CreateCashOut a new default key for the same ExternalReference, to be used after the
+// gateway refused it for certain and never while an outcome is unknown. Number n is how many refusals the reference has had:
+// 1 after the first. Zero is the default. With any other operation, or together with WithIdempotencyKey, it is a
 // *ValidationError.
+//
+// Store n before the call, and give it again whenever the call is repeated. Without it the key of an earlier attempt is sent,
+// the gateway repeats its refusal of that attempt, and a payment that was made reads as refused.
 func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
 }

@@ -80,6 +80,7 @@ func TestOutcomeOfACashOut(t *testing.T) {
 		{"401 expired token, then accepted", []http.HandlerFunc{problem(401, "TOKEN_EXPIRED"), accept}, accepted, 2, ""},
 		{"401 expired token twice", []http.HandlerFunc{problem(401, "TOKEN_EXPIRED")}, rejected, 2, connectpsp.CodeTokenExpired},
 		{"401 of an unknown code, then accepted", []http.HandlerFunc{problem(401, "TOKEN_REVOKED"), accept}, accepted, 2, ""},
+		{"401 credentials", []http.HandlerFunc{problem(401, "INVALID_CREDENTIALS")}, rejected, 1, connectpsp.CodeInvalidCredentials},
 		{"401 application token", []http.HandlerFunc{problem(401, "INVALID_APPLICATION_TOKEN")}, rejected, 1, connectpsp.CodeInvalidApplicationToken},
 		{"no answer, then 401 application token", []http.HandlerFunc{drop, problem(401, "INVALID_APPLICATION_TOKEN")}, unknown, 2, ""},
 		{"no answer, then 401 expired token, then accepted", []http.HandlerFunc{drop, problem(401, "TOKEN_EXPIRED"), accept}, accepted, 3, ""},

@@ -69,16 +69,8 @@ func checkID(id string) (faults faults) {
 
 // id keeps an id within its segment of the path: "..", "a/b" or an empty one would address something else.
 func (f *faults) id(id string) {
-	const reason = "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit"
-	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' {
-		f.add("id", reason)
-		return
-	}
-	for _, r := range id {
-		if !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_') {
-			f.add("id", reason)
-			return
-		}
+	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' || strings.ContainsFunc(id, func(r rune) bool { return !wordCharacter(r) }) {
+		f.add("id", "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit")
 	}
 }
 
@@ -169,19 +161,20 @@ func (f *faults) bankAccount(field string, account BankAccount) {
 	if len(account.ISPB) != 8 || strings.Trim(account.ISPB, "0123456789") != "" {
 		f.add(field+"ispb", "must be 8 digits")
 	}
-	f.alphanumeric(field+"branch", account.Branch)
-	f.alphanumeric(field+"account", account.Account)
-	f.alphanumeric(field+"accountType", string(account.AccountType))
+	f.word(field+"branch", account.Branch)
+	f.word(field+"account", account.Account)
+	f.word(field+"accountType", string(account.AccountType))
 }
 
-// alphanumeric accepts what a bank might use in an account's number: banks differ, and the contract says nothing.
-func (f *faults) alphanumeric(field, text string) {
-	plain := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_'
+// word accepts what a bank might use in an account's number or the gateway as its type: the contract does not say.
+func (f *faults) word(field, text string) {
+	if text == "" || len(text) > 20 || strings.ContainsFunc(text, func(r rune) bool { return !wordCharacter(r) }) {
+		f.add(field, "must be 1 to 20 letters, digits, '-' or '_'")
 	}
-	if text == "" || len(text) > 20 || strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) >= 0 {
-		f.add(field, "must be 1 to 20 letters, digits or '-'")
-	}
+}
+
+func wordCharacter(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_'
 }
 
 func (c *Client) checkWebhookURL(faults *faults, text string) {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -200,7 +201,7 @@ func TestVerificationOfCertificatesCannotBeSkippedButOnLoopback(t *testing.T) {
 func TestOldTLSIsRefusedAndNothingSent(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("reached") }))
 	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}
-	server.Config.ErrorLog = nil
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
 	_, err := newClient(t, server.URL, connectpsp.WithTokenSource(fixedToken("a.b.c"))).CreateCashOut(t.Context(), cashOutRequest())

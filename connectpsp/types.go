@@ -11,7 +11,8 @@ import (
 type (
 	// CashInRequest asks for a charge. Amount, ExternalReference and Payer (Name and Document) are required.
 	// ExpirationInMinutes is in minutes, zero means the gateway's default of 1440. OpenFinance, if not nil, selects the
-	// OpenFinance flow instead of a QR code.
+	// OpenFinance flow instead of a QR code. WebhookURL must be https on a public name, or on loopback if the gateway is;
+	// without it no event is sent.
 	CashInRequest = gen.CashInRequest
 	// CashIn is a charge. Times carry the offset the gateway sent, usually −03:00; one that is absent or cannot be read is
 	// zero. PIXData is nil in the OpenFinance flow and may be nil when read again later.
@@ -33,7 +34,8 @@ type (
 	Refund = gen.Refund
 
 	// CashOutRequest asks for a payment. Amount, ExternalReference and Payee are required; make the payee's Destination
-	// with ToPIXKey or ToBankAccount.
+	// with ToPIXKey or ToBankAccount. WebhookURL is as for a charge: without it, an outcome that is unknown can be settled
+	// by calling again only.
 	CashOutRequest = gen.CashOutRequest
 	// CashOut is a payment sent. Fields that the gateway left out of its answer are zero; right after CreateCashOut that
 	// may be all but TransactionID. Failure is not nil only if Status is CashOutFailed.
@@ -42,14 +44,23 @@ type (
 	Payee = gen.Payee
 	// Destination is a PIX key or a bank account.
 	Destination = gen.Destination
-	// BankAccount is an account by its ISPB (eight characters), branch without and account with check digit. All are texts:
+	// BankAccount is an account by its ISPB (eight digits), branch without and account with check digit. All are texts:
 	// leading zeros count.
 	BankAccount = gen.BankAccount
 	// Failure says why a payment failed.
 	Failure = gen.Failure
 
-	// Balance holds the balances as sent, in BRL. Consolidated need not be the sum of Banks.
+	// Balance holds the balances as sent, in BRL. Consolidated need not be the sum of Banks. ReferenceDate is YYYY-MM-DD;
+	// its time zone is not published.
 	Balance = gen.Balance
+	// ConsolidatedBalance holds the totals over all banks.
+	ConsolidatedBalance = gen.ConsolidatedBalance
+	// BankBalance holds the balances at one bank.
+	BankBalance = gen.BankBalance
+	// BankAccounts holds the two accounts at one bank.
+	BankAccounts = gen.BankAccounts
+	// AccountBalance is one account and what is on it.
+	AccountBalance = gen.AccountBalance
 	// Rebalance is the gateway's word that the transactional balance was set.
 	Rebalance = gen.Rebalance
 )

@@ -15,11 +15,16 @@ var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 
 // UnknownOutcomeError says that a request was sent and no readable answer settled it: the payment may have been made. It is
 // neither a success nor a failure. A refusal that came on a later attempt proves nothing about an earlier one, so it does
-// not make this an APIError, and neither its code nor its type is found by errors.Is and errors.As; it is in Refusal.
+// not make this an APIError, and neither its code nor its type is found by errors.Is and errors.As, unless it is a conflict;
+// it is in Refusal.
 //
-// Keep the payment as open. To settle it, call again with the same request, and the same WithIdempotencyKey if one was
-// used: the gateway repeats its first answer. Or wait for the webhook, or read the transaction if TransactionID is known.
-// Never pay under a new externalReference.
+// Keep the payment open. To settle it, call again with the same request and WithIdempotencyKey(e.IdempotencyKey), which for
+// a derived key changes nothing: the gateway repeats its first answer. Only a nil error of that call settles it: any other,
+// a ValidationError and ErrNotSent included, speaks of that call and not of the earlier one. Or wait for the webhook, or read
+// the transaction if TransactionID is known. Never pay under a new externalReference.
+//
+// For how long the gateway remembers a key is not published. After some 20 minutes, the shortest that comparable gateways
+// are known to remember, prefer the webhook to calling again.
 type UnknownOutcomeError struct {
 	// Operation is the operation's id in the description, such as "createCashOut".
 	Operation string
@@ -57,7 +62,12 @@ func (e *UnknownOutcomeError) Error() string {
 	if e.Operation == rebalanceAccount.id {
 		return text + "; read the balance, then set the target again if need be"
 	}
-	return text + "; call again with the same request, wait for the webhook or read the transaction, and never pay under a new externalReference"
+	if e.TransactionID != "" {
+		text += "; read transaction " + e.TransactionID
+	} else {
+		text += "; call again with the same request and key"
+	}
+	return text + " or wait for the webhook, and never pay under a new externalReference"
 }
 
 // Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by itself.

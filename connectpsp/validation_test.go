@@ -144,7 +144,7 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 
 	_, err = connectpsp.New(connectpsp.Config{Environment: 7}, connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: -1}),
 		connectpsp.WithUserAgent("a\nb"))
-	assert.Equal(t, []string{"ClientID", "ClientSecret", "ApplicationToken", "BaseURL", "RetryPolicy", "WithUserAgent"}, fields(err))
+	assert.Equal(t, []string{"ClientID", "ClientSecret", "ApplicationToken", "Environment", "RetryPolicy", "WithUserAgent"}, fields(err))
 }
 
 func TestAnIDCannotLeaveItsSegmentOfThePath(t *testing.T) {

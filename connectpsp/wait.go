@@ -47,8 +47,10 @@ func (c *Client) WaitCashOut(ctx context.Context, id string, options ...CallOpti
 // wait reads until the transaction is final, the error is, or ctx ends.
 func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (status string, final bool)) (*T, error) {
 	last := "not read yet"
+	var failure error // of the last reading
 	for interval := firstPoll; ; interval = min(interval*3/2, longestPoll) {
 		transaction, err := read()
+		failure = err
 		switch {
 		case err == nil:
 			status, final := state(transaction)
@@ -60,7 +62,7 @@ func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (s
 			return nil, err
 		}
 		if err := sleep(ctx, interval/2+rand.N(interval/2)); err != nil {
-			return nil, fmt.Errorf("connectpsp: still waiting, last status %q: %w", last, err)
+			return nil, fmt.Errorf("connectpsp: still waiting, last status %q: %w", last, both(err, failure))
 		}
 	}
 }

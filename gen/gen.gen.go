@@ -72,16 +72,20 @@ const (
 	RefundReasonMERCHANTERROR     RefundReason = "MERCHANT_ERROR"
 )
 
-// AccountBalance defines model for AccountBalance.
+// AccountBalance One account and what is on it.
 type AccountBalance struct {
-	Account string     `json:"account"`
+	Account string `json:"account"`
+
+	// Balance Balance in BRL.
 	Balance pix.Amount `json:"balance"`
 	Branch  string     `json:"branch"`
 }
 
 // Balance Example: {"banks":[{"accounts":{"proprietary":{"account":"654321","balance":400000,"branch":"0001"},"transactional":{"account":"123456","balance":200000,"branch":"0001"}},"bank":"CELCOIN IP S.A.","ispb":"13935893"}],"consolidated":{"proprietaryBalance":1000000,"totalBalance":1500000,"transactionalBalance":500000},"currency":"BRL","referenceDate":"2026-03-10","updatedAt":"2026-03-10T14:35:00Z"}
 type Balance struct {
-	Banks        []BankBalance       `json:"banks"`
+	Banks []BankBalance `json:"banks"`
+
+	// Consolidated The totals over all banks, in BRL.
 	Consolidated ConsolidatedBalance `json:"consolidated"`
 
 	// Currency Example: BRL
@@ -90,7 +94,7 @@ type Balance struct {
 	UpdatedAt     pix.Time `json:"updatedAt"`
 }
 
-// BankAccount defines model for BankAccount.
+// BankAccount An account at a bank.
 type BankAccount struct {
 	// Account The account with its check digit.
 	Account string `json:"account"`
@@ -106,14 +110,18 @@ type BankAccount struct {
 // BankAccountAccountType Example: PAYMENT
 type BankAccountAccountType string
 
-// BankAccounts defines model for BankAccounts.
+// BankAccounts The two accounts at one bank.
 type BankAccounts struct {
-	Proprietary   AccountBalance `json:"proprietary"`
+	// Proprietary One account and what is on it.
+	Proprietary AccountBalance `json:"proprietary"`
+
+	// Transactional One account and what is on it.
 	Transactional AccountBalance `json:"transactional"`
 }
 
-// BankBalance defines model for BankBalance.
+// BankBalance The balances at one bank.
 type BankBalance struct {
+	// Accounts The two accounts at one bank.
 	Accounts BankAccounts `json:"accounts"`
 	Bank     string       `json:"bank"`
 	ISPB     string       `json:"ispb"`
@@ -125,12 +133,13 @@ type BankData struct {
 	Bank    string `json:"bank,omitempty,omitzero"`
 	Branch  string `json:"branch,omitempty,omitzero"`
 
-	// ISPB Eight characters that name the bank.
+	// ISPB Eight digits that name the bank.
 	ISPB string `json:"ispb,omitempty,omitzero"`
 }
 
 // CashIn Example: {"amount":10,"externalReference":"test-order-001","internalCode":"US7B1JQ","payer":{"document":"12345678909","name":"Test User"},"pixData":{"copyAndPaste":"00020101021226...","qrCodeImageBase64":"iVBORw0KGgoAAAANSU..."},"requestedAt":"2026-03-10T11:20:00-03:00","status":"AWAITING_PAYMENT","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"}
 type CashIn struct {
+	// Amount Amount in BRL.
 	Amount pix.Amount `json:"amount"`
 
 	// EndToEndID The payment's identifier (E…) once paid, the refund's (D…) once refunded.
@@ -144,16 +153,20 @@ type CashIn struct {
 	// OriginalEndToEndID The payment's identifier (E…) once `endToEndId` holds the refund's.
 	OriginalEndToEndID string   `json:"originalEndToEndId,omitempty,omitzero"`
 	PaidAt             pix.Time `json:"paidAt,omitempty,omitzero"`
-	Payer              Payer    `json:"payer"`
+
+	// Payer Who pays a charge.
+	Payer Payer `json:"payer"`
 
 	// PaymentURL Where to send the payer in the OpenFinance flow.
 	PaymentURL string `json:"paymentUrl,omitempty,omitzero"`
 
 	// PIXData What the payer needs to pay by QR code.
-	PIXData     *PIXData     `json:"pixData,omitempty"`
-	RefundedAt  pix.Time     `json:"refundedAt,omitempty,omitzero"`
-	RequestedAt pix.Time     `json:"requestedAt,omitempty,omitzero"`
-	Status      CashInStatus `json:"status"`
+	PIXData     *PIXData `json:"pixData,omitempty"`
+	RefundedAt  pix.Time `json:"refundedAt,omitempty,omitzero"`
+	RequestedAt pix.Time `json:"requestedAt,omitempty,omitzero"`
+
+	// Status The state of a charge.
+	Status CashInStatus `json:"status"`
 
 	// TransactionID The gateway's identifier, the TxId of the charge.
 	TransactionID string `json:"transactionId"`
@@ -166,12 +179,16 @@ type CashIn struct {
 // Example: {"data":{"amount":10,"endToEndId":"E00416968202603101827cemeFscF6AG","externalReference":"test-order-001","internalCode":"US7B1JQ","paidAt":"2026-03-10T11:22:15-03:00","payer":{"bankData":{"account":"123456","bank":"Banco do Brasil S.A.","branch":"0001","ispb":"00000000"},"document":"12345678909","name":"Test User"},"requestedAt":"2026-03-10T11:20:00-03:00","status":"PAID","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"},"eventAt":"2026-03-10T11:22:18Z","eventType":"CASHIN_PAID"}
 type CashInEvent struct {
 	// Data Example: {"amount":10,"externalReference":"test-order-001","internalCode":"US7B1JQ","payer":{"document":"12345678909","name":"Test User"},"pixData":{"copyAndPaste":"00020101021226...","qrCodeImageBase64":"iVBORw0KGgoAAAANSU..."},"requestedAt":"2026-03-10T11:20:00-03:00","status":"AWAITING_PAYMENT","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"}
-	Data      CashIn          `json:"data"`
-	EventAt   pix.Time        `json:"eventAt"`
+	Data CashIn `json:"data"`
+
+	// EventAt When it happened, in UTC.
+	EventAt pix.Time `json:"eventAt"`
+
+	// EventType What happened to a charge.
 	EventType CashInEventType `json:"eventType"`
 }
 
-// CashInEventType defines model for CashInEventType.
+// CashInEventType What happened to a charge.
 type CashInEventType string
 
 // CashInRequest Example: {"amount":10,"expirationInMinutes":30,"externalReference":"test-order-001","payer":{"document":"12345678909","name":"Test User"},"webhookUrl":"https://YOUR_DOMAIN/webhooks/connectpsp"}
@@ -189,17 +206,20 @@ type CashInRequest struct {
 
 	// OpenFinance Its presence selects the OpenFinance flow instead of the QR code.
 	OpenFinance *OpenFinance `json:"openFinance,omitempty"`
-	Payer       Payer        `json:"payer"`
+
+	// Payer Who pays a charge.
+	Payer Payer `json:"payer"`
 
 	// WebhookURL Where the events of this charge are sent.
 	WebhookURL string `json:"webhookUrl,omitempty,omitzero"`
 }
 
-// CashInStatus defines model for CashInStatus.
+// CashInStatus The state of a charge.
 type CashInStatus string
 
 // CashOut Example: {"amount":50,"externalReference":"withdrawal-user-42-001","internalCode":"PX4K2MD","status":"PROCESSING","transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"}
 type CashOut struct {
+	// Amount Amount in BRL.
 	Amount      pix.Amount `json:"amount,omitempty,omitzero"`
 	CancelledAt pix.Time   `json:"cancelledAt,omitempty,omitzero"`
 	CompletedAt pix.Time   `json:"completedAt,omitempty,omitzero"`
@@ -215,23 +235,31 @@ type CashOut struct {
 	InternalCode string   `json:"internalCode,omitempty,omitzero"`
 
 	// OriginalEndToEndID The payment's identifier (E…) once `endToEndId` holds the return's.
-	OriginalEndToEndID string        `json:"originalEndToEndId,omitempty,omitzero"`
-	Payee              Payee         `json:"payee,omitempty,omitzero"`
-	RefundedAt         pix.Time      `json:"refundedAt,omitempty,omitzero"`
-	RequestedAt        pix.Time      `json:"requestedAt,omitempty,omitzero"`
-	Status             CashOutStatus `json:"status,omitempty,omitzero"`
-	TransactionID      string        `json:"transactionId"`
+	OriginalEndToEndID string `json:"originalEndToEndId,omitempty,omitzero"`
+
+	// Payee Who is paid.
+	Payee       Payee    `json:"payee,omitempty,omitzero"`
+	RefundedAt  pix.Time `json:"refundedAt,omitempty,omitzero"`
+	RequestedAt pix.Time `json:"requestedAt,omitempty,omitzero"`
+
+	// Status The state of a payment sent.
+	Status        CashOutStatus `json:"status,omitempty,omitzero"`
+	TransactionID string        `json:"transactionId"`
 }
 
 // CashOutEvent What is posted to `webhookUrl` of a payment, signed and repeated like a charge's events.
 type CashOutEvent struct {
 	// Data Example: {"amount":50,"externalReference":"withdrawal-user-42-001","internalCode":"PX4K2MD","status":"PROCESSING","transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"}
-	Data      CashOut          `json:"data"`
-	EventAt   pix.Time         `json:"eventAt"`
+	Data CashOut `json:"data"`
+
+	// EventAt When it happened, in UTC.
+	EventAt pix.Time `json:"eventAt"`
+
+	// EventType What happened to a payment sent.
 	EventType CashOutEventType `json:"eventType"`
 }
 
-// CashOutEventType defines model for CashOutEventType.
+// CashOutEventType What happened to a payment sent.
 type CashOutEventType string
 
 // CashOutRequest Example: {"amount":50,"description":"User withdrawal","externalReference":"withdrawal-user-42-001","payee":{"destination":{"pixKey":"12345678909","pixKeyType":"CPF","type":"PIX"},"document":"12345678909","name":"Maria Silva"},"webhookUrl":"https://YOUR_DOMAIN/webhooks/connectpsp"}
@@ -244,16 +272,18 @@ type CashOutRequest struct {
 
 	// ExternalReference The integrator's own identifier, unique within the application.
 	ExternalReference string `json:"externalReference"`
-	Payee             Payee  `json:"payee"`
+
+	// Payee Who is paid.
+	Payee Payee `json:"payee"`
 
 	// WebhookURL Where the events of this payment are sent.
 	WebhookURL string `json:"webhookUrl,omitempty,omitzero"`
 }
 
-// CashOutStatus defines model for CashOutStatus.
+// CashOutStatus The state of a payment sent.
 type CashOutStatus string
 
-// ConsolidatedBalance defines model for ConsolidatedBalance.
+// ConsolidatedBalance The totals over all banks, in BRL.
 type ConsolidatedBalance struct {
 	// ProprietaryBalance The integrator's own money.
 	ProprietaryBalance pix.Amount `json:"proprietaryBalance"`
@@ -265,13 +295,16 @@ type ConsolidatedBalance struct {
 
 // Destination For `PIX`, `pixKeyType` and `pixKey`. For `BANK_ACCOUNT`, `bankAccount`.
 type Destination struct {
-	BankAccount *BankAccount    `json:"bankAccount,omitempty"`
-	PIXKey      string          `json:"pixKey,omitempty,omitzero"`
-	PIXKeyType  PIXKeyType      `json:"pixKeyType,omitempty,omitzero"`
-	Type        DestinationType `json:"type"`
+	// BankAccount An account at a bank.
+	BankAccount *BankAccount `json:"bankAccount,omitempty"`
+	PIXKey      string       `json:"pixKey,omitempty,omitzero"`
+	PIXKeyType  PIXKeyType   `json:"pixKeyType,omitempty,omitzero"`
+
+	// Type Whether a payment goes to a PIX key or to a bank account.
+	Type DestinationType `json:"type"`
 }
 
-// DestinationType defines model for DestinationType.
+// DestinationType Whether a payment goes to a PIX key or to a bank account.
 type DestinationType string
 
 // Failure Why the payment failed. Present only when the status is FAILED.
@@ -290,7 +323,7 @@ type OpenFinance struct {
 	RedirectURL string `json:"redirectUrl,omitempty,omitzero"`
 }
 
-// Payee defines model for Payee.
+// Payee Who is paid.
 type Payee struct {
 	// Destination For `PIX`, `pixKeyType` and `pixKey`. For `BANK_ACCOUNT`, `bankAccount`.
 	Destination Destination `json:"destination"`
@@ -300,7 +333,7 @@ type Payee struct {
 	Name     string `json:"name"`
 }
 
-// Payer defines model for Payer.
+// Payer Who pays a charge.
 type Payer struct {
 	// BankData The account that paid. Null before settlement.
 	BankData *BankData `json:"bankData,omitempty"`
@@ -348,6 +381,7 @@ type RebalanceRequest struct {
 
 // Refund Example: {"endToEndId":"D1393589320260310183012345678901","externalReference":"test-order-001","internalCode":"US7B1JQ","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"}
 type Refund struct {
+	// Amount Amount in BRL.
 	Amount pix.Amount `json:"amount,omitempty,omitzero"`
 
 	// EndToEndID The refund's own identifier (D…).
@@ -356,23 +390,27 @@ type Refund struct {
 	InternalCode      string `json:"internalCode,omitempty,omitzero"`
 
 	// OriginalEndToEndID The identifier of the payment that is returned (E…).
-	OriginalEndToEndID string       `json:"originalEndToEndId,omitempty,omitzero"`
-	RefundedAt         pix.Time     `json:"refundedAt,omitempty,omitzero"`
-	RequestedAt        pix.Time     `json:"requestedAt,omitempty,omitzero"`
-	Status             CashInStatus `json:"status,omitempty,omitzero"`
+	OriginalEndToEndID string   `json:"originalEndToEndId,omitempty,omitzero"`
+	RefundedAt         pix.Time `json:"refundedAt,omitempty,omitzero"`
+	RequestedAt        pix.Time `json:"requestedAt,omitempty,omitzero"`
+
+	// Status The state of a charge.
+	Status CashInStatus `json:"status,omitempty,omitzero"`
 
 	// TransactionID The refunded charge.
 	TransactionID string `json:"transactionId"`
 }
 
-// RefundReason defines model for RefundReason.
+// RefundReason Why a charge is returned.
 type RefundReason string
 
 // RefundRequest Example: {"description":"Order cancelled","reason":"CUSTOMER_REQUEST"}
 type RefundRequest struct {
 	// Description For the integrator's own records. The payer does not see it.
-	Description string       `json:"description,omitempty,omitzero"`
-	Reason      RefundReason `json:"reason"`
+	Description string `json:"description,omitempty,omitzero"`
+
+	// Reason Why a charge is returned.
+	Reason RefundReason `json:"reason"`
 }
 
 // Token Example: {"accessToken":"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9...","expiresIn":3600,"issuedAt":"2026-03-10T14:00:00Z","tokenType":"Bearer"}

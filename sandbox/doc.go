@@ -4,7 +4,7 @@
 // Start gives a gateway that listens on 127.0.0.1 and whose Config is ready for a client. The test plays all the others: the
 // payer (PayCashIn), the banking network (CompleteCashOut, FailCashOut, ReturnCashOut, SettleRefund), time (Advance), and
 // what goes wrong between client and gateway (FailNext, RevokeTokens). Webhooks go out signed, and again until they are
-// answered, as in production; WaitWebhooks waits for them and Deliveries tells how they went.
+// answered, as published; WaitWebhooks waits for them and Deliveries tells how they went.
 //
 // # What is published and what is assumed
 //
@@ -41,6 +41,8 @@
 //     ignored.
 //   - What an accepted cash-out and refund answer beyond their ids, the time stamps of a cash-out, and that paymentUrl comes
 //     in the place of pixData in the OpenFinance flow.
+//   - A cash-out that was refused with 422 leaves its externalReference free.
+//   - A read and a webhook leave pixData and paymentUrl out.
 //   - An accepted cash-out takes its amount from the transactional balance at once, and an accepted refund too. FAILED,
 //     CANCELLED and a return give it back.
 //   - An expired charge cannot be paid. Expiry and cancellation send no webhook.

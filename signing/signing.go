@@ -41,6 +41,8 @@ func Sign(cryptoToken, accessToken string) string {
 // can carry one token and the signature of another. It must come after the editor that sets the token. The body is not part
 // of the signature.
 //
+// It takes the text of the CryptoToken: with an auth.Secret, what its Reveal returns. The editor shows it to nobody.
+//
 // It returns ErrNoKey if cryptoToken is empty and ErrNoToken if the request has no token. The editor may be shared by
 // goroutines. It remembers the last signature, so signing costs something once per token only.
 func Editor(cryptoToken string) func(context.Context, *http.Request) error {

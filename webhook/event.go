@@ -13,7 +13,7 @@ import (
 
 // Event is one event as Parse read it. It is not shared with the package: do with it what you like.
 //
-// It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. Encoding/json writes them; fmt
+// It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. JSON encoding writes them; fmt
 // and log/slog do not, see String and LogValue.
 type Event struct {
 	// Type says what happened. It may be one that the SDK does not know.

@@ -114,7 +114,7 @@ func TestAPrintedEventHoldsNoPersonalData(t *testing.T) {
 	event, err := parse(published(t))
 	require.NoError(t, err)
 	for _, printed := range []string{
-		fmt.Sprint(event), fmt.Sprint(*event), fmt.Sprintf("%+v", event), fmt.Sprintf("%s", *event),
+		fmt.Sprint(event), fmt.Sprint(*event), fmt.Sprintf("%+v", event), fmt.Sprintf("%q", *event),
 		fmt.Sprint([]*webhook.Event{event}), fmt.Sprintf("%v", []webhook.Event{*event}),
 	} {
 		assert.Contains(t, printed, "CASHIN_PAID "+event.Key())

@@ -36,7 +36,7 @@ var ErrMalformed = errors.New("webhook: malformed event")
 // are skipped, and if none is set nothing is valid. There must be exactly one X-Connect-Signature. The error wraps
 // ErrInvalidSignature, and then nothing of the body was looked at, or ErrMalformed; it repeats nothing of the body.
 //
-// The body must be one JSON object in UTF-8, in which no object has two members of the same name, also not by ignoring case.
+// The body must be one JSON object in UTF-8, in which no object has two members whose names are equal or differ in case only.
 // An event of a published type must have a transactionId, and an amount must be readable. In all else Parse is lenient: a
 // field it cannot read is zero and a type it does not know is an event all the same.
 //

@@ -20,6 +20,9 @@ type gateway struct {
 	webhookURL string           // empty on staging
 }
 
+var errNotStaging = errors.New("the quickstart sends payments to a made-up person: it runs against staging, or a gateway on this " +
+	"machine, and does not run against production")
+
 // openGateway opens staging if any of the CONNECTPSP_* variables is set, and a sandbox otherwise.
 func openGateway(out io.Writer) (*gateway, error) {
 	for _, variable := range os.Environ() {
@@ -50,8 +53,13 @@ func openStaging(out io.Writer) (*gateway, error) {
 	if err != nil {
 		return nil, errors.New("CONNECTPSP_BASE_URL is not a URL")
 	}
-	if config.Environment == connectpsp.Production || strings.EqualFold(strings.TrimSuffix(base.Hostname(), "."), "api.connectpsp.com") {
-		return nil, errors.New("the quickstart sends payments to a made-up person: it does not run against production")
+	switch base.Hostname() {
+	case "", "api.homologacao.connectpsp.com", "127.0.0.1", "localhost", "::1":
+	default:
+		return nil, errNotStaging
+	}
+	if config.Environment != connectpsp.Staging {
+		return nil, errNotStaging
 	}
 	fmt.Fprint(out, "ConnectPSP quickstart against staging, with the account of the CONNECTPSP_* variables.\n\n")
 	return &gateway{config: config}, nil

@@ -68,6 +68,7 @@ func TestTheQuickstartNeverRunsAgainstProduction(t *testing.T) {
 		{"BASE_URL": "https://API.connectpsp.com"},
 		{"BASE_URL": "https://api.connectpsp.com:443/"},
 		{"BASE_URL": "https://api.connectpsp.com."},
+		{"BASE_URL": "https://proxy.example"},
 	} {
 		variables := stagingLike(t)
 		for name, value := range change {

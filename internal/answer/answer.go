@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,19 +44,15 @@ func Read(response *http.Response) ([]byte, error) {
 // everything if the body is not a JSON object.
 func Problem(body []byte) gen.Problem {
 	var problem gen.Problem
-	if err := json.Unmarshal(body, &problem); err != nil {
-		// A member of the wrong type leaves the others in place; a syntax error leaves nothing.
-		var odd *json.UnmarshalTypeError
-		if !errors.As(err, &odd) {
-			return gen.Problem{}
-		}
-	}
+	// A member of the wrong type leaves the others in place, a syntax error leaves nothing: either is what is wanted.
+	_ = json.Unmarshal(body, &problem)
 	return problem
 }
 
 // Decode reads a JSON object into the struct that into points to. A body that is not one JSON object is an error. A member
 // that does not fit its field leaves the field zero and is no error, but for amounts: then Decode fills in all the rest and
-// returns an error that wraps pix.ErrInvalidAmount, and the caller decides.
+// returns an error that wraps pix.ErrInvalidAmount, and the caller decides. Only what follows the amount inside the same
+// member of the answer may be missing too.
 func Decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	if err == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
@@ -67,8 +65,8 @@ func Decode(body []byte, into any) error {
 	// Start again, one member at a time, so that an odd one spoils no other.
 	reflect.ValueOf(into).Elem().SetZero()
 	var unreadable error
-	for name, value := range members {
-		one, err := json.Marshal(map[string]json.RawMessage{name: value})
+	for _, name := range slices.Sorted(maps.Keys(members)) { // two names may differ by case alone and mean one field
+		one, err := json.Marshal(map[string]json.RawMessage{name: members[name]})
 		if err != nil {
 			continue
 		}
@@ -83,7 +81,8 @@ func Decode(body []byte, into any) error {
 // date.
 func RetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range, ParseInt returns the nearest that is in it
 		return time.Duration(min(max(seconds, 0), math.MaxInt64/int64(time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {

@@ -59,9 +59,9 @@ var (
 
 func main() {}
 
-func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, tokens *gen.Client, noRedirects *http.Client,
-	request connectpsp.CashOutRequest, markAccepted, keepOpen func(string) error, giveBack func(string, error) error,
-	store func(string, []byte) error) error {
+func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, request connectpsp.CashOutRequest,
+	markAccepted, keepOpen func(string) error, giveBack func(string, error) error, store func(string, []byte) error,
+	quarantine func([]byte)) error {
 	{
 SNIPPET
 		_, _, _ = ctx, client, err

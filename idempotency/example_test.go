@@ -1,0 +1,47 @@
+package idempotency_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/idempotency"
+)
+
+// A random key must be stored with the intent before anything is sent, so that every retry finds it.
+func ExampleNewKey() {
+	key := idempotency.NewKey()
+	fmt.Println(idempotency.Check(key))
+	// Output: <nil>
+}
+
+// A derived key needs no store: whoever knows the reference knows the key.
+func ExampleDeriveKey() {
+	fmt.Println(idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 0))
+
+	// The gateway refused the first attempt for certain, and the same withdrawal is tried anew.
+	fmt.Println(idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 1))
+	// Output:
+	// 391546be-ee7d-48bb-b74c-18ab1c9efc2b
+	// 4292ce01-7d02-4e7c-8bc9-a83c576b2087
+}
+
+func ExampleEditor() {
+	setKey := idempotency.Editor("391546be-ee7d-48bb-b74c-18ab1c9efc2b")
+
+	body := strings.NewReader(`{"amount":10.50}`)
+	request, err := http.NewRequest(http.MethodPost, "https://api.homologacao.connectpsp.com/cash-out", body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := setKey(context.Background(), request); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(request.Header.Get(idempotency.Header))
+	fmt.Println("net/http can replay it:", request.GetBody != nil)
+	// Output:
+	// 391546be-ee7d-48bb-b74c-18ab1c9efc2b
+	// net/http can replay it: false
+}

@@ -1,0 +1,268 @@
+package idempotency_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/idempotency"
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+const key = "391546be-ee7d-48bb-b74c-18ab1c9efc2b"
+
+var version4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
+func TestNewKeysAreRandomUUIDsOfVersion4(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		key := idempotency.NewKey()
+		assert.Regexp(t, version4, key)
+		assert.NoError(t, idempotency.Check(key))
+		assert.False(t, seen[key], "the same key twice")
+		seen[key] = true
+	}
+}
+
+// intent is what DeriveKey takes.
+type intent struct {
+	namespace, operation, externalReference string
+	attempt                                 int
+}
+
+func (i intent) key() string {
+	return idempotency.DeriveKey(i.namespace, i.operation, i.externalReference, i.attempt)
+}
+
+// These keys were computed with another implementation. They must never change: a payment that was sent by one version of
+// this package and is sent again by the next would be made twice.
+func TestDerivedKeysNeverChange(t *testing.T) {
+	for want, intent := range map[string]intent{
+		"391546be-ee7d-48bb-b74c-18ab1c9efc2b": {"1024", "createCashOut", "withdrawal-user-42-001", 0},
+		"4292ce01-7d02-4e7c-8bc9-a83c576b2087": {"1024", "createCashOut", "withdrawal-user-42-001", 1},
+		"037c40bc-813f-4c0d-9c4b-d0baedb5e9df": {"1024", "createCashIn", "withdrawal-user-42-001", 0},
+		"cf20f8e1-d6ee-422f-b8f3-3e161c190aa9": {"1024", "createCashIn", "test-order-001", 0},
+		"23ee30de-890e-4e27-ad09-2c81b4ddf326": {"1024", "createCashIn", "pedido-ção-日本", 0},
+		"835d3c12-c0f5-4d12-b43c-a22cf8258f7a": {"", "", "", 0},
+	} {
+		assert.Equal(t, want, intent.key(), "%+v", intent)
+	}
+}
+
+func TestDerivedKeysDifferByEveryArgument(t *testing.T) {
+	intents := []intent{
+		{"1024", "createCashOut", "ref", 0},
+		{"1025", "createCashOut", "ref", 0},
+		{"1024", "createCashIn", "ref", 0},
+		{"1024", "createCashOut", "reg", 0},
+		{"1024", "createCashOut", "REF", 0},
+		{"1024", "createCashOut", "ref ", 0},
+		{"1024", "createCashOut", "ref", 1},
+		{"1024", "createCashOut", "ref", 256},
+		// The same letters, cut elsewhere.
+		{"1024c", "reateCashOut", "ref", 0},
+		{"1024", "createCashOutr", "ef", 0},
+		{"1024createCashOut", "", "ref", 0},
+		{"1024createCashOutref", "", "", 0},
+		{"", "1024createCashOutref", "", 0},
+		{"", "", "1024createCashOutref", 0},
+		{"1024", "createCashOut\x00ref", "", 0},
+		{"1024", "createCashOut", "\x00ref", 0},
+	}
+	of := map[string]intent{}
+	for _, intent := range intents {
+		key := intent.key()
+		assert.Regexp(t, version4, key)
+		assert.NoError(t, idempotency.Check(key))
+		assert.NotContains(t, of, key, "%+v", intent)
+		of[key] = intent
+	}
+}
+
+func TestDerivedKeysHaveTheFormOfVersion4(t *testing.T) {
+	for attempt := range 1000 {
+		assert.Regexp(t, version4, intent{"1024", "createCashOut", "ref", attempt}.key())
+	}
+}
+
+func TestCheckTakesUUIDsInTheirUsualFormOnly(t *testing.T) {
+	for name, test := range map[string]struct {
+		key string
+		ok  bool
+	}{
+		"version 4":     {key, true},
+		"upper case":    {strings.ToUpper(key), true},
+		"version 7":     {"0195f2c8-7a3e-7c4b-8f21-3d5e6a7b8c9d", true},
+		"nil UUID":      {"00000000-0000-0000-0000-000000000000", true},
+		"empty":         {"", false},
+		"not a UUID":    {"order-1", false},
+		"36 characters": {"withdrawal-user-42-001-of-2026-03-10", false},
+		"no hyphens":    {strings.ReplaceAll(key, "-", ""), false},
+		"braces":        {"{" + key + "}", false},
+		"URN":           {"urn:uuid:" + key, false},
+		"newline":       {key[:35] + "\n", false},
+		"trailing CRLF": {key + "\r\n", false},
+		"space before":  {" " + key[:35], false},
+		"not hex":       {"g" + key[1:], false},
+		"hyphen moved":  {"391546b-eee7d-48bb-b74c-18ab1c9efc2b", false},
+		"beyond ASCII":  {"é" + key[2:], false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := httptest.NewRequest(http.MethodPost, "/cash-out", http.NoBody)
+			err := idempotency.Editor(test.key)(t.Context(), request)
+			if test.ok {
+				assert.NoError(t, idempotency.Check(test.key))
+				assert.NoError(t, err)
+				assert.Equal(t, []string{test.key}, request.Header.Values(idempotency.Header))
+				return
+			}
+			assert.ErrorIs(t, idempotency.Check(test.key), idempotency.ErrInvalidKey)
+			assert.ErrorIs(t, err, idempotency.ErrInvalidKey)
+			assert.Empty(t, request.Header)
+		})
+	}
+}
+
+func TestEditorReplacesTheKeyAndLeavesTheBody(t *testing.T) {
+	request, err := http.NewRequest(http.MethodPost, "https://gateway.test/cash-out", strings.NewReader("body"))
+	require.NoError(t, err)
+	require.NotNil(t, request.GetBody, "net/http could replay this request")
+	request.Header.Set(idempotency.Header, idempotency.NewKey())
+
+	require.NoError(t, idempotency.Editor(key)(t.Context(), request))
+	assert.Equal(t, []string{key}, request.Header.Values(idempotency.Header))
+	assert.Nil(t, request.GetBody)
+	body, err := io.ReadAll(request.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "body", string(body))
+}
+
+// A server takes a whole POST and then drops the connection: for all anyone knows, the payment is made. Without the editor,
+// net/http sends it once more and the caller never hears of it. The second case shows that.
+func TestPOSTIsSentOnceThoughItsConnectionDies(t *testing.T) {
+	headerOnly := func(_ context.Context, request *http.Request) error {
+		request.Header.Set(idempotency.Header, key)
+		return nil
+	}
+	t.Run("with the editor", func(t *testing.T) {
+		sent, err := sendOnDyingConnection(t, idempotency.Editor(key))
+		assert.Error(t, err)
+		assert.EqualValues(t, 1, sent)
+	})
+	t.Run("with the header alone", func(t *testing.T) {
+		sent, err := sendOnDyingConnection(t, headerOnly)
+		assert.NoError(t, err)
+		assert.EqualValues(t, 2, sent, "net/http does not replay any more: the editor could be simpler")
+	})
+}
+
+// sendOnDyingConnection sends a POST on a kept-alive connection that dies once the server has read it, and counts how many
+// arrive.
+func sendOnDyingConnection(t *testing.T, edit gen.RequestEditorFn) (posts int32, err error) {
+	var arrived atomic.Int32
+	server := httptest.NewServer(contract.New(t).Requests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		switch {
+		case r.Method != http.MethodPost:
+			w.WriteHeader(http.StatusNotFound)
+		case assert.NoError(t, err) && assert.Contains(t, string(body), "w-1") && arrived.Add(1) == 1:
+			panic(http.ErrAbortHandler)
+		default:
+			w.WriteHeader(http.StatusConflict)
+		}
+	})))
+	defer server.Close()
+	identify := func(_ context.Context, request *http.Request) error {
+		request.Header.Set("Authorization", "Bearer header.payload.signature")
+		request.Header.Set("ApplicationToken", "a99b1c3e-1111-4111-8111-0a99110ca710")
+		return nil
+	}
+	client, err := gen.NewClient(server.URL, gen.WithHTTPClient(server.Client()), gen.WithRequestEditorFn(identify))
+	require.NoError(t, err)
+
+	warm, err := client.GetCashIn(t.Context(), "tx1")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, warm.Body)
+	require.NoError(t, err)
+	require.NoError(t, warm.Body.Close())
+
+	var connections []bool
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { connections = append(connections, info.Reused) },
+	})
+	response, err := client.CreateCashIn(ctx, gen.CashInRequest{
+		Amount:            pix.Centavos(1050),
+		ExternalReference: "w-1",
+		Payer:             gen.Payer{Name: "Maria Silva", Document: "12345678909"},
+	}, edit)
+	if err == nil {
+		require.NoError(t, response.Body.Close())
+	}
+	require.NotEmpty(t, connections)
+	require.True(t, connections[0], "the connection was not kept alive, so the test shows nothing")
+	return arrived.Load(), err
+}
+
+func TestEveryKeyedOperationTakesTheEditor(t *testing.T) {
+	checker := contract.New(t)
+	keys := map[string]string{}
+	server := httptest.NewServer(checker.Requests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys[r.Method+" "+r.URL.Path] = r.Header.Get("X-Idempotency-Key")
+		w.WriteHeader(http.StatusInternalServerError)
+	})))
+	defer server.Close()
+	identify := func(_ context.Context, request *http.Request) error {
+		request.Header.Set("Authorization", "Bearer header.payload.signature")
+		request.Header.Set("ApplicationToken", "a99b1c3e-1111-4111-8111-0a99110ca710")
+		request.Header.Set("DigitalSignature", "7730a774c9741be02b7be8970d667bfac0bf75eb82f82330daeeead9afd176d9")
+		return nil
+	}
+	client, err := gen.NewClient(server.URL, gen.WithRequestEditorFn(identify))
+	require.NoError(t, err)
+
+	edit := idempotency.Editor(key)
+	for _, send := range []func() (*http.Response, error){
+		func() (*http.Response, error) {
+			request := gen.CashInRequest{
+				Amount: pix.Centavos(1050), ExternalReference: "order-1",
+				Payer: gen.Payer{Name: "Maria Silva", Document: "12345678909"},
+			}
+			return client.CreateCashIn(t.Context(), request, edit)
+		},
+		func() (*http.Response, error) {
+			request := gen.CashOutRequest{
+				Amount: pix.Centavos(1050), ExternalReference: "w-1",
+				Payee: gen.Payee{Name: "Maria Silva", Document: "12345678909", Destination: gen.Destination{
+					Type: gen.DestinationTypePIX, PIXKeyType: pix.KeyTypeCPF, PIXKey: "12345678909",
+				}},
+			}
+			return client.CreateCashOut(t.Context(), request, edit)
+		},
+		func() (*http.Response, error) {
+			return client.RefundCashIn(t.Context(), "tx1", gen.RefundRequest{Reason: gen.RefundReasonFRAUD}, edit)
+		},
+	} {
+		response, err := send()
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+
+	want := map[string]string{}
+	for _, operation := range checker.Operations() {
+		if operation.Keyed {
+			want[operation.Method+" "+strings.ReplaceAll(operation.Path, "{id}", "tx1")] = key
+		}
+	}
+	assert.Equal(t, want, keys)
+}
