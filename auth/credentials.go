@@ -17,7 +17,8 @@ import (
 
 const (
 	fetchTimeout   = 30 * time.Second // of one POST /auth/token
-	refusalMemory  = 5 * time.Second  // a refusal is repeated for so long without asking the gateway
+	refusalMemory  = 5 * time.Second  // a final refusal is repeated for so long without asking the gateway
+	longestPause   = 30 * time.Second // that a Retry-After is heeded for
 	renewalBackoff = 5 * time.Second  // between renewals that fail while the old token lives
 	assumedLife    = time.Minute      // of a token that does not say how long it lives
 	longestLife    = 24 * time.Hour   // the most that is believed
@@ -29,7 +30,8 @@ const (
 // life is counted on the local clock from the moment it arrives, so a wrong clock on either side does no harm. In the last
 // quarter of that life, at a random moment so that a fleet does not renew in step, the token is renewed in the background
 // while everybody goes on using the old one; if that fails, the old one stays until it ends. A refusal of the credentials
-// is final and repeated for five seconds without asking again.
+// is final and repeated for five seconds without asking again; an answer with Retry-After for as long as that says, up to
+// thirty seconds.
 //
 // It does not retry: its callers do, as Error.Temporary says. It may be shared by goroutines. Make it with
 // NewClientCredentials.
@@ -42,7 +44,7 @@ type ClientCredentials struct {
 
 	mu           sync.Mutex
 	flight       *flight // the request under way, nil if there is none
-	refusal      *Error  // the last answer, if it was final
+	refusal      *Error  // the last answer, if it is to be repeated for a while
 	refusalUntil time.Time
 }
 
@@ -115,7 +117,7 @@ func (c *ClientCredentials) renew(held *lease, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flight == nil {
+	if c.flight == nil && c.current.Load() == &later {
 		c.start()
 	}
 }
@@ -164,6 +166,8 @@ func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
 		flight.err = err
 		if !err.Temporary() {
 			c.refusal, c.refusalUntil = err, time.Now().Add(refusalMemory)
+		} else if err.RetryAfter > 0 {
+			c.refusal, c.refusalUntil = err, time.Now().Add(min(err.RetryAfter, longestPause))
 		}
 	} else {
 		flight.token = next.token

@@ -11,7 +11,7 @@ import (
 )
 
 // GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared. Its error is an *APIError
-// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero.
+// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero, and so is an answer without one of the three consolidated ones.
 // GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
 	call, err := c.prepare(getBalance, "", nil, options)
@@ -21,7 +21,20 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return c.raw.GetBalance(ctx, nil, editors...)
 	}
-	return run[Balance](ctx, c, call, nil)
+	return run(ctx, c, call, func(_ *Balance, body []byte) error {
+		var stated struct {
+			Consolidated struct {
+				Total         *pix.Amount `json:"totalBalance"`
+				Transactional *pix.Amount `json:"transactionalBalance"`
+				Proprietary   *pix.Amount `json:"proprietaryBalance"`
+			} `json:"consolidated"`
+		}
+		err := json.Unmarshal(body, &stated)
+		if totals := stated.Consolidated; err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
+			return errNoBalance
+		}
+		return nil
+	})
 }
 
 // RebalanceAccount sets the transactional balance to target, which may be zero: the gateway tops it up from the proprietary

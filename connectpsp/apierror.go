@@ -40,7 +40,7 @@ var advice = map[ErrorCode]string{
 	CodeCashInExpired:           "there is nothing to refund",
 	CodeCashInCancelled:         "there is nothing to refund",
 	CodeMissingEndToEndID:       "the settlement is not recorded yet; call again later",
-	CodeInsufficientFunds:       "raise the balance, then try again with WithAttempt",
+	CodeInsufficientFunds:       "raise the balance; if no earlier call for this externalReference is open, try it again with WithAttempt",
 }
 
 // ErrNotSent is matched, through errors.Is, by every error of a call that ended before its request was sent: each
@@ -69,7 +69,8 @@ type APIError struct {
 	ExternalReference string
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause if there was no answer, such as the context's error. It is nil otherwise.
+	// Err is the cause if there was no answer, or what kept the call from being repeated, such as the context's error. It may
+	// be nil.
 	Err error
 
 	money    bool // the operation moves money
@@ -122,8 +123,8 @@ func (e *APIError) advice() string {
 		return "call again later"
 	case e.StatusCode/100 == 3:
 		return "the gateway answered a redirect, which is never followed; check BaseURL"
-	case e.money:
-		return "correct the cause; to try the same externalReference again, use WithAttempt"
+	case e.ExternalReference != "":
+		return "correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"
 	default:
 		return "correct the cause"
 	}

@@ -2,6 +2,8 @@ package connectpsp
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -38,7 +40,7 @@ func (c *Client) attempt(ctx context.Context, call call) attempt {
 	defer cancel()
 	var witness witness
 	a := attempt{begun: time.Now()}
-	response, err := call.send(httptrace.WithClientTrace(ctx, witness.trace()), c.editorsOf(call, &witness)...)
+	response, err := call.send(ctx, c.editorsOf(call, &witness)...)
 	if err != nil {
 		a.err = err
 	} else {
@@ -69,38 +71,60 @@ func (c *Client) editorsOf(call call, witness *witness) []gen.RequestEditorFn {
 }
 
 // witness watches one request on its way out, to tell what was provably never sent from what may have been, and to see a
-// transport that sends twice. The hooks run on the transport's goroutines, perhaps after the call returned.
+// transport that sends twice.
 type witness struct {
-	token  auth.Secret
-	handed bool // the request was complete and given to the HTTP client
-
-	wanted    atomic.Int32 // connections asked for
-	connected atomic.Int32 // connections got
-	written   atomic.Int32 // connections or streams that the request's headers were written to
-}
-
-func (w *witness) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn:      func(string) { w.wanted.Add(1) },
-		GotConn:      func(httptrace.GotConnInfo) { w.connected.Add(1) },
-		WroteHeaders: func() { w.written.Add(1) },
-	}
+	token   auth.Secret
+	handed  bool         // the request was complete and given to the HTTP client
+	body    *sealedBody  // nil if the request has none
+	written atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor.
 func (w *witness) edit(ctx context.Context, request *http.Request) error {
-	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
-	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection nor after a redirect.
-	request.GetBody = nil
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
+	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection nor after a redirect.
+	request.GetBody = nil
+	if request.Body != nil {
+		w.body = &sealedBody{ReadCloser: request.Body}
+		request.Body = w.body
+	}
+	// The trace begins here, so that it sees this request alone and not one for a token.
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { w.written.Add(1) }}
+	*request = *request.WithContext(httptrace.WithClientTrace(ctx, trace))
 	w.handed = true
 	return nil
 }
 
 // mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
-// over, or if connections were asked for and none was got. A transport that reports nothing is believed nothing.
+// over, or if nobody has read its body; asking makes sure that nobody will.
 func (w *witness) mayHaveSent() bool {
-	return w.handed && (w.wanted.Load() == 0 || w.connected.Load() > 0)
+	return w.handed && (w.body == nil || !w.body.seal())
 }
+
+// sealedBody is a request's body that can be shut as long as nobody has begun to read it. A transport that returns early may
+// still be dialling, and would otherwise send the request after it was reported as not sent.
+type sealedBody struct {
+	io.ReadCloser
+	state atomic.Int32
+}
+
+const (
+	untouched int32 = iota
+	begun
+	sealed
+)
+
+var errSealed = errors.New("connectpsp: the call has ended")
+
+func (b *sealedBody) Read(p []byte) (int, error) {
+	if !b.state.CompareAndSwap(untouched, begun) && b.state.Load() == sealed {
+		return 0, errSealed
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// seal shuts the body and reports whether it did so before anybody read from it.
+func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(untouched, sealed) }

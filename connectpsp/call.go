@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"net/http"
+	"strings"
 
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
@@ -56,7 +58,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(result *T,
 		if call.operation.money && errors.Is(err, pix.ErrInvalidAmount) {
 			err = nil // accepted is accepted: the amount stays zero
 		}
-		if err == nil && check != nil {
+		if err == nil {
 			err = check(decoded, body)
 		}
 		if err == nil {
@@ -95,6 +97,8 @@ func (e *declinedError) Error() string { return "the gateway answered that it di
 var (
 	errNoTransactionID = errors.New("the answer has no transactionId")
 	errNoSuccess       = errors.New("the answer does not say whether it succeeded")
+	errNoStatus        = errors.New("the answer has no status")
+	errNoBalance       = errors.New("the answer does not state all balances")
 )
 
 // match compares an accepted answer with its request. What the answer leaves out is not compared: which fields a cash-out's
@@ -105,16 +109,27 @@ func (call call) match(body []byte, transactionID, externalReference string, amo
 		return errNoTransactionID
 	case externalReference != "" && externalReference != call.externalReference:
 		return &mismatchError{transactionID, "the answer is about another externalReference"}
-	case amount != call.amount && (!amount.IsZero() || statesZeroAmount(body)):
-		return &mismatchError{transactionID, "the answer is about another amount: the idempotency key was used before, with " + amount.String()}
+	case amount != call.amount && (!amount.IsZero() || statesAnother(body, call.amount)):
+		return &mismatchError{transactionID, "the answer is about another amount: the idempotency key was used before"}
 	}
 	return nil
 }
 
-// statesZeroAmount tells an amount of zero from one that is absent.
-func statesZeroAmount(body []byte) bool {
+// statesAnother reports whether an answer whose amount was read as zero does state a number, and one that is not asked. It
+// tells zero from absent, and judges numbers that pix.Amount does not read, such as 5e1.
+func statesAnother(body []byte, asked pix.Amount) bool {
 	var stated struct {
-		Amount *pix.Amount `json:"amount"`
+		Amount json.RawMessage `json:"amount"`
 	}
-	return json.Unmarshal(body, &stated) == nil && stated.Amount != nil
+	_ = json.Unmarshal(body, &stated)
+	number := string(stated.Amount)
+	if number == "" || !strings.Contains("-0123456789", number[:1]) {
+		return false // absent, null, or no number at all
+	}
+	_, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	if len(number) > 40 || len(exponent) > 3 {
+		return true // and too long to be worth the arithmetic
+	}
+	exact, ok := new(big.Rat).SetString(number)
+	return !ok || exact.Cmp(big.NewRat(asked.Centavos(), 100)) != 0
 }

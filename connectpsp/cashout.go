@@ -50,5 +50,10 @@ func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOptio
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return c.raw.GetCashOut(ctx, id, editors...)
 	}
-	return run[CashOut](ctx, c, call, nil)
+	return run(ctx, c, call, func(cashOut *CashOut, _ []byte) error {
+		if cashOut.Status == "" {
+			return errNoStatus
+		}
+		return nil
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,9 +52,9 @@ func classify(call call, a attempt) verdict {
 	case a.status == http.StatusUnauthorized:
 		// A new access token does not mend the other two.
 		v.renew = refusal.Code != CodeInvalidApplicationToken && refusal.Code != CodeInvalidCredentials
-	case a.status == http.StatusConflict:
-		// Something exists under this reference or key. A key that is in use just now will have an answer soon.
-		v.again = refusal.aboutKey()
+	case a.status == http.StatusConflict && refusal.speaksOf("IDEMPOT"):
+		// The key is in use: a request with it is running just now, and will have an answer soon.
+		v.outcome, v.again = doubtful, true
 	case a.status == http.StatusTooManyRequests:
 		v.again = true
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == 499:
@@ -129,14 +130,16 @@ func newAPIError(call call, a attempt) *APIError {
 		RetryAfter:        answer.RetryAfter(a.header),
 		money:             call.operation.money,
 	}
-	e.conflict = e.money && a.status/100 == 4 && (a.status == http.StatusConflict || e.aboutKey())
+	e.conflict = e.money && a.status/100 == 4 &&
+		(a.status == http.StatusConflict || e.speaksOf("IDEMPOT", "DUPLIC", "ALREADY_EXIST"))
 	return e
 }
 
-// aboutKey reports whether the refusal concerns the idempotency key: it is in use, or was used with another body. No such
-// code is published, so every code that speaks of idempotency counts. That can only make an outcome less certain.
-func (e *APIError) aboutKey() bool {
-	return strings.Contains(strings.ToUpper(string(e.Code)), "IDEMPOT")
+// speaksOf reports whether the code has one of the words in it. No code for a conflict is published, so all that sound like
+// one count. That can only make an outcome less certain.
+func (e *APIError) speaksOf(words ...string) bool {
+	code := strings.ToUpper(string(e.Code))
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(code, word) })
 }
 
 // newTokenError describes why there was no access token for a call, which was therefore not sent.

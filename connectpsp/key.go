@@ -21,11 +21,12 @@ func (c *Client) keyFor(op operation, externalReference string, settings callSet
 	case settings.keySet && !op.keyed:
 		faults.add("WithIdempotencyKey", op.id+" takes no idempotency key")
 		return ""
-	case settings.keySet && idempotency.Check(settings.key) != nil:
-		faults.add("WithIdempotencyKey", "must be a UUID in its usual form of 36 characters")
-		return ""
 	case settings.keySet:
-		return settings.key
+		key, err := idempotency.ParseKey(settings.key)
+		if err != nil {
+			faults.add("WithIdempotencyKey", "must be a UUID in its usual form of 36 characters, neither all zeros nor all ones")
+		}
+		return key
 	case derived:
 		return idempotency.DeriveKey(c.clientID, op.id, externalReference, settings.attempt)
 	case op.keyed:

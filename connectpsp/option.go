@@ -30,7 +30,11 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 		return
 	}
 	transport, ok := s.httpClient.Transport.(*http.Transport)
-	if ok && transport.TLSClientConfig != nil && transport.TLSClientConfig.InsecureSkipVerify && !isLoopback(base.Hostname()) {
+	switch {
+	case !ok:
+	case transport == nil:
+		faults.add("WithHTTPClient", "has a Transport that is a nil *http.Transport")
+	case transport.TLSClientConfig != nil && transport.TLSClientConfig.InsecureSkipVerify && !isLoopback(base.Hostname()):
 		faults.add("WithHTTPClient", "must not skip the verification of certificates")
 	}
 }
@@ -88,6 +92,8 @@ func (p RetryPolicy) validate(faults *faults) RetryPolicy {
 	if p.MaxDelay == 0 {
 		p.MaxDelay = 8 * time.Second
 	}
+	p.MaxDelay = min(p.MaxDelay, longestCall) // no wait is longer than a call
+	p.BaseDelay = min(p.BaseDelay, p.MaxDelay)
 	return p
 }
 
@@ -102,8 +108,8 @@ type callSettings struct {
 	raw        *RawResponse
 }
 
-// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place of the default one. Keep
-// it with the payment: only the same key makes a repeated call safe. With any other operation it is a *ValidationError.
+// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place of the default one. It is
+// sent in lower case. Keep it with the payment: only the same key makes a repeated call safe. With any other operation it is a *ValidationError.
 func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }

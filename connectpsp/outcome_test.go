@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +98,14 @@ func TestOutcomeOfACashOut(t *testing.T) {
 		{"409 without a body", []http.HandlerFunc{reply(409, "", "")}, conflict, 1, ""},
 		{"no answer, then 409", []http.HandlerFunc{drop, problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, unknown, 2, ""},
 		{"409 key in use, then accepted", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE"), accept}, accepted, 2, ""},
-		{"409 key in use for ever", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE")}, conflict, 4, ""},
+		{"409 key in use for ever", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE")}, unknown, 4, ""},
+		{"409 key in use, then 429", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE"), problem(429, "RATE_LIMITED")}, unknown, 4, ""},
+		{"409 key in use, then 422", []http.HandlerFunc{problem(409, "IDEMPOTENCY_KEY_IN_USE"), insufficient}, unknown, 2, ""},
+		{"422 of a code that sounds like a duplicate", []http.HandlerFunc{problem(422, "DUPLICATED_REFERENCE")}, conflict, 1, ""},
+		{"202 about another amount, oddly written", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5e0}`)}, unknown, 1, ""},
+		{"202 about parts of a centavo", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":49.999999}`)}, unknown, 1, ""},
+		{"202 about an absurd amount", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":1e999999999}`)}, unknown, 1, ""},
+		{"202 about the same amount, oddly written", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5e1}`)}, accepted, 1, ""},
 		{"422 key used with another body", []http.HandlerFunc{problem(422, "IDEMPOTENCY_KEY_REUSED")}, conflict, 1, ""},
 		{"429, then accepted", []http.HandlerFunc{problem(429, "RATE_LIMITED"), accept}, accepted, 2, ""},
 		{"429 for ever", []http.HandlerFunc{problem(429, "RATE_LIMITED")}, rejected, 4, "RATE_LIMITED"},
@@ -198,12 +206,87 @@ func TestATimeoutAfterSendingIsUnknown(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// A transport that reports nothing to httptrace might have sent the request.
-func TestATransportThatReportsNoConnectionsIsNotBelievedToHaveSentNothing(t *testing.T) {
-	mute := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })
-	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: mute}),
+func TestATransportThatReadTheBodyMayHaveSentIt(t *testing.T) {
+	for _, read := range []bool{true, false} {
+		broken := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if read {
+				_, _ = r.Body.Read(make([]byte, 1))
+			}
+			return nil, errors.New("broken")
+		})
+		client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: broken}),
+			connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, read, errors.Is(err, connectpsp.ErrUnknownOutcome))
+		assert.Equal(t, !read, errors.Is(err, connectpsp.ErrNotSent))
+	}
+}
+
+// A circuit breaker, for one, returns when the context ends while the transport below it is still dialling. What was reported
+// as not sent must not be sent afterwards.
+func TestWhatWasReportedAsNotSentStaysUnsent(t *testing.T) {
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	dialling, proceed, finished := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	slow := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		close(dialling)
+		<-proceed
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	defer slow.CloseIdleConnections()
+	impatient := roundTripper(func(r *http.Request) (*http.Response, error) {
+		go func() {
+			response, err := slow.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+			if err == nil {
+				err = response.Body.Close()
+			}
+			finished <- err
+		}()
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-dialling; cancel() }()
+	client := gateway.client(connectpsp.WithHTTPClient(&http.Client{Transport: impatient}),
 		connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
-	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	_, err := client.CreateCashOut(ctx, cashOutRequest())
+	require.ErrorIs(t, err, connectpsp.ErrNotSent)
+	close(proceed)
+	assert.Error(t, <-finished)
+	assert.Empty(t, gateway.requests(), "the gateway read a whole request")
+}
+
+func TestARefusalIsNotForgottenWhenTheNextAttemptCannotBeSent(t *testing.T) {
+	source := &fallibleTokens{}
+	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		source.fail(t, problem(401, "INVALID_CREDENTIALS"))
+		problem(429, "RATE_LIMITED")(w, r)
+	})
+	_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())
+	var refusal *connectpsp.APIError
+	require.ErrorAs(t, err, &refusal)
+	assert.Equal(t, 429, refusal.StatusCode)
+	assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
+}
+
+// A source that asks a service of its own for tokens, with the call's context, must not be taken for the request itself.
+func TestATokenSourcesOwnTrafficIsNotTheRequests(t *testing.T) {
+	service := httptest.NewServer(tokenAnswer("a.b.c", 3600))
+	defer service.Close()
+	source := tokenService(service.URL)
+	gateway := newGateway(t, problem(422, "INSUFFICIENT_FUNDS"))
+	_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())
+	assert.Equal(t, rejected, outcomeOf(err))
+}
+
+func TestAnAnswerThatSwitchesProtocolsDoesNotHoldTheCall(t *testing.T) {
+	switching := func(w http.ResponseWriter, r *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if assert.NoError(t, err) {
+			_, _ = connection.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"))
+			t.Cleanup(func() { _ = connection.Close() })
+		}
+	}
+	_, err := newGateway(t, switching).client().CreateCashOut(t.Context(), cashOutRequest())
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 

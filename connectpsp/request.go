@@ -1,7 +1,6 @@
 package connectpsp
 
 import (
-	"net/netip"
 	"net/url"
 	"strings"
 	"unicode"
@@ -84,7 +83,8 @@ func (f *faults) reference(reference string) {
 	switch {
 	case reference == "":
 		f.add("externalReference", "must be set")
-	case !printable(reference) || strings.TrimSpace(reference) != reference:
+	case strings.TrimSpace(reference) != reference || !utf8.ValidString(reference) ||
+		strings.ContainsFunc(reference, func(r rune) bool { return !unicode.IsPrint(r) }):
 		f.add("externalReference", "must be printable UTF-8 without spaces around it")
 	}
 }
@@ -187,20 +187,30 @@ func (c *Client) checkWebhookURL(faults *faults, text string) {
 // itself is on loopback, as a sandbox is, so may the URL be.
 func (c *Client) checkURL(faults *faults, field, text string) {
 	u, err := url.Parse(text)
+	visible := func(r rune) bool { return r > ' ' && r <= '~' && r != '\\' }
 	switch {
-	case err != nil || u.Opaque != "" || u.Hostname() == "" || len(text) > 2048 || !printable(text):
-		faults.add(field, "must be an absolute URL of at most 2048 bytes")
-	case u.User != nil || u.Fragment != "":
+	case err != nil || u.Opaque != "" || u.Hostname() == "" || len(text) > 2048 ||
+		strings.ContainsFunc(text, func(r rune) bool { return !visible(r) }):
+		faults.add(field, "must be an absolute URL in visible ASCII, of at most 2048 bytes")
+	case u.User != nil || strings.Contains(text, "#"):
 		faults.add(field, "must have no user and no fragment")
 	case c.loopback && isLoopback(u.Hostname()) && (u.Scheme == "http" || u.Scheme == "https"):
 	case u.Scheme != "https":
 		faults.add(field, "must be https")
-	case isLoopback(u.Hostname()) || isAddress(u.Hostname()):
+	case !publicName(u.Hostname()):
 		faults.add(field, "must name a public host, neither an address nor localhost")
 	}
 }
 
-func isAddress(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil
+// publicName reports whether a host is written as a name that may be public. An address has many spellings, such as 127.1 and
+// 0x7f000001; all of them end in a label that begins with a digit, as no top-level domain does.
+func publicName(host string) bool {
+	labels := strings.Split(strings.ToLower(host), ".")
+	for _, label := range labels {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool { return !wordCharacter(r) }) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return last != "localhost" && (last[0] < '0' || last[0] > '9')
 }

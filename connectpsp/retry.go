@@ -28,7 +28,8 @@ type progress struct {
 	doubt         bool
 	doubtErr      error
 	transactionID string
-	verdict       verdict // of the last attempt
+	refusal       *APIError // the last one, such as for too many requests
+	verdict       verdict   // of the last attempt
 }
 
 // persist makes attempts until one is accepted, none may follow or ctx ends, and reports the outcome of all of them.
@@ -78,6 +79,9 @@ func (p *progress) note(a attempt, v verdict) {
 	if v.transactionID != "" {
 		p.transactionID = v.transactionID
 	}
+	if v.outcome == refused {
+		p.refusal = v.answer
+	}
 	// Of a request that was sent twice only one answer was heard.
 	if v.outcome == doubtful || a.replayed && v.outcome != accepted {
 		p.doubt = true
@@ -99,9 +103,9 @@ func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 
 // wait returns how long to wait before the next attempt, or an error if it would come too late to be made.
 func (p RetryPolicy) wait(ctx context.Context, progress *progress) (time.Duration, error) {
-	bound := p.MaxDelay
-	if doublings := progress.tries - 1; doublings < 30 {
-		bound = min(bound, p.BaseDelay<<doublings)
+	bound := p.BaseDelay
+	for n := 1; n < progress.tries && bound < p.MaxDelay; n++ {
+		bound = min(2*bound, p.MaxDelay)
 	}
 	wait := rand.N(bound + 1)
 	wait = max(wait, min(progress.verdict.pause, p.MaxDelay))
@@ -139,6 +143,10 @@ func (p *progress) report(ended error) error {
 	switch {
 	case p.doubt && p.call.operation.money:
 		return p.unknown(ended)
+	case p.verdict.outcome == unsent && p.refusal != nil:
+		// An earlier attempt was sent and refused. That it could not be repeated is the smaller news.
+		p.refusal.Err = both(ended, p.verdict.err)
+		return p.refusal
 	case answer != nil:
 		if answer.Err == nil {
 			answer.Err = ended
@@ -174,7 +182,7 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 	}
 	if answer := p.verdict.answer; answer != nil {
 		e.RetryAfter = answer.RetryAfter
-		if p.verdict.outcome == refused {
+		if p.verdict.outcome == refused || answer.conflict {
 			e.Refusal = answer
 		}
 	}

@@ -3,6 +3,8 @@ package connectpsp_test
 import (
 	"context"
 	"errors"
+	"io"
+	"math"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -67,6 +69,40 @@ func TestABalanceThatCannotBeReadIsAnErrorNotZero(t *testing.T) {
 	balance, err := newGateway(t, replyJSON(200, unreadable)).client().GetBalance(t.Context())
 	assert.Nil(t, balance)
 	assert.ErrorIs(t, err, pix.ErrInvalidAmount)
+
+	for _, body := range []string{
+		`{}`, `{"error":"maintenance"}`, `{"consolidated":null}`, `{"consolidated":"x"}`,
+		`{"consolidated":{"totalBalance":1,"transactionalBalance":null,"proprietaryBalance":1}}`,
+	} {
+		balance, err := newGateway(t, replyJSON(200, body)).client().GetBalance(t.Context())
+		assert.Nil(t, balance, body)
+		assert.Error(t, err, body)
+	}
+}
+
+func TestAnAnswerWithoutAStatusIsNoTransaction(t *testing.T) {
+	for _, body := range []string{`{}`, `{"error":"maintenance"}`, `{"transactionId":"a","status":5}`} {
+		client := newGateway(t, replyJSON(200, body)).client()
+		_, err := client.GetCashIn(t.Context(), cashInID)
+		assert.ErrorContains(t, err, "no status", body)
+		_, err = client.GetCashOut(t.Context(), cashOutID)
+		assert.ErrorContains(t, err, "no status", body)
+	}
+}
+
+func TestNoRetryPolicyBreaksACall(t *testing.T) {
+	for _, policy := range []connectpsp.RetryPolicy{
+		{MaxAttempts: 100, BaseDelay: time.Minute, MaxDelay: time.Millisecond},
+		{MaxAttempts: 3, BaseDelay: math.MaxInt64, MaxDelay: math.MaxInt64},
+		{BaseDelay: time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := timeout(t, time.Second)
+			defer cancel()
+			_, err := newGateway(t, problem(500, "X")).memoryClient(connectpsp.WithRetryPolicy(policy)).CreateCashOut(ctx, cashOutRequest())
+			assert.Equal(t, unknown, outcomeOf(err))
+		})
+	}
 }
 
 func TestAnOddFieldDoesNotSpoilARead(t *testing.T) {
@@ -193,6 +229,7 @@ func TestACallDoesNotWaitForAnAttemptThatWouldComeAfterTheDeadline(t *testing.T)
 // turn to rebalance. On the test's clock nothing may pass between the cancellation and the return.
 func TestACancelledCallReturnsAtOnce(t *testing.T) {
 	never := func(ctx context.Context) (*http.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
+	// In each case the request is sent: the transport reads its body.
 	body := func(ctx context.Context) (*http.Response, error) {
 		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: blockedBody{ctx}}, nil
 	}
@@ -208,7 +245,10 @@ func TestACancelledCallReturnsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				options := []connectpsp.Option{connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(
-					func(r *http.Request) (*http.Response, error) { return c.answer(r.Context()) })})}
+					func(r *http.Request) (*http.Response, error) {
+						_, _ = io.Copy(io.Discard, r.Body)
+						return c.answer(r.Context())
+					})})}
 				if c.token {
 					options = append(options, connectpsp.WithTokenSource(fixedToken("a.b.c")))
 				}

@@ -142,11 +142,11 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndWhatToDoNext(t *testing.T
 		want string
 	}{
 		"business rule": {problem(422, "INSUFFICIENT_FUNDS"),
-			"connectpsp: createCashOut: 422 INSUFFICIENT_FUNDS: refused, this call moved no money: raise the balance, then try again with WithAttempt"},
+			"connectpsp: createCashOut: 422 INSUFFICIENT_FUNDS: refused, this call moved no money: raise the balance; if no earlier call for this externalReference is open, try it again with WithAttempt"},
 		"unknown rule": {problem(422, "NEW_RULE"),
-			"connectpsp: createCashOut: 422 NEW_RULE: refused, this call moved no money: correct the cause; to try the same externalReference again, use WithAttempt"},
+			"connectpsp: createCashOut: 422 NEW_RULE: refused, this call moved no money: correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"},
 		"firewall": {html(403),
-			"connectpsp: createCashOut: 403 Forbidden: refused, this call moved no money: correct the cause; to try the same externalReference again, use WithAttempt"},
+			"connectpsp: createCashOut: 403 Forbidden: refused, this call moved no money: correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"},
 		"conflict": {problem(409, "DUPLICATE_EXTERNAL_REFERENCE"),
 			"connectpsp: createCashOut: 409 DUPLICATE_EXTERNAL_REFERENCE: this externalReference or idempotency key was used before, perhaps by " +
 				"this very payment: it may have been made; wait for its webhook, and do not pay again under another reference"},
@@ -157,7 +157,7 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndWhatToDoNext(t *testing.T
 				"call again with the same request and key or wait for the webhook, and never pay under a new externalReference"},
 		"unknown, with a transaction": {replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`),
 			"connectpsp: createCashOut: unknown outcome after 1 attempts (last answer 202 Accepted): it may have been executed: the answer is " +
-				"about another amount: the idempotency key was used before, with 5.00; read transaction " + cashOutID +
+				"about another amount: the idempotency key was used before; read transaction " + cashOutID +
 				" or wait for the webhook, and never pay under a new externalReference"},
 	} {
 		_, err := newGateway(t, c.step).client().CreateCashOut(t.Context(), cashOutRequest())

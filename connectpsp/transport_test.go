@@ -198,6 +198,12 @@ func TestVerificationOfCertificatesCannotBeSkippedButOnLoopback(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestATypedNilTransportIsAFaultNotAPanic(t *testing.T) {
+	var none *http.Transport
+	_, err := connectpsp.New(config(""), connectpsp.WithHTTPClient(&http.Client{Transport: none}))
+	assert.Equal(t, []string{"WithHTTPClient"}, fields(err))
+}
+
 func TestOldTLSIsRefusedAndNothingSent(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("reached") }))
 	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11}

@@ -59,6 +59,8 @@ func TestAWrongCashOutNamesItsField(t *testing.T) {
 		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://user:word@merchant.example/hook" }},
 		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://merchant.example/hook#a" }},
 		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "/hook" }},
+		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\u200bb" }},
+		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\u202eb" }},
 		{"webhookUrl", func(r *connectpsp.CashOutRequest) {
 			r.WebhookURL = "https://merchant.example/" + strings.Repeat("a", 2048)
 		}},
@@ -137,6 +139,30 @@ func TestAWrongCashInNamesItsField(t *testing.T) {
 	}
 }
 
+// An address has many spellings, and a gateway that fetches one of them reaches its own network.
+func TestAWebhookGoesToAPublicNameHoweverAnAddressIsSpelt(t *testing.T) {
+	client := publicClient(t, config(""))
+	for _, url := range []string{
+		"https://2130706433/", "https://0x7f000001/", "https://0x7f.1/", "https://127.1/", "https://0177.0.0.1/", "https://127.0.0.1./",
+		"https://localhost./", "https://LOCALHOST/", "https://a.localhost/", "https://１２７.0.0.1/", "https://127。0。0。1/",
+		"https://ⓛocalhost/", "https://.../", "https://a..example/", "https://*.example/", "https://m.example,e.example/",
+		"https://m.example:99999x/", "https://m.example/a b", "https://m.example/a\\b", "https://m.example/#", "https://m.example/\u202e",
+		"https://[fe80::1%25eth0]/", "https://[::ffff:127.0.0.1]/",
+	} {
+		request := cashOutRequest()
+		request.WebhookURL = url
+		_, err := client.CreateCashOut(t.Context(), request)
+		assert.Equal(t, []string{"webhookUrl"}, fields(err), url)
+	}
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	for _, url := range []string{"https://merchant.example/hook?a=b", "https://merchant.example:8443/hook", "https://xn--caf-dma.example/", "https://YOUR_DOMAIN/webhooks/connectpsp"} {
+		request := cashOutRequest()
+		request.WebhookURL = url
+		_, err := gateway.client().CreateCashOut(t.Context(), request)
+		assert.NoError(t, err, url)
+	}
+}
+
 func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	_, err := publicClient(t, config("")).CreateCashOut(t.Context(), connectpsp.CashOutRequest{}, connectpsp.WithAttempt(-1))
 	assert.Equal(t, []string{"amount", "externalReference", "payee.name", "payee.document", "payee.destination.type", "WithAttempt"}, fields(err))
@@ -186,7 +212,8 @@ func TestOptionsThatDoNotFitTheOperationAreRefused(t *testing.T) {
 	assert.Equal(t, []string{"WithAttempt"}, fields(err))
 	_, err = client.CreateCashIn(t.Context(), cashInRequest(), key, connectpsp.WithAttempt(1))
 	assert.Equal(t, []string{"WithAttempt"}, fields(err))
-	for _, wrong := range []string{"", "order-1", "5f0c6a576c2b4a559a0b0b8c6a3f9a11", "{5f0c6a57-6c2b-4a55-9a0b-0b8c6a3f9a1}"} {
+	for _, wrong := range []string{"", "order-1", "5f0c6a576c2b4a559a0b0b8c6a3f9a11", "{5f0c6a57-6c2b-4a55-9a0b-0b8c6a3f9a1}",
+		"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"} {
 		_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithIdempotencyKey(wrong))
 		assert.Equal(t, []string{"WithIdempotencyKey"}, fields(err), wrong)
 	}

@@ -17,7 +17,7 @@ import (
 // Header is the header that carries the key. POST /cash-in, POST /cash-out and POST /cash-in/{id}/refund take one.
 const Header = "X-Idempotency-Key"
 
-// ErrInvalidKey is returned for a key that is not a UUID in its usual form of 36 characters.
+// ErrInvalidKey is returned for a key that is not a UUID in its usual form of 36 characters, or is the nil or the max UUID.
 var ErrInvalidKey = errors.New("idempotency: the key is not a UUID")
 
 // NewKey returns a random key, a UUID version 4.
@@ -49,29 +49,30 @@ func DeriveKey(namespace, operation, externalReference string, attempt int) stri
 	return key.String()
 }
 
-// Check returns ErrInvalidKey if key is not a UUID in its usual form. Any version will do.
-func Check(key string) error {
-	if len(key) != 36 {
-		return ErrInvalidKey
+// ParseKey returns a key of the caller's as it is sent: in lower case, for a key that was kept in a column of type uuid comes
+// back so, and must be the same key. Any version of UUID will do, but not the nil and the max UUID, which are what a program
+// sends that forgot to make one. Its error is ErrInvalidKey.
+func ParseKey(key string) (string, error) {
+	parsed, err := uuid.Parse(key)
+	if err != nil || len(key) != 36 || parsed == uuid.Nil || parsed == uuid.Max {
+		return "", ErrInvalidKey
 	}
-	if _, err := uuid.Parse(key); err != nil {
-		return ErrInvalidKey
-	}
-	return nil
+	return parsed.String(), nil
 }
 
 // Editor returns a request editor that sets the key. It also keeps net/http from sending the request a second time on its
 // own: a transport replays a POST that carries X-Idempotency-Key when a kept-alive connection dies, unseen by the caller,
 // unless GetBody is nil.
 //
-// It returns ErrInvalidKey if key is not a UUID. The editor may be shared by goroutines, but it belongs to one intent: every
+// It returns the error of ParseKey. The editor may be shared by goroutines, but it belongs to one intent: every
 // retry of that intent uses it, and nothing else does.
 func Editor(key string) func(context.Context, *http.Request) error {
 	return func(_ context.Context, request *http.Request) error {
-		if err := Check(key); err != nil {
+		canonical, err := ParseKey(key)
+		if err != nil {
 			return err
 		}
-		request.Header.Set(Header, key)
+		request.Header.Set(Header, canonical)
 		request.GetBody = nil
 		return nil
 	}

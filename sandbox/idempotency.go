@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"net/http"
-	"strings"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
@@ -21,10 +20,11 @@ func idempotencyKey(operation operation, header http.Header) (string, error) {
 	if !operation.keyed || key == "" {
 		return "", nil
 	}
-	if err := idempotency.Check(key); err != nil {
+	canonical, err := idempotency.ParseKey(key)
+	if err != nil {
 		return "", invalidRequest("%s must be a UUID.", idempotency.Header)
 	}
-	return strings.ToLower(key), nil
+	return canonical, nil
 }
 
 // once executes a request unless its key was used before. Then it repeats the answer if the request is the same, and refuses

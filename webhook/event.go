@@ -50,9 +50,9 @@ func (e *Event) Key() string {
 	var transactionID, endToEndID string
 	switch {
 	case e.CashIn != nil:
-		transactionID, endToEndID = e.CashIn.TransactionID, e.CashIn.EndToEndID
+		transactionID, endToEndID = e.CashIn.TransactionID, e.endToEndID(e.CashIn.EndToEndID, e.CashIn.OriginalEndToEndID)
 	case e.CashOut != nil:
-		transactionID, endToEndID = e.CashOut.TransactionID, e.CashOut.EndToEndID
+		transactionID, endToEndID = e.CashOut.TransactionID, e.endToEndID(e.CashOut.EndToEndID, e.CashOut.OriginalEndToEndID)
 	default:
 		var body struct {
 			Data struct {
@@ -71,6 +71,15 @@ func (e *Event) Key() string {
 		return key + "/sha256:" + hex.EncodeToString(sum[:])
 	}
 	return key + "/" + url.PathEscape(transactionID) + "/" + url.PathEscape(endToEndID)
+}
+
+// endToEndID returns the id of the movement that the event is about. Data may be rendered anew when a payment's event is sent
+// again, and holds the refund's id by then.
+func (e *Event) endToEndID(current, original string) string {
+	if original != "" && (e.Type == CashInPaid || e.Type == CashOutCompleted) {
+		return original
+	}
+	return current
 }
 
 // String returns the type and the key, so that fmt prints no personal data unless it is told to with %#v.

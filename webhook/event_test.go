@@ -123,3 +123,15 @@ func TestAPrintedEventHoldsNoPersonalData(t *testing.T) {
 		}
 	}
 }
+
+// A payment's event that is sent again after the refund may hold the refund's id beside the payment's.
+func TestALateRedeliveryOfAPaymentKeepsItsKey(t *testing.T) {
+	for _, kind := range []webhook.EventType{webhook.CashInPaid, webhook.CashOutCompleted} {
+		first := webhook.Event{Type: kind, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "E1"}}
+		late := webhook.Event{Type: kind, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "D1", OriginalEndToEndID: "E1"}}
+		assert.Equal(t, first.Key(), late.Key())
+	}
+	one := webhook.Event{Type: webhook.CashInRefunded, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "D1", OriginalEndToEndID: "E1"}}
+	other := webhook.Event{Type: webhook.CashInRefunded, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "D2", OriginalEndToEndID: "E1"}}
+	assert.NotEqual(t, one.Key(), other.Key(), "a payment may be returned in parts")
+}

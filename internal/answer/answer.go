@@ -26,9 +26,15 @@ const Limit = 2 << 20
 // ErrTooLarge is returned by Read for a body longer than Limit.
 var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
 
+// errSwitched is for an answer whose body is the connection itself, and ends when the other side likes.
+var errSwitched = errors.New("the answer switches to another protocol")
+
 // Read reads and closes the body of response. With an error it returns what could be read before it.
 func Read(response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return nil, errSwitched
+	}
 	var body bytes.Buffer
 	if n := response.ContentLength; n > 0 && n <= Limit {
 		body.Grow(int(n) + bytes.MinRead)
