@@ -450,6 +450,26 @@ func TestRetryAfterOfTheGatewayIsCarried(t *testing.T) {
 	})
 }
 
+func TestAGatewayThatAsksForTimeIsNotAskedAgainBefore(t *testing.T) {
+	for asked, heeded := range map[string]time.Duration{"20": 20 * time.Second, "3600": 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			issuer := newHostileIssuer(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", asked)
+				w.WriteHeader(http.StatusTooManyRequests)
+			})
+			source := issuer.source(t)
+			for range 50 {
+				assert.True(t, tokenError(t, source).Temporary())
+			}
+			time.Sleep(heeded - time.Nanosecond)
+			tokenError(t, source)
+			assert.Len(t, issuer.requests(), 1)
+			time.Sleep(time.Nanosecond)
+			assert.Equal(t, "token-2", token(t, source))
+		})
+	}
+}
+
 func TestNoDumpOfASourceGivesItsSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-"+canary, 3600))

@@ -165,6 +165,26 @@ func TestARefusalAfterDoubtIsKeptBesideTheDoubt(t *testing.T) {
 	assert.Equal(t, 422, doubt.StatusCode)
 }
 
+func TestAKeyThatStaysInUseIsKeptBesideTheDoubt(t *testing.T) {
+	_, err := newGateway(t, problem(409, "IDEMPOTENCY_KEY_IN_USE")).client().CreateCashOut(t.Context(), cashOutRequest())
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	require.NotNil(t, doubt.Refusal)
+	assert.Equal(t, 409, doubt.Refusal.StatusCode)
+}
+
+func TestAnAnswerCountsAsAnAttemptWhateverTheTransportDidWithTheBody(t *testing.T) {
+	early := roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 500, Header: http.Header{}, Body: http.NoBody}, nil
+	})
+	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: early}),
+		connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	assert.Equal(t, 4, doubt.Attempts)
+}
+
 func TestAnAnswerAboutAnotherAmountNamesTheTransactionItFound(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`))
 	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
