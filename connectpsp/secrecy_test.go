@@ -136,7 +136,7 @@ func TestTheLogTellsEachAttempt(t *testing.T) {
 	assert.Empty(t, out.String(), "attempts are for debug level only")
 }
 
-func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndWhatToDoNext(t *testing.T) {
+func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T) {
 	for name, c := range map[string]struct {
 		step http.HandlerFunc
 		want string
