@@ -329,6 +329,7 @@ func TestATokenThatCannotBeHadIsARejectionWithItsCode(t *testing.T) {
 		require.Equal(t, rejected, outcomeOf(err))
 		assert.ErrorIs(t, err, connectpsp.CodeInvalidCredentials)
 		assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+		assert.EqualError(t, err, "connectpsp: authToken: 401 INVALID_CREDENTIALS: this call sent nothing: check ClientID and ClientSecret")
 		assert.Empty(t, gateway.requests())
 	}
 }

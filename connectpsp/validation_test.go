@@ -167,6 +167,10 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	_, err := publicClient(t, config("")).CreateCashOut(t.Context(), connectpsp.CashOutRequest{}, connectpsp.WithAttempt(-1))
 	assert.Equal(t, []string{"amount", "externalReference", "payee.name", "payee.document", "payee.destination.type", "WithAttempt"}, fields(err))
 	assert.ErrorContains(t, err, "payee.document: must be")
+	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+	var first *connectpsp.ValidationError
+	require.ErrorAs(t, err, &first)
+	assert.Equal(t, "amount", first.Field)
 
 	_, err = connectpsp.New(connectpsp.Config{Environment: 7}, connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: -1}),
 		connectpsp.WithUserAgent("a\nb"))

@@ -4,6 +4,9 @@
 // came: no token, no signature, no retry, no error for a refusal. Packages auth, signing and idempotency have request
 // editors that add the headers. Most programs want package connectpsp instead.
 //
+// It checks nothing either: an id of ".." or "" leads to another path, and a GetBalanceParams without a Date sends an empty
+// one where nil sends none. Its HTTP client must not follow redirects.
+//
 // Names follow the description and may move when it does. Package connectpsp keeps stable names for the types.
 package gen
 
