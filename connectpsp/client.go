@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
@@ -21,8 +22,9 @@ type Client struct {
 	editors    []gen.RequestEditorFn // of every request but those for tokens
 	sign       gen.RequestEditorFn
 	retry      RetryPolicy
-	logger     *slog.Logger // nil logs nothing
-	clientID   string       // the namespace of derived idempotency keys
+	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
+	logger     *slog.Logger                            // nil logs nothing
+	clientID   string                                  // the namespace of derived idempotency keys
 	canSign    bool
 	loopback   bool          // the gateway is on this machine
 	rebalances chan struct{} // holds one element while a rebalance is under way
@@ -56,6 +58,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		editors:    []gen.RequestEditorFn{auth.Bearer(tokens), auth.ApplicationToken(cfg.ApplicationToken)},
 		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
 		retry:      settings.retry,
+		jitter:     upTo,
 		logger:     settings.logger,
 		clientID:   cfg.ClientID,
 		canSign:    !cfg.CryptoToken.IsZero(),

@@ -51,7 +51,7 @@ func (c *Client) persist(ctx context.Context, call call) error {
 		if !v.again || p.tries >= c.retry.MaxAttempts {
 			return p.report(nil)
 		}
-		wait, err := c.retry.wait(ctx, &p)
+		wait, err := c.wait(ctx, &p)
 		if err == nil {
 			err = sleep(ctx, wait)
 		}
@@ -82,8 +82,9 @@ func (p *progress) note(a attempt, v verdict) {
 	if v.outcome == refused {
 		p.refusal = v.answer
 	}
-	// Of a request that was sent twice only one answer was heard.
-	if v.outcome == doubtful || a.replayed && v.outcome != accepted {
+	// Of a request that was sent twice only one answer was heard. And a conflict says that something exists under the
+	// reference or key, which no later answer unsays.
+	if v.outcome == doubtful || a.replayed && v.outcome != accepted || v.answer != nil && v.answer.conflict && (v.again || v.renew) {
 		p.doubt = true
 		p.doubtErr = v.err
 	}
@@ -101,15 +102,17 @@ func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 	return err == nil && token.Reveal() != a.token.Reveal()
 }
 
+// upTo draws a wait of at most bound at random.
+func upTo(bound time.Duration) time.Duration { return rand.N(bound + 1) }
+
 // wait returns how long to wait before the next attempt, or an error if it would come too late to be made.
-func (p RetryPolicy) wait(ctx context.Context, progress *progress) (time.Duration, error) {
-	bound := p.BaseDelay
-	for n := 1; n < progress.tries && bound < p.MaxDelay; n++ {
-		bound = min(2*bound, p.MaxDelay)
+func (c *Client) wait(ctx context.Context, p *progress) (time.Duration, error) {
+	bound := c.retry.BaseDelay
+	for n := 1; n < p.tries && bound < c.retry.MaxDelay; n++ {
+		bound = min(2*bound, c.retry.MaxDelay)
 	}
-	wait := rand.N(bound + 1)
-	wait = max(wait, min(progress.verdict.pause, p.MaxDelay))
-	if answer := progress.verdict.answer; answer != nil {
+	wait := max(c.jitter(bound), min(p.verdict.pause, c.retry.MaxDelay))
+	if answer := p.verdict.answer; answer != nil {
 		if answer.RetryAfter > longestRetryAfter {
 			return 0, fmt.Errorf("the gateway asks to wait %v", answer.RetryAfter)
 		}
@@ -118,7 +121,7 @@ func (p RetryPolicy) wait(ctx context.Context, progress *progress) (time.Duratio
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return 0, fmt.Errorf("the next attempt would come too late: %w", context.DeadlineExceeded)
 	}
-	if time.Since(progress.begun)+wait > longestCall {
+	if time.Since(p.begun)+wait > longestCall {
 		return 0, fmt.Errorf("no answer that settles it within %v", longestCall)
 	}
 	return wait, nil
