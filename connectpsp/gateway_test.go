@@ -192,6 +192,7 @@ func cut(status int, body string) http.HandlerFunc {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush() // else nothing of it leaves
 		panic(http.ErrAbortHandler)
 	}
 }
