@@ -21,7 +21,7 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return c.raw.GetBalance(ctx, nil, editors...)
 	}
-	return run(ctx, c, call, func(_ *Balance, body []byte) error {
+	return run(ctx, c, call, func(_ *Balance, body []byte) (string, error) {
 		var stated struct {
 			Consolidated struct {
 				Total         *pix.Amount `json:"totalBalance"`
@@ -31,9 +31,9 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 		}
 		err := json.Unmarshal(body, &stated)
 		if totals := stated.Consolidated; err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
-			return errNoBalance
+			return "", errNoBalance
 		}
-		return nil
+		return "", nil
 	})
 }
 
@@ -63,16 +63,16 @@ func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, option
 	case <-ctx.Done():
 		// The attempt finds it ended too, sends nothing and says so.
 	}
-	return run(ctx, c, call, func(rebalance *Rebalance, body []byte) error {
+	return run(ctx, c, call, func(rebalance *Rebalance, body []byte) (string, error) {
 		if rebalance.Success {
-			return nil
+			return "", nil
 		}
 		var stated struct {
 			Success *bool `json:"success"`
 		}
 		if err := json.Unmarshal(body, &stated); err != nil || stated.Success == nil {
-			return errNoSuccess
+			return "", errNoSuccess
 		}
-		return &declinedError{rebalance.Message}
+		return "", &declinedError{rebalance.Message}
 	})
 }

@@ -100,14 +100,21 @@ func (e *APIError) Error() string {
 	return text.String()
 }
 
-// label is the code or, if it does not look like one, the status in words: an answer may hold anything.
+// label is the code or, if it does not look like one, the status in words.
 func (e *APIError) label() string {
-	plain := func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' }
-	code := string(e.Code)
-	if code != "" && len(code) <= 64 && strings.IndexFunc(code, func(r rune) bool { return !plain(r) }) < 0 {
-		return code
+	if code := e.Code.printable(); code != "" {
+		return string(code)
 	}
 	return http.StatusText(e.StatusCode)
+}
+
+// printable returns the code, or nothing if it does not look like one: an answer may hold anything.
+func (c ErrorCode) printable() ErrorCode {
+	plain := func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' }
+	if len(c) > 64 || strings.IndexFunc(string(c), func(r rune) bool { return !plain(r) }) >= 0 {
+		return ""
+	}
+	return c
 }
 
 func (e *APIError) advice() string {

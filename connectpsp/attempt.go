@@ -35,10 +35,11 @@ type attempt struct {
 }
 
 // attempt makes and sends one request and reads the answer.
-func (c *Client) attempt(ctx context.Context, call call) attempt {
+func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	var witness witness
+	call := p.call
+	witness := witness{announce: func(ctx context.Context) error { return c.announce(ctx, p) }}
 	a := attempt{begun: time.Now()}
 	response, err := call.send(ctx, c.editorsOf(call, &witness)...)
 	if err != nil {
@@ -73,15 +74,19 @@ func (c *Client) editorsOf(call call, witness *witness) []gen.RequestEditorFn {
 // witness watches one request on its way out, to tell what was provably never sent from what may have been, and to see a
 // transport that sends twice.
 type witness struct {
-	token   auth.Secret
-	handed  bool         // the request was complete and given to the HTTP client
-	body    *sealedBody  // nil if the request has none
-	written atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+	announce func(context.Context) error // is called when the request is complete, and keeps it from being sent by an error
+	token    auth.Secret
+	handed   bool         // the request was complete and given to the HTTP client
+	body     *sealedBody  // nil if the request has none
+	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor.
 func (w *witness) edit(ctx context.Context, request *http.Request) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.announce(ctx); err != nil {
 		return err
 	}
 	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))

@@ -19,14 +19,18 @@ type call struct {
 	key               string // idempotency key, empty if it carries none
 	externalReference string // of the request, empty if it has none
 	amount            pix.Amount
+	body              []byte // nil if it has none
 	transactionID     string // the id in the path, if any
 	raw               *RawResponse
 
+	doubted    *UnknownOutcomeError // the outcome that the call is to settle, nil if it is a call of its own
+	recovering bool                 // the intent is in the journal, and the call is dropped if another has it
+
 	// send makes a request and sends it, with the raw client.
 	send func(context.Context, ...gen.RequestEditorFn) (*http.Response, error)
-	// decode takes the body of a 2xx answer. Its error is a *mismatchError, a *declinedError, or says that the body cannot
-	// be read.
-	decode func(body []byte) error
+	// decode takes the body of a 2xx answer, and returns the id of the transaction that it is about, if any. Its error is a
+	// *mismatchError, a *declinedError, or says that the body cannot be read.
+	decode func(body []byte) (transactionID string, err error)
 }
 
 // prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
@@ -45,28 +49,31 @@ func (c *Client) prepare(op operation, externalReference string, faults faults, 
 	return call{operation: op, key: key, externalReference: externalReference, raw: settings.raw}, nil
 }
 
-// run makes the call. Its layers, outermost first: retry (retry.go) → token, signature, key, send and bounded read
-// (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare. The key is made
-// outside of the retry, so it stays; the signature inside of it, so it follows the token.
+// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key, send and
+// bounded read (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare. The key
+// is made outside of the retry, so it stays; the signature inside of it, so it follows the token.
 //
-// Check looks at a decoded answer; see call.decode for its errors.
-func run[T any](ctx context.Context, c *Client, call call, check func(result *T, body []byte) error) (*T, error) {
+// Check looks at a decoded answer; see call.decode for what it returns.
+func run[T any](ctx context.Context, c *Client, call call, check func(result *T, body []byte) (string, error)) (*T, error) {
 	var result *T
-	call.decode = func(body []byte) error {
+	call.decode = func(body []byte) (string, error) {
 		decoded := new(T)
 		err := answer.Decode(body, decoded)
-		if call.operation.money && errors.Is(err, pix.ErrInvalidAmount) {
-			err = nil // accepted is accepted: the amount stays zero
+		if err != nil && !(call.operation.money && errors.Is(err, pix.ErrInvalidAmount)) {
+			return "", err
 		}
-		if err == nil {
-			err = check(decoded, body)
-		}
+		// Accepted is accepted, also with an amount that cannot be read: it stays zero.
+		transactionID, err := check(decoded, body)
 		if err == nil {
 			result = decoded
 		}
-		return err
+		return transactionID, err
 	}
-	if err := c.persist(ctx, call); err != nil {
+	perform := c.persist
+	if call.operation.keyed {
+		perform = c.pay
+	}
+	if err := perform(ctx, newProgress(call)); err != nil {
 		return nil, err
 	}
 	return result, nil
@@ -82,10 +89,7 @@ func encode(request any) ([]byte, error) {
 }
 
 // mismatchError says that an accepted answer is about something other than what was asked for.
-type mismatchError struct {
-	transactionID string
-	text          string
-}
+type mismatchError struct{ text string }
 
 func (e *mismatchError) Error() string { return e.text }
 
@@ -101,18 +105,19 @@ var (
 	errNoBalance       = errors.New("the answer does not state all balances")
 )
 
-// match compares an accepted answer with its request. What the answer leaves out is not compared: which fields a cash-out's
-// answer has is not published.
-func (call call) match(body []byte, transactionID, externalReference string, amount pix.Amount) error {
+// match compares an accepted answer with its request, and returns the id that it found. What the answer leaves out is not
+// compared: which fields a cash-out's answer has is not published.
+func (call call) match(body []byte, transactionID, externalReference string, amount pix.Amount) (string, error) {
+	var err error
 	switch {
 	case transactionID == "":
-		return errNoTransactionID
+		err = errNoTransactionID
 	case externalReference != "" && externalReference != call.externalReference:
-		return &mismatchError{transactionID, "the answer is about another externalReference"}
+		err = &mismatchError{"the answer is about another externalReference"}
 	case amount != call.amount && (!amount.IsZero() || statesAnother(body, call.amount)):
-		return &mismatchError{transactionID, "the answer is about another amount: the idempotency key was used before"}
+		err = &mismatchError{"the answer is about another amount: the idempotency key was used before"}
 	}
-	return nil
+	return transactionID, err
 }
 
 // statesAnother reports whether an answer whose amount was read as zero does state a number, and one that is not asked. It

@@ -27,11 +27,16 @@ func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, option
 	if err != nil {
 		return nil, err
 	}
-	call.amount = request.Amount
+	call.amount, call.body = request.Amount, body
+	return c.cashIn(ctx, call)
+}
+
+// cashIn asks for a charge whose body is made.
+func (c *Client) cashIn(ctx context.Context, call call) (*CashIn, error) {
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(body), editors...)
+		return c.raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(call.body), editors...)
 	}
-	return run(ctx, c, call, func(cashIn *CashIn, body []byte) error {
+	return run(ctx, c, call, func(cashIn *CashIn, body []byte) (string, error) {
 		return call.match(body, cashIn.TransactionID, cashIn.ExternalReference, cashIn.Amount)
 	})
 }
@@ -47,11 +52,11 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return c.raw.GetCashIn(ctx, id, editors...)
 	}
-	return run(ctx, c, call, func(cashIn *CashIn, _ []byte) error {
+	return run(ctx, c, call, func(cashIn *CashIn, _ []byte) (string, error) {
 		if cashIn.Status == "" {
-			return errNoStatus
+			return "", errNoStatus
 		}
-		return nil
+		return cashIn.TransactionID, nil
 	})
 }
 
@@ -71,32 +76,37 @@ func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequ
 	if err != nil {
 		return nil, err
 	}
-	call.transactionID = id
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.RefundCashInWithBody(ctx, id, contentType, bytes.NewReader(body), editors...)
-	}
-	refund, err := run(ctx, c, call, func(refund *Refund, _ []byte) error {
-		if refund.TransactionID == "" {
-			return errNoTransactionID
-		}
-		return nil
-	})
-	if err != nil {
-		return c.settleRefund(ctx, id, err)
-	}
-	return refund, nil
+	call.transactionID, call.body = id, body
+	return c.refund(ctx, call)
 }
 
-// settleRefund looks whether a refund whose outcome is unknown was done, when the gateway itself says that it was.
-func (c *Client) settleRefund(ctx context.Context, id string, err error) (*Refund, error) {
+// refund returns a charge, by a request whose body is made.
+func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
+	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
+		return c.raw.RefundCashInWithBody(ctx, call.transactionID, contentType, bytes.NewReader(call.body), editors...)
+	}
+	refund, err := run(ctx, c, call, func(refund *Refund, _ []byte) (string, error) {
+		if refund.TransactionID == "" {
+			return "", errNoTransactionID
+		}
+		return refund.TransactionID, nil
+	})
 	var unknown *UnknownOutcomeError
-	if !errors.As(err, &unknown) || unknown.Refusal == nil || unknown.Refusal.Code != CodeCashInAlreadyRefunded {
-		return nil, err
+	if errors.As(err, &unknown) && (call.doubted != nil || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
+		if done := c.readRefund(ctx, call); done != nil {
+			return done, nil
+		}
 	}
-	cashIn, readErr := c.GetCashIn(ctx, id)
-	if readErr != nil || cashIn.Status != CashInRefunded {
-		return nil, err
+	return refund, err
+}
+
+// readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that cannot be seen.
+func (c *Client) readRefund(ctx context.Context, call call) *Refund {
+	cashIn, err := c.GetCashIn(ctx, call.transactionID)
+	if err != nil || cashIn.Status != CashInRefunded {
+		return nil
 	}
+	c.accept(ctx, call, cashIn.TransactionID)
 	refund := &Refund{
 		TransactionID:      cashIn.TransactionID,
 		InternalCode:       cashIn.InternalCode,
@@ -109,5 +119,5 @@ func (c *Client) settleRefund(ctx context.Context, id string, err error) (*Refun
 	if strings.HasPrefix(cashIn.EndToEndID, "D") {
 		refund.EndToEndID = cashIn.EndToEndID
 	}
-	return refund, nil
+	return refund
 }

@@ -30,11 +30,16 @@ func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, opti
 	if err != nil {
 		return nil, err
 	}
-	call.amount = request.Amount
+	call.amount, call.body = request.Amount, body
+	return c.cashOut(ctx, call)
+}
+
+// cashOut sends a payment whose body is made.
+func (c *Client) cashOut(ctx context.Context, call call) (*CashOut, error) {
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(body), editors...)
+		return c.raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(call.body), editors...)
 	}
-	return run(ctx, c, call, func(cashOut *CashOut, body []byte) error {
+	return run(ctx, c, call, func(cashOut *CashOut, body []byte) (string, error) {
 		return call.match(body, cashOut.TransactionID, cashOut.ExternalReference, cashOut.Amount)
 	})
 }
@@ -50,10 +55,10 @@ func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOptio
 	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
 		return c.raw.GetCashOut(ctx, id, editors...)
 	}
-	return run(ctx, c, call, func(cashOut *CashOut, _ []byte) error {
+	return run(ctx, c, call, func(cashOut *CashOut, _ []byte) (string, error) {
 		if cashOut.Status == "" {
-			return errNoStatus
+			return "", errNoStatus
 		}
-		return nil
+		return cashOut.TransactionID, nil
 	})
 }

@@ -34,7 +34,7 @@ type verdict struct {
 	pause   time.Duration // the least to wait before sending again
 	answer  *APIError     // what the gateway answered, unless it accepted or there was no answer
 	err     error         // what else went wrong
-	// transactionID is set if the answer names a transaction that is not the one asked for.
+	// transactionID is that of the transaction that an accepted answer names.
 	transactionID string
 }
 
@@ -96,18 +96,19 @@ func classifyNoAnswer(call call, a attempt) verdict {
 }
 
 func classifySuccess(call call, a attempt) verdict {
+	var transactionID string
 	err := a.err
 	if err == nil {
-		err = call.decode(a.body)
+		transactionID, err = call.decode(a.body)
 	}
 	if err == nil {
-		return verdict{outcome: accepted}
+		return verdict{outcome: accepted, transactionID: transactionID}
 	}
 	var mismatch *mismatchError
 	var declined *declinedError
 	switch {
 	case errors.As(err, &mismatch):
-		return verdict{outcome: doubtful, err: err, transactionID: mismatch.transactionID}
+		return verdict{outcome: doubtful, err: err, transactionID: transactionID}
 	case errors.As(err, &declined):
 		refusal := newAPIError(call, a)
 		refusal.Detail = declined.message

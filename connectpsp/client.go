@@ -15,7 +15,7 @@ import (
 const Version = "0.1.0"
 
 // Client talks to the gateway. Make one with New for each Config and share it: its methods may be called by any number of
-// goroutines, and it holds the connections and the access token. It needs no closing. It never changes after New.
+// goroutines, and it holds the connections and the access token. It needs no closing. After New it changes only in what it remembers.
 type Client struct {
 	raw        *gen.Client
 	tokens     auth.TokenSource
@@ -24,7 +24,12 @@ type Client struct {
 	retry      RetryPolicy
 	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
 	logger     *slog.Logger                            // nil logs nothing
-	clientID   string                                  // the namespace of derived idempotency keys
+	retries    budget
+	turns      turns
+	journal    Journal       // never nil
+	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
+	clientID   string        // the namespace of derived idempotency keys
+	baseURL    string
 	canSign    bool
 	loopback   bool          // the gateway is on this machine
 	rebalances chan struct{} // holds one element while a rebalance is under way
@@ -60,7 +65,10 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		retry:      settings.retry,
 		jitter:     upTo,
 		logger:     settings.logger,
+		journal:    settings.journal,
+		window:     settings.window,
 		clientID:   cfg.ClientID,
+		baseURL:    base.String(),
 		canSign:    !cfg.CryptoToken.IsZero(),
 		loopback:   isLoopback(base.Hostname()),
 		rebalances: make(chan struct{}, 1),

@@ -18,11 +18,22 @@ type settings struct {
 	retry       RetryPolicy
 	userAgent   string
 	tokenSource auth.TokenSource
+	journal     Journal
+	window      time.Duration
 }
 
 // validate adds to faults what is wrong with the options, base being the gateway's URL, and fills in defaults.
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
+	if s.journal == nil {
+		s.journal = new(memory)
+	}
+	switch {
+	case s.window < 0:
+		faults.add("WithReplayWindow", "must not be negative")
+	case s.window == 0:
+		s.window = 20 * time.Minute
+	}
 	if !printable(s.userAgent) {
 		faults.add("WithUserAgent", "must be printable")
 	}
@@ -69,10 +80,25 @@ func WithTokenSource(source auth.TokenSource) Option {
 	return func(s *settings) { s.tokenSource = source }
 }
 
+// WithJournal makes the client record every payment in journal before it is sent, so that Recover can settle it if the process
+// dies. If the payment cannot be recorded it is not sent. Without this option, or with nil, the client remembers open
+// payments in memory only, some tens of thousands of them.
+func WithJournal(journal Journal) Option {
+	return func(s *settings) { s.journal = journal }
+}
+
+// WithReplayWindow sets for how long after a payment was first sent Recover and ResolveCashOut may send it again; zero is the
+// default of 20 minutes. For how long the gateway remembers a key is not published; the shortest that comparable gateways are
+// known to remember is 30 minutes. Raise it only if the provider promises more.
+func WithReplayWindow(window time.Duration) Option {
+	return func(s *settings) { s.window = window }
+}
+
 // RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default. Waits are drawn at random
 // between zero and a bound that doubles with every attempt, or as long as the gateway asks with Retry-After if that is more.
 // A call is given up early if the gateway asks for more than 30 seconds, if the wait would outlast the context, or after
-// 90 seconds.
+// 90 seconds, and when too many calls of the client fail: a hundred retries in a row that do not help are followed by none
+// until calls succeed again.
 type RetryPolicy struct {
 	MaxAttempts int           // including the first; default 4; 1 means no retries
 	BaseDelay   time.Duration // bound of the first wait; default 500 ms

@@ -13,16 +13,17 @@ const (
 	longestCall       = 90 * time.Second // no attempt begins later than this after the first
 )
 
-// progress is what a call knows of its attempts so far.
+// progress is what a call knows of its attempts so far, and of an earlier call with the same key.
 type progress struct {
 	call     call
 	begun    time.Time
 	attempts int
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was changed once already
+	recorded bool // the journal knows that the payment may have been sent
 
-	sent        int // attempts that may have reached the gateway
-	first, last time.Time
+	sent        int       // attempts that may have reached the gateway
+	first, last time.Time // of these, or of the earlier call's
 	status      int
 	// doubt is sticky: once an attempt may have been executed, no refusal of a later one proves that it was not.
 	doubt         bool
@@ -32,14 +33,27 @@ type progress struct {
 	verdict       verdict   // of the last attempt
 }
 
+func newProgress(call call) *progress {
+	p := &progress{call: call, begun: time.Now(), transactionID: call.transactionID}
+	if doubted := call.doubted; doubted != nil {
+		p.doubt, p.doubtErr = true, errEarlierCall
+		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
+		p.transactionID = doubted.TransactionID
+	}
+	return p
+}
+
 // persist makes attempts until one is accepted, none may follow or ctx ends, and reports the outcome of all of them.
-func (c *Client) persist(ctx context.Context, call call) error {
-	p := progress{call: call, begun: time.Now(), transactionID: call.transactionID}
+func (c *Client) persist(ctx context.Context, p *progress) error {
+	retried := int32(0) // what the last retry took from the budget
 	for {
-		a := c.attempt(ctx, call)
-		v := classify(call, a)
+		a := c.attempt(ctx, p)
+		v := classify(p.call, a)
 		p.note(a, v)
-		c.log(ctx, &p, a)
+		c.log(ctx, p, a)
+		if v.outcome == accepted || v.outcome == refused && !v.again {
+			c.retries.put(max(1, retried)) // the gateway is well
+		}
 		if v.outcome == accepted {
 			return nil
 		}
@@ -51,12 +65,19 @@ func (c *Client) persist(ctx context.Context, call call) error {
 		if !v.again || p.tries >= c.retry.MaxAttempts {
 			return p.report(nil)
 		}
-		wait, err := c.wait(ctx, &p)
+		wait, err := c.wait(ctx, p)
 		if err == nil {
 			err = sleep(ctx, wait)
 		}
 		if err != nil {
 			return p.report(err)
+		}
+		retried = retryCost
+		if errors.Is(a.err, context.DeadlineExceeded) {
+			retried = timeoutRetryCost
+		}
+		if !c.retries.take(retried) {
+			return p.report(errBudgetSpent)
 		}
 	}
 }
@@ -69,14 +90,14 @@ func (p *progress) note(a attempt, v verdict) {
 	if a.sent {
 		p.sent++
 		p.last = a.begun
-		if p.sent == 1 {
+		if p.first.IsZero() {
 			p.first = a.begun
 		}
 	}
 	if a.status != 0 {
 		p.status = a.status
 	}
-	if v.transactionID != "" {
+	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
 		p.transactionID = v.transactionID
 	}
 	if v.outcome == refused {
@@ -176,6 +197,7 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 		IdempotencyKey:    p.call.key,
 		ExternalReference: p.call.externalReference,
 		Amount:            p.call.amount,
+		BodySHA256:        sumOf(p.call.body),
 		TransactionID:     p.transactionID,
 		FirstSentAt:       p.first,
 		LastSentAt:        p.last,

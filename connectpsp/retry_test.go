@@ -119,13 +119,13 @@ func TestWaitsAreDrawnWithFullJitterFromABoundThatDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shortest, longest := [3]time.Duration{time.Hour, time.Hour, time.Hour}, [3]time.Duration{}
 		var times []time.Time
-		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			times = append(times, time.Now())
 			problem(500, "INTERNAL")(w, r)
-		}).memoryClient()
+		})
 		for range 300 {
 			times = nil
-			_, err := client.GetBalance(t.Context())
+			_, err := gateway.memoryClient().GetBalance(t.Context())
 			require.Error(t, err)
 			require.Len(t, times, 4)
 			for i := range 3 {

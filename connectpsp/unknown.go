@@ -33,6 +33,8 @@ type UnknownOutcomeError struct {
 	// ExternalReference and Amount are the request's, zero where it has none.
 	ExternalReference string
 	Amount            pix.Amount
+	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the same, and not what is in it.
+	BodySHA256 string
 	// TransactionID is what is known of the transaction: the id given to RefundCashIn, or one found in an answer that did
 	// not match the request. It is empty if nothing is known.
 	TransactionID string

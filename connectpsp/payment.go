@@ -1,0 +1,171 @@
+package connectpsp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// finishTimeout bounds the recording of an outcome, which goes on when the call's context has ended.
+const finishTimeout = 10 * time.Second
+
+var (
+	errUnderWay     = errors.New("another call with this idempotency key is under way in this client, and its outcome is the payment's")
+	errEarlierCall  = errors.New("an earlier call with this idempotency key was sent")
+	errOtherRequest = errors.New("this call was not sent: an earlier one with this idempotency key is open, and it had another request")
+	errSettled      = errors.New("another call has settled it")
+	errOtherGateway = errors.New("this call was not sent: the journal holds this idempotency key for another ClientID or BaseURL")
+)
+
+// pay makes a call that carries an idempotency key, after any other with the same key, and keeps the journal.
+func (c *Client) pay(ctx context.Context, p *progress) error {
+	key := p.call.key
+	if p.call.doubted != nil {
+		// What is sent again on the SDK's own account stays within the time in which the gateway surely knows the key.
+		left := c.window - time.Since(p.first)
+		if left <= 0 || left > c.window+time.Minute {
+			return p.unknown(errTooLate)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, left)
+		defer cancel()
+	}
+	for {
+		own, others := c.turns.take(key)
+		switch {
+		case own != nil:
+			return c.payInTurn(ctx, p, own)
+		case p.call.recovering:
+			return errSettled
+		}
+		if err := others.wait(ctx); err != nil {
+			p.first = others.since
+			p.doubtErr = errUnderWay
+			return p.unknown(err)
+		}
+		if others.refusal != nil && !p.doubt {
+			refusal := *others.refusal
+			return &refusal
+		}
+	}
+}
+
+// payInTurn makes the call while its key is nobody else's, and gives the turn back.
+func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
+	var refusal *APIError
+	defer func() { c.turns.end(p.call.key, own, refusal) }()
+	earlier, err := c.begin(ctx, p)
+	if err != nil {
+		return err
+	}
+	if p.call.recovering && (earlier == nil || earlier.Outcome != "") {
+		if earlier == nil {
+			// Begin has written anew what was never sent, or was rejected since. If it cannot be taken out it is found again.
+			_ = c.end(ctx, p.call, OutcomeRejected, "")
+		}
+		return errSettled
+	}
+	err = c.finish(ctx, p, c.persist(ctx, p))
+	if !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrNotSent) {
+		errors.As(err, &refusal)
+	}
+	return err
+}
+
+// begin records the intent, and takes over what is known of an earlier call with the same key.
+func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err error) {
+	call := p.call
+	earlier, err = c.journal.Begin(ctx, Intent{
+		Operation:         call.operation.id,
+		IdempotencyKey:    call.key,
+		ExternalReference: call.externalReference,
+		TransactionID:     call.transactionID,
+		Amount:            call.amount,
+		Body:              call.body,
+		ClientID:          c.clientID,
+		BaseURL:           c.baseURL,
+		BegunAt:           time.Now().UTC(),
+	})
+	if earlier != nil {
+		p.recorded = true
+		p.inherit(earlier)
+		switch {
+		case earlier.ClientID != c.clientID || earlier.BaseURL != c.baseURL:
+			return nil, p.unknown(errOtherGateway)
+		case earlier.Outcome == "" && !bytes.Equal(earlier.Body, call.body):
+			return nil, p.unknown(errOtherRequest)
+		}
+	}
+	if err != nil {
+		p.verdict = verdict{outcome: unsent, err: notRecorded(err)}
+		return nil, p.report(nil)
+	}
+	return earlier, nil
+}
+
+// inherit makes the doubt about an earlier call that of this one.
+func (p *progress) inherit(earlier *Intent) {
+	if !p.doubt {
+		p.doubt, p.doubtErr = true, errEarlierCall
+	}
+	if p.first.IsZero() || earlier.SentAt.Before(p.first) {
+		p.first = earlier.SentAt
+	}
+	if p.last.IsZero() {
+		p.last = earlier.SentAt
+	}
+	if earlier.TransactionID != "" {
+		p.transactionID = earlier.TransactionID
+	}
+}
+
+// announce records that the call is about to be sent. Only the first attempt does.
+func (c *Client) announce(ctx context.Context, p *progress) error {
+	if p.recorded || !p.call.operation.keyed {
+		return nil
+	}
+	at := time.Now()
+	if !p.first.IsZero() {
+		at = p.first // the call resolves an earlier one that the journal does not know
+	}
+	if err := c.journal.Sent(ctx, p.call.key, at.UTC()); err != nil {
+		return notRecorded(err)
+	}
+	p.recorded = true
+	return nil
+}
+
+func notRecorded(err error) error {
+	return fmt.Errorf("the journal could not record the payment: %w", err)
+}
+
+// finish records the outcome of a call, and returns the error to report: err, unless that is a rejection that could not be
+// recorded. The intent would stay open then, and Recover could still send it.
+func (c *Client) finish(ctx context.Context, p *progress, err error) error {
+	outcome := OutcomeRejected
+	switch {
+	case err == nil:
+		outcome = OutcomeAccepted
+	case errors.Is(err, ErrUnknownOutcome):
+		return err
+	}
+	failure := c.end(ctx, p.call, outcome, p.transactionID)
+	if failure == nil || err == nil || !p.recorded {
+		return err
+	}
+	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)
+	return p.unknown(nil)
+}
+
+func (c *Client) end(ctx context.Context, call call, outcome Outcome, transactionID string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	return c.journal.Finish(ctx, call.key, outcome, transactionID)
+}
+
+// accept records that a payment was found to be accepted. If that fails it stays open, and is found again.
+func (c *Client) accept(ctx context.Context, call call, transactionID string) {
+	_ = c.end(ctx, call, OutcomeAccepted, transactionID)
+}

@@ -1,0 +1,74 @@
+package connectpsp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+
+	"github.com/connectpsp/connectpsp-go/idempotency"
+)
+
+var (
+	errNoDoubt          = errors.New("it was not sent again: there is no UnknownOutcomeError of a createCashOut to resolve")
+	errAnotherRequest   = errors.New("it was not sent again: the request is not the one that the UnknownOutcomeError is about, byte for byte")
+	errTooLate          = errors.New("it was not sent again: it was first sent too long ago, and the gateway may have forgotten the idempotency key")
+	errOtherOperation   = errors.New("it was not sent again: this version of the SDK does not know the operation")
+	errNoIdempotencyKey = errors.New("it was not sent again: its idempotency key is no UUID")
+)
+
+// ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of CreateCashOut or of an earlier
+// ResolveCashOut, also after it went through JSON; request is the one it is about, which the error does not hold because it is
+// personal data.
+//
+// If unknown.TransactionID is known, the payment is read. Otherwise, or if that does not settle it, it is sent again with the
+// same key and the same bytes, within the replay window (see WithReplayWindow) from unknown.FirstSentAt.
+//
+// A nil error says that the payment was accepted; its Status tells how it ended, as far as it has, and may be FAILED. Every
+// other outcome is an *UnknownOutcomeError, never a rejection: what is answered now proves nothing about what was sent
+// before. It holds what is known by now. Keep that one, try again later, or wait for the webhook.
+func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (*CashOut, error) {
+	if unknown == nil || unknown.Operation != createCashOut.id {
+		unknown = &UnknownOutcomeError{Operation: createCashOut.id, ExternalReference: request.ExternalReference, Amount: request.Amount}
+		unknown.Err = errNoDoubt
+		return nil, unknown
+	}
+	still := func(reason error) (*CashOut, error) {
+		unresolved := *unknown
+		unresolved.Err = reason
+		return nil, &unresolved
+	}
+	body, err := encode(request)
+	if err != nil || sumOf(body) != unknown.BodySHA256 {
+		return still(errAnotherRequest)
+	}
+	key, err := idempotency.ParseKey(unknown.IdempotencyKey)
+	if err != nil {
+		return still(errNoIdempotencyKey)
+	}
+	call := call{
+		operation:         createCashOut,
+		key:               key,
+		externalReference: request.ExternalReference,
+		amount:            request.Amount,
+		body:              body,
+		doubted:           unknown,
+	}
+	if unknown.TransactionID != "" {
+		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
+		if err == nil && cashOut.ExternalReference == request.ExternalReference && cashOut.Amount == request.Amount {
+			c.accept(ctx, call, cashOut.TransactionID)
+			return cashOut, nil
+		}
+	}
+	return c.cashOut(ctx, call)
+}
+
+// sumOf identifies the body of a request without telling what it holds.
+func sumOf(body []byte) string {
+	if body == nil {
+		return ""
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,98 @@
+package connectpsp
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// unknownOutcome is an UnknownOutcomeError as JSON. What the gateway said in words is left out: it may hold personal data.
+type unknownOutcome struct {
+	Operation         string     `json:"operation"`
+	IdempotencyKey    string     `json:"idempotencyKey,omitzero"`
+	ExternalReference string     `json:"externalReference,omitzero"`
+	Amount            pix.Amount `json:"amount,omitzero"`
+	BodySHA256        string     `json:"bodySha256,omitzero"`
+	TransactionID     string     `json:"transactionId,omitzero"`
+	FirstSentAt       time.Time  `json:"firstSentAt,omitzero"`
+	LastSentAt        time.Time  `json:"lastSentAt,omitzero"`
+	Attempts          int        `json:"attempts"`
+	StatusCode        int        `json:"statusCode,omitzero"`
+	RetryAfterSeconds float64    `json:"retryAfterSeconds,omitzero"`
+	Refusal           *refusal   `json:"refusal,omitzero"`
+	Cause             string     `json:"cause,omitzero"`
+}
+
+type refusal struct {
+	StatusCode        int       `json:"statusCode"`
+	Code              ErrorCode `json:"code,omitzero"`
+	RetryAfterSeconds float64   `json:"retryAfterSeconds,omitzero"`
+	Conflict          bool      `json:"conflict,omitzero"`
+}
+
+// MarshalJSON writes what is needed to settle the payment later, in another process too: see ResolveCashOut. It holds no
+// secret and no personal data but what ExternalReference may be. Err is written as text, and of Refusal the gateway's words
+// are left out.
+func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
+	written := unknownOutcome{
+		Operation:         e.Operation,
+		IdempotencyKey:    e.IdempotencyKey,
+		ExternalReference: e.ExternalReference,
+		Amount:            e.Amount,
+		BodySHA256:        e.BodySHA256,
+		TransactionID:     e.TransactionID,
+		FirstSentAt:       e.FirstSentAt.UTC(),
+		LastSentAt:        e.LastSentAt.UTC(),
+		Attempts:          e.Attempts,
+		StatusCode:        e.StatusCode,
+		RetryAfterSeconds: e.RetryAfter.Seconds(),
+	}
+	if r := e.Refusal; r != nil {
+		written.Refusal = &refusal{r.StatusCode, r.Code.printable(), r.RetryAfter.Seconds(), r.conflict}
+	}
+	if e.Err != nil {
+		written.Cause = e.Err.Error()
+	}
+	return json.Marshal(written)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. Err has the text of what it was, and no longer its type.
+func (e *UnknownOutcomeError) UnmarshalJSON(data []byte) error {
+	var read unknownOutcome
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	*e = UnknownOutcomeError{
+		Operation:         read.Operation,
+		IdempotencyKey:    read.IdempotencyKey,
+		ExternalReference: read.ExternalReference,
+		Amount:            read.Amount,
+		BodySHA256:        read.BodySHA256,
+		TransactionID:     read.TransactionID,
+		FirstSentAt:       read.FirstSentAt,
+		LastSentAt:        read.LastSentAt,
+		Attempts:          read.Attempts,
+		StatusCode:        read.StatusCode,
+		RetryAfter:        seconds(read.RetryAfterSeconds),
+	}
+	if r := read.Refusal; r != nil {
+		e.Refusal = &APIError{
+			Operation:         read.Operation,
+			StatusCode:        r.StatusCode,
+			Code:              r.Code,
+			IdempotencyKey:    read.IdempotencyKey,
+			ExternalReference: read.ExternalReference,
+			RetryAfter:        seconds(r.RetryAfterSeconds),
+			money:             true,
+			conflict:          r.Conflict,
+		}
+	}
+	if read.Cause != "" {
+		e.Err = errors.New(read.Cause)
+	}
+	return nil
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
