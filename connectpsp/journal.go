@@ -16,16 +16,18 @@ import (
 // have been made. While a client works on an idempotency key it makes no other call with it.
 //
 // Intents are kept for CreateCashIn, CreateCashOut and RefundCashIn. RebalanceAccount has no key and sets a state: after a
-// crash, read the balance and set it again.
+// crash, read the balance and set it again. Processes that share a journal must not make calls for one payment at the same
+// time: hold a lock on the order in your own database.
 type Journal interface {
-	// Begin records an intent whose SentAt is zero. It need not be durable before Sent is.
+	// Begin records an intent. Its SentAt is zero, unless ResolveCashOut settles an earlier call that the journal may not know
+	// of. It need not be durable before Sent is.
 	//
 	// If an intent with the same IdempotencyKey is open or was accepted, Begin changes nothing and returns that one, also when
 	// it returns an error. An accepted one need not be remembered for ever, nor its Body at all; an hour is enough for a
 	// process that starts again and repeats its last payments. One that was never sent is replaced.
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
-	// Sent records that the payment is about to be sent, for the first time. When it returns nil the intent and this mark
+	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil the intent and this mark
 	// survive the death of the process and, as far as the journal promises that, of the machine.
 	Sent(ctx context.Context, idempotencyKey string, at time.Time) error
 

@@ -41,7 +41,9 @@ func (c *Client) pay(ctx context.Context, p *progress) error {
 			return errSettled
 		}
 		if err := others.wait(ctx); err != nil {
-			p.first = others.since
+			if !p.doubt {
+				p.first = others.since
+			}
 			p.doubtErr = errUnderWay
 			return p.unknown(err)
 		}
@@ -77,7 +79,7 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 // begin records the intent, and takes over what is known of an earlier call with the same key.
 func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err error) {
 	call := p.call
-	earlier, err = c.journal.Begin(ctx, Intent{
+	intent := Intent{
 		Operation:         call.operation.id,
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
@@ -86,8 +88,12 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		Body:              call.body,
 		ClientID:          c.clientID,
 		BaseURL:           c.baseURL,
-		BegunAt:           time.Now().UTC(),
-	})
+		BegunAt:           p.begun.UTC(),
+	}
+	if call.doubted != nil && !call.recovering {
+		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call; whoever finds this must not call it unsent
+	}
+	earlier, err = c.journal.Begin(ctx, intent)
 	if earlier != nil {
 		p.recorded = true
 		p.inherit(earlier)
@@ -128,7 +134,7 @@ func (c *Client) announce(ctx context.Context, p *progress) error {
 	}
 	at := time.Now()
 	if !p.first.IsZero() {
-		at = p.first // the call resolves an earlier one that the journal does not know
+		at = p.first // the earlier call's, which the journal does not know
 	}
 	if err := c.journal.Sent(ctx, p.call.key, at.UTC()); err != nil {
 		return notRecorded(err)

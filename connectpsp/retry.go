@@ -205,6 +205,9 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 		StatusCode:        p.status,
 		Err:               both(ended, p.doubtErr),
 	}
+	if e.FirstSentAt.IsZero() {
+		e.FirstSentAt = p.begun // nothing was sent yet, and the payment is open for another reason
+	}
 	if answer := p.verdict.answer; answer != nil {
 		e.RetryAfter = answer.RetryAfter
 		if p.verdict.outcome == refused || answer.conflict {

@@ -18,13 +18,18 @@ var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 // not make this an APIError, and neither its code nor its type is found by errors.Is and errors.As, unless it is a conflict;
 // it is in Refusal.
 //
-// Keep the payment open. To settle it, call again with the same request and WithIdempotencyKey(e.IdempotencyKey), which for
-// a derived key changes nothing: the gateway repeats its first answer. Only a nil error of that call settles it: any other,
-// a ValidationError and ErrNotSent included, speaks of that call and not of the earlier one. Or wait for the webhook, or read
-// the transaction if TransactionID is known. Never pay under a new externalReference.
+// Keep the payment open. To settle it, use ResolveCashOut, or call again with the same request and
+// WithIdempotencyKey(e.IdempotencyKey), which for a derived key changes nothing: the gateway repeats its first answer. Or
+// wait for the webhook, or read the transaction if TransactionID is known. Never pay under a new externalReference.
 //
-// For how long the gateway remembers a key is not published. After some 20 minutes, the shortest that comparable gateways
-// are known to remember, prefer the webhook to calling again.
+// A client remembers what is open, with WithJournal beyond the life of the process. In a call that repeats an open payment it
+// does not report a refusal as a rejection, and only a nil error settles it. A *ValidationError is the exception: it speaks
+// of its own request. So does everything that a new process without a journal is told.
+//
+// For how long the gateway remembers a key is not published. After some 20 minutes, less than comparable gateways are known
+// to remember, prefer the webhook to calling again.
+//
+// It can be written as JSON and read again: see MarshalJSON.
 type UnknownOutcomeError struct {
 	// Operation is the operation's id in the description, such as "createCashOut".
 	Operation string
@@ -38,9 +43,11 @@ type UnknownOutcomeError struct {
 	// TransactionID is what is known of the transaction: the id given to RefundCashIn, or one found in an answer that did
 	// not match the request. It is empty if nothing is known.
 	TransactionID string
-	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may have reached the gateway.
+	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may have reached the gateway,
+	// those of earlier calls with the same key included, as far as they are known.
 	FirstSentAt, LastSentAt time.Time
-	// Attempts counts the attempts that may have reached the gateway.
+	// Attempts counts the attempts that may have reached the gateway. It is 0 if this call sent nothing, and an earlier or
+	// another one with the same key is open.
 	Attempts int
 	// StatusCode is the status of the last answer, 0 if none came.
 	StatusCode int

@@ -1,0 +1,115 @@
+package connectpsp_test
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// outage is a gateway that can be down.
+func outage(t *testing.T) (gateway *gateway, requests *atomic.Int32, down *atomic.Bool) {
+	requests, down = new(atomic.Int32), new(atomic.Bool)
+	gateway = newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		if down.Load() {
+			html(503)(w, r)
+			return
+		}
+		replyJSON(200, balanceAnswer)(w, r)
+	})
+	return gateway, requests, down
+}
+
+// TestAnOutageIsNotMadeWorseByRetries: a gateway that answers nothing but 503 sees at most a hundred requests more than there
+// are calls, however long it lasts.
+func TestAnOutageIsNotMadeWorseByRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway, requests, down := outage(t)
+		client := gateway.memoryClient()
+		down.Store(true)
+		const calls = 2000
+		for n := range calls {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+			if n == 30 {
+				assert.EqualValues(t, 4*31, requests.Load(), "at first every call is repeated as the policy says")
+			}
+		}
+		assert.EqualValues(t, calls+100, requests.Load())
+
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.ErrorContains(t, err, "too many calls of this client fail, so it was not repeated")
+		down.Store(false)
+		for range 10 {
+			_, err = client.GetBalance(t.Context())
+			require.NoError(t, err)
+		}
+		down.Store(true)
+		requests.Store(0)
+		_, err = client.GetBalance(t.Context())
+		require.Error(t, err)
+		assert.EqualValues(t, 3, requests.Load(), "ten calls that succeed earn two retries")
+	})
+}
+
+// TestRetriesThatHelpCostNothing: where every call fails once and then succeeds, no call is given up.
+func TestRetriesThatHelpCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%2 == 1 {
+				html(503)(w, r)
+				return
+			}
+			replyJSON(200, balanceAnswer)(w, r)
+		}).memoryClient()
+		for range 1000 {
+			_, err := client.GetBalance(t.Context())
+			require.NoError(t, err)
+		}
+	})
+}
+
+// A gateway that refuses is well: only failures cost.
+func TestRefusalsEarnRetriesLikeSuccesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status := 503
+		requests := 0
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			problem(status, "X")(w, r)
+		}).memoryClient()
+		for range 200 {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+		}
+		require.Equal(t, 300, requests)
+		status = 404
+		for range 5 {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+		}
+		status, requests = 503, 0
+		_, err := client.GetBalance(t.Context())
+		require.Error(t, err)
+		assert.Equal(t, 2, requests, "five refusals earn a retry")
+	})
+}
+
+// TestATimeoutCostsTwiceAsMuch: a gateway that is too slow to answer is overloaded.
+func TestATimeoutCostsTwiceAsMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, silence)
+		client := gateway.memoryClient()
+		for range 100 {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+		}
+		assert.Len(t, gateway.requests(), 150)
+	})
+}

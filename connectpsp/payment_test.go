@@ -1,0 +1,388 @@
+package connectpsp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+func TestAPaymentIsWrittenDownBeforeItIsSentAndEndedAfterwards(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		reply []http.HandlerFunc
+		want  []string
+		open  int
+	}{
+		{"accepted", []http.HandlerFunc{replyJSON(202, cashOutAccepted)}, []string{"begin", "sent", "request", "ACCEPTED"}, 0},
+		{"rejected", []http.HandlerFunc{problem(422, "INSUFFICIENT_FUNDS")}, []string{"begin", "sent", "request", "REJECTED"}, 0},
+		{"accepted at last", []http.HandlerFunc{html(503), replyJSON(202, cashOutAccepted)}, []string{"begin", "sent", "request", "request", "ACCEPTED"}, 0},
+		{"unknown", []http.HandlerFunc{html(307)}, []string{"begin", "sent", "request"}, 1},
+		{"conflict", []http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, []string{"begin", "sent", "request"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			journal := newNotebook()
+			steps := make([]http.HandlerFunc, len(c.reply))
+			for i, reply := range c.reply {
+				steps[i] = func(w http.ResponseWriter, r *http.Request) {
+					assert.Len(t, journal.open(), 1, "the intent is there when the request arrives")
+					journal.note("request")
+					reply(w, r)
+				}
+			}
+			gateway := newGateway(t, steps...)
+			_, _ = gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+			assert.Equal(t, c.want, journal.steps)
+			assert.Len(t, journal.open(), c.open)
+			for _, intent := range journal.open() {
+				sent := gateway.requests()[0]
+				assert.Equal(t, "createCashOut", intent.Operation)
+				assert.Equal(t, sent.header.Get("X-Idempotency-Key"), intent.IdempotencyKey)
+				assert.Equal(t, sent.body, string(intent.Body))
+				assert.Equal(t, "withdrawal-42", intent.ExternalReference)
+				assert.Equal(t, pix.Centavos(5000), intent.Amount)
+				assert.Equal(t, clientID, intent.ClientID)
+				assert.Contains(t, intent.BaseURL, "http://127.0.0.1")
+				assert.WithinDuration(t, time.Now(), intent.SentAt, time.Minute)
+			}
+		})
+	}
+}
+
+func TestOnlyPaymentsWithAKeyGoThroughTheJournal(t *testing.T) {
+	journal := newNotebook()
+	calls := map[string]func(*connectpsp.Client){
+		`{"success":true,"message":"ok"}`: func(c *connectpsp.Client) { must(c.RebalanceAccount(t.Context(), pix.Centavos(1))) },
+		balanceAnswer:                     func(c *connectpsp.Client) { must(c.GetBalance(t.Context())) },
+		cashInWithStatus("PAID"):          func(c *connectpsp.Client) { must(c.GetCashIn(t.Context(), cashInID)) },
+	}
+	for body, call := range calls {
+		call(newGateway(t, replyJSON(200, body)).client(connectpsp.WithJournal(journal)))
+	}
+	assert.Empty(t, journal.steps)
+
+	client := newGateway(t, replyJSON(202, refundAccepted)).client(connectpsp.WithJournal(journal))
+	must(client.RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud}))
+	client = newGateway(t, replyJSON(201, cashInAccepted)).client(connectpsp.WithJournal(journal))
+	must(client.CreateCashIn(t.Context(), cashInRequest()))
+	assert.Equal(t, []string{"begin", "sent", "ACCEPTED", "begin", "sent", "ACCEPTED"}, journal.steps)
+}
+
+func TestWhatCannotBeWrittenDownIsNotSent(t *testing.T) {
+	for _, step := range []string{"begin", "sent"} {
+		journal := newNotebook()
+		journal.fail[step] = errDiskFull
+		gateway := newGateway(t)
+		_, err := gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, rejected, outcomeOf(err), step)
+		require.ErrorIs(t, err, connectpsp.ErrNotSent, step)
+		require.ErrorIs(t, err, errDiskFull, step)
+		assert.EqualError(t, err, "connectpsp: createCashOut: this call sent nothing: the journal could not record the payment: "+
+			"no space left on device; it is safe to call again with the same request")
+		assert.Empty(t, gateway.requests(), step)
+		assert.Empty(t, journal.open(), step)
+	}
+}
+
+// A rejected intent that stays open could be sent again by Recover, after the caller has paid in another way.
+func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
+	journal := newNotebook()
+	journal.fail["REJECTED"] = errDiskFull
+	_, err := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	require.ErrorIs(t, err, errDiskFull)
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	require.NotNil(t, doubt.Refusal)
+	assert.Equal(t, connectpsp.CodeInsufficientFunds, doubt.Refusal.Code)
+	assert.Len(t, journal.open(), 1)
+
+	t.Run("also if nothing was sent", func(t *testing.T) {
+		journal := newNotebook()
+		journal.fail["REJECTED"] = errDiskFull
+		_, err := newClient(t, "http://127.0.0.1:1", connectpsp.WithJournal(journal), connectpsp.WithTokenSource(fixedToken("a.b.c"))).
+			CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		require.ErrorAs(t, err, &doubt)
+		assert.Zero(t, doubt.Attempts)
+		assert.WithinDuration(t, time.Now(), doubt.FirstSentAt, time.Minute)
+	})
+	t.Run("but not if it was never announced", func(t *testing.T) {
+		journal := newNotebook()
+		journal.fail["REJECTED"], journal.fail["sent"] = errDiskFull, errDiskFull
+		_, err := newGateway(t).client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, rejected, outcomeOf(err))
+	})
+}
+
+func TestAnAcceptedPaymentThatCannotBeRecordedIsAccepted(t *testing.T) {
+	journal := newNotebook()
+	journal.fail["ACCEPTED"] = errDiskFull
+	cashOut, err := newGateway(t, replyJSON(202, cashOutAccepted)).client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	assert.Equal(t, cashOutID, cashOut.TransactionID)
+}
+
+func TestTheOutcomeIsRecordedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
+	journal := newNotebook()
+	ctx, cancel := context.WithCancel(t.Context())
+	client := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).client(connectpsp.WithJournal(endingJournal{journal, cancel}))
+	_, err := client.CreateCashOut(ctx, cashOutRequest())
+	assert.Equal(t, rejected, outcomeOf(err))
+	require.Error(t, ctx.Err())
+	assert.Empty(t, journal.open())
+}
+
+// endingJournal ends the caller's context before an outcome is recorded.
+type endingJournal struct {
+	*notebook
+	cancel context.CancelFunc
+}
+
+func (e endingJournal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, id string) error {
+	e.cancel()
+	return e.notebook.Finish(ctx, key, outcome, id)
+}
+
+// The doubt about an earlier call is that of every later one with its key, in the same client without a journal, and in
+// another process with one.
+func TestDoubtOutlivesTheCall(t *testing.T) {
+	lost := redirect(307, "/elsewhere")
+	for name, clients := range map[string]func(g *gateway) (first, second *connectpsp.Client){
+		"same client": func(g *gateway) (*connectpsp.Client, *connectpsp.Client) {
+			client := g.memoryClient()
+			return client, client
+		},
+		"another process with the journal": func(g *gateway) (*connectpsp.Client, *connectpsp.Client) {
+			journal := newNotebook()
+			return g.memoryClient(connectpsp.WithJournal(journal)), g.memoryClient(connectpsp.WithJournal(journal))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway := newGateway(t, lost, problem(422, "INSUFFICIENT_FUNDS"), problem(401, "INVALID_APPLICATION_TOKEN"),
+				replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
+			first, second := clients(gateway)
+			_, err := first.CreateCashOut(t.Context(), cashOutRequest())
+			require.Equal(t, unknown, outcomeOf(err))
+			sent := must2(asUnknown(err)).FirstSentAt
+			for range 2 {
+				_, err = second.CreateCashOut(t.Context(), cashOutRequest())
+				require.Equal(t, unknown, outcomeOf(err), "%v", err)
+				doubt := must2(asUnknown(err))
+				assert.WithinDuration(t, sent, doubt.FirstSentAt, time.Second)
+				assert.NotNil(t, doubt.Refusal)
+				assert.ErrorContains(t, err, "an earlier call with this idempotency key was sent")
+			}
+			_, err = second.CreateCashOut(t.Context(), cashOutRequest())
+			require.NoError(t, err)
+			requireSameIntent(t, gateway.requests())
+		})
+	}
+}
+
+func asUnknown(err error) (*connectpsp.UnknownOutcomeError, bool) {
+	var doubt *connectpsp.UnknownOutcomeError
+	return doubt, errors.As(err, &doubt)
+}
+
+func must2[T any](value T, ok bool) T {
+	if !ok {
+		panic("not there")
+	}
+	return value
+}
+
+func TestARefusalAfterAnAcceptanceThatTheJournalKnowsIsUnknown(t *testing.T) {
+	journal := newNotebook()
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
+	_, err := gateway.memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	_, err = gateway.memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	assert.Equal(t, cashOutID, must2(asUnknown(err)).TransactionID)
+}
+
+func TestARejectionIsForgotten(t *testing.T) {
+	for _, option := range []connectpsp.Option{connectpsp.WithJournal(nil), connectpsp.WithJournal(newNotebook())} {
+		client := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).client(option)
+		for range 3 {
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			assert.Equal(t, rejected, outcomeOf(err))
+		}
+	}
+}
+
+func TestAnotherRequestUnderAnOpenKeyIsNotSent(t *testing.T) {
+	gateway := newGateway(t, redirect(303, "/"))
+	client := gateway.client()
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	other := cashOutRequest()
+	other.Amount = pix.Centavos(5001)
+	_, err = client.CreateCashOut(t.Context(), other)
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.ErrorContains(t, err, "had another request")
+	assert.Len(t, gateway.requests(), 1)
+}
+
+func TestAnIntentForAnotherGatewayIsNotSentToThisOne(t *testing.T) {
+	journal := newNotebook()
+	first := newGateway(t, redirect(303, "/"))
+	_, err := first.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+
+	second := newGateway(t)
+	client := second.client(connectpsp.WithJournal(journal))
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.ErrorContains(t, err, "another ClientID or BaseURL")
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+	assert.ErrorContains(t, recovered[0].Err, "another ClientID or BaseURL")
+	assert.Empty(t, second.requests())
+	assert.Len(t, journal.open(), 1)
+}
+
+func TestConcurrentCallsForOnePaymentFollowOneAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		under, most := 0, 0
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			under++
+			most = max(most, under)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			under--
+			mu.Unlock()
+			replyJSON(202, cashOutAccepted)(w, r)
+		})
+		client := gateway.memoryClient()
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+		assert.Equal(t, 1, most)
+		requireSameIntent(t, gateway.requests())
+	})
+}
+
+// The first caller may be paying in another way already when the second one's turn comes: the payment must not be made then.
+func TestWhoWaitedForARejectedCallHearsTheRejectionAndSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			problem(422, "INSUFFICIENT_FUNDS")(w, r)
+		}, replyJSON(202, cashOutAccepted))
+		client := gateway.memoryClient()
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+				assert.Equal(t, rejected, outcomeOf(err))
+				assert.ErrorIs(t, err, connectpsp.CodeInsufficientFunds)
+			})
+		}
+		all.Wait()
+		assert.Len(t, gateway.requests(), 1)
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.NoError(t, err, "a call that begins afterwards is a new one")
+	})
+}
+
+func TestWhoWaitedForACallThatSentNothingMakesItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+		client := gateway.memoryClient(connectpsp.WithTokenSource(&slowToken{}))
+		ctx, cancel := timeout(t, time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := client.CreateCashOut(ctx, cashOutRequest())
+			assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+		})
+		synctest.Wait()
+		all.Go(func() {
+			later, cancel := timeout(t, time.Minute)
+			defer cancel()
+			_, err := client.CreateCashOut(later, cashOutRequest())
+			assert.NoError(t, err)
+		})
+		all.Wait()
+		assert.Len(t, gateway.requests(), 1)
+	})
+}
+
+// slowToken lets the first who asks wait for ever.
+type slowToken struct{ once sync.Once }
+
+func (s *slowToken) Token(ctx context.Context) (token auth.Secret, err error) {
+	s.once.Do(func() { <-ctx.Done(); err = ctx.Err() })
+	if err == nil {
+		token, err = fixedToken("a.b.c").Token(ctx)
+	}
+	return token, err
+}
+func (s *slowToken) Invalidate(auth.Secret) {}
+
+func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(10 * time.Second)
+			replyJSON(202, cashOutAccepted)(w, r)
+		})
+		client := gateway.memoryClient()
+		begun := time.Now()
+		go func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) }()
+		synctest.Wait()
+		ctx, cancel := timeout(t, time.Second)
+		defer cancel()
+		_, err := client.CreateCashOut(ctx, cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "another call with this idempotency key is under way")
+		doubt := must2(asUnknown(err))
+		assert.Zero(t, doubt.Attempts)
+		assert.Equal(t, begun, doubt.FirstSentAt)
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)(w, r)
+		}).memoryClient()
+		begun := time.Now()
+		var all sync.WaitGroup
+		for n := range 50 {
+			all.Go(func() {
+				request := cashOutRequest()
+				request.ExternalReference = strconv.Itoa(n)
+				_, err := client.CreateCashOut(t.Context(), request)
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+		assert.Less(t, time.Since(begun), 2*time.Second)
+	})
+}

@@ -1,0 +1,337 @@
+package connectpsp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+const memoryURL = "https://gateway.example"
+
+// left is what a process leaves behind that died after it sent a cash-out.
+func left(age time.Duration) connectpsp.Intent {
+	at := time.Now().Add(-age)
+	return connectpsp.Intent{
+		Operation: "createCashOut", IdempotencyKey: "5f0f1d2c-0000-4000-8000-000000000001", ExternalReference: "withdrawal-42",
+		Amount: pix.Centavos(5000), Body: []byte(`{"amount":50.00,"externalReference":"withdrawal-42","payee":{"name":"Maria Silva",` +
+			`"document":"12345678909","destination":{"type":"PIX","pixKeyType":"CPF","pixKey":"12345678909"}}}`),
+		ClientID: clientID, BaseURL: memoryURL, BegunAt: at, SentAt: at,
+	}
+}
+
+func with(change func(*connectpsp.Intent)) connectpsp.Intent {
+	intent := left(time.Minute)
+	change(&intent)
+	return intent
+}
+
+func TestRecoverSendsWhatWasLeftOpenAgainWithTheSameKeyAndBytes(t *testing.T) {
+	journal := newNotebook()
+	journal.put(left(time.Minute))
+	gateway := newGateway(t, html(503), replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(journal))
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	require.NoError(t, recovered[0].Err)
+	assert.Equal(t, "createCashOut", recovered[0].Operation)
+	assert.Equal(t, "withdrawal-42", recovered[0].ExternalReference)
+	assert.Equal(t, pix.Centavos(5000), recovered[0].Amount)
+	assert.Equal(t, left(0).IdempotencyKey, recovered[0].IdempotencyKey)
+	assert.Equal(t, cashOutID, recovered[0].CashOut.TransactionID)
+	assert.Nil(t, recovered[0].CashIn)
+	assert.Nil(t, recovered[0].Refund)
+
+	require.Len(t, gateway.requests(), 2)
+	requireSameIntent(t, gateway.requests())
+	assert.Equal(t, left(0).IdempotencyKey, gateway.requests()[0].header.Get("X-Idempotency-Key"))
+	assert.Equal(t, string(left(0).Body), gateway.requests()[0].body)
+
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered, "what is settled is settled")
+}
+
+func TestRecoverSettlesEveryKindOfPayment(t *testing.T) {
+	journal := newNotebook()
+	lost := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(journal))
+	_, err := lost.CreateCashIn(t.Context(), cashInRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	gateway := newGateway(t, replyJSON(201, cashInAccepted))
+	recovered, err := gateway.memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	require.NoError(t, recovered[0].Err)
+	assert.Equal(t, cashInID, recovered[0].CashIn.TransactionID)
+
+	_, err = lost.RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+	require.Equal(t, unknown, outcomeOf(err))
+	key := must2(asUnknown(err)).IdempotencyKey
+	gateway = newGateway(t, replyJSON(202, refundAccepted))
+	recovered, err = gateway.memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	require.NoError(t, recovered[0].Err)
+	assert.Equal(t, cashInID, recovered[0].Refund.TransactionID)
+	assert.Equal(t, "/cash-in/"+cashInID+"/refund", gateway.requests()[0].path)
+	assert.Equal(t, key, gateway.requests()[0].header.Get("X-Idempotency-Key"), "a refund's key is random, and the journal has it")
+	assert.Empty(t, journal.open())
+}
+
+func TestRecoverLooksARefundUpThatTheGatewayDoesNotRepeat(t *testing.T) {
+	for name, steps := range map[string][]http.HandlerFunc{
+		"refused as done": {problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED"))},
+		"no answer":       {redirect(303, "/"), replyJSON(200, cashInWithStatus("REFUNDED"))},
+		"not done":        {redirect(303, "/"), replyJSON(200, cashInWithStatus("PAID"))},
+		"too late":        {replyJSON(200, cashInWithStatus("REFUNDED"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			journal := newNotebook()
+			journal.put(with(func(i *connectpsp.Intent) {
+				i.Operation, i.ExternalReference, i.TransactionID = "refundCashIn", "", cashInID
+				i.Body = []byte(`{"reason":"FRAUD"}`)
+				if name == "too late" {
+					i.SentAt = i.SentAt.Add(-time.Hour)
+				}
+			}))
+			recovered, err := newGateway(t, steps...).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			if name == "not done" {
+				assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+				assert.Len(t, journal.open(), 1)
+				return
+			}
+			require.NoError(t, recovered[0].Err)
+			assert.Equal(t, connectpsp.CashInRefunded, recovered[0].Refund.Status)
+			assert.Empty(t, journal.open())
+		})
+	}
+}
+
+// What is answered now proves nothing about what was sent before the crash.
+func TestNoRefusalMakesARecoveredPaymentRejected(t *testing.T) {
+	for _, step := range []http.HandlerFunc{
+		problem(422, "INSUFFICIENT_FUNDS"), problem(400, "X"), problem(401, "TOKEN_EXPIRED"), problem(409, "DUPLICATE_EXTERNAL_REFERENCE"),
+		problem(422, "INVALID_SIGNATURE"), html(403), html(500), drop,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			journal := newNotebook()
+			journal.put(left(time.Minute))
+			client := must(connectpsp.New(config(memoryURL), connectpsp.WithJournal(journal), connectpsp.WithHTTPClient(&http.Client{
+				Transport: roundTripper(func(r *http.Request) (response *http.Response, err error) {
+					defer func() {
+						if recover() != nil {
+							err = errors.New("reset")
+						}
+					}()
+					return inMemory{newGateway(t, step).handler}.RoundTrip(r)
+				})})))
+			recovered, err := client.Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "%v", recovered[0].Err)
+			assert.Len(t, journal.open(), 1, "it can be tried again")
+		})
+	}
+}
+
+func TestRecoverSendsNothingAfterTheReplayWindow(t *testing.T) {
+	for name, c := range map[string]struct {
+		age    time.Duration
+		option connectpsp.Option
+		sent   bool
+	}{
+		"just within":         {19*time.Minute + 50*time.Second, connectpsp.WithReplayWindow(0), true},
+		"after":               {20*time.Minute + time.Second, connectpsp.WithReplayWindow(0), false},
+		"within a longer one": {time.Hour, connectpsp.WithReplayWindow(2 * time.Hour), true},
+		"after a shorter one": {time.Minute + time.Second, connectpsp.WithReplayWindow(time.Minute), false},
+		"sent in the future":  {-time.Hour, connectpsp.WithReplayWindow(0), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			journal := newNotebook()
+			journal.put(left(c.age))
+			gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+			recovered, err := gateway.memoryClient(connectpsp.WithJournal(journal), c.option).Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			assert.Equal(t, c.sent, len(gateway.requests()) == 1)
+			if !c.sent {
+				assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+				assert.ErrorContains(t, recovered[0].Err, "it was first sent too long ago, and the gateway may have forgotten the idempotency key")
+				assert.Len(t, journal.open(), 1)
+			}
+		})
+	}
+}
+
+func TestNoAttemptBeginsAfterTheReplayWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := newNotebook()
+		journal.put(left(19*time.Minute + 50*time.Second))
+		begun := time.Now()
+		var last time.Duration
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			last = time.Since(begun)
+			retryAfter("4", html(503))(w, r)
+		}).memoryClient(connectpsp.WithJournal(journal))
+		recovered, err := client.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+		assert.Equal(t, 8*time.Second, last)
+	})
+}
+
+func TestAPaymentThatWasNeverSentIsReportedAsSuchAndNotSent(t *testing.T) {
+	journal := newNotebook()
+	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
+	gateway := newGateway(t)
+	client := gateway.memoryClient(connectpsp.WithJournal(journal))
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	assert.Equal(t, rejected, outcomeOf(recovered[0].Err))
+	assert.ErrorIs(t, recovered[0].Err, connectpsp.ErrNotSent)
+	assert.EqualError(t, recovered[0].Err, "connectpsp: createCashOut: this call sent nothing: it was written to the journal and never sent; "+
+		"it is safe to call again with the same request")
+	assert.Empty(t, gateway.requests())
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered)
+}
+
+func TestRecoverLeavesAPaymentToTheCallThatWorksOnIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := newNotebook()
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(10 * time.Second)
+			replyJSON(202, cashOutAccepted)(w, r)
+		})
+		client := gateway.memoryClient(connectpsp.WithJournal(journal))
+		go func() {
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			assert.NoError(t, err)
+		}()
+		synctest.Wait()
+		require.Len(t, journal.open(), 1)
+		recovered, err := client.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, recovered)
+		time.Sleep(time.Minute)
+		assert.Len(t, gateway.requests(), 1)
+	})
+}
+
+// staleJournal tells of intents as they were before their calls ended.
+type staleJournal struct {
+	*notebook
+	stale []connectpsp.Intent
+}
+
+func (s staleJournal) Pending(context.Context) ([]connectpsp.Intent, error) { return s.stale, nil }
+
+func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
+	gateway := newGateway(t)
+	rejected := newNotebook()
+	recovered, err := gateway.memoryClient(connectpsp.WithJournal(staleJournal{rejected, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered)
+	assert.Empty(t, must(rejected.Pending(t.Context())))
+
+	accepted := newNotebook()
+	accepted.put(with(func(i *connectpsp.Intent) { i.Outcome, i.Body = connectpsp.OutcomeAccepted, nil }))
+	recovered, err = gateway.memoryClient(connectpsp.WithJournal(staleJournal{accepted, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered)
+	assert.Len(t, accepted.intents, 1)
+	assert.Empty(t, gateway.requests())
+}
+
+func TestRecoverReportsAnOperationItDoesNotKnow(t *testing.T) {
+	journal := newNotebook()
+	journal.put(with(func(i *connectpsp.Intent) { i.Operation = "createPixAutomatico" }))
+	recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+	assert.Len(t, journal.open(), 1)
+}
+
+func TestRecoverThatIsCutShortReturnsWhatItSettledAndCanBeCalledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := newNotebook()
+		for n := range 100 {
+			journal.put(with(func(i *connectpsp.Intent) {
+				i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+				i.BegunAt = i.BegunAt.Add(time.Duration(n))
+			}))
+		}
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)(w, r)
+		})
+		client := gateway.memoryClient(connectpsp.WithJournal(journal))
+		ctx, cancel := timeout(t, 2500*time.Millisecond)
+		defer cancel()
+		recovered, err := client.Recover(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		settled := 0
+		for _, one := range recovered {
+			if one.Err == nil {
+				settled++
+			}
+		}
+		assert.Equal(t, 16, settled, "eight at once, for two seconds")
+		assert.Len(t, journal.open(), 100-settled)
+
+		recovered, err = client.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, recovered, 100-settled)
+		assert.Empty(t, journal.open())
+	})
+}
+
+func TestRecoverSaysThatTheJournalCannotBeRead(t *testing.T) {
+	journal := newNotebook()
+	journal.fail["pending"] = errDiskFull
+	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+	assert.ErrorIs(t, err, errDiskFull)
+
+	journal = newNotebook()
+	journal.put(left(time.Minute))
+	journal.fail["begin"] = errDiskFull
+	recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(brokenBegin{journal})).Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "a journal that does not answer proves nothing")
+	assert.ErrorIs(t, recovered[0].Err, errDiskFull)
+}
+
+// brokenBegin is a journal that cannot even look an intent up.
+type brokenBegin struct{ *notebook }
+
+func (brokenBegin) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
+	return nil, errDiskFull
+}
+
+func TestAClientWithoutAJournalRecoversWhatItRemembers(t *testing.T) {
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient()
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 1)
+	assert.NoError(t, recovered[0].Err)
+	requireSameIntent(t, gateway.requests())
+}
