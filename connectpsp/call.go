@@ -34,7 +34,7 @@ type call struct {
 }
 
 // prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
-func (c *Client) prepare(op operation, externalReference string, faults faults, options []CallOption) (call, error) {
+func (c *Client) prepare(ctx context.Context, op operation, externalReference string, faults faults, options []CallOption) (call, error) {
 	var settings callSettings
 	for _, option := range options {
 		option(&settings)
@@ -43,10 +43,11 @@ func (c *Client) prepare(op operation, externalReference string, faults faults, 
 	if op.signed && !c.canSign {
 		faults.add("CryptoToken", "must be set in Config: "+op.id+" is signed with it")
 	}
+	call := call{operation: op, key: key, externalReference: externalReference, raw: settings.raw}
 	if err := faults.err(); err != nil {
-		return call{}, err
+		return call, c.invalid(ctx, call, err)
 	}
-	return call{operation: op, key: key, externalReference: externalReference, raw: settings.raw}, nil
+	return call, nil
 }
 
 // run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key, send and

@@ -19,7 +19,7 @@ const contentType = "application/json"
 // *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
 // request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (*CashIn, error) {
-	call, err := c.prepare(createCashIn, request.ExternalReference, c.checkCashIn(request), options)
+	call, err := c.prepare(ctx, createCashIn, request.ExternalReference, c.checkCashIn(request), options)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (c *Client) cashIn(ctx context.Context, call call) (*CashIn, error) {
 // GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
-	call, err := c.prepare(getCashIn, "", checkID(id), options)
+	call, err := c.prepare(ctx, getCashIn, "", checkID(id), options)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 // because the gateway refuses it with CASH_IN_ALREADY_REFUNDED. If that refusal follows a doubtful attempt of this call and
 // the charge reads REFUNDED, the refund is reported as accepted; in a call that repeats an earlier one, read it as done. POST /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (*Refund, error) {
-	call, err := c.prepare(refundCashIn, "", checkRefund(id, request), options)
+	call, err := c.prepare(ctx, refundCashIn, "", checkRefund(id, request), options)
 	if err != nil {
 		return nil, err
 	}

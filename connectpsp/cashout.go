@@ -22,7 +22,7 @@ import (
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
 // again with the same request. POST /cash-out, signed.
 func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (*CashOut, error) {
-	call, err := c.prepare(createCashOut, request.ExternalReference, c.checkCashOut(request), options)
+	call, err := c.prepare(ctx, createCashOut, request.ExternalReference, c.checkCashOut(request), options)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Client) cashOut(ctx context.Context, call call) (*CashOut, error) {
 // GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
-	call, err := c.prepare(getCashOut, "", checkID(id), options)
+	call, err := c.prepare(ctx, getCashOut, "", checkID(id), options)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,9 @@ type Journal interface {
 	// process that starts again and repeats its last payments. One that was never sent is replaced.
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
+	// Find returns the intent with this key if it is open or was accepted, as Begin would, and nil otherwise.
+	Find(ctx context.Context, idempotencyKey string) (*Intent, error)
+
 	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil the intent and this mark
 	// survive the death of the process and, as far as the journal promises that, of the machine.
 	Sent(ctx context.Context, idempotencyKey string, at time.Time) error

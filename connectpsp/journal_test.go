@@ -44,6 +44,15 @@ func (n *notebook) Begin(_ context.Context, intent connectpsp.Intent) (*connectp
 	return nil, nil
 }
 
+func (n *notebook) Find(_ context.Context, key string) (*connectpsp.Intent, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if intent, found := n.intents[key]; found && !intent.SentAt.IsZero() {
+		return &intent, n.fail["find"]
+	}
+	return nil, n.fail["find"]
+}
+
 func (n *notebook) Sent(_ context.Context, key string, at time.Time) error {
 	n.note("sent")
 	n.mu.Lock()

@@ -20,15 +20,30 @@ const memoryGeneration = 1 << 15
 func (m *memory) Begin(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if earlier := m.find(intent.IdempotencyKey); earlier != nil && !earlier.SentAt.IsZero() {
-		found := *earlier
-		return &found, nil
+	if earlier := m.sent(intent.IdempotencyKey); earlier != nil {
+		return earlier, nil
 	}
 	if m.young == nil || len(m.young) >= memoryGeneration {
 		m.young, m.old = map[string]*Intent{}, m.young
 	}
 	m.young[intent.IdempotencyKey] = &intent
 	return nil, nil
+}
+
+func (m *memory) Find(_ context.Context, key string) (*Intent, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sent(key), nil
+}
+
+// sent returns a copy of the intent if it was sent.
+func (m *memory) sent(key string) *Intent {
+	found := m.find(key)
+	if found == nil || found.SentAt.IsZero() {
+		return nil
+	}
+	intent := *found
+	return &intent
 }
 
 func (m *memory) find(key string) *Intent {

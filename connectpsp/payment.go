@@ -127,6 +127,29 @@ func (p *progress) inherit(earlier *Intent) {
 	}
 }
 
+// invalid returns the error of a call that was found faulty before it was made: err, unless an earlier call with its key may
+// have made the payment. A fault of this request says nothing about that.
+func (c *Client) invalid(ctx context.Context, call call, err error) error {
+	if call.key == "" {
+		return err
+	}
+	earlier, failure := c.journal.Find(ctx, call.key)
+	if earlier == nil && failure == nil {
+		return err
+	}
+	p := newProgress(call)
+	if earlier != nil {
+		p.inherit(earlier)
+		p.call.amount, p.call.body = earlier.Amount, earlier.Body
+	}
+	return p.unknown(&unsentError{both(err, failure)})
+}
+
+// unsentError tells why a call was not sent, and hides that from errors.Is and errors.As: the payment may have been, earlier.
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return "this call was not sent: " + e.err.Error() }
+
 // announce records that the call is about to be sent. Only the first attempt does.
 func (c *Client) announce(ctx context.Context, p *progress) error {
 	if p.recorded || !p.call.operation.keyed {

@@ -386,3 +386,52 @@ func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
 		assert.Less(t, time.Since(begun), 2*time.Second)
 	})
 }
+
+// A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an open payment into a
+// rejected one.
+func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
+	unsigned := config(memoryURL)
+	unsigned.CryptoToken = auth.Secret{}
+	faulty := cashOutRequest()
+	faulty.Payee.Document = "12345678900"
+	for name, accept := range map[string]bool{"open": false, "accepted": true} {
+		t.Run(name, func(t *testing.T) {
+			journal := newNotebook()
+			gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
+			client := gateway.memoryClient(connectpsp.WithJournal(journal))
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			require.Equal(t, unknown, outcomeOf(err))
+			sum := must2(asUnknown(err)).BodySHA256
+			if accept {
+				_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+				require.NoError(t, err)
+			}
+			sent := len(gateway.requests())
+
+			_, err = client.CreateCashOut(t.Context(), faulty)
+			require.Equal(t, unknown, outcomeOf(err))
+			assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
+			assert.ErrorContains(t, err, "payee.document: must be a CPF")
+			if !accept {
+				assert.Equal(t, sum, must2(asUnknown(err)).BodySHA256, "the sum is that of what was sent")
+			}
+			assert.Equal(t, "withdrawal-42", must2(asUnknown(err)).ExternalReference)
+
+			other := must(connectpsp.New(unsigned, memory(gateway), connectpsp.WithJournal(journal)))
+			_, err = other.CreateCashOut(t.Context(), cashOutRequest())
+			require.Equal(t, unknown, outcomeOf(err))
+			assert.ErrorContains(t, err, "CryptoToken")
+			assert.Len(t, gateway.requests(), sent)
+
+			faulty := faulty
+			faulty.ExternalReference = "withdrawal-43"
+			_, err = client.CreateCashOut(t.Context(), faulty)
+			assert.Equal(t, rejected, outcomeOf(err), "a payment of its own is rejected")
+		})
+	}
+	journal := newNotebook()
+	journal.fail["find"] = errDiskFull
+	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), faulty)
+	assert.Equal(t, unknown, outcomeOf(err), "nobody knows whether there was an earlier call")
+	assert.ErrorContains(t, err, "no space left")
+}
