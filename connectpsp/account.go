@@ -11,8 +11,8 @@ import (
 )
 
 // GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared. Its error is an *APIError
-// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero, and so is an answer without one of the three consolidated ones.
-// GET /account/balance.
+// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero, and
+// so is an answer without one of the three consolidated ones. GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
 	call, err := c.prepare(ctx, getBalance, "", nil, options)
 	if err != nil {

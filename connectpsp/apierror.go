@@ -48,8 +48,8 @@ var advice = map[ErrorCode]string{
 var ErrNotSent = errors.New("connectpsp: nothing was sent")
 
 // APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err, ErrNotSent) holds, the
-// request never left this process. No money moved because of this call. It says nothing of earlier calls for the same
-// payment: one that ended unknown stays unknown.
+// request never left this process. No money moved because of this call, nor of an earlier one with the same key that the
+// client or its journal knows. One that they do not know, of another process say, stays unknown.
 //
 // There is one exception, which errors.Is(err, ErrUnknownOutcome) tells: a conflict (409, or a refusal of the idempotency
 // key) says that something exists already under this externalReference or key, perhaps from an earlier attempt of the same

@@ -50,9 +50,9 @@ func (c *Client) prepare(ctx context.Context, op operation, externalReference st
 	return call, nil
 }
 
-// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key, send and
-// bounded read (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare. The key
-// is made outside of the retry, so it stays; the signature inside of it, so it follows the token.
+// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key,
+// send and bounded read (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare.
+// The key is made outside of the retry, so it stays; the signature inside of it, so it follows the token.
 //
 // Check looks at a decoded answer; see call.decode for what it returns.
 func run[T any](ctx context.Context, c *Client, call call, check func(result *T, body []byte) (string, error)) (*T, error) {

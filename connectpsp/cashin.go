@@ -66,7 +66,8 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 // Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
 // *UnknownOutcomeError (it may have been accepted). The idempotency key is random per call; a repeated refund moves nothing,
 // because the gateway refuses it with CASH_IN_ALREADY_REFUNDED. If that refusal follows a doubtful attempt of this call and
-// the charge reads REFUNDED, the refund is reported as accepted; in a call that repeats an earlier one, read it as done. POST /cash-in/{id}/refund, signed.
+// the charge reads REFUNDED, the refund is reported as accepted; in a call that repeats an earlier one, read it as done.
+// POST /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (*Refund, error) {
 	call, err := c.prepare(ctx, refundCashIn, "", checkRefund(id, request), options)
 	if err != nil {

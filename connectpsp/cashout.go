@@ -17,7 +17,8 @@ import (
 //   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be
 //     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
 //
-// All of them speak of this call. In one that repeats an earlier call whose outcome is unknown, only a nil error settles it.
+// As long as the client or its journal knows of an earlier call that left this payment open, only a nil error settles it and
+// every other outcome is unknown. In a new process without a journal that is for the caller to know.
 //
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
 // again with the same request. POST /cash-out, signed.

@@ -15,7 +15,8 @@ import (
 const Version = "0.1.0"
 
 // Client talks to the gateway. Make one with New for each Config and share it: its methods may be called by any number of
-// goroutines, and it holds the connections and the access token. It needs no closing. After New it changes only in what it remembers.
+// goroutines, and it holds the connections and the access token. It needs no closing. After New it changes only in what it
+// remembers.
 type Client struct {
 	raw        *gen.Client
 	tokens     auth.TokenSource

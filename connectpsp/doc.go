@@ -23,19 +23,24 @@
 //
 // Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not answered, a later refusal
 // proves nothing about it, and the outcome stays unknown until a 2xx answer to the same idempotency key, a GET or a webhook
-// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown. The
-// SDK knows the attempts of one call only: in a call that repeats one whose outcome is unknown, a nil error settles it and no
-// other outcome does.
+// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown.
+//
+// A client remembers what is open, so doubt outlives the call; with WithJournal it outlives the process, and Recover settles what
+// that left open. Without a journal, in the first call of a new process for a payment that an earlier one may have sent, a
+// nil error settles it and no other outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the
+// same idempotency key are made one after the other.
 //
 // # Retries
 //
 // Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations that move money are repeated
-// after the same and 499, and after a 409 whose code says that the key is in use, with the same key and bytes; RebalanceAccount takes no key and sets a state, so
-// repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE is repeated once with another
-// token. Nothing else is ever sent twice: redirects are not followed, and net/http is kept from replaying requests.
+// after the same and 499, and after a 409 whose code says that the key is in use, with the same key and bytes; RebalanceAccount
+// takes no key and sets a state, so repeating it is harmless. A 401 or, if the token has changed meanwhile, an
+// INVALID_SIGNATURE is repeated once with another token. Nothing else is ever sent twice: redirects are not followed, and
+// net/http is kept from replaying requests.
 //
-// RetryPolicy says how often and how fast. Every wait and every request ends when the context does. An attempt is bounded by
-// 30 seconds, a call by 90 seconds before the last attempt begins.
+// RetryPolicy says how often and how fast, and a budget that each client has ends retries while most of its calls fail. Every
+// wait and every request ends when the context does. An attempt is bounded by 30 seconds, a call by 90 seconds before the last
+// attempt begins.
 //
 // # Sharing
 //

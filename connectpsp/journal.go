@@ -2,6 +2,8 @@ package connectpsp
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -30,13 +32,13 @@ type Journal interface {
 	// Find returns the intent with this key if it is open or was accepted, as Begin would, and nil otherwise.
 	Find(ctx context.Context, idempotencyKey string) (*Intent, error)
 
-	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil the intent and this mark
-	// survive the death of the process and, as far as the journal promises that, of the machine.
+	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil
+	// the intent and this mark survive the death of the process and, as far as the journal promises that, of the machine.
 	Sent(ctx context.Context, idempotencyKey string, at time.Time) error
 
-	// Finish records a certain outcome. A rejected intent must be gone for good when it returns nil, and Begin and Pending never
-	// tell of it again; only then does the client report the rejection. For an accepted one that is no matter of safety. TransactionID is
-	// the gateway's, if accepted. A key that is not known is no error.
+	// Finish records a certain outcome. A rejected intent must be gone for good when it returns nil, and Begin and Pending
+	// never tell of it again; only then does the client report the rejection. For an accepted one that is no matter of safety.
+	// TransactionID is the gateway's, if accepted. A key that is not known is no error.
 	Finish(ctx context.Context, idempotencyKey string, outcome Outcome, transactionID string) error
 
 	// Pending returns the intents without an outcome, those that were never sent included, oldest first.
@@ -74,3 +76,11 @@ type Intent struct {
 	// Outcome is empty unless it is certain.
 	Outcome Outcome
 }
+
+// Format writes, under every verb, what identifies the intent, and nothing of Body.
+func (i Intent) Format(state fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(state, "%s %q with key %s", i.Operation, i.ExternalReference, i.IdempotencyKey)
+}
+
+// LogValue returns what identifies the intent, and nothing of Body.
+func (i Intent) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }

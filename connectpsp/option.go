@@ -50,9 +50,10 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	}
 }
 
-// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A Timeout bounds every attempt,
-// and a short one makes outcomes unknown. The copy never follows redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport that retries on its own is
-// unsafe for payments: the SDK notices most, and calls such an outcome unknown.
+// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A Timeout bounds every attempt, and
+// a short one makes outcomes unknown. The copy never follows redirects. If h has no Transport, the SDK's own is used, not
+// http.DefaultTransport. A transport that retries on its own is unsafe for payments: the SDK notices most, and calls such an
+// outcome unknown.
 func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) { s.httpClient = h }
 }
@@ -135,7 +136,8 @@ type callSettings struct {
 }
 
 // WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place of the default one. It is
-// sent in lower case. Keep it with the payment: only the same key makes a repeated call safe. With any other operation it is a *ValidationError.
+// sent in lower case. Keep it with the payment: only the same key makes a repeated call safe. With any other operation it is a
+// *ValidationError.
 func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }

@@ -36,8 +36,8 @@ type Recovered struct {
 // refund is looked up, and every other is reported as it is: wait for its webhook, or ask the provider, and end it with the
 // journal's Finish. A payment that was never sent is not sent, but reported as such and taken out of the journal.
 //
-// What it returns is one element per payment, oldest first. Its error is the journal's, or that of ctx if it ended before all were tried;
-// what was settled until then is returned beside it, and Recover may be called again.
+// What it returns is one element per payment, oldest first. Its error is the journal's, or that of ctx if it ended before all
+// were tried; what was settled until then is returned beside it, and Recover may be called again.
 func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {

@@ -82,6 +82,10 @@ func TestNoSecretAndNoPersonalDataInAnyErrorOrLog(t *testing.T) {
 				fmt.Fprintf(&out, "%v %+v %#v\n", client, client, client)
 			}
 		}
+		intent := left(0)
+		logger.Error("intent", "intent", intent, "pointer", &intent)
+		fmt.Fprintf(&out, "%v %+v %#v %s %x %v %v", intent, intent, intent, intent, intent, &intent, []connectpsp.Intent{intent})
+
 		cfg := config("")
 		logger.Error("config", "cfg", cfg)
 		fmt.Fprintf(&out, "%v %+v %#v %s %x %v", cfg, cfg, cfg, cfg.ClientSecret, cfg.CryptoToken, &cfg)
