@@ -2,6 +2,7 @@ package connectpsp_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -135,6 +136,66 @@ func ExampleClient_CreateCashOut() {
 		fmt.Println("not paid, give the money back:", err)
 	}
 	// Output: accepted: PROCESSING
+}
+
+// Keep the error of an unknown outcome with the order, as JSON, and settle it later, in another process if need be.
+func ExampleClient_ResolveCashOut() {
+	gateway, _ := open()
+	defer gateway.Close()
+	client := must(connectpsp.New(gateway.Config(), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})))
+	ctx := context.Background()
+
+	gateway.FailNext("createCashOut", sandbox.LoseAnswer)
+	_, err := client.CreateCashOut(ctx, withdrawal("withdrawal-42"))
+	var doubt *connectpsp.UnknownOutcomeError
+	fmt.Println(errors.As(err, &doubt))
+	stored, err := json.Marshal(doubt)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var kept connectpsp.UnknownOutcomeError
+	if err := json.Unmarshal(stored, &kept); err != nil {
+		log.Fatal(err)
+	}
+	payment, err := client.ResolveCashOut(ctx, &kept, withdrawal(kept.ExternalReference))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(payment.Status)
+	// Output:
+	// true
+	// PROCESSING
+}
+
+// Settle what is open. With WithJournal that includes what a process left behind that was killed.
+func ExampleClient_Recover() {
+	gateway, _ := open()
+	defer gateway.Close()
+	client := must(connectpsp.New(gateway.Config(), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})))
+	ctx := context.Background()
+
+	gateway.FailNext("createCashOut", sandbox.LoseAnswer)
+	_, err := client.CreateCashOut(ctx, withdrawal("withdrawal-42"))
+	fmt.Println(errors.Is(err, connectpsp.ErrUnknownOutcome))
+
+	recovered, err := client.Recover(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, payment := range recovered {
+		switch {
+		case payment.Err == nil:
+			fmt.Println(payment.ExternalReference, "was accepted")
+		case errors.Is(payment.Err, connectpsp.ErrNotSent):
+			fmt.Println(payment.ExternalReference, "was never sent")
+		default:
+			fmt.Println(payment.ExternalReference, "is still open")
+		}
+	}
+	// Output:
+	// true
+	// withdrawal-42 was accepted
 }
 
 func ExampleClient_GetCashIn() {
