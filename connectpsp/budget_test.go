@@ -57,6 +57,31 @@ func TestAnOutageIsNotMadeWorseByRetries(t *testing.T) {
 	})
 }
 
+// A limit that is exceeded is no sign of health, and a long time of health is no credit for a storm.
+func TestALimitThatIsExceededIsNotMadeWorseEitherNorAfterManySuccesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status, requests := 200, 0
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			if status == 200 {
+				replyJSON(200, balanceAnswer)(w, r)
+				return
+			}
+			problem(status, "RATE_LIMITED")(w, r)
+		}).memoryClient()
+		for range 1000 {
+			_, err := client.GetBalance(t.Context())
+			require.NoError(t, err)
+		}
+		status, requests = 429, 0
+		for range 500 {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+		}
+		assert.Equal(t, 600, requests)
+	})
+}
+
 // TestRetriesThatHelpCostNothing: where every call fails once and then succeeds, no call is given up.
 func TestRetriesThatHelpCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

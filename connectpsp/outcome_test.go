@@ -200,6 +200,14 @@ func TestAnAnswerAboutAnotherAmountNamesTheTransactionItFound(t *testing.T) {
 	assert.Equal(t, cashOutID, doubt.TransactionID)
 }
 
+func TestAnIdThatCouldNotBeReadByIsNotNamed(t *testing.T) {
+	for _, id := range []string{"../account/balance", "a b", "12345678909 Maria", "-1"} {
+		_, err := newGateway(t, replyJSON(202, `{"transactionId":"`+id+`","amount":5.00}`)).client().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Empty(t, must2(asUnknown(err)).TransactionID, id)
+		assert.NotContains(t, err.Error(), id)
+	}
+}
+
 func TestNothingSentIsCertain(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

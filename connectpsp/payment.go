@@ -155,11 +155,7 @@ func (c *Client) announce(ctx context.Context, p *progress) error {
 	if p.recorded || !p.call.operation.keyed {
 		return nil
 	}
-	at := time.Now()
-	if !p.first.IsZero() {
-		at = p.first // the earlier call's, which the journal does not know
-	}
-	if err := c.journal.Sent(ctx, p.call.key, at.UTC()); err != nil {
+	if err := c.journal.Sent(ctx, p.call.key, time.Now().UTC()); err != nil {
 		return notRecorded(err)
 	}
 	p.recorded = true

@@ -158,37 +158,58 @@ func (e endingJournal) Finish(ctx context.Context, key string, outcome connectps
 // The doubt about an earlier call is that of every later one with its key, in the same client without a journal, and in
 // another process with one.
 func TestDoubtOutlivesTheCall(t *testing.T) {
-	lost := redirect(307, "/elsewhere")
-	for name, clients := range map[string]func(g *gateway) (first, second *connectpsp.Client){
-		"same client": func(g *gateway) (*connectpsp.Client, *connectpsp.Client) {
-			client := g.memoryClient()
-			return client, client
-		},
-		"another process with the journal": func(g *gateway) (*connectpsp.Client, *connectpsp.Client) {
-			journal := newNotebook()
-			return g.memoryClient(connectpsp.WithJournal(journal)), g.memoryClient(connectpsp.WithJournal(journal))
-		},
+	for name, options := range map[string][]connectpsp.Option{
+		"in the same client":               nil,
+		"in another process, by a journal": {connectpsp.WithJournal(newNotebook())},
 	} {
 		t.Run(name, func(t *testing.T) {
-			gateway := newGateway(t, lost, problem(422, "INSUFFICIENT_FUNDS"), problem(401, "INVALID_APPLICATION_TOKEN"),
-				replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
-			first, second := clients(gateway)
-			_, err := first.CreateCashOut(t.Context(), cashOutRequest())
-			require.Equal(t, unknown, outcomeOf(err))
-			sent := must2(asUnknown(err)).FirstSentAt
-			for range 2 {
-				_, err = second.CreateCashOut(t.Context(), cashOutRequest())
-				require.Equal(t, unknown, outcomeOf(err), "%v", err)
-				doubt := must2(asUnknown(err))
-				assert.WithinDuration(t, sent, doubt.FirstSentAt, time.Second)
-				assert.NotNil(t, doubt.Refusal)
-				assert.ErrorContains(t, err, "an earlier call with this idempotency key was sent")
-			}
-			_, err = second.CreateCashOut(t.Context(), cashOutRequest())
-			require.NoError(t, err)
-			requireSameIntent(t, gateway.requests())
+			synctest.Test(t, func(t *testing.T) {
+				gateway := newGateway(t, redirect(307, "/elsewhere"), problem(422, "INSUFFICIENT_FUNDS"), problem(401, "INVALID_APPLICATION_TOKEN"),
+					replyJSON(202, cashOutAccepted))
+				client := gateway.memoryClient(options...)
+				begun := time.Now()
+				_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+				require.Equal(t, unknown, outcomeOf(err))
+				if options != nil {
+					client = gateway.memoryClient(options...)
+				}
+				for range 2 {
+					time.Sleep(time.Minute)
+					_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+					require.Equal(t, unknown, outcomeOf(err), "%v", err)
+					doubt := must2(asUnknown(err))
+					assert.True(t, begun.Equal(doubt.FirstSentAt))
+					assert.True(t, time.Now().Equal(doubt.LastSentAt))
+					assert.NotNil(t, doubt.Refusal)
+					assert.ErrorContains(t, err, "an earlier call with this idempotency key was sent")
+				}
+				_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+				require.NoError(t, err)
+				requireSameIntent(t, gateway.requests())
+			})
 		})
 	}
+}
+
+// The first time is what the replay window counts from: no later call may move it.
+func TestACallThatSendsNothingStillTellsWhenThePaymentWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := newNotebook()
+		gateway := newGateway(t, redirect(307, "/elsewhere"))
+		begun := time.Now()
+		_, err := gateway.memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		time.Sleep(time.Minute)
+		journal.steps = nil
+		_, err = gateway.memoryClient(connectpsp.WithJournal(journal), connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})).
+			CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		doubt := must2(asUnknown(err))
+		assert.True(t, begun.Equal(doubt.FirstSentAt))
+		assert.True(t, begun.Equal(doubt.LastSentAt))
+		assert.Zero(t, doubt.Attempts)
+		assert.Equal(t, []string{"begin"}, journal.steps, "what is open is not written again")
+	})
 }
 
 func asUnknown(err error) (*connectpsp.UnknownOutcomeError, bool) {
@@ -236,24 +257,34 @@ func TestAnotherRequestUnderAnOpenKeyIsNotSent(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
-func TestAnIntentForAnotherGatewayIsNotSentToThisOne(t *testing.T) {
-	journal := newNotebook()
-	first := newGateway(t, redirect(303, "/"))
-	_, err := first.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
-	require.Equal(t, unknown, outcomeOf(err))
-
-	second := newGateway(t)
-	client := second.client(connectpsp.WithJournal(journal))
-	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
-	assert.Equal(t, unknown, outcomeOf(err))
-	assert.ErrorContains(t, err, "another ClientID or BaseURL")
-	recovered, err := client.Recover(t.Context())
-	require.NoError(t, err)
-	require.Len(t, recovered, 1)
-	assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
-	assert.ErrorContains(t, recovered[0].Err, "another ClientID or BaseURL")
-	assert.Empty(t, second.requests())
-	assert.Len(t, journal.open(), 1)
+func TestAnIntentOfAnotherIntegrationOrGatewayIsLeftAlone(t *testing.T) {
+	for name, change := range map[string]func(*connectpsp.Intent){
+		"another gateway":             func(i *connectpsp.Intent) { i.BaseURL = "https://api.connectpsp.com" },
+		"another client":              func(i *connectpsp.Intent) { i.ClientID = "1025" },
+		"another client, never sent":  func(i *connectpsp.Intent) { i.ClientID, i.SentAt = "1025", time.Time{} },
+		"another gateway, never sent": func(i *connectpsp.Intent) { i.BaseURL, i.SentAt = "https://api.connectpsp.com", time.Time{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			journal := newNotebook()
+			intent := with(change)
+			journal.put(intent)
+			gateway := newGateway(t)
+			client := gateway.memoryClient(connectpsp.WithJournal(journal))
+			recovered, err := client.Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
+			assert.ErrorContains(t, recovered[0].Err, "another ClientID or BaseURL")
+			assert.Len(t, must(journal.Pending(t.Context())), 1)
+			if intent.SentAt.IsZero() {
+				return
+			}
+			_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithIdempotencyKey(intent.IdempotencyKey))
+			assert.Equal(t, unknown, outcomeOf(err))
+			assert.ErrorContains(t, err, "another ClientID or BaseURL")
+			assert.Empty(t, gateway.requests())
+		})
+	}
 }
 
 func TestConcurrentCallsForOnePaymentFollowOneAnother(t *testing.T) {
@@ -352,10 +383,18 @@ func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
 		client := gateway.memoryClient()
 		begun := time.Now()
 		go func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) }()
-		synctest.Wait()
+		time.Sleep(time.Second)
 		ctx, cancel := timeout(t, time.Second)
 		defer cancel()
-		_, err := client.CreateCashOut(ctx, cashOutRequest())
+		older := doubtAbout(t, redirect(303, "/"))
+		older.FirstSentAt = older.FirstSentAt.Add(-time.Minute)
+		_, err := client.ResolveCashOut(ctx, older, cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		assert.Equal(t, older.FirstSentAt, must2(asUnknown(err)).FirstSentAt)
+
+		ctx, cancel = timeout(t, time.Second)
+		defer cancel()
+		_, err = client.CreateCashOut(ctx, cashOutRequest())
 		require.Equal(t, unknown, outcomeOf(err))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "another call with this idempotency key is under way")

@@ -224,9 +224,11 @@ func TestRecoverLeavesAPaymentToTheCallThatWorksOnIt(t *testing.T) {
 		}()
 		synctest.Wait()
 		require.Len(t, journal.open(), 1)
+		begun := time.Now()
 		recovered, err := client.Recover(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, recovered)
+		assert.Equal(t, begun, time.Now(), "it does not wait for it either")
 		time.Sleep(time.Minute)
 		assert.Len(t, gateway.requests(), 1)
 	})
@@ -247,6 +249,12 @@ func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, recovered)
 	assert.Empty(t, must(rejected.Pending(t.Context())))
+
+	// The payment must not come back to life if the process dies at this moment.
+	rejected.fail["REJECTED"] = errDiskFull
+	_, err = gateway.memoryClient(connectpsp.WithJournal(staleJournal{rejected, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, rejected.open())
 
 	accepted := newNotebook()
 	accepted.put(with(func(i *connectpsp.Intent) { i.Outcome, i.Body = connectpsp.OutcomeAccepted, nil }))
@@ -292,6 +300,7 @@ func TestRecoverThatIsCutShortReturnsWhatItSettledAndCanBeCalledAgain(t *testing
 			}
 		}
 		assert.Equal(t, 16, settled, "eight at once, for two seconds")
+		assert.Len(t, recovered, 24, "what was not tried is not reported")
 		assert.Len(t, journal.open(), 100-settled)
 
 		recovered, err = client.Recover(t.Context())

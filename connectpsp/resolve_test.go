@@ -89,11 +89,18 @@ func TestResolveReadsTheTransactionIfItIsKnown(t *testing.T) {
 	doubt.TransactionID = cashOutID
 	doubt.FirstSentAt = doubt.FirstSentAt.Add(-48 * time.Hour)
 	gateway := newGateway(t, read)
-	cashOut, err := gateway.memoryClient().ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	journal := newNotebook()
+	journal.put(with(func(i *connectpsp.Intent) { i.IdempotencyKey = doubt.IdempotencyKey }))
+	cashOut, err := gateway.memoryClient(connectpsp.WithJournal(journal)).ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	require.NoError(t, err)
 	assert.Equal(t, connectpsp.CashOutCompleted, cashOut.Status)
 	require.Len(t, gateway.requests(), 1)
 	assert.Equal(t, "GET", gateway.requests()[0].method)
+	assert.Empty(t, journal.open())
+
+	foreign := replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-41","status":"COMPLETED","amount":50.00}`)
+	_, err = newGateway(t, foreign).memoryClient().ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.Equal(t, unknown, outcomeOf(err), "another payment of the same amount")
 
 	// An answer about another amount names the transaction it is about. That is not this payment's.
 	other := replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-42","status":"COMPLETED","amount":5.00}`)
