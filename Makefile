@@ -7,7 +7,7 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
-HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./webhook ./sandbox ./internal/...
+HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./internal/...
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12

@@ -155,6 +155,7 @@ func (c *Client) announce(ctx context.Context, p *progress) error {
 	if p.recorded || !p.call.operation.keyed {
 		return nil
 	}
+	p.announced = true
 	if err := c.journal.Sent(ctx, p.call.key, time.Now().UTC()); err != nil {
 		return notRecorded(err)
 	}
@@ -167,7 +168,8 @@ func notRecorded(err error) error {
 }
 
 // finish records the outcome of a call, and returns the error to report: err, unless that is a rejection that could not be
-// recorded. The intent would stay open then, and Recover could still send it.
+// recorded. The intent may stay open then, and Recover could still send it; also if Sent failed, for that may have been done
+// all the same.
 func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	outcome := OutcomeRejected
 	switch {
@@ -177,7 +179,7 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 		return err
 	}
 	failure := c.end(ctx, p.call, outcome, p.transactionID)
-	if failure == nil || err == nil || !p.recorded {
+	if failure == nil || err == nil || !p.announced {
 		return err
 	}
 	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)

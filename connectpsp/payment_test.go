@@ -118,10 +118,20 @@ func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 		assert.Zero(t, doubt.Attempts)
 		assert.WithinDuration(t, time.Now(), doubt.FirstSentAt, time.Minute)
 	})
-	t.Run("but not if it was never announced", func(t *testing.T) {
+	t.Run("also if the mark of sending failed, and may be there all the same", func(t *testing.T) {
 		journal := newNotebook()
 		journal.fail["REJECTED"], journal.fail["sent"] = errDiskFull, errDiskFull
-		_, err := newGateway(t).client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		gateway := newGateway(t)
+		_, err := gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
+		assert.Empty(t, gateway.requests())
+	})
+	t.Run("but not if it was never announced", func(t *testing.T) {
+		journal := newNotebook()
+		journal.fail["REJECTED"] = errDiskFull
+		_, err := newGateway(t).client(connectpsp.WithJournal(journal), connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})).
+			CreateCashOut(t.Context(), cashOutRequest())
 		assert.Equal(t, rejected, outcomeOf(err))
 	})
 }

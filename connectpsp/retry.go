@@ -20,7 +20,9 @@ type progress struct {
 	attempts int
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was changed once already
-	recorded bool // the journal knows that the payment may have been sent
+
+	announced bool // the journal was told that the payment is being sent
+	recorded  bool // and has it
 
 	sent        int       // attempts that may have reached the gateway
 	first, last time.Time // of these, or of the earlier call's

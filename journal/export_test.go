@@ -1,0 +1,113 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// Age makes a journal believe that time has passed since its payments ended.
+func Age(f *File, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.state.ended {
+		e.endedAt = e.endedAt.Add(-d)
+	}
+}
+
+// CompactFrom sets the size from which the file is written anew.
+func CompactFrom(f *File, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.compactAt = size
+}
+
+// faultyDisk fails when told to.
+type faultyDisk struct {
+	disk
+	fault *Fault
+}
+
+// Fault says what of a disk fails. Short is how many bytes of a write come through before it fails.
+type Fault struct {
+	Write, Truncate, Sync bool
+	Short                 int
+	Syncs                 int // how often it was asked to
+}
+
+// ErrFault is the error of a disk that was told to fail.
+var ErrFault = errors.New("no space left on device")
+
+func (d faultyDisk) WriteAt(data []byte, offset int64) (int, error) {
+	if !d.fault.Write {
+		return d.disk.WriteAt(data, offset)
+	}
+	n, _ := d.disk.WriteAt(data[:min(d.fault.Short, len(data))], offset)
+	return n, ErrFault
+}
+
+func (d faultyDisk) Truncate(size int64) error {
+	if d.fault.Truncate {
+		return ErrFault
+	}
+	return d.disk.Truncate(size)
+}
+
+func (d faultyDisk) Sync() error {
+	d.fault.Syncs++
+	if d.fault.Sync {
+		return ErrFault
+	}
+	return d.disk.Sync()
+}
+
+// WithFaults puts a disk under the journal that fails as fault says.
+func WithFaults(f *File, fault *Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.disk = faultyDisk{f.disk, fault}
+}
+
+type syncless struct{ disk }
+
+func (syncless) Sync() error { return nil }
+
+// WithoutSync makes nothing durable, to measure what that costs.
+func WithoutSync(f *File) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.disk = syncless{f.disk}
+}
+
+// Line writes a record with its checksum.
+func Line(text string) string {
+	return fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(text), castagnoli), text)
+}
+
+// Repaired puts right checksums on the lines of data, so that a fuzzer gets past them.
+func Repaired(data []byte) []byte {
+	var repaired []byte
+	for line := range bytes.Lines(data) {
+		_, text, found := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		if !found {
+			text = line
+		}
+		repaired = append(repaired, Line(string(text))...)
+	}
+	return repaired
+}
+
+// HoldFlushes keeps everybody from an fsync until release is called.
+func HoldFlushes(f *File) (release func()) {
+	f.flushing.Lock()
+	return f.flushing.Unlock
+}
+
+// Written is how many records were written.
+func Written(f *File) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int(f.written)
+}

@@ -1,0 +1,125 @@
+package journal_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
+)
+
+// TestAFullDiskChangesNothing: what cannot be written is an error, however much of it was written, and the journal works on
+// when there is room again.
+func TestAFullDiskChangesNothing(t *testing.T) {
+	for short := 0; short < 400; short += 7 {
+		path := path(t)
+		file := open(t, path)
+		fault := &journal.Fault{Short: short}
+		journal.WithFaults(file, fault)
+		send(t, file, 1)
+		begin(t, file, 2)
+		before := contents(t, path)
+
+		fault.Write = true
+		_, err := file.Begin(t.Context(), intent(3))
+		require.ErrorIs(t, err, journal.ErrFault)
+		assert.EqualError(t, err, "journal: a record could not be written, make room or mend the disk: no space left on device")
+		require.ErrorIs(t, file.Sent(t.Context(), key(2), noon), journal.ErrFault)
+		require.ErrorIs(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), journal.ErrFault)
+		require.ErrorIs(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, ""), journal.ErrFault)
+		assert.Equal(t, before, contents(t, path))
+		require.Len(t, pending(t, file), 2)
+		assert.True(t, pending(t, file)[1].SentAt.IsZero())
+
+		// What has no mark of being sent is never sent: it may stay in the file, and need not be reported as unknown.
+		require.NoError(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""))
+		assert.Len(t, pending(t, file), 1)
+
+		fault.Write = false
+		send(t, file, 3)
+		file = reopen(t, file, path)
+		require.Len(t, pending(t, file), 3)
+		assert.True(t, pending(t, file)[1].SentAt.IsZero())
+	}
+}
+
+func TestAJournalThatCannotTakeBackHalfARecordTakesNothingMore(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	fault := &journal.Fault{Write: true, Truncate: true, Short: 20}
+	journal.WithFaults(file, fault)
+	_, err := file.Begin(t.Context(), intent(1))
+	require.ErrorContains(t, err, "open the journal anew")
+	fault.Write, fault.Truncate = false, false
+	_, err = file.Begin(t.Context(), intent(1))
+	require.Error(t, err)
+	file = reopen(t, file, path)
+	assert.Empty(t, pending(t, file))
+	send(t, file, 1)
+}
+
+func TestAfterAnFsyncThatFailedNothingIsPromised(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	fault := &journal.Fault{}
+	journal.WithFaults(file, fault)
+	send(t, file, 1)
+	begin(t, file, 2)
+	fault.Sync = true
+	require.ErrorContains(t, file.Sent(t.Context(), key(2), noon), "what is on disk is unknown, mend the disk and open the journal anew")
+	fault.Sync = false
+	require.Error(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""), "the mark may be on disk: it must not be said to be gone")
+	require.Error(t, file.Sent(t.Context(), key(2), noon))
+	_, err := file.Begin(t.Context(), intent(3))
+	require.Error(t, err)
+	earlier, err := file.Begin(t.Context(), intent(1))
+	require.Error(t, err)
+	assert.NotNil(t, earlier, "what is known is told")
+	file = reopen(t, file, path)
+	assert.Len(t, pending(t, file), 2)
+}
+
+func TestARejectionIsDurableBeforeItIsTold(t *testing.T) {
+	file := open(t, path(t))
+	fault := &journal.Fault{}
+	journal.WithFaults(file, fault)
+	begin(t, file, 1)
+	assert.Zero(t, fault.Syncs)
+	require.NoError(t, file.Sent(t.Context(), key(1), noon))
+	assert.Equal(t, 1, fault.Syncs, "one for the intent and its mark together")
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	assert.Equal(t, 2, fault.Syncs)
+	send(t, file, 2)
+	require.NoError(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeAccepted, ""))
+	assert.Equal(t, 3, fault.Syncs, "an acceptance waits for the next")
+	begin(t, file, 3)
+	require.NoError(t, file.Finish(t.Context(), key(3), connectpsp.OutcomeRejected, ""))
+	assert.Equal(t, 3, fault.Syncs, "what was never sent need not be durable")
+
+	send(t, file, 4)
+	fault.Sync = true
+	assert.Error(t, file.Finish(t.Context(), key(4), connectpsp.OutcomeRejected, ""))
+}
+
+// TestGoroutinesThatWaitTogetherShareAnFsync counts far fewer of them than payments.
+func TestGoroutinesThatWaitTogetherShareAnFsync(t *testing.T) {
+	file := open(t, path(t))
+	fault := &journal.Fault{}
+	journal.WithFaults(file, fault)
+	for n := range 64 {
+		begin(t, file, n)
+	}
+	release := journal.HoldFlushes(file)
+	var all sync.WaitGroup
+	for n := range 64 {
+		all.Go(func() { assert.NoError(t, file.Sent(t.Context(), key(n), noon)) })
+	}
+	for journal.Written(file) < 128 {
+	}
+	release()
+	all.Wait()
+	assert.Equal(t, 1, fault.Syncs)
+}

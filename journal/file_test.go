@@ -1,0 +1,437 @@
+package journal_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+func TestWhatWasSentIsFoundAgainByteForByte(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	refund := connectpsp.Intent{
+		Operation: "refundCashIn", IdempotencyKey: key(2), TransactionID: "kk6g232x", Body: []byte(`{"reason":"FRAUD"}`), ClientID: "1024",
+		BaseURL: "https://api.connectpsp.com", BegunAt: noon,
+	}
+	_, err := file.Begin(t.Context(), refund)
+	require.NoError(t, err)
+	require.NoError(t, file.Sent(t.Context(), key(2), noon))
+
+	want := intent(1)
+	want.SentAt = noon.Add(time.Second)
+	refund.SentAt = noon
+	for range 2 {
+		assert.Equal(t, []connectpsp.Intent{refund, want}, pending(t, file), "oldest first")
+		earlier, err := file.Begin(t.Context(), intent(1))
+		require.NoError(t, err)
+		assert.Equal(t, &want, earlier)
+		found, err := file.Find(t.Context(), key(1))
+		require.NoError(t, err)
+		assert.Equal(t, &want, found)
+		file = reopen(t, file, path)
+	}
+}
+
+func TestWhatIsHandedOutIsACopy(t *testing.T) {
+	file := open(t, path(t))
+	send(t, file, 1)
+	pending(t, file)[0].Body[0] = 'X'
+	found, err := file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	found.SentAt, found.Body[1] = time.Time{}, 'X'
+	assert.Equal(t, intent(1).Body, pending(t, file)[0].Body)
+	assert.False(t, pending(t, file)[0].SentAt.IsZero())
+}
+
+func TestAPaymentThatWasNeverSentIsPendingAndNotInTheWay(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	begin(t, file, 1)
+	for range 2 {
+		require.Len(t, pending(t, file), 1)
+		assert.True(t, pending(t, file)[0].SentAt.IsZero())
+		found, err := file.Find(t.Context(), key(1))
+		require.NoError(t, err)
+		assert.Nil(t, found)
+		file = reopen(t, file, path)
+	}
+	changed := intent(1)
+	changed.Amount = pix.Centavos(1)
+	earlier, err := file.Begin(t.Context(), changed)
+	require.NoError(t, err)
+	assert.Nil(t, earlier)
+	file = reopen(t, file, path)
+	assert.Equal(t, []connectpsp.Intent{changed}, pending(t, file), "the newer one takes its place")
+}
+
+func TestARejectedPaymentIsGone(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	begin(t, file, 2)
+	for n := range 3 { // 0 is not known
+		require.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeRejected, ""))
+	}
+	for range 2 {
+		assert.Empty(t, pending(t, file))
+		found, err := file.Find(t.Context(), key(1))
+		require.NoError(t, err)
+		assert.Nil(t, found)
+		file = reopen(t, file, path)
+	}
+	send(t, file, 1)
+	assert.Len(t, pending(t, file), 1, "the key can be used again")
+}
+
+func TestAnAcceptedPaymentIsRememberedForHalfAnHourWithoutItsRequest(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "0b0c5c8e"))
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "another"))
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), "what was accepted stays accepted")
+	want := intent(1)
+	want.SentAt, want.Outcome, want.TransactionID, want.Body = noon.Add(time.Second), connectpsp.OutcomeAccepted, "0b0c5c8e", nil
+	for range 2 {
+		assert.Empty(t, pending(t, file))
+		earlier, err := file.Begin(t.Context(), intent(1))
+		require.NoError(t, err)
+		assert.Equal(t, &want, earlier)
+		file = reopen(t, file, path)
+	}
+	assert.Error(t, file.Sent(t.Context(), key(1), noon))
+
+	journal.Age(file, 29*time.Minute)
+	found, err := file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	assert.NotNil(t, found)
+	journal.Age(file, time.Minute)
+	found, err = file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	assert.Nil(t, found)
+	send(t, file, 1)
+	assert.Len(t, pending(t, file), 1)
+}
+
+func TestTheFirstSendingCounts(t *testing.T) {
+	file := open(t, path(t))
+	send(t, file, 1)
+	require.NoError(t, file.Sent(t.Context(), key(1), noon.Add(time.Hour)))
+	assert.Equal(t, noon.Add(time.Second), pending(t, file)[0].SentAt)
+
+	resolved := intent(2)
+	resolved.SentAt = noon.Add(-time.Minute)
+	_, err := file.Begin(t.Context(), resolved)
+	require.NoError(t, err)
+	require.NoError(t, file.Sent(t.Context(), key(2), noon))
+	found, err := file.Find(t.Context(), key(2))
+	require.NoError(t, err)
+	assert.Equal(t, resolved.SentAt, found.SentAt)
+}
+
+func TestACallThatMakesNoSenseIsRefused(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	before := contents(t, path)
+	_, err := file.Begin(t.Context(), connectpsp.Intent{})
+	assert.Error(t, err)
+	huge := intent(1)
+	huge.Body = make([]byte, 1<<20)
+	_, err = file.Begin(t.Context(), huge)
+	assert.ErrorContains(t, err, "too long")
+	odd := intent(1)
+	odd.BegunAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	_, err = file.Begin(t.Context(), odd)
+	assert.Error(t, err)
+	assert.Error(t, file.Sent(t.Context(), key(1), noon))
+	assert.Error(t, file.Finish(t.Context(), key(1), "MAYBE", ""))
+	assert.Equal(t, before, contents(t, path))
+	begin(t, file, 1)
+	assert.Error(t, file.Sent(t.Context(), key(1), time.Time{}))
+}
+
+func TestAClosedJournalTakesNothing(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	begin(t, file, 3)
+	require.NoError(t, file.Close())
+	require.NoError(t, file.Close())
+	before := contents(t, path)
+	_, err := file.Begin(t.Context(), intent(2))
+	assert.EqualError(t, err, "journal: it is closed")
+	earlier, err := file.Begin(t.Context(), intent(1))
+	assert.Error(t, err)
+	assert.NotNil(t, earlier, "what is open is told all the same")
+	assert.Error(t, file.Sent(t.Context(), key(3), noon))
+	assert.Error(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, ""))
+	assert.Error(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	assert.Equal(t, before, contents(t, path))
+}
+
+func TestTheFileIsForItsOwnerOnly(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such modes")
+	}
+	path := path(t)
+	file := open(t, path)
+	check := func() {
+		for _, name := range []string{path, path + ".lock"} {
+			info, err := os.Stat(name)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode(), name)
+		}
+	}
+	check()
+	journal.CompactFrom(file, 1)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	check()
+}
+
+func TestAFileThatHasGrownIsWrittenAnewWithWhatMatters(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	begin(t, file, 2)
+	send(t, file, 3)
+	require.NoError(t, file.Finish(t.Context(), key(3), connectpsp.OutcomeAccepted, "0b0c5c8e"))
+	open1, accepted := pending(t, file), must(file.Find(t.Context(), key(3)))
+
+	largest := int64(0)
+	for n := 10; n < 4000; n++ {
+		send(t, file, n)
+		require.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeRejected, ""))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		largest = max(largest, info.Size())
+	}
+	assert.Less(t, largest, int64(1<<20+4096))
+	assert.Greater(t, largest, int64(1<<19), "it is not written anew all the time")
+	assert.NoFileExists(t, path+".tmp")
+	for range 2 {
+		assert.Equal(t, open1, pending(t, file))
+		assert.Equal(t, accepted, must(file.Find(t.Context(), key(3))))
+		file = reopen(t, file, path)
+	}
+	for n := 10; n < 4000; n++ {
+		require.Nil(t, must(file.Find(t.Context(), key(n))))
+	}
+}
+
+func TestARequestIsGoneFromTheFileOnceItIsWrittenAnew(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.Contains(t, string(contents(t, path)), `"body":`)
+	journal.CompactFrom(file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "0b0c5c8e"))
+	assert.NotContains(t, string(contents(t, path)), `"body":`)
+	assert.Contains(t, string(contents(t, path)), key(1))
+}
+
+func TestTheOldFileStaysIfItCannotBeWrittenAnew(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	require.NoError(t, os.MkdirAll(filepath.Join(path+".tmp", "in the way"), 0o700))
+	journal.CompactFrom(file, 1)
+	send(t, file, 1)
+	send(t, file, 2)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	send(t, file, 3)
+	file = reopen(t, file, path)
+	assert.Len(t, pending(t, file), 2)
+}
+
+func TestALinkToAJournalStaysALink(t *testing.T) {
+	directory := t.TempDir()
+	real, link := filepath.Join(directory, "real"), filepath.Join(directory, "link")
+	require.NoError(t, open(t, real).Close())
+	if os.Symlink(real, link) != nil {
+		t.Skip("no links here")
+	}
+	file := open(t, link)
+	_, err := journal.Open(real)
+	require.ErrorIs(t, err, journal.ErrInUse)
+	journal.CompactFrom(file, 1)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink)
+}
+
+// TestManyGoroutinesMayShareAJournal: what it knows in the end, and after it is opened again, is what they were told, while the
+// file is written anew again and again.
+func TestManyGoroutinesMayShareAJournal(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	journal.CompactFrom(file, 4096)
+	const workers, each = 16, 30
+	var all sync.WaitGroup
+	for worker := range workers {
+		all.Go(func() {
+			for i := range each {
+				n := worker*each + i
+				if _, err := file.Begin(t.Context(), intent(n)); !assert.NoError(t, err) {
+					return
+				}
+				if i%10 == 9 {
+					continue
+				}
+				assert.NoError(t, file.Sent(t.Context(), key(n), noon))
+				switch i % 3 {
+				case 0:
+					assert.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeAccepted, "t"))
+				case 1:
+					assert.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeRejected, ""))
+				}
+				journal.CompactFrom(file, 4096)
+			}
+		})
+	}
+	all.Wait()
+	for range 2 {
+		open, unsent := 0, 0
+		for _, one := range pending(t, file) {
+			if one.SentAt.IsZero() {
+				unsent++
+			} else {
+				open++
+			}
+		}
+		assert.Equal(t, workers*each/10, unsent)
+		assert.Equal(t, workers*each*3/10, open) // 9 of 30
+		for n := range workers * each {
+			found := must(file.Find(t.Context(), key(n)))
+			switch i := n % each; {
+			case i%10 == 9, i%3 == 1:
+				assert.Nil(t, found)
+			default:
+				assert.NotNil(t, found)
+			}
+		}
+		file = reopen(t, file, path)
+	}
+}
+
+// TestAJournalKnowsWhatAMapWouldKnow tries random steps and reopenings against a map.
+func TestAJournalKnowsWhatAMapWouldKnow(t *testing.T) {
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		path := path(t)
+		file := open(t, path)
+		type known struct{ sent, accepted bool }
+		model := map[string]*known{}
+		for step := range 300 {
+			key := key(random.IntN(8))
+			m := model[key]
+			what := random.IntN(6)
+			switch what {
+			case 0, 1:
+				one := intent(0)
+				one.IdempotencyKey = key
+				earlier, err := file.Begin(t.Context(), one)
+				require.NoError(t, err)
+				require.Equal(t, m != nil && m.sent, earlier != nil, "seed %d, step %d", seed, step)
+				if earlier == nil {
+					model[key] = &known{}
+				} else {
+					require.Equal(t, m.accepted, earlier.Outcome == connectpsp.OutcomeAccepted)
+				}
+			case 2:
+				err := file.Sent(t.Context(), key, noon)
+				require.Equal(t, m != nil && !m.accepted, err == nil, "seed %d, step %d: %v", seed, step, err)
+				if err == nil {
+					m.sent = true
+				}
+			case 3:
+				require.NoError(t, file.Finish(t.Context(), key, connectpsp.OutcomeRejected, ""))
+				if m != nil && !m.accepted {
+					delete(model, key)
+				}
+			case 4:
+				require.NoError(t, file.Finish(t.Context(), key, connectpsp.OutcomeAccepted, ""))
+				if m != nil {
+					m.sent, m.accepted = true, true // one that was never sent cannot be accepted; the file does not mind
+				}
+			case 5:
+				if random.IntN(2) == 0 {
+					journal.CompactFrom(file, 1)
+				} else {
+					file = reopen(t, file, path)
+				}
+			}
+			open := 0
+			for _, m := range model {
+				if !m.accepted {
+					open++
+				}
+			}
+			require.Len(t, pending(t, file), open, "seed %d, step %d, kind %d", seed, step, what)
+		}
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func BenchmarkAPaymentThroughTheJournal(b *testing.B) {
+	for _, goroutines := range []int{1, 64} {
+		for _, durable := range []bool{true, false} {
+			b.Run(fmt.Sprintf("goroutines=%d/fsync=%v", goroutines, durable), func(b *testing.B) {
+				file := open(b, path(b))
+				if !durable {
+					journal.WithoutSync(file)
+					journal.CompactFrom(file, 1<<60) // which would put the disk back
+				}
+				var mu sync.Mutex
+				n := 0
+				next := func() int {
+					mu.Lock()
+					defer mu.Unlock()
+					n++
+					return n
+				}
+				b.SetParallelism(goroutines / min(goroutines, runtime.GOMAXPROCS(0)))
+				b.ReportAllocs()
+				pay := func() {
+					one := intent(next())
+					_, _ = file.Begin(b.Context(), one)
+					if err := file.Sent(b.Context(), one.IdempotencyKey, noon); err != nil {
+						b.Error(err)
+					}
+					_ = file.Finish(b.Context(), one.IdempotencyKey, connectpsp.OutcomeAccepted, "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11")
+				}
+				if goroutines == 1 {
+					for b.Loop() {
+						pay()
+					}
+					return
+				}
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						pay()
+					}
+				})
+			})
+		}
+	}
+}

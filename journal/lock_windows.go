@@ -1,0 +1,27 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+const errorSharingViolation syscall.Errno = 32
+
+// lockFile opens a file that nobody else may open until the process ends, however it ends.
+func lockFile(path string) (io.Closer, error) {
+	name, err := syscall.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	if errors.Is(err, errorSharingViolation) {
+		return nil, ErrInUse
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: lock %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(handle), path), nil
+}
