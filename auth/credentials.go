@@ -117,7 +117,8 @@ func (c *ClientCredentials) renew(held *lease, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flight == nil && c.current.Load() == &later {
+	paused := c.refusal != nil && c.refusal.Temporary() && now.Before(c.refusalUntil)
+	if c.flight == nil && c.current.Load() == &later && !paused {
 		c.start()
 	}
 }
@@ -133,7 +134,12 @@ func (c *ClientCredentials) join(now time.Time) *flight {
 		return c.flight
 	}
 	if c.refusal != nil && now.Before(c.refusalUntil) {
-		return landed(Secret{}, c.refusal)
+		refusal := *c.refusal
+		if refusal.Temporary() {
+			passed := min(refusal.RetryAfter, longestPause) - c.refusalUntil.Sub(now)
+			refusal.RetryAfter -= passed
+		}
+		return landed(Secret{}, &refusal)
 	}
 	return c.start()
 }

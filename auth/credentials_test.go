@@ -461,13 +461,38 @@ func TestAGatewayThatAsksForTimeIsNotAskedAgainBefore(t *testing.T) {
 			for range 50 {
 				assert.True(t, tokenError(t, source).Temporary())
 			}
+			said, err := time.ParseDuration(asked + "s")
+			require.NoError(t, err)
+			assert.Equal(t, said, tokenError(t, source).RetryAfter)
 			time.Sleep(heeded - time.Nanosecond)
-			tokenError(t, source)
+			left := said - heeded + time.Nanosecond
+			assert.Equal(t, left, tokenError(t, source).RetryAfter, "what has passed is not asked for again")
 			assert.Len(t, issuer.requests(), 1)
 			time.Sleep(time.Nanosecond)
 			assert.Equal(t, "token-2", token(t, source))
 		})
 	}
+}
+
+func TestARenewalWaitsAsLongAsTheGatewayAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		issuer := newHostileIssuer(t, issue("token-1", 3600))
+		issuer.then(many(2000, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+		})...)
+		source := issuer.source(t)
+		start := time.Now()
+		for time.Since(start) < time.Hour-time.Second {
+			require.Equal(t, "token-1", token(t, source))
+			time.Sleep(time.Second)
+		}
+		asked := issuer.requests()
+		require.Greater(t, len(asked), 10)
+		for i := 2; i < len(asked); i++ {
+			assert.GreaterOrEqual(t, asked[i].Sub(asked[i-1]), 30*time.Second)
+		}
+	})
 }
 
 func TestNoDumpOfASourceGivesItsSecrets(t *testing.T) {

@@ -129,8 +129,13 @@ func statesAnother(body []byte, asked pix.Amount) bool {
 	}
 	_ = json.Unmarshal(body, &stated)
 	number := string(stated.Amount)
-	if number == "" || !strings.Contains("-0123456789", number[:1]) {
-		return false // absent, null, or no number at all
+	if text, quoted := strings.CutPrefix(number, `"`); quoted {
+		number = strings.TrimSuffix(text, `"`)
+	} else if number == "" || !strings.Contains("-0123456789", number[:1]) {
+		return false // absent, null, or something that states no amount at all
+	}
+	if number == "" {
+		return false
 	}
 	_, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	if len(number) > 40 || len(exponent) > 3 {

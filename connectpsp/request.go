@@ -2,6 +2,8 @@ package connectpsp
 
 import (
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -198,8 +200,21 @@ func (c *Client) checkURL(faults *faults, field, text string) {
 	case u.Scheme != "https":
 		faults.add(field, "must be https")
 	case !publicName(u.Hostname()):
-		faults.add(field, "must name a public host, neither an address nor localhost")
+		faults.add(field, "must name a public host, neither an address nor a name of a local network")
+	case u.Port() != "" && !validPort(u.Port()):
+		faults.add(field, "must have a port from 1 to 65535, or none")
 	}
+}
+
+func validPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0
+}
+
+// localNames are the last labels of names that a local network gives.
+var localNames = []string{
+	"localhost", "localhost4", "localhost6", "localdomain", "localdomain4", "localdomain6", "ip6-localhost", "ip6-loopback", "local",
+	"internal", "lan", "arpa",
 }
 
 // publicName reports whether a host is written as a name that may be public. An address has many spellings, such as 127.1 and
@@ -207,10 +222,11 @@ func (c *Client) checkURL(faults *faults, field, text string) {
 func publicName(host string) bool {
 	labels := strings.Split(strings.ToLower(host), ".")
 	for _, label := range labels {
-		if label == "" || strings.ContainsFunc(label, func(r rune) bool { return !wordCharacter(r) }) {
+		if strings.Trim(label, "_") == "" || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(r rune) bool { return !wordCharacter(r) }) {
 			return false
 		}
 	}
 	last := labels[len(labels)-1]
-	return last != "localhost" && (last[0] < '0' || last[0] > '9')
+	return !slices.Contains(localNames, last) && (last[0] < '0' || last[0] > '9')
 }

@@ -148,6 +148,9 @@ func TestAWebhookGoesToAPublicNameHoweverAnAddressIsSpelt(t *testing.T) {
 		"https://ⓛocalhost/", "https://.../", "https://a..example/", "https://*.example/", "https://m.example,e.example/",
 		"https://m.example:99999x/", "https://m.example/a b", "https://m.example/a\\b", "https://m.example/#", "https://m.example/\u202e",
 		"https://[fe80::1%25eth0]/", "https://[::ffff:127.0.0.1]/",
+		"https://localhost6/", "https://ip6-localhost/", "https://a.localhost.localdomain/", "https://printer.local/", "https://metadata.google.internal/",
+		"https://nas.lan/", "https://nas.home.arpa/", "https://-a.example/", "https://a-.example/", "https://_.example/", "https://-/", "https://_/",
+		"https://m.example:0/", "https://m.example:65536/", "https://m.example:99999/",
 	} {
 		request := cashOutRequest()
 		request.WebhookURL = url
@@ -155,7 +158,7 @@ func TestAWebhookGoesToAPublicNameHoweverAnAddressIsSpelt(t *testing.T) {
 		assert.Equal(t, []string{"webhookUrl"}, fields(err), url)
 	}
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
-	for _, url := range []string{"https://merchant.example/hook?a=b", "https://merchant.example:8443/hook", "https://xn--caf-dma.example/", "https://YOUR_DOMAIN/webhooks/connectpsp"} {
+	for _, url := range []string{"https://merchant.example/hook?a=b", "https://merchant.example:8443/hook", "https://m.example:65535/", "https://a_b.example/", "https://local.example/", "https://xn--caf-dma.example/", "https://YOUR_DOMAIN/webhooks/connectpsp"} {
 		request := cashOutRequest()
 		request.WebhookURL = url
 		_, err := gateway.client().CreateCashOut(t.Context(), request)
