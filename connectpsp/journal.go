@@ -29,7 +29,8 @@ type Journal interface {
 	// process that starts again and repeats its last payments. One that was never sent is replaced.
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
-	// Find returns the intent with this key if it is open or was accepted, as Begin would, and nil otherwise.
+	// Find returns the intent with this key if it is open or was accepted, as Begin would, and nil otherwise. The client asks
+	// it when a call cannot be made, such as after an error of Begin: if it fails too, the outcome is unknown.
 	Find(ctx context.Context, idempotencyKey string) (*Intent, error)
 
 	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil

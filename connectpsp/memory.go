@@ -7,15 +7,12 @@ import (
 	"time"
 )
 
-// memory is the journal of a client without one: it remembers what is open as long as the process lives, up to a bound. The
-// zero value is ready.
+// memory is the journal of a client without one: it remembers what is open, and what was accepted lately, as long as the process
+// lives and up to a bound. The zero value is ready.
 type memory struct {
-	mu sync.Mutex
-	// New intents go into young. When that is full it becomes old, and what was old is forgotten.
-	young, old map[string]*Intent
+	mu             sync.Mutex
+	open, accepted generations
 }
-
-const memoryGeneration = 1 << 15
 
 func (m *memory) Begin(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
@@ -23,10 +20,7 @@ func (m *memory) Begin(_ context.Context, intent Intent) (*Intent, error) {
 	if earlier := m.sent(intent.IdempotencyKey); earlier != nil {
 		return earlier, nil
 	}
-	if m.young == nil || len(m.young) >= memoryGeneration {
-		m.young, m.old = map[string]*Intent{}, m.young
-	}
-	m.young[intent.IdempotencyKey] = &intent
+	m.open.add(&intent)
 	return nil, nil
 }
 
@@ -38,7 +32,10 @@ func (m *memory) Find(_ context.Context, key string) (*Intent, error) {
 
 // sent returns a copy of the intent if it was sent.
 func (m *memory) sent(key string) *Intent {
-	found := m.find(key)
+	found := m.open.find(key)
+	if found == nil {
+		found = m.accepted.find(key)
+	}
 	if found == nil || found.SentAt.IsZero() {
 		return nil
 	}
@@ -46,28 +43,24 @@ func (m *memory) sent(key string) *Intent {
 	return &intent
 }
 
-func (m *memory) find(key string) *Intent {
-	if intent := m.young[key]; intent != nil {
-		return intent
-	}
-	return m.old[key]
-}
-
 func (m *memory) Sent(_ context.Context, key string, at time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if intent := m.find(key); intent != nil && intent.SentAt.IsZero() {
+	if intent := m.open.find(key); intent != nil && intent.SentAt.IsZero() {
 		intent.SentAt = at
 	}
 	return nil
 }
 
-// Finish forgets accepted intents too: those who make the same call again in the same process have its outcome.
-func (m *memory) Finish(_ context.Context, key string, _ Outcome, _ string) error {
+func (m *memory) Finish(_ context.Context, key string, outcome Outcome, transactionID string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.young, key)
-	delete(m.old, key)
+	intent := m.open.find(key)
+	m.open.remove(key)
+	if intent != nil && outcome == OutcomeAccepted {
+		intent.Outcome, intent.TransactionID, intent.Body = outcome, transactionID, nil
+		m.accepted.add(intent)
+	}
 	return nil
 }
 
@@ -75,11 +68,36 @@ func (m *memory) Pending(context.Context) ([]Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var pending []Intent
-	for _, generation := range []map[string]*Intent{m.young, m.old} {
+	for _, generation := range []map[string]*Intent{m.open.young, m.open.old} {
 		for _, intent := range generation {
 			pending = append(pending, *intent)
 		}
 	}
 	slices.SortFunc(pending, func(a, b Intent) int { return a.BegunAt.Compare(b.BegunAt) })
 	return pending, nil
+}
+
+// generations holds intents, one to two generations of the latest. New ones are young. When those are enough they become old,
+// and those that were old are forgotten.
+type generations struct{ young, old map[string]*Intent }
+
+const generationSize = 1 << 15
+
+func (g *generations) add(intent *Intent) {
+	if g.young == nil || len(g.young) >= generationSize {
+		g.young, g.old = map[string]*Intent{}, g.young
+	}
+	g.young[intent.IdempotencyKey] = intent
+}
+
+func (g *generations) find(key string) *Intent {
+	if intent := g.young[key]; intent != nil {
+		return intent
+	}
+	return g.old[key]
+}
+
+func (g *generations) remove(key string) {
+	delete(g.young, key)
+	delete(g.old, key)
 }

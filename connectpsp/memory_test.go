@@ -23,21 +23,21 @@ func TestAClientWithoutAJournalRemembersManyOpenPaymentsAndNotEndlesslyMany(t *t
 		assert.NoError(t, err)
 		return found != nil
 	}
-	for n := range 2 * memoryGeneration {
+	for n := range 2 * generationSize {
 		put(n)
 	}
 	assert.True(t, knows(0))
-	assert.True(t, knows(2*memoryGeneration-1))
+	assert.True(t, knows(2*generationSize-1))
 	pending, err := m.Pending(ctx)
 	assert.NoError(t, err)
-	assert.Len(t, pending, 2*memoryGeneration)
+	assert.Len(t, pending, 2*generationSize)
 	assert.Equal(t, "0", pending[0].IdempotencyKey, "oldest first")
 
-	assert.NoError(t, m.Finish(ctx, "0", OutcomeAccepted, ""))
+	assert.NoError(t, m.Finish(ctx, "0", OutcomeRejected, ""))
 	assert.False(t, knows(0))
-	put(2 * memoryGeneration)
+	put(2 * generationSize)
 	assert.False(t, knows(1), "the oldest are forgotten")
-	assert.True(t, knows(memoryGeneration))
+	assert.True(t, knows(generationSize))
 }
 
 func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
@@ -55,4 +55,32 @@ func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
 	earlier.SentAt = time.Time{}
 	found, _ = m.Find(ctx, "a")
 	assert.Equal(t, first, found.SentAt, "what is handed out is a copy")
+}
+
+// A queue may hand out a job again whose payment was accepted. A gateway that refuses the second call for a reason of its own
+// does not unmake the first.
+func TestMemoryKnowsWhatWasAcceptedLately(t *testing.T) {
+	ctx, sent := context.Background(), time.Now()
+	var m memory
+	finish := func(key string, outcome Outcome) {
+		_, _ = m.Begin(ctx, Intent{IdempotencyKey: key, Body: []byte("personal")})
+		assert.NoError(t, m.Sent(ctx, key, sent))
+		assert.NoError(t, m.Finish(ctx, key, outcome, "t-1"))
+	}
+	finish("accepted", OutcomeAccepted)
+	finish("rejected", OutcomeRejected)
+	found, _ := m.Find(ctx, "accepted")
+	assert.Equal(t, &Intent{IdempotencyKey: "accepted", SentAt: sent, Outcome: OutcomeAccepted, TransactionID: "t-1"}, found)
+	found, _ = m.Find(ctx, "rejected")
+	assert.Nil(t, found)
+	pending, _ := m.Pending(ctx)
+	assert.Empty(t, pending)
+
+	for n := range 2 * generationSize {
+		finish(strconv.Itoa(n), OutcomeAccepted)
+	}
+	found, _ = m.Find(ctx, "accepted")
+	assert.Nil(t, found, "the oldest are forgotten")
+	found, _ = m.Find(ctx, strconv.Itoa(generationSize))
+	assert.NotNil(t, found)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// finishTimeout bounds the recording of an outcome, which goes on when the call's context has ended.
-const finishTimeout = 10 * time.Second
+// journalTimeout bounds what must be done with the journal when the call's context may have ended.
+const journalTimeout = 10 * time.Second
 
 var (
 	errUnderWay     = errors.New("another call with this idempotency key is under way in this client, and its outcome is the payment's")
@@ -42,7 +42,7 @@ func (c *Client) pay(ctx context.Context, p *progress) error {
 		}
 		if err := others.wait(ctx); err != nil {
 			if !p.doubt {
-				p.first = others.since
+				p.first = c.turns.firstSent(others)
 			}
 			p.doubtErr = errUnderWay
 			return p.unknown(err)
@@ -59,14 +59,21 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 	var refusal *APIError
 	defer func() { c.turns.end(p.call.key, own, refusal) }()
 	earlier, err := c.begin(ctx, p)
+	c.turns.inherit(own, p.first)
 	if err != nil {
 		return err
 	}
-	if p.call.recovering && (earlier == nil || earlier.Outcome != "") {
-		if earlier == nil {
-			// Begin has written anew what was never sent, or was rejected since. If it cannot be taken out it is found again.
-			_ = c.end(ctx, p.call, OutcomeRejected, "")
+	switch {
+	case !p.call.recovering:
+	case earlier == nil:
+		// Begin has written anew what was never sent, or was rejected since. If it cannot be taken out it is found again.
+		_ = c.end(ctx, p.call, OutcomeRejected, "")
+		if p.call.doubted != nil {
+			return errSettled
 		}
+		p.verdict = verdict{outcome: unsent, err: errNeverSent}
+		return p.report(nil)
+	case earlier.Outcome != "":
 		return errSettled
 	}
 	err = c.finish(ctx, p, c.persist(ctx, p))
@@ -94,6 +101,13 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call; whoever finds this must not call it unsent
 	}
 	earlier, err = c.journal.Begin(ctx, intent)
+	if err != nil && earlier == nil {
+		var failure error
+		if earlier, failure = c.find(ctx, call.key); failure != nil {
+			p.doubtErr = notRecorded(err)
+			return nil, p.unknown(fmt.Errorf("this call was not sent, and whether an earlier one was is not known: %w", failure))
+		}
+	}
 	if earlier != nil {
 		p.recorded = true
 		p.inherit(earlier)
@@ -133,7 +147,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 	if call.key == "" {
 		return err
 	}
-	earlier, failure := c.journal.Find(ctx, call.key)
+	earlier, failure := c.find(ctx, call.key)
 	if earlier == nil && failure == nil {
 		return err
 	}
@@ -143,6 +157,13 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 		p.call.amount, p.call.body = earlier.Amount, earlier.Body
 	}
 	return p.unknown(&unsentError{both(err, failure)})
+}
+
+// find looks for an earlier call with the same key, also when ctx has ended.
+func (c *Client) find(ctx context.Context, key string) (*Intent, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	return c.journal.Find(ctx, key)
 }
 
 // unsentError tells why a call was not sent, and hides that from errors.Is and errors.As: the payment may have been, earlier.
@@ -187,7 +208,7 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 }
 
 func (c *Client) end(ctx context.Context, call call, outcome Outcome, transactionID string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	return c.journal.Finish(ctx, call.key, outcome, transactionID)
 }

@@ -484,3 +484,33 @@ func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err), "nobody knows whether there was an earlier call")
 	assert.ErrorContains(t, err, "no space left")
 }
+
+// A journal in a database may be out of reach when a call is repeated whose payment was made.
+func TestAJournalThatCannotBeAskedLeavesTheOutcomeUnknown(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		find     error
+		sent     bool // an earlier call was
+		expected string
+	}{
+		{"nothing is known", errDiskFull, true, unknown},
+		{"an earlier call is found", nil, true, unknown},
+		{"there was no earlier call", nil, false, rejected},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			journal := newNotebook()
+			gateway := newGateway(t, redirect(303, "/"))
+			client := gateway.memoryClient(connectpsp.WithJournal(brokenBegin{journal}))
+			if c.sent {
+				_, err := gateway.memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+				require.Equal(t, unknown, outcomeOf(err))
+			}
+			journal.fail["find"] = c.find
+			sent := len(gateway.requests())
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			assert.Equal(t, c.expected, outcomeOf(err), "%v", err)
+			assert.ErrorIs(t, err, errDiskFull)
+			assert.Len(t, gateway.requests(), sent, "nothing is sent")
+		})
+	}
+}

@@ -106,12 +106,7 @@ func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 		err = newProgress(call).unknown(errOtherOperation)
 	}
 	if errors.Is(err, errSettled) {
-		if call.doubted != nil {
-			return nil
-		}
-		p := newProgress(call)
-		p.verdict = verdict{outcome: unsent, err: errNeverSent}
-		err = p.report(nil)
+		return nil
 	}
 	recovered.Err = err
 	return recovered

@@ -55,7 +55,7 @@ func TestResolveNeverRejects(t *testing.T) {
 				newGateway(t, step).client(connectpsp.WithJournal(newNotebook())),
 				newClient(t, "http://127.0.0.1:1"),
 				newGateway(t).client(connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})),
-				newGateway(t).client(connectpsp.WithJournal(brokenBegin{})),
+				newGateway(t).client(connectpsp.WithJournal(brokenBegin{newNotebook()})),
 			} {
 				_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
 				require.Equal(t, unknown, outcomeOf(err), "%v", err)
@@ -213,4 +213,33 @@ func FuzzReadAnUnknownOutcome(f *testing.F) {
 			assert.Equal(t, read.IdempotencyKey, again.IdempotencyKey)
 		}
 	})
+}
+
+// A faulty request for a payment that was accepted before: the error names the transaction, and the body is not known any more.
+func TestAPaymentIsResolvedByItsIDWhereItsBodyIsNotKnown(t *testing.T) {
+	box, client := checkedSandbox(t)
+	paid, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	faulty := cashOutRequest()
+	faulty.Payee.Name = ""
+	_, err = client.CreateCashOut(t.Context(), faulty)
+	var doubt *connectpsp.UnknownOutcomeError
+	require.ErrorAs(t, err, &doubt)
+	assert.Equal(t, paid.TransactionID, doubt.TransactionID)
+	assert.Empty(t, doubt.BodySHA256)
+
+	resolved, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	require.NoError(t, err)
+	assert.Equal(t, paid.TransactionID, resolved.TransactionID)
+
+	other := cashOutRequest()
+	other.ExternalReference = "another"
+	_, err = client.ResolveCashOut(t.Context(), doubt, other)
+	assert.Equal(t, unknown, outcomeOf(err))
+	other = cashOutRequest()
+	other.Amount = pix.Centavos(5100)
+	before := transactional(t, client)
+	_, err = must(connectpsp.New(box.Config())).ResolveCashOut(t.Context(), doubt, other)
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.Equal(t, before, transactional(t, client), "nothing was sent")
 }

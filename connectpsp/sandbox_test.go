@@ -92,13 +92,15 @@ func TestAProgramThatDiesAfterSendingPaysOnce(t *testing.T) {
 }
 
 func TestAnotherPaymentUnderTheSameReferenceIsNeverCalledFailed(t *testing.T) {
-	_, client := checkedSandbox(t)
+	box, client := checkedSandbox(t)
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)
 	other := cashOutRequest()
 	other.Amount = pix.Centavos(6000)
 	_, err = client.CreateCashOut(t.Context(), other)
-	assert.Equal(t, conflict, outcomeOf(err), "the key was used with another body")
+	assert.Equal(t, unknown, outcomeOf(err), "the key was used with another body, by this client")
+	_, err = must(connectpsp.New(box.Config())).CreateCashOut(t.Context(), other)
+	assert.Equal(t, conflict, outcomeOf(err), "and by another")
 	_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1))
 	assert.Equal(t, conflict, outcomeOf(err), "the reference exists under another key")
 }

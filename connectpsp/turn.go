@@ -15,7 +15,7 @@ type turns struct {
 
 // turn is the right to work on a key. Done is made by the first who waits; refusal is set before it is closed.
 type turn struct {
-	since   time.Time
+	first   time.Time // when the payment was first sent, or the turn began; guarded by turns.mu
 	done    chan struct{}
 	refusal *APIError
 }
@@ -33,9 +33,25 @@ func (t *turns) take(key string) (own *turn, others *turn) {
 	if t.held == nil {
 		t.held = map[string]*turn{}
 	}
-	own = &turn{since: time.Now()}
+	own = &turn{first: time.Now()}
 	t.held[key] = own
 	return own, nil
+}
+
+// inherit notes that the payment was first sent before the turn began. A zero time says nothing.
+func (t *turns) inherit(own *turn, first time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !first.IsZero() && first.Before(own.first) {
+		own.first = first
+	}
+}
+
+// firstSent tells when the payment that others work on was first sent.
+func (t *turns) firstSent(others *turn) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return others.first
 }
 
 // end gives the turn back. Refusal is how the gateway refused the call for certain, nil if it did not: those who waited
