@@ -107,7 +107,7 @@ func (c *Client) readRefund(ctx context.Context, call call) *Refund {
 	if err != nil || cashIn.Status != CashInRefunded {
 		return nil
 	}
-	c.accept(ctx, call, cashIn.TransactionID)
+	c.accept(ctx, call.key, cashIn.TransactionID)
 	refund := &Refund{
 		TransactionID:      cashIn.TransactionID,
 		InternalCode:       cashIn.InternalCode,

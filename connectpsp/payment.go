@@ -66,13 +66,9 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 	switch {
 	case !p.call.recovering:
 	case earlier == nil:
-		// Begin has written anew what was never sent, or was rejected since. If it cannot be taken out it is found again.
-		_ = c.end(ctx, p.call, OutcomeRejected, "")
-		if p.call.doubted != nil {
-			return errSettled
-		}
-		p.verdict = verdict{outcome: unsent, err: errNeverSent}
-		return p.report(nil)
+		// Begin has written anew what was rejected since. If it cannot be taken out it is found again.
+		_ = c.end(ctx, p.call.key, OutcomeRejected, "")
+		return errSettled
 	case earlier.Outcome != "":
 		return errSettled
 	}
@@ -199,7 +195,7 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	case errors.Is(err, ErrUnknownOutcome):
 		return err
 	}
-	failure := c.end(ctx, p.call, outcome, p.transactionID)
+	failure := c.end(ctx, p.call.key, outcome, p.transactionID)
 	if failure == nil || err == nil || !p.announced {
 		return err
 	}
@@ -207,13 +203,13 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	return p.unknown(nil)
 }
 
-func (c *Client) end(ctx context.Context, call call, outcome Outcome, transactionID string) error {
+func (c *Client) end(ctx context.Context, key string, outcome Outcome, transactionID string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
-	return c.journal.Finish(ctx, call.key, outcome, transactionID)
+	return c.journal.Finish(ctx, key, outcome, transactionID)
 }
 
 // accept records that a payment was found to be accepted. If that fails it stays open, and is found again.
-func (c *Client) accept(ctx context.Context, call call, transactionID string) {
-	_ = c.end(ctx, call, OutcomeAccepted, transactionID)
+func (c *Client) accept(ctx context.Context, key, transactionID string) {
+	_ = c.end(ctx, key, OutcomeAccepted, transactionID)
 }

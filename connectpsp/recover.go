@@ -34,7 +34,8 @@ type Recovered struct {
 //
 // Each is sent again with the same key and the same bytes, if it was first sent within the replay window. After that a
 // refund is looked up, and every other is reported as it is: wait for its webhook, or ask the provider, and end it with the
-// journal's Finish. A payment that was never sent is not sent, but reported as such and taken out of the journal.
+// journal's Finish. A payment that was never sent is not sent, but reported as such and taken out of the journal; calls for
+// it wait until Recover returns, and may pay it then.
 //
 // What it returns is one element per payment, oldest first. Its error is the journal's, or that of ctx if it ended before all
 // were tried; what was settled until then is returned beside it, and Recover may be called again.
@@ -47,6 +48,9 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	places := make(chan struct{}, recoverAtOnce)
 	var all sync.WaitGroup
 	for i, intent := range pending {
+		if intent.SentAt.IsZero() {
+			continue
+		}
 		places <- struct{}{}
 		if ctx.Err() != nil {
 			break
@@ -57,6 +61,13 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
+	for i, intent := range pending {
+		if intent.SentAt.IsZero() && ctx.Err() == nil {
+			var release func()
+			settled[i], release = c.dismiss(ctx, intent)
+			defer release() // now, so that none of them is sent before all are reported
+		}
+	}
 	var recovered []Recovered
 	for _, one := range settled {
 		if one != nil {
@@ -66,8 +77,35 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	return recovered, ctx.Err()
 }
 
-// recover settles one payment. It returns nil if a call of this process works on it or has ended it.
-func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
+// dismiss takes a payment out of the journal that was never sent, and keeps its key from other calls until it is released. It
+// returns nil if another call of this process works on it or has sent it.
+func (c *Client) dismiss(ctx context.Context, intent Intent) (recovered *Recovered, release func()) {
+	own, _ := c.turns.take(intent.IdempotencyKey)
+	if own == nil {
+		return nil, func() {}
+	}
+	release = func() { c.turns.end(intent.IdempotencyKey, own, nil) }
+	recovered, p := c.recovered(intent)
+	if recovered.Err != nil {
+		return recovered, release
+	}
+	switch earlier, err := c.find(ctx, intent.IdempotencyKey); {
+	case err != nil:
+		p.doubtErr = fmt.Errorf("whether another call has sent it is not known: %w", err)
+		recovered.Err = p.unknown(nil)
+	case earlier != nil:
+		recovered = nil
+	default:
+		// If it cannot be taken out it is found again.
+		_ = c.end(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		p.verdict = verdict{outcome: unsent, err: errNeverSent}
+		recovered.Err = p.report(nil)
+	}
+	return recovered, release
+}
+
+// recovered describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
+func (c *Client) recovered(intent Intent) (*Recovered, *progress) {
 	recovered := &Recovered{
 		Operation:         intent.Operation,
 		IdempotencyKey:    intent.IdempotencyKey,
@@ -86,28 +124,38 @@ func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 	if !intent.SentAt.IsZero() {
 		call.doubted = &UnknownOutcomeError{FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID}
 	}
-	call.operation.id = intent.Operation
-	if intent.ClientID != c.clientID || intent.BaseURL != c.baseURL {
-		recovered.Err = newProgress(call).unknown(errOtherGateway)
+	call.operation = operation{id: intent.Operation}
+	for _, known := range []operation{createCashIn, createCashOut, refundCashIn} {
+		if known.id == intent.Operation {
+			call.operation = known
+		}
+	}
+	p := newProgress(call)
+	switch {
+	case intent.ClientID != c.clientID || intent.BaseURL != c.baseURL:
+		recovered.Err = p.unknown(errOtherGateway)
+	case !call.operation.keyed:
+		recovered.Err = p.unknown(errOtherOperation)
+	}
+	return recovered, p
+}
+
+// recover settles one payment. It returns nil if a call of this process works on it or has ended it.
+func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
+	recovered, p := c.recovered(intent)
+	if recovered.Err != nil {
 		return recovered
 	}
-	var err error
 	switch intent.Operation {
 	case createCashIn.id:
-		call.operation = createCashIn
-		recovered.CashIn, err = c.cashIn(ctx, call)
+		recovered.CashIn, recovered.Err = c.cashIn(ctx, p.call)
 	case createCashOut.id:
-		call.operation = createCashOut
-		recovered.CashOut, err = c.cashOut(ctx, call)
+		recovered.CashOut, recovered.Err = c.cashOut(ctx, p.call)
 	case refundCashIn.id:
-		call.operation = refundCashIn
-		recovered.Refund, err = c.refund(ctx, call)
-	default:
-		err = newProgress(call).unknown(errOtherOperation)
+		recovered.Refund, recovered.Err = c.refund(ctx, p.call)
 	}
-	if errors.Is(err, errSettled) {
+	if errors.Is(recovered.Err, errSettled) {
 		return nil
 	}
-	recovered.Err = err
 	return recovered
 }

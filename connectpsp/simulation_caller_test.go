@@ -234,7 +234,7 @@ func (o *purchase) heard(r *run) {
 			o.lookUp(r.cashOut)
 		}
 	case unknown, conflict:
-		blind := w.isBlind(r)
+		blind := w.isBlind(r.err)
 		w.judge.doubt(o, r.key, r.reference, r.err, blind)
 		if current {
 			if !blind {
@@ -258,9 +258,9 @@ func (o *purchase) heard(r *run) {
 }
 
 // isBlind says that a call was not sent and the journal could not be asked about earlier ones: nobody knows the rest.
-func (w *world) isBlind(r *run) bool {
+func (w *world) isBlind(err error) bool {
 	var unknown *connectpsp.UnknownOutcomeError
-	return w.book != nil && w.book.faulty && errors.As(r.err, &unknown) && unknown.Attempts == 0
+	return w.book != nil && w.book.faulty && errors.As(err, &unknown) && unknown.Attempts == 0
 }
 
 // because is the text of an error for the trace.
@@ -415,8 +415,8 @@ func (w *world) recovered(r *run) {
 			o.over = o.over || current
 		case errors.Is(one.Err, connectpsp.ErrUnknownOutcome):
 			w.figures.add("recovered", unknown)
-			w.judge.doubt(o, one.IdempotencyKey, one.ExternalReference, one.Err, false)
-			if current {
+			w.judge.doubt(o, one.IdempotencyKey, one.ExternalReference, one.Err, w.isBlind(one.Err))
+			if current && !w.isBlind(one.Err) {
 				o.remember(one.Err)
 			}
 		case errors.Is(one.Err, connectpsp.ErrNotSent):

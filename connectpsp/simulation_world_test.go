@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"slices"
@@ -265,6 +266,8 @@ func (w *world) park(ctx context.Context, s *step) wireReply {
 		w.mu.Lock()
 		s.gone = true
 		w.mu.Unlock()
+		// Not all at once, so that it does not matter who is quicker.
+		time.Sleep(time.Duration(s.place())*time.Millisecond + time.Duration(crc32.ChecksumIEEE([]byte(s.name))%1000)*time.Microsecond)
 		return wireReply{err: ctx.Err()}
 	}
 }
