@@ -121,6 +121,21 @@ func (call call) match(body []byte, transactionID, externalReference string, amo
 	return transactionID, err
 }
 
+// matchID checks that a transaction which was read is the one that was asked for. An answer that leaves out an id by which it
+// may have been asked for is not judged.
+func (call call) matchID(transactionID, internalCode, endToEndID, originalEndToEndID string) error {
+	stated := []string{transactionID, internalCode}
+	if pix.IsEndToEndID(call.transactionID) {
+		stated = []string{endToEndID, originalEndToEndID}
+	}
+	for _, id := range stated {
+		if id == "" || strings.EqualFold(id, call.transactionID) {
+			return nil
+		}
+	}
+	return &mismatchError{"the answer is about another transaction"}
+}
+
 // statesAnother reports whether an answer whose amount was read as zero does state a number, and one that is not asked. It
 // tells zero from absent, and judges numbers that pix.Amount does not read, such as 5e1.
 func statesAnother(body []byte, asked pix.Amount) bool {

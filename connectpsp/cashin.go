@@ -56,7 +56,7 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 		if cashIn.Status == "" {
 			return "", errNoStatus
 		}
-		return cashIn.TransactionID, nil
+		return cashIn.TransactionID, call.matchID(cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID)
 	})
 }
 

@@ -60,6 +60,6 @@ func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOptio
 		if cashOut.Status == "" {
 			return "", errNoStatus
 		}
-		return cashOut.TransactionID, nil
+		return cashOut.TransactionID, call.matchID(cashOut.TransactionID, cashOut.InternalCode, cashOut.EndToEndID, cashOut.OriginalEndToEndID)
 	})
 }

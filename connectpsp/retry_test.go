@@ -90,6 +90,28 @@ func TestAnAnswerWithoutAStatusIsNoTransaction(t *testing.T) {
 	}
 }
 
+func TestAnAnswerAboutAnotherTransactionIsNotPassedOn(t *testing.T) {
+	const cashIn = `{"transactionId":"a","internalCode":"US7B1JQ","endToEndId":"D1393589320260310183012345678901",` +
+		`"originalEndToEndId":"E00416968202603101827cemeFscF6AG","status":"REFUNDED","amount":10.50}`
+	for id, wrong := range map[string]bool{
+		"a": false, "A": false, "US7B1JQ": false, "E00416968202603101827cemeFscF6AG": false, "D1393589320260310183012345678901": false,
+		"b": true, "US7B1JR": true, "E00416968202603101827cemeFscF6AH": true,
+	} {
+		gateway := newGateway(t, replyJSON(200, cashIn))
+		_, err := gateway.client().GetCashIn(t.Context(), id)
+		_, failure := gateway.client().GetCashOut(t.Context(), id)
+		if !wrong {
+			assert.NoError(t, err, id)
+			assert.NoError(t, failure, id)
+			continue
+		}
+		assert.ErrorContains(t, err, "another transaction", id)
+		assert.ErrorContains(t, failure, "another transaction", id)
+	}
+	_, err := newGateway(t, replyJSON(200, `{"transactionId":"a","status":"PAID"}`)).client().GetCashIn(t.Context(), "US7B1JQ")
+	assert.NoError(t, err, "what the answer leaves out is not judged")
+}
+
 func TestNoRetryPolicyBreaksACall(t *testing.T) {
 	for _, policy := range []connectpsp.RetryPolicy{
 		{MaxAttempts: 100, BaseDelay: time.Minute, MaxDelay: time.Millisecond},

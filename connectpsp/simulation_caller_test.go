@@ -376,8 +376,7 @@ func (o *purchase) lookUp(found *connectpsp.CashOut) {
 	w.figures.add("call", r.what)
 	r.ended = func(r *run) {
 		if r.err == nil && (r.cashOut.TransactionID != found.TransactionID || r.cashOut.Amount != o.amount) {
-			// An answer about another payment is not noticed: nothing says what it should be about but the caller.
-			w.figures.add("caller", "read another payment")
+			w.violate("%v got another payment", r)
 		}
 	}
 	w.begin(r, func(ctx context.Context, client *connectpsp.Client) {

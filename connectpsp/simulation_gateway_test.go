@@ -217,7 +217,7 @@ func (g *gatewayModel) read(m message) answerModel {
 }
 
 func (p *payment) answer(status int) answerModel {
-	return answerModel{status: status, body: `{"transactionId":"` + p.id + `","externalReference":"` + p.reference +
+	return answerModel{status: status, body: `{"transactionId":"` + p.id + `","internalCode":"` + p.id + `C","externalReference":"` + p.reference +
 		`","status":"PROCESSING","amount":` + p.amount + `}`}
 }
 

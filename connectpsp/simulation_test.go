@@ -22,9 +22,8 @@ var (
 
 // schedule makes a world of the choices and lets it happen. It must be called in a bubble.
 func schedule(c *choices, f *figures, tracing bool) *world {
-	w := &world{choices: c, figures: f, tracing: tracing, begun: time.Now(), wake: make(chan struct{}, 1)}
-	w.judge = newJudge(w)
-	w.gateway = gatewayModel{variant: drawVariant(c), world: w, keys: map[string]keyEntry{}, references: map[string]bool{}}
+	w := newWorld(c, f, tracing)
+	w.gateway.variant = drawVariant(c)
 	w.rules.faults = [...]int{40, 15, 65, 90}[c.choose(4, 70)]
 	w.rules.crashes = c.choose(3, 50)
 	w.rules.policy.MaxAttempts = [...]int{0, 1, 2, 3}[c.choose(4, 40)]

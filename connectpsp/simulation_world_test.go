@@ -99,6 +99,13 @@ var (
 // mostSteps is more than any schedule takes that comes to an end.
 const mostSteps = 3000
 
+func newWorld(c *choices, f *figures, tracing bool) *world {
+	w := &world{choices: c, figures: f, tracing: tracing, begun: time.Now(), wake: make(chan struct{}, 1)}
+	w.judge = newJudge(w)
+	w.gateway = gatewayModel{world: w, keys: map[string]keyEntry{}, references: map[string]bool{}}
+	return w
+}
+
 // note writes a line of the trace. Ask for tracing first: arguments cost time too.
 func (w *world) note(format string, arguments ...any) {
 	w.trace = append(w.trace, fmt.Sprintf("%12v  ", time.Since(w.begun))+fmt.Sprintf(format, arguments...))
@@ -382,6 +389,10 @@ func (t *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := t.world.park(r.Context(), s)
 	return answer.response, answer.err
 }
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // bodyOf makes the body of an answer, of which the last part may be missing.
 func bodyOf(text string, half bool) io.ReadCloser {
