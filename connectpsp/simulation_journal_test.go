@@ -46,7 +46,7 @@ func (p *pen) do(ctx context.Context, name string, write func()) error {
 	return p.look(ctx, name, func() {}, write)
 }
 
-// look is do with something to read first, which succeeds also where writing fails.
+// look is do with something to read first.
 func (p *pen) look(ctx context.Context, name string, read, write func()) error {
 	w := p.world
 	if !w.book.faulty {
@@ -77,7 +77,9 @@ func (w *world) record(s *step) {
 	if w.tracing {
 		w.note("%v: journal %.12s: %s", w.nameOf(s), s.name, result)
 	}
-	s.read()
+	if how != 1 && how != 3 {
+		s.read()
+	}
 	if how == 0 || how == 2 || how == 4 {
 		s.write()
 	}

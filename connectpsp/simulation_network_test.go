@@ -18,6 +18,7 @@ type fate struct {
 	arrives arrival // when the request reaches the gateway
 	how     mode    // what the gateway does with it
 	twice   bool    // the transport sends it twice, and one answer is heard
+	proxied bool    // somebody on the way sends it twice, if the gateway would not refuse the second for want of funds
 	revokes bool    // its token is not valid any more when it arrives
 	own     bool    // the gateway's own answer comes through
 	half    bool    // but only half of it
@@ -61,6 +62,7 @@ var fates = []fate{
 	{name: "hidden replay", arrives: now, own: true, twice: true},
 	{name: "hidden replay, the first late", arrives: late, own: true, twice: true},
 	{name: "hidden replay, the second refused", arrives: now, twice: true, answer: problemAnswer(401, "INVALID_APPLICATION_TOKEN")},
+	{name: "replay by a proxy", arrives: now, own: true, proxied: true},
 	{name: "page 200", answer: page(200)},
 	{name: "page 200 after", arrives: now, answer: page(200)},
 	{name: "page 502", answer: page(502)},
@@ -91,7 +93,7 @@ var fates = []fate{
 }
 
 // fatesOfTheLiving is how many of them a process survives.
-const fatesOfTheLiving = 38
+const fatesOfTheLiving = 39
 
 // message is a request as the gateway sees it.
 type message struct {
@@ -201,6 +203,9 @@ func (w *world) carry(s *step) {
 	}
 	if f.twice {
 		wroteHeaders(s.request)
+		own = w.gateway.receive(m, f.how)
+	}
+	if f.proxied && w.gateway.funds == plenty {
 		own = w.gateway.receive(m, f.how)
 	}
 	if f.own {

@@ -374,6 +374,7 @@ func (w *world) restart() {
 // end leaves nothing behind.
 func (w *world) end() {
 	w.kill()
+	time.Sleep(time.Minute) // longer than anybody takes to notice
 	synctest.Wait()
 }
 
