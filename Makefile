@@ -55,6 +55,31 @@ cover: ## Fail if the tests of a handwritten package cover less than COVERAGE pe
 		/coverage: [0-9]/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
 		END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
 
+# How much of it: schedules, orders, kills.
+simulate: N ?= 1000000
+sockets: N ?= 100000
+crash: N ?= 100
+
+.PHONY: simulate
+simulate: ## Simulate payments in N schedules and every short sequence of faults, and show that it sees broken clients
+	$(GO) test -count=1 -timeout 10h -v -run '^TestSimulatedPaymentsKeepTheirPromises$$' ./connectpsp -simulate.n $(N)
+	$(GO) test -count=1 -timeout 1h -v -run '^TestEveryShortSequenceOfFaults' ./connectpsp -exhaustive.attempts 3
+	$(GO) test -count=1 -timeout 1h ./internal/mutations -mutations
+
+.PHONY: sockets
+sockets: ## Pay N orders over real sockets that break: HTTP/1.1, TLS and HTTP/2
+	$(GO) test -count=1 -timeout 10h -v -run '^TestOverRealSockets' ./connectpsp -sockets.n $(N)
+
+.PHONY: crash
+crash: ## Kill a program that pays N times, as kill -9 does
+	$(GO) test -count=1 -timeout 10h -v ./internal/crash -crash.kills $(N)
+
+.PHONY: soak
+soak: ## Simulate, break sockets and kill ten times as much as CI does, which takes half an hour
+	@$(MAKE) --no-print-directory simulate N=10000000
+	@$(MAKE) --no-print-directory sockets N=1000000
+	@$(MAKE) --no-print-directory crash N=1000
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME
 	@for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
