@@ -23,8 +23,9 @@ type Recovered struct {
 	CashIn  *CashIn
 	CashOut *CashOut
 	Refund  *Refund
-	// Err is nil if the payment was accepted. If errors.Is(Err, ErrNotSent), it was never sent: no money moved. Else it is an
-	// *UnknownOutcomeError: the payment is still open, and stays in the journal.
+	// Err is nil if the payment was accepted. If errors.Is(Err, ErrNotSent), it was never sent: no money moved, unless a call
+	// for it that you make at the same time moves it. Else it is an *UnknownOutcomeError: the payment is still open, and stays
+	// in the journal.
 	Err error
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const english, portuguese = "../../README.md", "../../README.pt-BR.md"
+const english, portuguese, safety = "../../README.md", "../../README.pt-BR.md", "../../docs/money-safety.md"
 
 // frame is what stands around a snippet: what a program would have at that place.
 const frame = `package main
@@ -34,6 +34,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/idempotency"
+	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
@@ -50,6 +51,7 @@ var (
 	_ = auth.NewSecret
 	_ = gen.NewClient
 	_ = idempotency.NewKey
+	_ = journal.Open
 	_ = pix.Centavos
 	_ = sandbox.Start
 	_ = signing.Editor
@@ -81,12 +83,12 @@ func snippets(t *testing.T, file string) []string {
 	return found
 }
 
-func TestEverySnippetOfTheREADMECompiles(t *testing.T) {
+func TestEverySnippetCompiles(t *testing.T) {
 	scratch, err := filepath.Abs(".")
 	require.NoError(t, err)
 	files := map[string]string{}
 	var packages []string
-	for i, snippet := range snippets(t, english) {
+	for i, snippet := range append(snippets(t, english), snippets(t, safety)...) {
 		snippet = strings.Replace(frame, "SNIPPET", snippet, 1)
 		// A snippet that ends in a call leaves its last result unused.
 		snippet = strings.ReplaceAll(snippet, "response, err := raw.", "_, err = raw.")
@@ -136,11 +138,11 @@ func TestBothREADMEsHaveTheSameSections(t *testing.T) {
 var links = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
-	for _, file := range []string{english, portuguese, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
+	for _, file := range []string{english, portuguese, safety, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, link := range links.FindAllStringSubmatch(string(text), -1) {
-			assert.FileExists(t, filepath.Join("../..", link[1]), file)
+			assert.FileExists(t, filepath.Join(filepath.Dir(file), link[1]), file)
 		}
 	}
 }
