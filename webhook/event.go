@@ -111,3 +111,15 @@ const (
 	// CashOutRefunded: a payment that had completed came back. EndToEndID is the return's, OriginalEndToEndID the payment's.
 	CashOutRefunded EventType = "CASHOUT_REFUNDED"
 )
+
+// transactionKey names the transaction that the event is about, empty if that cannot be seen.
+func (e *Event) transactionKey() string {
+	switch {
+	case e.CashIn != nil && e.CashIn.TransactionID != "":
+		return transactionKey(KindCashIn, e.CashIn.TransactionID)
+	case e.CashOut != nil && e.CashOut.TransactionID != "":
+		return transactionKey(KindCashOut, e.CashOut.TransactionID)
+	default:
+		return ""
+	}
+}

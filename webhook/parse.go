@@ -48,6 +48,11 @@ func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, err
 	if err := verify(body, header, secrets); err != nil {
 		return nil, err
 	}
+	return read(body, header.Get("X-Event-Id"))
+}
+
+// read reads a body that was verified.
+func read(body []byte, deliveryID string) (*Event, error) {
 	if !utf8.Valid(body) {
 		return nil, malformed("it is not UTF-8")
 	}
@@ -67,7 +72,7 @@ func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, err
 	}
 	event := &Event{
 		At:         envelope.EventAt.UTC(),
-		DeliveryID: header.Get("X-Event-Id"),
+		DeliveryID: deliveryID,
 		Raw:        bytes.Clone(body),
 	}
 	if json.Unmarshal(envelope.EventType, &event.Type) != nil || event.Type == "" {

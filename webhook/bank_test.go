@@ -1,0 +1,220 @@
+package webhook_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+// transaction is a charge or a payment as the gateway holds it.
+type transaction struct {
+	kind      webhook.Kind
+	id        string
+	status    webhook.Status
+	amount    pix.Amount
+	reference string
+	paymentID string // end-to-end id
+	returnID  string
+}
+
+const (
+	payer = `"payer":{"name":"Test User","document":"12345678909"}`
+	payee = `"payee":{"name":"Maria Silva","document":"12345678909","destination":{"type":"PIX","pixKeyType":"EMAIL","pixKey":"maria@example.com"}}`
+)
+
+// data writes the transaction as answers and events hold it.
+func (t transaction) data() string {
+	current, original := t.paymentID, ""
+	if t.returnID != "" {
+		current, original = t.returnID, t.paymentID
+	}
+	var ids string
+	if current != "" {
+		ids += `"endToEndId":"` + current + `",`
+	}
+	if original != "" {
+		ids += `"originalEndToEndId":"` + original + `",`
+	}
+	person := payer
+	if t.kind == webhook.KindCashOut {
+		person = payee
+	}
+	return fmt.Sprintf(`{"transactionId":%q,"internalCode":"US7B1JQ","externalReference":%q,%s"status":%q,"amount":%s,%s}`,
+		t.id, t.reference, ids, t.status, t.amount, person)
+}
+
+// event writes the body of an event about the transaction as it is.
+func (t transaction) event(kind webhook.EventType) string {
+	return `{"eventType":"` + string(kind) + `","eventAt":"2026-03-10T11:22:18Z","data":` + t.data() + `}`
+}
+
+// bank is the gateway as far as it is read.
+type bank struct {
+	mu           sync.Mutex
+	transactions map[string]transaction // by id
+	reads        int
+	status       int // of every answer, if not 0
+	checker      func() *contract.Checker
+}
+
+func newBank(t testing.TB, transactions ...transaction) *bank {
+	b := &bank{transactions: map[string]transaction{}}
+	b.checker = sync.OnceValue(func() *contract.Checker { return contract.New(t) })
+	b.set(transactions...)
+	return b
+}
+
+func (b *bank) set(transactions ...transaction) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range transactions {
+		b.transactions[t.id] = t
+	}
+}
+
+func (b *bank) fail(status int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status = status
+}
+
+func (b *bank) read() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reads
+}
+
+const problem = `{"title":"A title","status":%d,"code":"A_CODE"}`
+
+func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reads++
+	found, known := b.transactions[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
+	status := b.status
+	if status == 0 && !known {
+		status = http.StatusNotFound
+	}
+	if status != 0 {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, problem, status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, found.data())
+}
+
+// odd reports whether the bank answers something that the description does not know.
+func (b *bank) odd() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.transactions {
+		if t.status == "DISPUTED" {
+			return true
+		}
+	}
+	return b.status == http.StatusServiceUnavailable
+}
+
+// RoundTrip makes the bank a transport. Every request and answer is held against the description.
+func (b *bank) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	request := r.Clone(r.Context())
+	request.RequestURI, request.Body = r.URL.RequestURI(), http.NoBody
+	check := b.checker().Middleware
+	if b.odd() {
+		check = b.checker().Requests
+	}
+	check(http.HandlerFunc(b.serve)).ServeHTTP(w, request)
+	return w.Result(), nil
+}
+
+type fixedToken struct{}
+
+func (fixedToken) Token(context.Context) (auth.Secret, error) {
+	return auth.NewSecret("header.payload.signature"), nil
+}
+func (fixedToken) Invalidate(auth.Secret) {}
+
+// client returns one that reads from the bank, once for every call.
+func (b *bank) client(t testing.TB) *connectpsp.Client {
+	client, err := connectpsp.New(connectpsp.Config{
+		ClientID:         "1024",
+		ClientSecret:     auth.NewSecret("client-secret"),
+		ApplicationToken: auth.NewSecret("0d8a5c0e-8f0f-4c62-9b8b-4b6f1f7c2a11"),
+		BaseURL:          "https://gateway.example",
+	}, connectpsp.WithHTTPClient(&http.Client{Transport: b}), connectpsp.WithTokenSource(fixedToken{}),
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	return client
+}
+
+// deliver posts a body with a valid signature and returns the answer's status.
+func deliver(handler http.Handler, body string) int {
+	return post(handler, body, sign(body)).Code
+}
+
+func post(handler http.Handler, body string, signatures ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/webhooks/connectpsp", strings.NewReader(body))
+	for _, signature := range signatures {
+		r.Header.Add("X-Connect-Signature", signature)
+	}
+	r.Header.Set("X-Event-Id", "6f0c1c0e-58a3-4a7b-8f43-3c1a5f5e0b11")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+const (
+	chargeID  = "kk6g232xel65a0daee4dd13kk2912714964"
+	paymentID = "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
+	inID      = "E00416968202603101827cemeFscF6AG"
+	outID     = "E1393589320260310183012345678901"
+	returnID  = "D1393589320260310183012345678901"
+	otherID   = "D1393589320260310183012345678902"
+)
+
+// charge and payment return one in a state.
+func charge(status webhook.Status) transaction {
+	c := transaction{kind: webhook.KindCashIn, id: chargeID, status: status, amount: pix.Centavos(1050), reference: "order-1"}
+	if status == webhook.StatusPaid || status == webhook.StatusRefunded {
+		c.paymentID = inID
+	}
+	if status == webhook.StatusRefunded {
+		c.returnID = returnID
+	}
+	return c
+}
+
+func payment(status webhook.Status) transaction {
+	p := transaction{kind: webhook.KindCashOut, id: paymentID, status: status, amount: pix.Centavos(5000), reference: "withdrawal-42"}
+	if status == webhook.StatusCompleted || status == webhook.StatusRefunded {
+		p.paymentID = outID
+	}
+	if status == webhook.StatusRefunded {
+		p.returnID = returnID
+	}
+	return p
+}
+
+var (
+	paid      = charge(webhook.StatusPaid).event(webhook.CashInPaid)
+	refunded  = charge(webhook.StatusRefunded).event(webhook.CashInRefunded)
+	completed = payment(webhook.StatusCompleted).event(webhook.CashOutCompleted)
+	failed    = payment(webhook.StatusFailed).event(webhook.CashOutFailed)
+	returned  = payment(webhook.StatusRefunded).event(webhook.CashOutRefunded)
+)

@@ -1,0 +1,210 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+)
+
+// The gateway waits five seconds for its 200.
+const (
+	readTimeout = time.Second     // to read the body
+	putTimeout  = 3 * time.Second // to keep it
+	maxBody     = 64 << 10        // an event is about a thousand bytes long
+)
+
+// Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is durable there and not before.
+// What is to be done about it is done by a Worker, after the answer. It fits any router, and may be shared by goroutines.
+//
+//	200  the event is kept, was kept before, or is signed and unreadable and kept for a person
+//	401  the signature is missing or wrong
+//	405  not a POST
+//	408  the body did not arrive within a second
+//	413  the body is larger than 64 KiB
+//	400  the body broke off
+//	503  the inbox failed, or took longer than three seconds: the gateway will send it again
+//
+// No answer has a body. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
+// an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only.
+type Handler struct {
+	inbox   Inbox
+	secrets []auth.Secret
+	counts  [countKinds]atomic.Uint64
+}
+
+// NewHandler returns a Handler that fills inbox. The secrets are as for Parse: the CryptoToken, and while it is being replaced
+// the previous one too. Unset ones are skipped, and it is an error if none is set, or inbox is nil.
+func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
+	if inbox == nil {
+		return nil, errors.New("webhook: a Handler needs an Inbox")
+	}
+	h := &Handler{inbox: inbox}
+	for _, secret := range secrets {
+		if !secret.IsZero() {
+			h.secrets = append(h.secrets, secret)
+		}
+	}
+	if len(h.secrets) == 0 {
+		return nil, errors.New("webhook: a Handler needs a CryptoToken to verify signatures with")
+	}
+	return h, nil
+}
+
+// ServeHTTP receives one delivery.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind := h.receive(w, r)
+	h.counts[kind].Add(1)
+	if kind == wrongMethod {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(kind.status())
+}
+
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
+	switch {
+	case r.Method != http.MethodPost:
+		return wrongMethod
+	case r.ContentLength > maxBody:
+		return tooLarge
+	}
+	now := time.Now()
+	// Where it is not supported the server's own time-outs are all there is.
+	_ = http.NewResponseController(w).SetReadDeadline(now.Add(readTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	var late interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &large):
+		return tooLarge
+	case errors.As(err, &late) && late.Timeout():
+		return tooSlow
+	case err != nil:
+		return broken
+	}
+	event, err := Parse(body, r.Header, h.secrets...)
+	item := Item{Body: body, DeliveryID: r.Header.Get("X-Event-Id"), ReceivedAt: now, Due: now}
+	success := stored
+	switch {
+	case errors.Is(err, ErrInvalidSignature):
+		return invalidSignature
+	case err != nil:
+		item.Key, item.Held = quarantineMark+digestOf(body), err.Error()
+		success = quarantined
+	default:
+		item.Key, item.Transaction = event.Key(), event.transactionKey()
+	}
+	// The gateway may hang up without this making its delivery undone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)
+	defer cancel()
+	kind, err := put(ctx, h.inbox, item)
+	switch {
+	case err != nil:
+		return unavailable
+	case kind == stored:
+		return success
+	default:
+		return kind
+	}
+}
+
+const (
+	// quarantineMark begins the key of a body that cannot be read. No type of an event does.
+	quarantineMark = "QUARANTINE#"
+	// conflictMark stands between an event's key and the digest of a body that is not the first for this key. No key of an
+	// event contains it.
+	conflictMark = "#sha256:"
+)
+
+// put keeps an item, and says whether it was there. A second body for one key is kept beside the first.
+func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
+	earlier, err := inbox.Put(ctx, item)
+	switch {
+	case err != nil || earlier == nil:
+		return stored, err
+	case *earlier == sha256.Sum256(item.Body):
+		return duplicate, nil
+	}
+	item.Key += conflictMark + digestOf(item.Body)
+	if earlier, err = inbox.Put(ctx, item); err != nil || earlier == nil {
+		return conflicting, err
+	}
+	return duplicate, nil
+}
+
+func digestOf(body []byte) string {
+	digest := sha256.Sum256(body)
+	return hex.EncodeToString(digest[:])
+}
+
+// countKind is what became of a delivery.
+type countKind int
+
+const (
+	stored countKind = iota
+	duplicate
+	conflicting
+	quarantined
+	invalidSignature
+	wrongMethod
+	tooSlow
+	tooLarge
+	broken
+	unavailable
+	countKinds
+)
+
+func (k countKind) status() int {
+	switch k {
+	case invalidSignature:
+		return http.StatusUnauthorized
+	case wrongMethod:
+		return http.StatusMethodNotAllowed
+	case tooSlow:
+		return http.StatusRequestTimeout
+	case tooLarge:
+		return http.StatusRequestEntityTooLarge
+	case broken:
+		return http.StatusBadRequest
+	case unavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusOK
+	}
+}
+
+// Counts says what became of the deliveries of a Handler, for your metrics. Each is counted once.
+type Counts struct {
+	// Stored are new events. Duplicates were kept before. Conflicting are a further body for an event that is kept: the
+	// gateway is asked which is right. Quarantined are signed and cannot be read, and kept for a person.
+	Stored, Duplicates, Conflicting, Quarantined uint64
+	// InvalidSignature and the others were refused; see Handler for the answers. A rise of InvalidSignature is an attack, or a
+	// CryptoToken that was replaced.
+	InvalidSignature, WrongMethod, TooSlow, TooLarge, Broken uint64
+	// Unavailable were not kept because the inbox failed.
+	Unavailable uint64
+}
+
+// Counts returns the counts since the Handler was made.
+func (h *Handler) Counts() Counts {
+	n := func(kind countKind) uint64 { return h.counts[kind].Load() }
+	return Counts{
+		Stored: n(stored), Duplicates: n(duplicate), Conflicting: n(conflicting), Quarantined: n(quarantined),
+		InvalidSignature: n(invalidSignature), WrongMethod: n(wrongMethod), TooSlow: n(tooSlow), TooLarge: n(tooLarge),
+		Broken: n(broken), Unavailable: n(unavailable),
+	}
+}
+
+// String lists the counts.
+func (c Counts) String() string {
+	type plain Counts
+	return fmt.Sprintf("%+v", plain(c))
+}

@@ -1,0 +1,249 @@
+package webhook_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+func newHandler(t testing.TB, inbox webhook.Inbox, secrets ...auth.Secret) *webhook.Handler {
+	handler, err := webhook.NewHandler(inbox, append(secrets, secret)...)
+	require.NoError(t, err)
+	return handler
+}
+
+// brokenInbox is one whose Put fails, or takes until its context ends.
+type brokenInbox struct {
+	webhook.Inbox
+	slow bool
+}
+
+var errDown = errors.New("the database is down")
+
+func (b brokenInbox) Put(ctx context.Context, _ webhook.Item) (*webhook.Digest, error) {
+	if b.slow {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, errDown
+}
+
+func TestADeliveryIsAnsweredByWhatBecameOfIt(t *testing.T) {
+	checker := contract.New(t)
+	for _, body := range []string{paid, refunded, completed, failed, returned} {
+		checker.Webhook([]byte(body))
+	}
+	other := strings.Replace(paid, "10.50", "10.5", 1)
+	for _, c := range []struct {
+		name   string
+		send   func(http.Handler) *httptest.ResponseRecorder
+		status int
+		counts webhook.Counts
+	}{
+		{"new", func(h http.Handler) *httptest.ResponseRecorder { return post(h, paid, sign(paid)) }, 200, webhook.Counts{Stored: 1}},
+		{"of an unknown type", func(h http.Handler) *httptest.ResponseRecorder {
+			body := strings.Replace(paid, "CASHIN_PAID", "CASHIN_DISPUTED", 1)
+			return post(h, body, sign(body))
+		}, 200, webhook.Counts{Stored: 1}},
+		{"twice", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, paid, sign(paid))
+			return post(h, paid, sign(paid))
+		}, 200, webhook.Counts{Stored: 1, Duplicates: 1}},
+		{"with another body, twice", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, paid, sign(paid))
+			post(h, other, sign(other))
+			return post(h, other, sign(other))
+		}, 200, webhook.Counts{Stored: 1, Conflicting: 1, Duplicates: 1}},
+		{"unreadable, twice", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, "<html>", sign("<html>"))
+			return post(h, "<html>", sign("<html>"))
+		}, 200, webhook.Counts{Quarantined: 1, Duplicates: 1}},
+		{"without a signature", func(h http.Handler) *httptest.ResponseRecorder { return post(h, paid) }, 401, webhook.Counts{InvalidSignature: 1}},
+		{"with two signatures", func(h http.Handler) *httptest.ResponseRecorder {
+			return post(h, paid, sign(paid), sign(paid))
+		}, 401, webhook.Counts{InvalidSignature: 1}},
+		{"with the signature of another", func(h http.Handler) *httptest.ResponseRecorder {
+			return post(h, paid, sign(completed))
+		}, 401, webhook.Counts{InvalidSignature: 1}},
+		{"not a POST", func(h http.Handler) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+			assert.Equal(t, "POST", w.Header().Get("Allow"))
+			return w
+		}, 405, webhook.Counts{WrongMethod: 1}},
+		{"too large", func(h http.Handler) *httptest.ResponseRecorder {
+			body := paid + strings.Repeat(" ", 64<<10)
+			return post(h, body, sign(body))
+		}, 413, webhook.Counts{TooLarge: 1}},
+		{"too large, and of unknown length", func(h http.Handler) *httptest.ResponseRecorder {
+			body := paid + strings.Repeat(" ", 64<<10)
+			r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(body)))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w
+		}, 413, webhook.Counts{TooLarge: 1}},
+		{"broken off", func(h http.Handler) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(paid[:20]), brokenReader{}))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w
+		}, 400, webhook.Counts{Broken: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			handler := newHandler(t, webhook.NewMemoryInbox())
+			answer := c.send(handler)
+			assert.Equal(t, c.status, answer.Code)
+			assert.Empty(t, answer.Body.String(), "nobody is told why")
+			assert.Equal(t, "0", answer.Header().Get("Content-Length"))
+			assert.Equal(t, c.counts, handler.Counts())
+		})
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestNothingIsAnsweredWith200BeforeItIsKept(t *testing.T) {
+	for _, body := range []string{paid, "<html>"} {
+		handler := newHandler(t, brokenInbox{})
+		assert.Equal(t, 503, deliver(handler, body))
+		assert.Equal(t, webhook.Counts{Unavailable: 1}, handler.Counts())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		assert.Equal(t, 503, deliver(newHandler(t, brokenInbox{slow: true}), paid))
+		assert.Equal(t, 3*time.Second, time.Since(begun), "well within the gateway's five seconds")
+	})
+}
+
+func TestADeliveryWhoseSenderHangsUpIsKeptAllTheSame(t *testing.T) {
+	inbox := webhook.NewMemoryInbox()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(paid))
+	r.Header.Set("X-Connect-Signature", sign(paid))
+	newHandler(t, inbox).ServeHTTP(httptest.NewRecorder(), r)
+	claim, err := inbox.Claim(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.NotNil(t, claim)
+	assert.Equal(t, paid, string(claim.Body))
+}
+
+func TestTheCurrentAndThePreviousSecretVerify(t *testing.T) {
+	handler, err := webhook.NewHandler(webhook.NewMemoryInbox(), auth.NewSecret("a-new-secret"), auth.Secret{}, secret)
+	require.NoError(t, err)
+	assert.Equal(t, 200, deliver(handler, paid))
+}
+
+func TestAHandlerThatCouldNotVerifyIsNotMade(t *testing.T) {
+	_, err := webhook.NewHandler(webhook.NewMemoryInbox())
+	assert.ErrorContains(t, err, "CryptoToken")
+	_, err = webhook.NewHandler(webhook.NewMemoryInbox(), auth.NewSecret(""))
+	assert.ErrorContains(t, err, "CryptoToken")
+	_, err = webhook.NewHandler(nil, secret)
+	assert.ErrorContains(t, err, "Inbox")
+}
+
+func TestCountsPrintAsTheyAre(t *testing.T) {
+	assert.Equal(t, "{Stored:1 Duplicates:0 Conflicting:0 Quarantined:0 InvalidSignature:2 WrongMethod:0 TooSlow:0 TooLarge:0 Broken:0 Unavailable:0}",
+		fmt.Sprint(webhook.Counts{Stored: 1, InvalidSignature: 2}))
+}
+
+// TestAHostileClientHoldsNoGoroutine opens connections that never come to an end, to a server without time-outs of its own.
+func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
+	var within atomic.Int32
+	handler := newHandler(t, webhook.NewMemoryInbox())
+	left := make(chan time.Duration, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		within.Add(1)
+		handler.ServeHTTP(w, r)
+		within.Add(-1)
+		left <- time.Since(begun)
+	}))
+	defer server.Close()
+	const head = "POST / HTTP/1.1\r\nHost: a\r\nX-Connect-Signature: 00\r\n"
+	for name, c := range map[string]struct {
+		request, status string
+	}{
+		"a body that does not come":      {head + "Content-Length: 100\r\n\r\n{", "408"},
+		"a chunk that does not come":     {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"", "408"},
+		"a chunk without a size":         {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
+		"a chunk of monstrous size":      {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
+		"a body of monstrous length":     {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
+		"many headers":                   {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401"},
+		"two signatures":                 {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a signature of monstrous size":  {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a method that nobody has heard": {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connection, err := net.Dial("tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer connection.Close()
+			_, err = io.WriteString(connection, c.request)
+			require.NoError(t, err)
+			answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			require.NoError(t, err)
+			defer answer.Body.Close()
+			assert.Equal(t, c.status, answer.Status[:3])
+			assert.Less(t, <-left, 4*time.Second)
+		})
+	}
+	assert.Zero(t, within.Load())
+}
+
+// FuzzHandler: whatever arrives, the handler answers with a status that is documented, and with 200 only what is signed.
+func FuzzHandler(f *testing.F) {
+	for _, body := range []string{paid, refunded, completed, failed, returned, `{}`, `{"eventType":"A","data":{}}`, "<html>", ""} {
+		f.Add("POST", body, "", true)
+		f.Add("POST", body, sign(body), false)
+		f.Add("PUT", body, "", true)
+	}
+	f.Fuzz(func(t *testing.T, method, body, signature string, right bool) {
+		r, err := http.NewRequest(method, "/", strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		if right {
+			signature = sign(body)
+		}
+		r.Header.Set("X-Connect-Signature", signature)
+		inbox := webhook.NewMemoryInbox()
+		handler := newHandler(t, inbox)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		claim, err := inbox.Claim(t.Context(), time.Minute)
+		require.NoError(t, err)
+		kept := len(inbox.Held())
+		if claim != nil {
+			kept++
+		}
+		switch w.Code {
+		case 200:
+			assert.True(t, strings.EqualFold(signature, sign(body)))
+			assert.Equal(t, 1, kept)
+		case 401, 405, 413:
+			assert.Zero(t, kept)
+		default:
+			t.Errorf("status %d", w.Code)
+		}
+	})
+}

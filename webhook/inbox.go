@@ -1,0 +1,83 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+)
+
+// Inbox keeps what was received until it has been worked off, and what is known of every transaction. A Handler fills it and
+// Workers empty it, in one process or many. NewMemoryInbox is one for tests and small services, package sqlinbox one on
+// database/sql. Its methods are called by many goroutines at once.
+type Inbox interface {
+	// Put keeps an item, and returns when that is durable. If an item with the same Key is there already, whatever became of
+	// it, nothing is changed, and earlier is the digest of that one's Body. An item that is Held is kept for a person and
+	// never claimed. Keys distinguish capitals.
+	Put(ctx context.Context, item Item) (earlier *Digest, err error)
+
+	// Claim gives the caller an item that is due, for the caller alone until the lease is over, and counts the attempt. After
+	// that it is due again, unless it was settled, postponed or held. It returns nil if no item is due.
+	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
+
+	// Settle calls change with what is known of the claimed item's transaction, and keeps what it returns. That, and the end
+	// of the item, happen together or not at all; what change does with a database transaction that its context carries
+	// happens together with them. Meanwhile nobody else settles an item of the same transaction. If change fails, nothing
+	// happens, and its error is returned. If the claim is no longer the caller's, nothing happens, and the error is
+	// ErrClaimLost.
+	Settle(ctx context.Context, claim *Claim, change func(ctx context.Context, known Known) (Settlement, error)) error
+
+	// Postpone gives a claimed item back, to be due at a time. The reason is for people. It returns ErrClaimLost as Settle
+	// does.
+	Postpone(ctx context.Context, claim *Claim, due time.Time, reason string) error
+
+	// Hold keeps a claimed item for a person, and nobody claims it any more. It returns ErrClaimLost as Settle does.
+	Hold(ctx context.Context, claim *Claim, reason string) error
+}
+
+// ErrClaimLost is returned by an Inbox if the lease of a claim was over and another has the item, or has settled it.
+var ErrClaimLost = errors.New("webhook: the claim is no longer ours")
+
+// Digest is the SHA-256 of an item's body.
+type Digest [sha256.Size]byte
+
+// Item is what an Inbox keeps: an event, or a transaction to be read. Its Body holds personal data.
+type Item struct {
+	// Key is the item's identity: at most some hundred bytes of ASCII, more only if the ids of the event are longer.
+	Key string
+	// Transaction is the kind and the id of the transaction that the item is about, such as CASHOUT/0b0c5c8e, and empty if it
+	// is about none.
+	Transaction string
+	// Body is the event as it was signed, empty for a transaction to be read.
+	Body []byte
+	// DeliveryID is the X-Event-Id of the delivery, for talking to support.
+	DeliveryID string
+	// ReceivedAt and Due are times of the local clock: when the item came, and when it is to be worked off.
+	ReceivedAt, Due time.Time
+	// Held is why it is kept for a person, empty if it is to be worked off.
+	Held string
+}
+
+// Claim is an item that somebody works on.
+type Claim struct {
+	Item
+	// Attempts counts the claims of this item, this one included.
+	Attempts int
+	// Token tells this claim from earlier and later ones.
+	Token string
+}
+
+// Known is what is known of a transaction from the items that were settled.
+type Known struct {
+	// Status is empty if nothing is known.
+	Status Status
+	// Returns are the end-to-end ids of the returns that were applied.
+	Returns []string
+}
+
+// Settlement is what becomes of an item and its transaction.
+type Settlement struct {
+	Known Known
+	// Again is when the item is due once more, zero if it is done.
+	Again time.Time
+}

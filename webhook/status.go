@@ -1,0 +1,87 @@
+package webhook
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Kind says what a transaction is.
+type Kind string
+
+const (
+	// KindCashIn is a charge.
+	KindCashIn Kind = "CASHIN"
+	// KindCashOut is a payment.
+	KindCashOut Kind = "CASHOUT"
+)
+
+// Status is the status of a transaction, in the gateway's words.
+type Status string
+
+// The published statuses: those of a charge are AWAITING_PAYMENT, EXPIRED, CANCELLED, PAID and REFUNDED, those of a payment
+// PROCESSING, FAILED, CANCELLED, COMPLETED and REFUNDED.
+const (
+	StatusAwaitingPayment Status = "AWAITING_PAYMENT"
+	StatusProcessing      Status = "PROCESSING"
+	StatusExpired         Status = "EXPIRED"
+	StatusCancelled       Status = "CANCELLED"
+	StatusFailed          Status = "FAILED"
+	StatusPaid            Status = "PAID"
+	StatusCompleted       Status = "COMPLETED"
+	StatusRefunded        Status = "REFUNDED"
+)
+
+// ranks order the statuses of a kind. A transaction only moves up, so what comes late, twice or again after years changes
+// nothing.
+var ranks = map[Kind]map[Status]int{
+	KindCashIn: {
+		StatusAwaitingPayment: 1,
+		StatusExpired:         2, StatusCancelled: 2,
+		StatusPaid:     3,
+		StatusRefunded: 4,
+	},
+	KindCashOut: {
+		StatusProcessing: 1,
+		StatusFailed:     2, StatusCancelled: 2,
+		StatusCompleted: 3,
+		StatusRefunded:  4,
+	},
+}
+
+// rank returns zero for a status that is not known.
+func (k Kind) rank(status Status) int { return ranks[k][status] }
+
+// contradict reports whether one of two statuses says that a payment was made and the other that it was not. Whoever was told
+// of a failure may have paid again.
+func (k Kind) contradict(one, other Status) bool {
+	return k == KindCashOut && (k.failed(one) && k.rank(other) > k.rank(StatusFailed) || k.failed(other) && k.rank(one) > k.rank(StatusFailed))
+}
+
+func (k Kind) failed(status Status) bool { return status == StatusFailed || status == StatusCancelled }
+
+// statusOf returns the kind and the status that an event of a published type tells.
+func statusOf(t EventType) (Kind, Status) {
+	switch t {
+	case CashInPaid:
+		return KindCashIn, StatusPaid
+	case CashInRefunded:
+		return KindCashIn, StatusRefunded
+	case CashOutCompleted:
+		return KindCashOut, StatusCompleted
+	case CashOutFailed:
+		return KindCashOut, StatusFailed
+	case CashOutRefunded:
+		return KindCashOut, StatusRefunded
+	default:
+		return "", ""
+	}
+}
+
+// transactionKey names a transaction among all.
+func transactionKey(kind Kind, id string) string { return string(kind) + "/" + url.PathEscape(id) }
+
+func splitTransactionKey(key string) (kind Kind, id string, ok bool) {
+	prefix, escaped, found := strings.Cut(key, "/")
+	id, err := url.PathUnescape(escaped)
+	return Kind(prefix), id, found && err == nil && id != ""
+}

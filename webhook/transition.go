@@ -1,0 +1,159 @@
+package webhook
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// Transition is one step of a transaction, as a Worker gives it to your function: once, in an order in which statuses only
+// move up. Printed by fmt or slog it shows no personal data.
+type Transition struct {
+	Kind          Kind
+	TransactionID string
+
+	// From is the last status that your function was told of, empty if this is the first. To is the new one. Both are
+	// StatusRefunded for a further return of a payment that is returned in parts.
+	From, To Status
+
+	// CashIn or CashOut, by Kind, is the transaction as the event or the gateway tells it; the other is nil. Its own Status may
+	// be a later one than To. Compare ExternalReference and Amount with your order's before you give anything out.
+	CashIn  *connectpsp.CashIn
+	CashOut *connectpsp.CashOut
+
+	// Event is what told of it, nil if it was found by reading the transaction.
+	Event *Event
+	// Confirmed says that the transaction was read from the gateway, and what is here is what it answered.
+	Confirmed bool
+
+	// MissedPayment says that the transaction was paid and returned, and nobody told of the payment: From is neither PAID nor
+	// COMPLETED, and To is REFUNDED. What you do on a payment has not been done.
+	MissedPayment bool
+	// LatePayment says that a charge was paid after your function was told that it had expired or was cancelled.
+	LatePayment bool
+	// Contradiction says that your function was told the opposite before: that a payment failed which was made, or that it was
+	// made and it failed. The gateway was asked, and To is what it answered. If you paid again, you paid twice.
+	Contradiction bool
+}
+
+// String returns the transaction and the step.
+func (t Transition) String() string {
+	return fmt.Sprintf("%s %s: %q to %q", t.Kind, t.TransactionID, t.From, t.To)
+}
+
+// LogValue logs the transaction and the step.
+func (t Transition) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// fact is what an event says, or what the gateway answered when it was asked.
+type fact struct {
+	kind    Kind
+	status  Status
+	cashIn  *connectpsp.CashIn
+	cashOut *connectpsp.CashOut
+	event   *Event
+	read    bool
+}
+
+func factOf(event *Event) fact {
+	f := fact{event: event, cashIn: event.CashIn, cashOut: event.CashOut}
+	f.kind, f.status = statusOf(event.Type)
+	return f
+}
+
+func (f fact) transactionID() string {
+	if f.cashIn != nil {
+		return f.cashIn.TransactionID
+	}
+	return f.cashOut.TransactionID
+}
+
+func (f fact) amount() pix.Amount {
+	if f.cashIn != nil {
+		return f.cashIn.Amount
+	}
+	return f.cashOut.Amount
+}
+
+func (f fact) externalReference() string {
+	if f.cashIn != nil {
+		return f.cashIn.ExternalReference
+	}
+	return f.cashOut.ExternalReference
+}
+
+// agrees reports whether two facts state the same amount and reference. What one of them leaves out is not compared: which
+// fields a payment has is not published. What is passed on is always the gateway's answer.
+func (f fact) agrees(other fact) bool {
+	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount()
+	references := f.externalReference() == "" || other.externalReference() == "" || f.externalReference() == other.externalReference()
+	return amounts && references
+}
+
+// returnID is the end-to-end id of the return, if the transaction was returned.
+func (f fact) returnID() string {
+	switch {
+	case f.status != StatusRefunded:
+		return ""
+	case f.cashIn != nil:
+		return f.cashIn.EndToEndID
+	default:
+		return f.cashOut.EndToEndID
+	}
+}
+
+// ruling is what to do about a fact.
+type ruling int
+
+const (
+	stale  ruling = iota // nothing that is not known
+	apply                // a step up
+	unsure               // the gateway has to be asked
+	behind               // the gateway's answer is older than what is known
+)
+
+// rule compares a fact with what is known. It returns what is known afterwards, if the fact is not doubted.
+func rule(known Known, f fact) (ruling, Known) {
+	from, to := known.Status, f.status
+	next := Known{Status: to, Returns: known.Returns}
+	returned := f.returnID()
+	isNew := returned != "" && !slices.Contains(known.Returns, returned)
+	if isNew {
+		next.Returns = append(slices.Clone(known.Returns), returned)
+	}
+	switch {
+	case f.kind.contradict(from, to) && !f.read:
+		return unsure, known
+	case f.kind.contradict(from, to), f.kind.rank(to) > f.kind.rank(from):
+		return apply, next
+	case to == StatusRefunded && isNew && len(known.Returns) > 0:
+		return apply, next
+	case to == StatusRefunded && isNew:
+		return stale, next // the return was known, and now its id is
+	case f.read && f.kind.rank(to) != 0 && f.kind.rank(to) < f.kind.rank(from):
+		return behind, known
+	default:
+		return stale, known
+	}
+}
+
+// transition describes a step from what is known to a fact.
+func transition(known Known, f fact) Transition {
+	from, to := known.Status, f.status
+	paid := f.kind.rank(StatusPaid) + f.kind.rank(StatusCompleted) // of this kind; the other's is zero
+	return Transition{
+		Kind:          f.kind,
+		TransactionID: f.transactionID(),
+		From:          from,
+		To:            to,
+		CashIn:        f.cashIn,
+		CashOut:       f.cashOut,
+		Event:         f.event,
+		Confirmed:     f.read,
+		MissedPayment: to == StatusRefunded && f.kind.rank(from) < paid,
+		LatePayment:   f.kind == KindCashIn && (from == StatusExpired || from == StatusCancelled),
+		Contradiction: f.kind.contradict(from, to),
+	}
+}

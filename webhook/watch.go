@@ -1,0 +1,127 @@
+package webhook
+
+import (
+	"context"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+)
+
+// ladder says when a watched transaction is read, counted from when the watch began. For how long the gateway repeats a
+// webhook is not published, and a payment may stay PROCESSING for hours without a fault.
+var ladder = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+
+// readMark begins the keys of items that are transactions to be read. No type of an event does.
+const readMark = "READ#"
+
+// What is watched, in keys.
+const (
+	watchPayment = "PAYMENT/"
+	watchRefund  = "REFUND/"
+)
+
+// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6 and 24 hours from now, until it is paid or will not be, so that a
+// payment is noticed of which no webhook tells. What is found makes the same Transitions as events do, through the same
+// Inbox. If it is not final after 24 hours it is kept for a person. Call it when the charge is accepted, with its
+// transactionId; a second time does nothing. The error is the Inbox's.
+func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
+	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
+}
+
+// WatchCashOut has a payment read in the same way, until it has completed or failed.
+func (w *Worker) WatchCashOut(ctx context.Context, transactionID string) error {
+	return w.watch(ctx, watchPayment, KindCashOut, transactionID)
+}
+
+// WatchRefund has a charge whose refund was accepted read in the same way, until it is REFUNDED.
+func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
+	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
+}
+
+// WatchRecovered watches what Client.Recover has found accepted.
+func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
+	for _, payment := range recovered {
+		var err error
+		switch {
+		case payment.Err != nil:
+		case payment.CashIn != nil:
+			err = w.WatchCashIn(ctx, payment.CashIn.TransactionID)
+		case payment.CashOut != nil:
+			err = w.WatchCashOut(ctx, payment.CashOut.TransactionID)
+		case payment.Refund != nil:
+			err = w.WatchRefund(ctx, payment.Refund.TransactionID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Worker) watch(ctx context.Context, what string, kind Kind, id string) error {
+	if id == "" {
+		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set"}
+	}
+	now, key := time.Now(), transactionKey(kind, id)
+	_, err := w.inbox.Put(ctx, Item{Key: readMark + what + key, Transaction: key, ReceivedAt: now, Due: now.Add(ladder[0])})
+	return err
+}
+
+// readAgain reads a watched transaction, unless its end is known by now.
+func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
+	kind, id, ok := splitTransactionKey(claim.Transaction)
+	if !ok {
+		return &heldError{"its transaction cannot be read"}
+	}
+	ends := func(known Known) bool {
+		if claim.Key == readMark+watchRefund+claim.Transaction {
+			return known.Status == StatusRefunded
+		}
+		return kind.rank(known.Status) > 1
+	}
+	err := w.inbox.Settle(ctx, claim, func(_ context.Context, known Known) (Settlement, error) {
+		if !ends(known) {
+			return Settlement{}, errAsk
+		}
+		return Settlement{Known: known}, nil
+	})
+	if err != errAsk {
+		return err
+	}
+	answered, err := w.ask(ctx, kind, id)
+	if err != nil {
+		return err
+	}
+	again := nextRung(claim.ReceivedAt, time.Now())
+	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
+		ruling, next := rule(known, answered)
+		switch {
+		case ruling == behind:
+			return Settlement{}, errBehind
+		case ruling == apply:
+			if err := w.call(ctx, transition(known, answered)); err != nil {
+				return Settlement{}, err
+			}
+		case !ends(next) && again.IsZero():
+			return Settlement{}, &heldError{"it is not final after 24 hours: ask the provider"}
+		}
+		settlement := Settlement{Known: next}
+		if !ends(next) {
+			settlement.Again = again
+			if again.IsZero() {
+				settlement.Again = time.Now() // to be held
+			}
+		}
+		return settlement, nil
+	})
+}
+
+// nextRung returns when a transaction is read again that was watched since a time, zero if it was read for the last time.
+func nextRung(since, now time.Time) time.Time {
+	for _, rung := range ladder {
+		if due := since.Add(rung); due.After(now) {
+			return due
+		}
+	}
+	return time.Time{}
+}

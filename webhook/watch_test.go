@@ -1,0 +1,133 @@
+package webhook_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+// pass lets time pass, and works off what is due.
+func (r *receiver) pass(t testing.TB, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(10 * time.Second)
+		r.work(t)
+	}
+}
+
+func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
+	for name, c := range map[string]struct {
+		begins, ends transaction
+		watch        func(*webhook.Worker, *testing.T) error
+		after        time.Duration
+		steps        string
+	}{
+		"a charge": {charge(webhook.StatusAwaitingPayment), charge(webhook.StatusPaid), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchCashIn(t.Context(), chargeID)
+		}, 3 * time.Minute, ">AWAITING_PAYMENT, AWAITING_PAYMENT>PAID"},
+		"a payment": {payment(webhook.StatusProcessing), payment(webhook.StatusFailed), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchCashOut(t.Context(), paymentID)
+		}, 10 * time.Minute, ">PROCESSING, PROCESSING>FAILED"},
+		"a refund": {charge(webhook.StatusPaid), charge(webhook.StatusRefunded), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchRefund(t.Context(), chargeID)
+		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
+		"what was recovered": {payment(webhook.StatusProcessing), payment(webhook.StatusCompleted), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{
+				{Err: connectpsp.ErrNotSent}, {CashOut: &connectpsp.CashOut{TransactionID: paymentID}},
+			})
+		}, 23 * time.Hour, ">PROCESSING, PROCESSING>COMPLETED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t)
+				r.bank.set(c.begins)
+				require.NoError(t, c.watch(r.worker, t))
+				require.NoError(t, c.watch(r.worker, t), "a second time does nothing")
+				r.pass(t, c.after)
+				r.bank.set(c.ends)
+				r.pass(t, 25*time.Hour)
+				assert.Equal(t, c.steps, r.books.String())
+				assert.Empty(t, r.reasons())
+				assert.True(t, r.books.transitions[0].Confirmed)
+				assert.Nil(t, r.books.transitions[0].Event)
+				assert.LessOrEqual(t, r.bank.read(), 6, "one read for every rung")
+			})
+		})
+	}
+}
+
+func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(payment(webhook.StatusProcessing))
+		require.NoError(t, r.worker.WatchCashOut(t.Context(), paymentID))
+		begun, reads := time.Now(), []time.Duration(nil)
+		for time.Since(begun) < 48*time.Hour {
+			before := r.bank.read()
+			r.pass(t, 10*time.Second)
+			if r.bank.read() > before {
+				reads = append(reads, time.Since(begun))
+			}
+		}
+		assert.Equal(t, []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}, reads)
+		assert.Equal(t, []string{"it is not final after 24 hours: ask the provider"}, r.reasons())
+	})
+}
+
+func TestAWatchEndsWithTheEventAndReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		require.NoError(t, r.worker.WatchCashOut(t.Context(), paymentID))
+		require.NoError(t, r.worker.WatchRefund(t.Context(), chargeID))
+		r.receive(t, failed, refunded)
+		r.pass(t, 25*time.Hour)
+		assert.Zero(t, r.bank.read())
+		assert.Empty(t, r.reasons())
+	})
+}
+
+// An event that comes after its transaction was read says nothing new.
+func TestAnEventAfterTheReadChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(payment(webhook.StatusRefunded))
+		require.NoError(t, r.worker.WatchCashOut(t.Context(), paymentID))
+		r.pass(t, time.Minute)
+		r.receive(t, returned, completed)
+		assert.Equal(t, ">REFUNDED missed", r.books.String())
+	})
+}
+
+func TestAGatewayThatFallsBehindAnEventIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		require.NoError(t, r.worker.WatchRefund(t.Context(), chargeID))
+		r.receive(t, paid)
+		r.pass(t, time.Hour)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.Contains(t, r.log.String(), "an older status")
+		r.bank.set(charge(webhook.StatusRefunded))
+		r.pass(t, time.Hour)
+		assert.Equal(t, ">PAID, PAID>REFUNDED", r.books.String())
+	})
+}
+
+func TestAWatchNeedsTheTransactionID(t *testing.T) {
+	r := newReceiver(t)
+	var invalid *connectpsp.ValidationError
+	require.ErrorAs(t, r.worker.WatchCashIn(t.Context(), ""), &invalid)
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.transactions["US7B1JQ"] = charge(webhook.StatusPaid)
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), "US7B1JQ"))
+		r.pass(t, time.Minute)
+		require.Len(t, r.reasons(), 1)
+		assert.Contains(t, r.reasons()[0], "another transactionId")
+	})
+}

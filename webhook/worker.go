@@ -1,0 +1,274 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+const (
+	leaseTime    = 2 * time.Minute
+	workTimeout  = 100 * time.Second // less than the lease
+	mostAttempts = 20                // over some nine hours
+	longestPause = time.Hour
+	pollInterval = 200 * time.Millisecond
+)
+
+// Worker works off an Inbox: it finds out what each event changes, and calls your function for every step of a transaction, once
+// and in order. Make it with NewWorker. It may be shared by goroutines and must not be copied; any number of Workers, in any
+// number of processes, may work on one Inbox.
+type Worker struct {
+	inbox       Inbox
+	client      *connectpsp.Client
+	apply       func(context.Context, Transition) error
+	confirms    bool
+	confirmFrom pix.Amount
+	logger      *slog.Logger
+	applied     atomic.Uint64
+	stale       atomic.Uint64
+	failed      atomic.Uint64
+	held        atomic.Uint64
+}
+
+// WorkerOption changes a Worker. Nil is not an option.
+type WorkerOption func(*Worker)
+
+// WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
+// more; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the gateway does
+// not confirm changes nothing, and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
+// Without this option only contradictions are read.
+func WithConfirmation(from pix.Amount) WorkerOption {
+	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
+}
+
+// WithLogger makes the Worker log what goes wrong: at level error what is kept for a person, at level warning what will be
+// tried again. It writes ids and your function's errors, and no personal data of its own. Without it nothing is logged.
+func WithLogger(logger *slog.Logger) WorkerOption {
+	return func(w *Worker) { w.logger = logger }
+}
+
+// NewWorker returns a Worker on inbox. The client reads transactions where an event alone must not be believed.
+//
+// Apply is your function. It is called once for every step that is settled: if it returns an error, or the process dies, it is
+// called again for the same step later, up to twenty times over nine hours; then the event is kept for a person. With package
+// sqlinbox its context carries the database transaction in which the step is settled, so that what you write with it happens
+// exactly once. Everything else it does may happen again. Its context ends after 100 seconds. It must be safe for as many
+// goroutines as work; for one transaction it is called by one at a time.
+//
+// NewWorker panics if inbox, client or apply is nil.
+func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Context, Transition) error, options ...WorkerOption) *Worker {
+	if inbox == nil || client == nil || apply == nil {
+		panic("webhook: a Worker needs an Inbox, a Client and a function")
+	}
+	w := &Worker{inbox: inbox, client: client, apply: apply, logger: slog.New(slog.DiscardHandler)}
+	for _, option := range options {
+		option(w)
+	}
+	return w
+}
+
+// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow.
+func (w *Worker) Run(ctx context.Context) error {
+	for {
+		worked, err := w.Work(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
+		}
+		if worked && err == nil {
+			continue
+		}
+		pause := time.NewTimer(pollInterval)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// Work works off one item, and reports whether one was due. Its error is the inbox's; what your function or the gateway says
+// is logged, and tried again. Run calls it all the time; call it yourself in tests.
+func (w *Worker) Work(ctx context.Context) (worked bool, err error) {
+	claim, err := w.inbox.Claim(ctx, leaseTime)
+	if err != nil || claim == nil {
+		return false, err
+	}
+	working, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	err = errTooOften
+	if claim.Attempts <= mostAttempts {
+		err = w.work(working, claim)
+	}
+	return true, w.dispose(ctx, claim, err)
+}
+
+// heldError says that an item is for a person.
+type heldError struct{ reason string }
+
+func (e *heldError) Error() string { return e.reason }
+
+var (
+	errTooOften = &heldError{"it was tried 20 times, see the log for why it failed"}
+	errUnread   = &heldError{"this version of the SDK does not know its type: retry it after an update"}
+	errForged   = &heldError{"ALARM: the gateway knows no such transaction; if it is not of another application of yours, " +
+		"somebody else has the CryptoToken: have it replaced"}
+	errDiffers = &heldError{"ALARM: the gateway tells another amount or reference; compare them, and if the gateway's are right " +
+		"somebody else has the CryptoToken: have it replaced"}
+	errAsk          = errors.New("webhook: the gateway has to be asked")
+	errNotConfirmed = errors.New("webhook: the gateway does not confirm the event")
+	errBehind       = errors.New("webhook: the gateway tells an older status than an event did")
+)
+
+// work works off one item.
+func (w *Worker) work(ctx context.Context, claim *Claim) error {
+	if strings.HasPrefix(claim.Key, readMark) {
+		return w.readAgain(ctx, claim)
+	}
+	event, err := read(claim.Body, claim.DeliveryID)
+	if err != nil {
+		return &heldError{err.Error()}
+	}
+	said := factOf(event)
+	if said.kind == "" {
+		return errUnread
+	}
+	if event.transactionKey() != claim.Transaction {
+		return w.refile(ctx, claim, event)
+	}
+	err = w.settle(ctx, claim, said, strings.Contains(claim.Key, conflictMark))
+	if !errors.Is(err, errAsk) {
+		return err
+	}
+	answered, err := w.ask(ctx, said.kind, said.transactionID())
+	switch {
+	case err != nil:
+		return err
+	case !said.agrees(answered):
+		return errDiffers
+	case said.kind.rank(answered.status) < said.kind.rank(said.status):
+		return errNotConfirmed
+	}
+	answered.event = event
+	return w.settle(ctx, claim, answered, false)
+}
+
+// refile puts an event where it belongs that could not be read when it was received, and now can.
+func (w *Worker) refile(ctx context.Context, claim *Claim, event *Event) error {
+	item := claim.Item
+	item.Key, item.Transaction, item.Due = event.Key(), event.transactionKey(), time.Now()
+	if _, err := put(ctx, w.inbox, item); err != nil {
+		return err
+	}
+	return w.inbox.Settle(ctx, claim, func(_ context.Context, known Known) (Settlement, error) {
+		return Settlement{Known: known}, nil
+	})
+}
+
+// settle lets a fact have its effect. Doubted says that it must not be believed as it is.
+func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool) error {
+	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
+		ruling, next := rule(known, f)
+		switch {
+		case doubted, ruling == unsure, ruling == apply && !f.read && w.wantsConfirmation(f):
+			return Settlement{}, errAsk
+		case ruling == apply:
+			if err := w.call(ctx, transition(known, f)); err != nil {
+				return Settlement{}, err
+			}
+		default:
+			w.stale.Add(1)
+		}
+		return Settlement{Known: next}, nil
+	})
+}
+
+func (w *Worker) wantsConfirmation(f fact) bool {
+	return w.confirms && f.amount().Centavos() >= w.confirmFrom.Centavos()
+}
+
+// call calls the user's function. A panic is an error like others: the item is tried again, and the process lives on.
+func (w *Worker) call(ctx context.Context, t Transition) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("webhook: the function panicked: %v", panicked)
+		}
+		if err == nil {
+			w.applied.Add(1)
+		}
+	}()
+	return w.apply(ctx, t)
+}
+
+// ask reads a transaction from the gateway.
+func (w *Worker) ask(ctx context.Context, kind Kind, id string) (fact, error) {
+	answered := fact{kind: kind, read: true}
+	var err error
+	if kind == KindCashIn {
+		if answered.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
+			answered.status = Status(answered.cashIn.Status)
+		}
+	} else if answered.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
+		answered.status = Status(answered.cashOut.Status)
+	}
+	var refusal *connectpsp.APIError
+	switch {
+	case errors.As(err, &refusal) && refusal.StatusCode == 404:
+		return answered, errForged
+	case err != nil:
+		return answered, err
+	case answered.transactionID() != id:
+		return answered, &heldError{"the gateway answers with another transactionId: events and watches go by it"}
+	}
+	return answered, nil
+}
+
+// dispose does with an item what its work came to. The error is the inbox's.
+func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
+	// Also when ctx has ended: else the item would wait until its lease is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
+	defer cancel()
+	var held *heldError
+	switch {
+	case err == nil, errors.Is(err, ErrClaimLost):
+		return nil
+	case errors.As(err, &held):
+		w.held.Add(1)
+		w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
+		err = w.inbox.Hold(ctx, claim, held.reason)
+	default:
+		w.failed.Add(1)
+		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), longestPause))
+		w.logger.WarnContext(ctx, "webhook: an item will be tried again", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
+		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
+	}
+	if errors.Is(err, ErrClaimLost) {
+		return nil
+	}
+	return err
+}
+
+// WorkerCounts says what became of the items of a Worker, for your metrics.
+type WorkerCounts struct {
+	// Applied are calls of your function that returned nil. Stale are items that changed nothing: late, repeated or replayed.
+	Applied, Stale uint64
+	// Failed are attempts that failed and will be made again. Held are items that were put aside for a person: look at every
+	// one.
+	Failed, Held uint64
+}
+
+// Counts returns the counts since the Worker was made.
+func (w *Worker) Counts() WorkerCounts {
+	return WorkerCounts{Applied: w.applied.Load(), Stale: w.stale.Load(), Failed: w.failed.Load(), Held: w.held.Load()}
+}
