@@ -1,8 +1,10 @@
 package connectpsp
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -73,7 +75,9 @@ func (m *memory) Pending(context.Context) ([]Intent, error) {
 			pending = append(pending, *intent)
 		}
 	}
-	slices.SortFunc(pending, func(a, b Intent) int { return a.BegunAt.Compare(b.BegunAt) })
+	slices.SortFunc(pending, func(a, b Intent) int {
+		return cmp.Or(a.BegunAt.Compare(b.BegunAt), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
+	})
 	return pending, nil
 }
 

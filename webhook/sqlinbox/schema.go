@@ -1,0 +1,105 @@
+package sqlinbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// Dialect is the kind of a database. The zero value is none.
+type Dialect int
+
+const (
+	// PostgreSQL 13 or newer.
+	PostgreSQL Dialect = iota + 1
+	// SQLite 3.35 or newer.
+	SQLite
+)
+
+// migrations are the steps of the schema, written for PostgreSQL. A step that was released is never changed: add one.
+// Keys are compared byte by byte, because end-to-end ids differ in case.
+var migrations = []string{
+	`CREATE TABLE connectpsp_inbox (
+	key          text COLLATE "C" NOT NULL PRIMARY KEY,
+	transaction  text COLLATE "C" NOT NULL,
+	body         bytea NOT NULL,
+	body_sha256  bytea NOT NULL,
+	delivery_id  text NOT NULL,
+	received_at  bigint NOT NULL,
+	state        text NOT NULL CHECK (state IN ('PENDING', 'DONE', 'HELD')),
+	due_at       bigint NOT NULL,
+	attempts     integer NOT NULL DEFAULT 0,
+	claim        text NOT NULL DEFAULT '',
+	reason       text NOT NULL DEFAULT '',
+	finished_at  bigint
+)`,
+	`CREATE INDEX connectpsp_inbox_due ON connectpsp_inbox (due_at) WHERE state = 'PENDING'`,
+	`CREATE INDEX connectpsp_inbox_held ON connectpsp_inbox (received_at) WHERE state = 'HELD'`,
+	`CREATE TABLE connectpsp_transaction (
+	key        text COLLATE "C" NOT NULL PRIMARY KEY,
+	status     text NOT NULL,
+	returns    text NOT NULL,
+	changed_at bigint NOT NULL
+)`,
+}
+
+// Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once, and
+// those that a later version adds at the end when you update. Open then finds them done if connectpsp_schema says how many
+// were run; its statements are the first two.
+func Migrations(dialect Dialect) []string {
+	all := []string{
+		`CREATE TABLE connectpsp_schema (version integer NOT NULL)`,
+		fmt.Sprintf(`INSERT INTO connectpsp_schema (version) VALUES (%d)`, len(migrations)),
+	}
+	for _, migration := range migrations {
+		all = append(all, dialect.translate(migration))
+	}
+	return all
+}
+
+// translate writes a statement for the dialect.
+func (d Dialect) translate(statement string) string {
+	if d == SQLite {
+		// SQLite compares text byte by byte unless it is told otherwise.
+		return strings.NewReplacer(` COLLATE "C"`, "", "bytea", "blob", "bigint", "integer", "FOR UPDATE SKIP LOCKED", "", "FOR UPDATE", "",
+			"\ttransaction ", "\t\"transaction\" ").Replace(statement)
+	}
+	return statement
+}
+
+// migrate brings the tables up to date. Several processes may do so at once.
+func (i *Inbox) migrate(ctx context.Context) error {
+	if _, err := i.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS connectpsp_schema (version integer NOT NULL)`); err != nil {
+		// Two that make the same table at once may see each other. It is there then.
+		if _, again := i.db.ExecContext(ctx, `SELECT version FROM connectpsp_schema WHERE version < 0`); again != nil {
+			return err
+		}
+	}
+	return i.inTransaction(ctx, func(tx *sql.Tx) error {
+		// The first statement writes, so that SQLite takes its lock at once.
+		if _, err := tx.ExecContext(ctx, i.lockSchema); err != nil {
+			return err
+		}
+		version := 0
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM connectpsp_schema`).Scan(&version); err != nil {
+			return err
+		}
+		if version > len(migrations) {
+			return fmt.Errorf("the tables are of a newer version of this package")
+		}
+		for _, migration := range migrations[version:] {
+			if _, err := tx.ExecContext(ctx, i.dialect.translate(migration)); err != nil {
+				return err
+			}
+		}
+		if version == len(migrations) {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM connectpsp_schema`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO connectpsp_schema (version) VALUES ($1)`, len(migrations))
+		return err
+	})
+}
