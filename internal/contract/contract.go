@@ -205,19 +205,19 @@ func (c *Checker) Operations() []Operation {
 	return operations
 }
 
-// root returns the directory of the module that the working directory is in, where go.mod is.
+// root returns the directory of the project that the working directory is in, where openapi is. It may be another module.
 func root() (string, error) {
 	directory, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(directory, "openapi", "connectpsp.yaml")); err == nil {
 			return directory, nil
 		}
 		parent := filepath.Dir(directory)
 		if parent == directory {
-			return "", errors.New("contract: no go.mod in the working directory or above it")
+			return "", errors.New("contract: no openapi/connectpsp.yaml in the working directory or above it")
 		}
 		directory = parent
 	}

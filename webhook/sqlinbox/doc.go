@@ -12,8 +12,8 @@
 // whatever dies in between. So it happens exactly once. What it does otherwise, such as a call over the network, may happen
 // again.
 //
-// Do not commit or roll back, and keep it short: it holds locks. SQLite has one writer at a time: set a busy timeout, and enter
-// transactions with BEGIN IMMEDIATE, as DSN says.
+// Do not commit or roll back, and keep it short: it holds locks. SQLite has one writer at a time: give the database a busy
+// timeout of some seconds, or those who meet fail, and are tried again.
 //
 // # Tables
 //

@@ -1,0 +1,79 @@
+package integration
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
+)
+
+// server is a kind of database that a test runs on.
+type server struct {
+	name    string
+	dialect sqlinbox.Dialect
+	open    func(t testing.TB) *sql.DB // a new database, empty
+}
+
+var databases atomic.Int64
+
+var servers = []server{
+	{"PostgreSQL", sqlinbox.PostgreSQL, func(t testing.TB) *sql.DB {
+		address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
+		if address == "" {
+			t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
+		}
+		admin, err := sql.Open("pgx", address)
+		require.NoError(t, err)
+		defer admin.Close()
+		name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+		_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name)
+		require.NoError(t, err)
+		db, err := sql.Open("pgx", strings.Replace(address, "dbname=postgres", "dbname="+name, 1))
+		require.NoError(t, err)
+		db.SetMaxOpenConns(24)
+		db.SetMaxIdleConns(24)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		return db
+	}},
+	{"SQLite", sqlinbox.SQLite, func(t testing.TB) *sql.DB {
+		file := filepath.Join(t.TempDir(), "test.db")
+		db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		return db
+	}},
+}
+
+// onServers runs a test on each kind of database.
+func onServers(t *testing.T, test func(t *testing.T, s server, db *sql.DB)) {
+	for _, s := range servers {
+		t.Run(s.name, func(t *testing.T) { test(t, s, s.open(t)) })
+	}
+}
+
+func openInbox(t testing.TB, s server, db *sql.DB) *sqlinbox.Inbox {
+	inbox, err := sqlinbox.Open(t.Context(), db, s.dialect)
+	require.NoError(t, err)
+	return inbox
+}
+
+func execute(t testing.TB, db *sql.DB, statement string, arguments ...any) {
+	t.Helper()
+	_, err := db.ExecContext(t.Context(), statement, arguments...)
+	require.NoError(t, err)
+}
+
+func number(t testing.TB, db *sql.DB, query string, arguments ...any) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRowContext(t.Context(), query, arguments...).Scan(&n))
+	return n
+}

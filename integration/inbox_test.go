@@ -1,0 +1,287 @@
+package integration
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/webhook"
+	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
+)
+
+var past = time.Date(2026, 3, 10, 11, 22, 18, 123456000, time.UTC)
+
+func item(key string) webhook.Item {
+	return webhook.Item{Key: key, Transaction: "CASHIN/a", Body: []byte("body of " + key + "\x00\xff"), DeliveryID: "delivery", ReceivedAt: past, Due: past}
+}
+
+func put(t testing.TB, inbox webhook.Inbox, items ...webhook.Item) {
+	t.Helper()
+	for _, item := range items {
+		earlier, err := inbox.Put(t.Context(), item)
+		require.NoError(t, err)
+		require.Nil(t, earlier)
+	}
+}
+
+func claim(t testing.TB, inbox webhook.Inbox) *webhook.Claim {
+	t.Helper()
+	claim, err := inbox.Claim(t.Context(), time.Minute)
+	require.NoError(t, err)
+	return claim
+}
+
+// done settles without a change.
+func done(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+	return webhook.Settlement{Known: known}, nil
+}
+
+func TestAnItemIsKeptOnceAsItWas(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		given := item("a/E1")
+		put(t, inbox, given, item("a/e1"), item("A/E1"))
+		changed := given
+		changed.Body = []byte("another")
+		for _, again := range []webhook.Item{given, changed} {
+			earlier, err := inbox.Put(t.Context(), again)
+			require.NoError(t, err)
+			assert.Equal(t, webhook.Digest(sha256.Sum256(given.Body)), *earlier)
+		}
+		assert.Equal(t, 3, number(t, db, `SELECT count(*) FROM connectpsp_inbox`), "keys distinguish capitals")
+
+		execute(t, db, `DELETE FROM connectpsp_inbox WHERE key <> 'a/E1'`)
+		kept := claim(t, inbox)
+		require.NotNil(t, kept)
+		assert.WithinDuration(t, time.Now().Add(time.Minute), kept.Due, 10*time.Second)
+		kept.Due = past
+		assert.Equal(t, given, kept.Item)
+		assert.Equal(t, 1, kept.Attempts)
+		assert.NotEmpty(t, kept.Token)
+	})
+}
+
+func TestItemsAreClaimedByOneAtATimeWhenTheyAreDue(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		second, later, held := item("second"), item("later"), item("held")
+		second.Due, later.Due, held.Held = past.Add(time.Second), time.Now().Add(time.Hour), "unreadable"
+		put(t, inbox, second, item("first"), later, held)
+		first := claim(t, inbox)
+		assert.Equal(t, "first", first.Key)
+		assert.Equal(t, "second", claim(t, inbox).Key)
+		assert.Nil(t, claim(t, inbox))
+
+		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'first'`) // the lease is over
+		again := claim(t, inbox)
+		assert.Equal(t, "first", again.Key)
+		assert.Equal(t, 2, again.Attempts)
+		for name, err := range map[string]error{
+			"settle":   inbox.Settle(t.Context(), first, func(context.Context, webhook.Known) (webhook.Settlement, error) { panic("not ours") }),
+			"postpone": inbox.Postpone(t.Context(), first, past, "late"),
+			"hold":     inbox.Hold(t.Context(), first, "late"),
+		} {
+			assert.ErrorIs(t, err, webhook.ErrClaimLost, name)
+		}
+		require.NoError(t, inbox.Settle(t.Context(), again, done))
+		assert.ErrorIs(t, inbox.Settle(t.Context(), again, done), webhook.ErrClaimLost, "it is done")
+		assert.Nil(t, claim(t, inbox))
+	})
+}
+
+func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		execute(t, db, `CREATE TABLE wallet (credit integer NOT NULL)`)
+		credit := func(fail error, settlement webhook.Settlement) func(context.Context, webhook.Known) (webhook.Settlement, error) {
+			return func(ctx context.Context, _ webhook.Known) (webhook.Settlement, error) {
+				_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `INSERT INTO wallet (credit) VALUES (1)`)
+				return settlement, errors.Join(err, fail)
+			}
+		}
+		put(t, inbox, item("a"), item("b"))
+		first := claim(t, inbox)
+		failure := errors.New("no")
+		err := inbox.Settle(t.Context(), first, credit(failure, webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}))
+		assert.ErrorIs(t, err, failure)
+		assert.NotContains(t, err.Error(), "sqlinbox", "somebody else's error is returned as it is")
+		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		err = inbox.Settle(ctx, first, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
+			settlement, err := credit(nil, webhook.Settlement{})(ctx, known)
+			cancel()
+			return settlement, err
+		})
+		assert.Error(t, err)
+		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
+
+		paid := webhook.Known{Status: webhook.StatusRefunded, Returns: []string{"D1", "d1"}}
+		due := time.Now().Add(-time.Second)
+		require.NoError(t, inbox.Settle(t.Context(), first, credit(nil, webhook.Settlement{Known: paid, Again: due})))
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
+		for _, key := range []string{"b", "a"} {
+			next := claim(t, inbox)
+			require.NotNil(t, next)
+			assert.Equal(t, key, next.Key)
+			require.NoError(t, inbox.Settle(t.Context(), next, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+				assert.Equal(t, paid, known, "of the same transaction")
+				return webhook.Settlement{Known: known}, nil
+			}))
+		}
+		assert.Nil(t, claim(t, inbox))
+	})
+}
+
+func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		held := item("held")
+		held.Held = "it is unreadable"
+		put(t, inbox, item("a"), held)
+		first := claim(t, inbox)
+		require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "down\x00\xff"))
+		assert.Nil(t, claim(t, inbox))
+		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'a'`)
+		first = claim(t, inbox)
+		require.NoError(t, inbox.Hold(t.Context(), first, "it was tried too often\x00\xff"))
+		assert.Nil(t, claim(t, inbox))
+
+		items, err := inbox.Held(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, items, 2)
+		reasons := map[string]string{}
+		for _, item := range items {
+			reasons[item.Key] = item.Held
+			assert.Equal(t, past, item.ReceivedAt)
+		}
+		assert.Equal(t, map[string]string{"a": "it was tried too often??", "held": "it is unreadable"}, reasons)
+		items, err = inbox.Held(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Len(t, items, 1)
+
+		found, err := inbox.Retry(t.Context(), "nothing")
+		assert.NoError(t, err)
+		assert.False(t, found)
+		found, err = inbox.Retry(t.Context(), "held")
+		assert.NoError(t, err)
+		assert.True(t, found)
+		again := claim(t, inbox)
+		assert.Equal(t, "held", again.Key)
+		assert.Equal(t, 1, again.Attempts)
+		require.NoError(t, inbox.Settle(t.Context(), again, done))
+
+		n, err := inbox.Forget(t.Context(), time.Now().Add(-time.Hour))
+		assert.NoError(t, err)
+		assert.Zero(t, n)
+		n, err = inbox.Forget(t.Context(), time.Now().Add(time.Hour))
+		assert.NoError(t, err)
+		assert.EqualValues(t, 1, n, "and not what is not done")
+		earlier, err := inbox.Put(t.Context(), held)
+		require.NoError(t, err)
+		assert.Equal(t, webhook.Digest(sha256.Sum256(held.Body)), *earlier, "it is known for ever")
+	})
+}
+
+// Every worker settles items of one transaction; the last value would be lost if two did so at once.
+func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		const items = 200
+		for n := range items {
+			put(t, inbox, item(fmt.Sprint(n)))
+		}
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for {
+					claim, err := inbox.Claim(t.Context(), time.Minute)
+					if !assert.NoError(t, err) || claim == nil {
+						return
+					}
+					err = inbox.Settle(t.Context(), claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+						known.Returns = append(known.Returns, "D"+claim.Key)
+						return webhook.Settlement{Known: known}, nil
+					})
+					assert.NoError(t, err)
+				}
+			})
+		}
+		all.Wait()
+		var returns string
+		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT returns FROM connectpsp_transaction`).Scan(&returns))
+		assert.Len(t, strings.Fields(returns), items)
+	})
+}
+
+func TestTheTablesAreMadeOnceByWhoeverComesFirst(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				_, err := sqlinbox.Open(t.Context(), db, s.dialect)
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+		put(t, openInbox(t, s, db), item("a"))
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_schema`))
+
+		execute(t, db, `UPDATE connectpsp_schema SET version = 99`)
+		_, err := sqlinbox.Open(t.Context(), db, s.dialect)
+		assert.ErrorContains(t, err, "newer version")
+	})
+}
+
+func TestTheTablesCanBeMadeByHand(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		for _, statement := range sqlinbox.Migrations(s.dialect) {
+			execute(t, db, statement)
+		}
+		put(t, openInbox(t, s, db), item("a"))
+	})
+}
+
+func TestAnInboxWithoutADatabaseIsNotMade(t *testing.T) {
+	_, err := sqlinbox.Open(t.Context(), nil, sqlinbox.SQLite)
+	assert.Error(t, err)
+	db, err := sql.Open("sqlite", "file::memory:")
+	require.NoError(t, err)
+	_, err = sqlinbox.Open(t.Context(), db, 0)
+	assert.Error(t, err)
+	require.NoError(t, db.Close())
+	_, err = sqlinbox.Open(t.Context(), db, sqlinbox.SQLite)
+	assert.ErrorContains(t, err, "sqlinbox")
+	assert.Panics(t, func() { sqlinbox.Tx(t.Context()) })
+}
+
+func TestADatabaseThatIsGoneIsAnErrorAndNoLoss(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"), item("b"))
+		first := claim(t, inbox)
+		require.NoError(t, db.Close())
+		_, err := inbox.Put(t.Context(), item("c"))
+		assert.Error(t, err)
+		_, err = inbox.Claim(t.Context(), time.Minute)
+		assert.Error(t, err)
+		assert.Error(t, inbox.Settle(t.Context(), first, done))
+		assert.Error(t, inbox.Postpone(t.Context(), first, past, ""))
+		assert.Error(t, inbox.Hold(t.Context(), first, ""))
+		_, err = inbox.Held(t.Context(), 1)
+		assert.Error(t, err)
+		_, err = inbox.Retry(t.Context(), "a")
+		assert.Error(t, err)
+		_, err = inbox.Forget(t.Context(), past)
+		assert.Error(t, err)
+	})
+}
