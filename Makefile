@@ -7,7 +7,15 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
+# Modules of their own, because they need drivers.
+NESTED := integration examples/receiver
+
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./internal/...
+
+# Passes on what go test prints, and fails with it or if a package is covered too little.
+COVERED := awk '{ print } /^(FAIL|---)/ { bad = 1 } \
+	/coverage: [0-9]/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
+	END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -21,6 +29,10 @@ help: ## List the targets
 .PHONY: demo
 demo: ## See a payment come in, go back and go out, against the sandbox (or staging, with CONNECTPSP_* set)
 	@$(GO) run ./examples/quickstart
+
+.PHONY: demo-webhooks
+demo-webhooks: ## See webhooks credit a wallet, once each (on SQLite in memory, or on DATABASE_URL)
+	@cd examples/receiver && $(GO) run .
 
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler
@@ -36,6 +48,7 @@ drift: ## Fail if gen/ or go.mod is not what it would be if made anew
 	if $(GO) generate ./... && cmp $$kept gen/gen.gen.go; then rm $$kept; \
 	else cp $$kept gen/gen.gen.go; echo 'gen/ is not what go generate makes of openapi/'; exit 1; fi
 	$(GO) mod tidy -diff
+	@for module in $(NESTED); do (cd $$module && $(GO) mod tidy -diff) || exit 1; done
 
 .PHONY: contract
 contract: ## Check the description, its examples and the SDK's table of operations against each other
@@ -47,13 +60,23 @@ lint: ## Run gofmt, vet, staticcheck and actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	@for module in $(NESTED); do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 	$(GO) run $(ACTIONLINT)
 
 .PHONY: cover
 cover: ## Fail if the tests of a handwritten package cover less than COVERAGE percent of it
-	@$(GO) test -cover $(HANDWRITTEN) | awk '{ print } /^(FAIL|---)/ { bad = 1 } \
-		/coverage: [0-9]/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
-		END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
+	@$(GO) test -cover $(HANDWRITTEN) | $(COVERED)
+
+# What tests of webhooks run on: events in memory; a fifth of that on PostgreSQL, a twentieth on SQLite.
+integration: N ?= 20000
+
+.PHONY: integration
+integration: ## Test what needs a database, on a PostgreSQL server that it starts (or installs) and on SQLite, with N events
+	@.ci/with-postgres sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
+		-coverpkg=github.com/connectpsp/connectpsp-go/webhook/sqlinbox ./... && \
+		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./...' | $(COVERED)
+	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
+		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 
 # How much of it: schedules, orders, kills.
 simulate: N ?= 1000000

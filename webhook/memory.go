@@ -35,11 +35,11 @@ type memoryItem struct {
 	place  int       // in due, -1 if it is done or held
 }
 
-// memoryTransaction is locked while one of its items is settled.
+// memoryTransaction is what is known of a transaction.
 type memoryTransaction struct {
-	mu    sync.Mutex
-	known Known
-	items int // in the inbox
+	settling chan struct{} // holds one element while an item is settled
+	known    Known
+	items    int // in the inbox
 }
 
 const memoryLimit = 1 << 16
@@ -67,7 +67,7 @@ func (m *MemoryInbox) Put(_ context.Context, item Item) (*Digest, error) {
 	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), due: item.Due, place: -1}
 	m.items[item.Key] = kept
 	if m.known[item.Transaction] == nil {
-		m.known[item.Transaction] = &memoryTransaction{}
+		m.known[item.Transaction] = &memoryTransaction{settling: make(chan struct{}, 1)}
 	}
 	m.known[item.Transaction].items++
 	if item.Held == "" {
@@ -113,8 +113,12 @@ func (m *MemoryInbox) Settle(ctx context.Context, claim *Claim, change func(cont
 	transaction := m.known[item.Transaction]
 	m.mu.Unlock()
 
-	transaction.mu.Lock()
-	defer transaction.mu.Unlock()
+	select {
+	case transaction.settling <- struct{}{}:
+		defer func() { <-transaction.settling }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if err := m.check(claim); err != nil {
 		return err // while it waited
 	}

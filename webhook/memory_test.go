@@ -1,9 +1,11 @@
 package webhook_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -54,4 +56,38 @@ func TestKeysDistinguishCapitals(t *testing.T) {
 	r := newReceiver(t)
 	r.receive(t, paid, strings.ReplaceAll(paid, inID, strings.ToLower(inID)))
 	assert.EqualValues(t, webhook.Counts{Stored: 2}, r.Handler.Counts())
+}
+
+// Whoever waits for another item of the same transaction may wait longer than the lease of its own.
+func TestALeaseThatEndsWhileItWaitsIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inbox := webhook.NewMemoryInbox()
+		for _, key := range []string{"a", "b"} {
+			_, err := inbox.Put(t.Context(), webhook.Item{Key: key, Transaction: "CASHIN/1", Due: time.Now()})
+			require.NoError(t, err)
+		}
+		slow, err := inbox.Claim(t.Context(), time.Hour)
+		require.NoError(t, err)
+		waiting, err := inbox.Claim(t.Context(), time.Minute)
+		require.NoError(t, err)
+		go func() {
+			_ = inbox.Settle(t.Context(), slow, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+				time.Sleep(10 * time.Minute)
+				return webhook.Settlement{Known: known}, nil
+			})
+		}()
+		synctest.Wait()
+		ended := make(chan error)
+		go func() {
+			ended <- inbox.Settle(t.Context(), waiting, func(context.Context, webhook.Known) (webhook.Settlement, error) {
+				t.Error("its item is another's")
+				return webhook.Settlement{}, nil
+			})
+		}()
+		time.Sleep(2 * time.Minute)
+		again, err := inbox.Claim(t.Context(), time.Hour)
+		require.NoError(t, err)
+		require.Equal(t, waiting.Key, again.Key)
+		assert.ErrorIs(t, <-ended, webhook.ErrClaimLost)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,13 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const english, portuguese, safety = "../../README.md", "../../README.pt-BR.md", "../../docs/money-safety.md"
+const english, portuguese, safety, webhooks = "../../README.md", "../../README.pt-BR.md", "../../docs/money-safety.md",
+	"../../docs/webhooks.md"
 
 // frame is what stands around a snippet: what a program would have at that place.
 const frame = `package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +42,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
+	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 var (
@@ -56,14 +60,14 @@ var (
 	_ = sandbox.Start
 	_ = signing.Editor
 	_ = webhook.Parse
+	_ = sqlinbox.Open
 	_ = http.HandleFunc
 )
 
 func main() {}
 
 func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, request connectpsp.CashOutRequest,
-	markAccepted, keepOpen func(string) error, giveBack func(string, error) error, store func(string, []byte) error,
-	quarantine func([]byte)) error {
+	markAccepted, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB) error {
 	{
 SNIPPET
 		_, _, _ = ctx, client, err
@@ -88,7 +92,7 @@ func TestEverySnippetCompiles(t *testing.T) {
 	require.NoError(t, err)
 	files := map[string]string{}
 	var packages []string
-	for i, snippet := range append(snippets(t, english), snippets(t, safety)...) {
+	for i, snippet := range slices.Concat(snippets(t, english), snippets(t, safety), snippets(t, webhooks)) {
 		snippet = strings.Replace(frame, "SNIPPET", snippet, 1)
 		// A snippet that ends in a call leaves its last result unused.
 		snippet = strings.ReplaceAll(snippet, "response, err := raw.", "_, err = raw.")
@@ -138,7 +142,7 @@ func TestBothREADMEsHaveTheSameSections(t *testing.T) {
 var links = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
-	for _, file := range []string{english, portuguese, safety, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
+	for _, file := range []string{english, portuguese, safety, webhooks, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, link := range links.FindAllStringSubmatch(string(text), -1) {

@@ -1,0 +1,266 @@
+// Receiver credits wallets with what customers pay in by PIX, told by webhooks, on PostgreSQL or SQLite.
+//
+// Without set-up it uses a SQLite database in memory; DATABASE_URL, such as postgres://localhost/shop, names a PostgreSQL one.
+// The gateway is the sandbox, in this process, and does what receivers fear: it sends events twice, an old one again, and one
+// that somebody else has signed.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/webhook"
+	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
+)
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := run(ctx, os.Stdout, os.Getenv("DATABASE_URL")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, database string) error {
+	gateway, err := sandbox.Start()
+	if err != nil {
+		return err
+	}
+	defer gateway.Close()
+	db, dialect, err := openDatabase(database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	service, err := startService(ctx, gateway.Config(), db, dialect)
+	if err != nil {
+		return err
+	}
+	defer service.stop()
+	tour := &tour{out: out, gateway: gateway, service: service}
+	for _, step := range []func(context.Context) error{tour.payIn, tour.repeat, tour.forge, tour.refund, tour.replay} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "\nEvery payment counted once. Deliveries: %v\n", service.handler.Counts())
+	return nil
+}
+
+func openDatabase(address string) (*sql.DB, sqlinbox.Dialect, error) {
+	if address != "" {
+		db, err := sql.Open("pgx", address)
+		return db, sqlinbox.PostgreSQL, err
+	}
+	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(10000)")
+	if err == nil {
+		db.SetMaxOpenConns(1) // each connection would have a memory of its own
+	}
+	return db, sqlinbox.SQLite, err
+}
+
+// service is all that a real receiver consists of.
+type service struct {
+	client  *connectpsp.Client
+	wallets *wallets
+	handler *webhook.Handler
+	worker  *webhook.Worker
+	server  *http.Server
+	url     string
+	stop    func()
+}
+
+func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dialect sqlinbox.Dialect) (*service, error) {
+	s := &service{}
+	var err error
+	if s.client, err = connectpsp.New(config); err != nil {
+		return nil, err
+	}
+	if s.wallets, err = openWallets(ctx, db); err != nil {
+		return nil, err
+	}
+	inbox, err := sqlinbox.Open(ctx, db, dialect)
+	if err != nil {
+		return nil, err
+	}
+	if s.handler, err = webhook.NewHandler(inbox, config.CryptoToken); err != nil {
+		return nil, err
+	}
+	// Deposits of R$ 100.00 or more are credited only when the gateway confirms them.
+	s.worker = webhook.NewWorker(inbox, s.client, s.wallets.apply, webhook.WithConfirmation(pix.Centavos(100_00)))
+
+	routes := http.NewServeMux()
+	routes.Handle("/webhooks/connectpsp", s.handler)
+	s.server = &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s.url = "http://" + listener.Addr().String() + "/webhooks/connectpsp"
+	working, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { _ = s.server.Serve(listener) }()
+	go func() {
+		defer close(ended)
+		_ = s.worker.Run(working)
+	}()
+	s.stop = func() {
+		_ = s.server.Close()
+		cancel()
+		<-ended // the database is closed after this
+	}
+	return s, nil
+}
+
+// tour shows what happens.
+type tour struct {
+	out     io.Writer
+	gateway *sandbox.Sandbox
+	service *service
+	charge  *connectpsp.CashIn
+	old     []byte // the body of an event
+}
+
+const customer = "Ana"
+
+func (t *tour) say(format string, arguments ...any) { fmt.Fprintf(t.out, format+"\n", arguments...) }
+
+func (t *tour) payIn(ctx context.Context) error {
+	t.say("1. %s pays R$ 250.00 in", customer)
+	amount := pix.Centavos(250_00)
+	if err := t.service.wallets.expect(ctx, "deposit-1", customer, amount); err != nil {
+		return err
+	}
+	charge, err := t.service.client.CreateCashIn(ctx, connectpsp.CashInRequest{
+		Amount:            amount,
+		ExternalReference: "deposit-1",
+		WebhookURL:        t.service.url,
+		Payer:             connectpsp.Payer{Name: "Test User", Document: "12345678909"},
+	})
+	if err != nil {
+		return err
+	}
+	t.charge = charge
+	// If no webhook ever came, the worker would find out by itself.
+	if err := t.service.worker.WatchCashIn(ctx, charge.TransactionID); err != nil {
+		return err
+	}
+	if err := t.gateway.PayCashIn(charge.TransactionID); err != nil {
+		return err
+	}
+	t.old = t.body(charge.TransactionID)
+	return t.expect(ctx, amount)
+}
+
+// body returns what an event of the charge looks like. Whoever records one has it too.
+func (t *tour) body(id string) []byte {
+	return fmt.Appendf(nil, `{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":%q,`+
+		`"internalCode":"US7B1JQ","externalReference":"deposit-1","status":"PAID","amount":250.00,`+
+		`"payer":{"name":"Test User","document":"12345678909"}}}`, id)
+}
+
+func (t *tour) repeat(ctx context.Context) error {
+	t.say("\n2. The gateway sends the event again, as it does when it has not heard the answer")
+	for range 3 {
+		if err := t.gateway.Redeliver(t.charge.TransactionID); err != nil {
+			return err
+		}
+	}
+	if err := t.gateway.WaitWebhooks(ctx); err != nil {
+		return err
+	}
+	return t.expect(ctx, pix.Centavos(250_00))
+}
+
+func (t *tour) forge(ctx context.Context) error {
+	t.say("\n3. Somebody posts an event with a signature of his own")
+	status, err := t.post(ctx, t.old, "not the CryptoToken")
+	if err != nil {
+		return err
+	}
+	if status != http.StatusUnauthorized {
+		return fmt.Errorf("the answer was %d", status)
+	}
+	t.say("   401")
+	return t.expect(ctx, pix.Centavos(250_00))
+}
+
+func (t *tour) refund(ctx context.Context) error {
+	t.say("\n4. The deposit is returned")
+	_, err := t.service.client.RefundCashIn(ctx, t.charge.TransactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
+	if err != nil {
+		return err
+	}
+	if err := t.gateway.SettleRefund(t.charge.TransactionID); err != nil {
+		return err
+	}
+	return t.expect(ctx, pix.Centavos(0))
+}
+
+func (t *tour) replay(ctx context.Context) error {
+	t.say("\n5. An event of before the return comes late, and rightly signed")
+	status, err := t.post(ctx, t.old, t.gateway.Config().CryptoToken.Reveal())
+	if err != nil {
+		return err
+	}
+	t.say("   %d", status)
+	return t.expect(ctx, pix.Centavos(0))
+}
+
+func (t *tour) post(ctx context.Context, body []byte, token string) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, t.service.url, strings.NewReader(string(body)))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(token, body)))
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
+}
+
+// expect waits until nothing has changed for half a second, and fails if the wallet holds another amount then.
+func (t *tour) expect(ctx context.Context, amount pix.Amount) error {
+	if err := t.gateway.WaitWebhooks(ctx); err != nil {
+		return err
+	}
+	settled := time.NewTicker(50 * time.Millisecond)
+	defer settled.Stop()
+	for counts, quiet := t.service.worker.Counts(), 0; quiet < 10; quiet++ {
+		select {
+		case <-settled.C:
+		case <-ctx.Done():
+			return errors.New("nothing happened in time")
+		}
+		if now := t.service.worker.Counts(); now != counts {
+			counts, quiet = now, 0
+		}
+	}
+	balance, err := t.service.wallets.balance(ctx, customer)
+	if err != nil {
+		return err
+	}
+	t.say("   the wallet holds R$ %v", balance)
+	if balance != amount {
+		return fmt.Errorf("the wallet holds %v, and should hold %v", balance, amount)
+	}
+	return nil
+}

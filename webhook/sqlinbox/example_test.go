@@ -1,0 +1,47 @@
+package sqlinbox_test
+
+import (
+	"context"
+	"database/sql"
+	"log"
+	"net/http"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/webhook"
+	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
+)
+
+// With a driver imported, such as _ "github.com/jackc/pgx/v5/stdlib".
+func Example() {
+	ctx := context.Background()
+	config, err := connectpsp.ConfigFromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := connectpsp.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := sql.Open("pgx", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	inbox, err := sqlinbox.Open(ctx, db, sqlinbox.PostgreSQL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler, err := webhook.NewHandler(inbox, config.CryptoToken)
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/webhooks/connectpsp", handler)
+	worker := webhook.NewWorker(inbox, client, func(ctx context.Context, step webhook.Transition) error {
+		if step.Kind != webhook.KindCashIn || step.To != webhook.StatusPaid {
+			return nil
+		}
+		_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET paid = true WHERE reference = $1 AND centavos = $2`,
+			step.CashIn.ExternalReference, step.CashIn.Amount.Centavos())
+		return err
+	})
+	log.Fatal(worker.Run(ctx))
+}
