@@ -43,7 +43,7 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	a := attempt{begun: time.Now()}
 	response, err := call.send(ctx, c.editorsOf(call, &witness)...)
 	if err != nil {
-		a.err = err
+		a.err = quiet(err)
 	} else {
 		a.status, a.header = response.StatusCode, response.Header
 		a.body, a.err = answer.Read(response)

@@ -74,7 +74,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(result *T,
 	if call.operation.keyed {
 		perform = c.pay
 	}
-	if err := perform(ctx, newProgress(call)); err != nil {
+	if err := perform(ctx, c.newProgress(call)); err != nil {
 		return nil, err
 	}
 	return result, nil

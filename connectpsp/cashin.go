@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/gen"
 )
@@ -90,11 +91,11 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 		if refund.TransactionID == "" {
 			return "", errNoTransactionID
 		}
-		return refund.TransactionID, nil
+		return refund.TransactionID, call.matchID(refund.TransactionID, refund.InternalCode, refund.EndToEndID, refund.OriginalEndToEndID)
 	})
 	var unknown *UnknownOutcomeError
 	if errors.As(err, &unknown) && (call.doubted != nil || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
-		if done := c.readRefund(ctx, call); done != nil {
+		if done := c.readRefund(ctx, call, unknown.FirstSentAt); done != nil {
 			return done, nil
 		}
 	}
@@ -102,12 +103,12 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 }
 
 // readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that cannot be seen.
-func (c *Client) readRefund(ctx context.Context, call call) *Refund {
+func (c *Client) readRefund(ctx context.Context, call call, first time.Time) *Refund {
 	cashIn, err := c.GetCashIn(ctx, call.transactionID)
 	if err != nil || cashIn.Status != CashInRefunded {
 		return nil
 	}
-	c.accept(ctx, call.key, cashIn.TransactionID)
+	c.accept(ctx, call, first, cashIn.TransactionID)
 	refund := &Refund{
 		TransactionID:      cashIn.TransactionID,
 		InternalCode:       cashIn.InternalCode,

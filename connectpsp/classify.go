@@ -49,6 +49,10 @@ func classify(call call, a attempt) verdict {
 	refusal := newAPIError(call, a)
 	v := verdict{outcome: refused, answer: refusal}
 	switch {
+	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
+		// The answer broke off, and its code, which may have named a conflict, with it. The same key brings the whole answer.
+		v.outcome, v.again, v.err = doubtful, true, a.err
+		v.renew = a.status == http.StatusUnauthorized
 	case a.status == http.StatusUnauthorized:
 		// A new access token does not mend the other two.
 		v.renew = refusal.Code != CodeInvalidApplicationToken && refusal.Code != CodeInvalidCredentials
@@ -60,9 +64,6 @@ func classify(call call, a attempt) verdict {
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == 499:
 		// 499 is a proxy's word for a client that went away: the request may still be running behind it.
 		v.outcome, v.again = doubtful, true
-	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
-		// The answer broke off, and its code, which may have named a conflict, with it. The same key brings the whole answer.
-		v.outcome, v.again, v.err = doubtful, true, a.err
 	case a.status/100 == 4:
 		v.renew = refusal.Code == CodeInvalidSignature
 	case a.status/100 == 5:

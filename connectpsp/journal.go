@@ -19,14 +19,14 @@ import (
 //
 // Intents are kept for CreateCashIn, CreateCashOut and RefundCashIn. RebalanceAccount has no key and sets a state: after a
 // crash, read the balance and set it again. Processes that share a journal must not make calls for one payment at the same
-// time: hold a lock on the order in your own database.
+// time: hold a lock on the order in your own database. Neither must two clients with one ClientID.
 type Journal interface {
 	// Begin records an intent. Its SentAt is zero, unless ResolveCashOut settles an earlier call that the journal may not know
 	// of. It need not be durable before Sent is.
 	//
 	// If an intent with the same IdempotencyKey is open or was accepted, Begin changes nothing and returns that one, also when
-	// it returns an error. An accepted one need not be remembered for ever, nor its Body at all; an hour is enough for a
-	// process that starts again and repeats its last payments. One that was never sent is replaced.
+	// it returns an error. An accepted one need not be remembered for ever, nor its Body at all; an hour after a process has
+	// started again is enough to repeat its last payments. One that was never sent is replaced.
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
 	// Find returns the intent with this key if it is open or was accepted, as Begin would, and nil otherwise. The client asks
@@ -70,6 +70,8 @@ type Intent struct {
 	Amount pix.Amount
 	// Body is the body of the request, byte for byte. It holds personal data: protect it as such.
 	Body []byte
+	// BodySHA256 is the SHA-256 of Body in hex. It stays when Body is gone.
+	BodySHA256 string
 	// ClientID and BaseURL say which integration sends it to which gateway. Recover leaves intents of others alone.
 	ClientID, BaseURL string
 	// BegunAt and SentAt are times of the local clock. SentAt is zero if it was not sent.

@@ -22,15 +22,8 @@ var (
 // pay makes a call that carries an idempotency key, after any other with the same key, and keeps the journal.
 func (c *Client) pay(ctx context.Context, p *progress) error {
 	key := p.call.key
-	if p.call.doubted != nil {
-		// What is sent again on the SDK's own account stays within the time in which the gateway surely knows the key.
-		left := c.window - time.Since(p.first)
-		if left <= 0 || left > c.window+time.Minute {
-			return p.unknown(errTooLate)
-		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, left)
-		defer cancel()
+	if p.call.doubted != nil && c.left(p.first) <= 0 {
+		return p.unknown(errTooLate)
 	}
 	for {
 		own, others := c.turns.take(key)
@@ -54,6 +47,18 @@ func (c *Client) pay(ctx context.Context, p *progress) error {
 	}
 }
 
+// left is for how much longer a payment may be sent again on the SDK's own account: as long as the gateway surely knows its
+// key. A first sending in the future says that the clock was set back, and that nothing is known.
+func (c *Client) left(first time.Time) time.Duration {
+	now := time.Now()
+	// The monotonic clock stands still while a machine sleeps, and the other may be set.
+	age := max(now.Sub(first), now.Round(0).Sub(first.Round(0)))
+	if age < -time.Minute {
+		return 0
+	}
+	return c.window - age
+}
+
 // payInTurn makes the call while its key is nobody else's, and gives the turn back.
 func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 	var refusal *APIError
@@ -72,6 +77,15 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 	case earlier.Outcome != "":
 		return errSettled
 	}
+	if p.call.doubted != nil {
+		left := c.left(p.first)
+		if left <= 0 {
+			return p.unknown(errTooLate)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, left)
+		defer cancel()
+	}
 	err = c.finish(ctx, p, c.persist(ctx, p))
 	if !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrNotSent) {
 		errors.As(err, &refusal)
@@ -82,21 +96,12 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 // begin records the intent, and takes over what is known of an earlier call with the same key.
 func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err error) {
 	call := p.call
-	intent := Intent{
-		Operation:         call.operation.id,
-		IdempotencyKey:    call.key,
-		ExternalReference: call.externalReference,
-		TransactionID:     call.transactionID,
-		Amount:            call.amount,
-		Body:              call.body,
-		ClientID:          c.clientID,
-		BaseURL:           c.baseURL,
-		BegunAt:           p.begun.UTC(),
-	}
+	intent := c.intentOf(call, p.begun)
 	if call.doubted != nil && !call.recovering {
 		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call; whoever finds this must not call it unsent
 	}
 	earlier, err = c.journal.Begin(ctx, intent)
+	earlier = ifSent(earlier)
 	if err != nil && earlier == nil {
 		var failure error
 		if earlier, failure = c.find(ctx, call.key); failure != nil {
@@ -109,9 +114,9 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		p.inherit(earlier)
 		switch {
 		case earlier.ClientID != c.clientID || earlier.BaseURL != c.baseURL:
-			return nil, p.unknown(errOtherGateway)
-		case earlier.Outcome == "" && !bytes.Equal(earlier.Body, call.body):
-			return nil, p.unknown(errOtherRequest)
+			return nil, p.about(earlier).unknown(errOtherGateway)
+		case !call.isAgain(earlier):
+			return nil, p.about(earlier).unknown(errOtherRequest)
 		}
 	}
 	if err != nil {
@@ -119,6 +124,54 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		return nil, p.report(nil)
 	}
 	return earlier, nil
+}
+
+// intentOf describes a call for the journal.
+func (c *Client) intentOf(call call, begun time.Time) Intent {
+	return Intent{
+		Operation:         call.operation.id,
+		IdempotencyKey:    call.key,
+		ExternalReference: call.externalReference,
+		TransactionID:     call.transactionID,
+		Amount:            call.amount,
+		Body:              call.body,
+		BodySHA256:        sumOf(call.body),
+		ClientID:          c.clientID,
+		BaseURL:           c.baseURL,
+		BegunAt:           begun.UTC(),
+	}
+}
+
+// isAgain reports whether a call is the same as an earlier one. Of one that was accepted the body may be forgotten, and its
+// transaction is the gateway's.
+func (call call) isAgain(earlier *Intent) bool {
+	switch {
+	case earlier.Operation != call.operation.id || earlier.Amount != call.amount:
+		return false
+	case earlier.Outcome == "":
+		return bytes.Equal(earlier.Body, call.body) && earlier.TransactionID == call.transactionID
+	default:
+		return earlier.BodySHA256 == "" || earlier.BodySHA256 == sumOf(call.body)
+	}
+}
+
+// ifSent drops an intent that was never sent: a journal need not tell of it.
+func ifSent(intent *Intent) *Intent {
+	if intent != nil && intent.SentAt.IsZero() && intent.Outcome == "" {
+		return nil
+	}
+	return intent
+}
+
+// about makes an error tell of an earlier call, which is what has to be settled, and not of this one.
+func (p *progress) about(earlier *Intent) *progress {
+	p.call.operation.id, p.call.externalReference, p.call.amount = earlier.Operation, earlier.ExternalReference, earlier.Amount
+	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
+	if earlier.Body != nil {
+		p.bodySHA256 = sumOf(earlier.Body)
+	}
+	p.clientID, p.baseURL = earlier.ClientID, earlier.BaseURL
+	return p
 }
 
 // inherit makes the doubt about an earlier call that of this one.
@@ -147,10 +200,10 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 	if earlier == nil && failure == nil {
 		return err
 	}
-	p := newProgress(call)
+	p := c.newProgress(call)
 	if earlier != nil {
 		p.inherit(earlier)
-		p.call.amount, p.call.body = earlier.Amount, earlier.Body
+		p.about(earlier)
 	}
 	return p.unknown(&unsentError{both(err, failure)})
 }
@@ -159,7 +212,8 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 func (c *Client) find(ctx context.Context, key string) (*Intent, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
-	return c.journal.Find(ctx, key)
+	earlier, err := c.journal.Find(ctx, key)
+	return ifSent(earlier), err
 }
 
 // unsentError tells why a call was not sent, and hides that from errors.Is and errors.As: the payment may have been, earlier.
@@ -172,7 +226,6 @@ func (c *Client) announce(ctx context.Context, p *progress) error {
 	if p.recorded || !p.call.operation.keyed {
 		return nil
 	}
-	p.announced = true
 	if err := c.journal.Sent(ctx, p.call.key, time.Now().UTC()); err != nil {
 		return notRecorded(err)
 	}
@@ -185,8 +238,7 @@ func notRecorded(err error) error {
 }
 
 // finish records the outcome of a call, and returns the error to report: err, unless that is a rejection that could not be
-// recorded. The intent may stay open then, and Recover could still send it; also if Sent failed, for that may have been done
-// all the same.
+// recorded. The intent stays then, and Recover could still send it, or report what was told long ago.
 func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	outcome := OutcomeRejected
 	switch {
@@ -196,7 +248,7 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 		return err
 	}
 	failure := c.end(ctx, p.call.key, outcome, p.transactionID)
-	if failure == nil || err == nil || !p.announced {
+	if failure == nil || err == nil {
 		return err
 	}
 	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)
@@ -209,7 +261,25 @@ func (c *Client) end(ctx context.Context, key string, outcome Outcome, transacti
 	return c.journal.Finish(ctx, key, outcome, transactionID)
 }
 
-// accept records that a payment was found to be accepted. If that fails it stays open, and is found again.
-func (c *Client) accept(ctx context.Context, key, transactionID string) {
-	_ = c.end(ctx, key, OutcomeAccepted, transactionID)
+// accept records that a payment was found to be accepted, and since when it was open. It waits for others that work on it. If
+// it fails the payment stays open, and is found again.
+func (c *Client) accept(ctx context.Context, call call, first time.Time, transactionID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	for {
+		own, others := c.turns.take(call.key)
+		if own == nil {
+			if others.wait(ctx) != nil {
+				return
+			}
+			continue
+		}
+		defer c.turns.end(call.key, own, nil)
+		intent := c.intentOf(call, first)
+		intent.SentAt = first.UTC()
+		if earlier, err := c.journal.Begin(ctx, intent); err == nil && (earlier == nil || earlier.Outcome == "") {
+			_ = c.end(ctx, call.key, OutcomeAccepted, transactionID)
+		}
+		return
+	}
 }

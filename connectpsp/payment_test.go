@@ -127,12 +127,12 @@ func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 		assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
 		assert.Empty(t, gateway.requests())
 	})
-	t.Run("but not if it was never announced", func(t *testing.T) {
+	t.Run("also if it was never announced, for what stays would be reported again", func(t *testing.T) {
 		journal := newNotebook()
 		journal.fail["REJECTED"] = errDiskFull
 		_, err := newGateway(t).client(connectpsp.WithJournal(journal), connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})).
 			CreateCashOut(t.Context(), cashOutRequest())
-		assert.Equal(t, rejected, outcomeOf(err))
+		assert.Equal(t, unknown, outcomeOf(err))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -62,13 +63,8 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
-	for i, intent := range pending {
-		if intent.SentAt.IsZero() && ctx.Err() == nil {
-			var release func()
-			settled[i], release = c.dismiss(ctx, intent)
-			defer release() // now, so that none of them is sent before all are reported
-		}
-	}
+	release := c.dismiss(ctx, pending, settled)
+	defer release()
 	var recovered []Recovered
 	for _, one := range settled {
 		if one != nil {
@@ -78,31 +74,61 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	return recovered, ctx.Err()
 }
 
-// dismiss takes a payment out of the journal that was never sent, and keeps its key from other calls until it is released. It
-// returns nil if another call of this process works on it or has sent it.
-func (c *Client) dismiss(ctx context.Context, intent Intent) (recovered *Recovered, release func()) {
-	own, _ := c.turns.take(intent.IdempotencyKey)
-	if own == nil {
-		return nil, func() {}
+// dismiss takes the payments out of the journal that were never sent, and keeps their keys from other calls until they are
+// released: none of them is sent before all are reported. Of pending it leaves alone what another call of this process works on,
+// or has sent or ended since.
+func (c *Client) dismiss(ctx context.Context, pending []Intent, settled []*Recovered) (release func()) {
+	held := map[string]*turn{}
+	release = func() {
+		for key, own := range held {
+			c.turns.end(key, own, nil)
+		}
 	}
-	release = func() { c.turns.end(intent.IdempotencyKey, own, nil) }
+	for _, intent := range pending {
+		if intent.SentAt.IsZero() && ctx.Err() == nil {
+			if own, _ := c.turns.take(intent.IdempotencyKey); own != nil {
+				held[intent.IdempotencyKey] = own
+			}
+		}
+	}
+	if len(held) == 0 {
+		return release
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	now, err := c.journal.Pending(ctx)
+	for i, intent := range pending {
+		if held[intent.IdempotencyKey] == nil || !intent.SentAt.IsZero() {
+			continue
+		}
+		stays := slices.ContainsFunc(now, func(other Intent) bool {
+			return other.IdempotencyKey == intent.IdempotencyKey && other.SentAt.IsZero() && other.BegunAt.Equal(intent.BegunAt)
+		})
+		if err != nil || stays {
+			settled[i] = c.dismissOne(ctx, intent, err)
+		}
+	}
+	return release
+}
+
+func (c *Client) dismissOne(ctx context.Context, intent Intent, err error) *Recovered {
 	recovered, p := c.recovered(intent)
-	if recovered.Err != nil {
-		return recovered, release
-	}
-	switch earlier, err := c.find(ctx, intent.IdempotencyKey); {
+	switch {
+	case recovered.Err != nil:
+		return recovered
 	case err != nil:
 		p.doubtErr = fmt.Errorf("whether another call has sent it is not known: %w", err)
-		recovered.Err = p.unknown(nil)
-	case earlier != nil:
-		recovered = nil
 	default:
-		// If it cannot be taken out it is found again.
-		_ = c.end(ctx, intent.IdempotencyKey, OutcomeRejected, "")
-		p.verdict = verdict{outcome: unsent, err: errNeverSent}
-		recovered.Err = p.report(nil)
+		err = c.end(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		p.doubtErr = err
 	}
-	return recovered, release
+	if err != nil {
+		recovered.Err = p.unknown(nil)
+		return recovered
+	}
+	p.verdict = verdict{outcome: unsent, err: errNeverSent}
+	recovered.Err = p.report(nil)
+	return recovered
 }
 
 // recovered describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
@@ -131,7 +157,7 @@ func (c *Client) recovered(intent Intent) (*Recovered, *progress) {
 			call.operation = known
 		}
 	}
-	p := newProgress(call)
+	p := c.newProgress(call)
 	switch {
 	case intent.ClientID != c.clientID || intent.BaseURL != c.baseURL:
 		recovered.Err = p.unknown(errOtherGateway)

@@ -12,6 +12,7 @@ import (
 var (
 	errNoDoubt          = errors.New("it was not sent again: there is no UnknownOutcomeError of a createCashOut to resolve")
 	errAnotherRequest   = errors.New("it was not sent again: the request is not the one that the UnknownOutcomeError is about, byte for byte")
+	errAnotherClient    = errors.New("it was not sent again: the UnknownOutcomeError is of a client with another ClientID or BaseURL")
 	errTooLate          = errors.New("it was not sent again: it was first sent too long ago, and the gateway may have forgotten the idempotency key")
 	errOtherOperation   = errors.New("it was not sent again: this version of the SDK does not know the operation")
 	errNoIdempotencyKey = errors.New("it was not sent again: its idempotency key is no UUID")
@@ -39,11 +40,11 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 		return nil, &unresolved
 	}
 	body, err := encode(request)
-	same := err == nil && sumOf(body) == unknown.BodySHA256
-	// An error about a payment that was accepted before names it by its id, and need not know the body any more.
-	readable := unknown.TransactionID != "" && unknown.BodySHA256 == "" && unknown.ExternalReference == request.ExternalReference
-	if !same && !readable {
+	switch {
+	case err != nil || sumOf(body) != unknown.BodySHA256:
 		return still(errAnotherRequest)
+	case unknown.ClientID != c.clientID || unknown.BaseURL != c.baseURL:
+		return still(errAnotherClient)
 	}
 	key, err := idempotency.ParseKey(unknown.IdempotencyKey)
 	if err != nil {
@@ -60,12 +61,9 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	if unknown.TransactionID != "" {
 		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
 		if err == nil && cashOut.ExternalReference == request.ExternalReference && cashOut.Amount == request.Amount {
-			c.accept(ctx, call.key, cashOut.TransactionID)
+			c.accept(ctx, call, unknown.FirstSentAt, cashOut.TransactionID)
 			return cashOut, nil
 		}
-	}
-	if !same {
-		return still(errAnotherRequest)
 	}
 	return c.cashOut(ctx, call)
 }

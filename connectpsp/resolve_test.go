@@ -51,11 +51,10 @@ func TestResolveNeverRejects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			doubt := doubtAbout(t, redirect(303, "/"))
 			for _, client := range []*connectpsp.Client{
-				newGateway(t, step).client(),
-				newGateway(t, step).client(connectpsp.WithJournal(newNotebook())),
-				newClient(t, "http://127.0.0.1:1"),
-				newGateway(t).client(connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})),
-				newGateway(t).client(connectpsp.WithJournal(brokenBegin{newNotebook()})),
+				newGateway(t, step).memoryClient(),
+				newGateway(t, step).memoryClient(connectpsp.WithJournal(newNotebook())),
+				newGateway(t).memoryClient(connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})),
+				newGateway(t).memoryClient(connectpsp.WithJournal(brokenBegin{newNotebook()})),
 			} {
 				_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
 				require.Equal(t, unknown, outcomeOf(err), "%v", err)
@@ -215,8 +214,8 @@ func FuzzReadAnUnknownOutcome(f *testing.F) {
 	})
 }
 
-// A faulty request for a payment that was accepted before: the error names the transaction, and the body is not known any more.
-func TestAPaymentIsResolvedByItsIDWhereItsBodyIsNotKnown(t *testing.T) {
+// The error of a faulty request for a payment that was accepted before tells of that payment, and not of the faulty request.
+func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
 	box, client := checkedSandbox(t)
 	paid, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)
@@ -226,7 +225,8 @@ func TestAPaymentIsResolvedByItsIDWhereItsBodyIsNotKnown(t *testing.T) {
 	var doubt *connectpsp.UnknownOutcomeError
 	require.ErrorAs(t, err, &doubt)
 	assert.Equal(t, paid.TransactionID, doubt.TransactionID)
-	assert.Empty(t, doubt.BodySHA256)
+	assert.Equal(t, pix.Centavos(5000), doubt.Amount)
+	assert.NotEmpty(t, doubt.BodySHA256)
 
 	resolved, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,7 @@ type progress struct {
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was changed once already
 
-	announced bool // the journal was told that the payment is being sent
-	recorded  bool // and has it
+	recorded bool // the journal has it that the payment is being sent
 
 	sent        int       // attempts that may have reached the gateway
 	first, last time.Time // of these, or of the earlier call's
@@ -31,12 +31,15 @@ type progress struct {
 	doubt         bool
 	doubtErr      error
 	transactionID string
+	bodySHA256    string // of an earlier call, if that is what the error is about
+	clientID      string // who makes the call, or made the earlier one, of which gateway
+	baseURL       string
 	refusal       *APIError // the last one, such as for too many requests
 	verdict       verdict   // of the last attempt
 }
 
-func newProgress(call call) *progress {
-	p := &progress{call: call, begun: time.Now(), transactionID: call.transactionID}
+func (c *Client) newProgress(call call) *progress {
+	p := &progress{call: call, begun: time.Now(), transactionID: call.transactionID, clientID: c.clientID, baseURL: c.baseURL}
 	if doubted := call.doubted; doubted != nil {
 		p.doubt, p.doubtErr = true, errEarlierCall
 		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
@@ -199,7 +202,9 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 		IdempotencyKey:    p.call.key,
 		ExternalReference: p.call.externalReference,
 		Amount:            p.call.amount,
-		BodySHA256:        sumOf(p.call.body),
+		BodySHA256:        cmp.Or(p.bodySHA256, sumOf(p.call.body)),
+		ClientID:          p.clientID,
+		BaseURL:           p.baseURL,
 		TransactionID:     p.transactionID,
 		FirstSentAt:       p.first,
 		LastSentAt:        p.last,

@@ -40,6 +40,8 @@ type UnknownOutcomeError struct {
 	Amount            pix.Amount
 	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the same, and not what is in it.
 	BodySHA256 string
+	// ClientID and BaseURL say which integration made the call, of which gateway.
+	ClientID, BaseURL string
 	// TransactionID is what is known of the transaction: the id given to RefundCashIn, or one found in an answer that did
 	// not match the request. It is empty if nothing is known.
 	TransactionID string

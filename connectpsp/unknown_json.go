@@ -15,6 +15,8 @@ type unknownOutcome struct {
 	ExternalReference string     `json:"externalReference,omitzero"`
 	Amount            pix.Amount `json:"amount,omitzero"`
 	BodySHA256        string     `json:"bodySha256,omitzero"`
+	ClientID          string     `json:"clientId,omitzero"`
+	BaseURL           string     `json:"baseUrl,omitzero"`
 	TransactionID     string     `json:"transactionId,omitzero"`
 	FirstSentAt       time.Time  `json:"firstSentAt,omitzero"`
 	LastSentAt        time.Time  `json:"lastSentAt,omitzero"`
@@ -42,6 +44,8 @@ func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 		ExternalReference: e.ExternalReference,
 		Amount:            e.Amount,
 		BodySHA256:        e.BodySHA256,
+		ClientID:          e.ClientID,
+		BaseURL:           e.BaseURL,
 		TransactionID:     e.TransactionID,
 		FirstSentAt:       e.FirstSentAt.UTC(),
 		LastSentAt:        e.LastSentAt.UTC(),
@@ -70,6 +74,8 @@ func (e *UnknownOutcomeError) UnmarshalJSON(data []byte) error {
 		ExternalReference: read.ExternalReference,
 		Amount:            read.Amount,
 		BodySHA256:        read.BodySHA256,
+		ClientID:          read.ClientID,
+		BaseURL:           read.BaseURL,
 		TransactionID:     read.TransactionID,
 		FirstSentAt:       read.FirstSentAt,
 		LastSentAt:        read.LastSentAt,

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -27,21 +28,40 @@ func (f *File) compact() {
 		return
 	}
 	f.state.forget(time.Now())
-	size, err := writeAnew(f.path+".tmp", f.state.records())
-	if err == nil {
-		err = f.replace(size)
-	}
-	if err != nil {
+	if err := f.rewrite(); err != nil {
 		_ = os.Remove(f.path + ".tmp")
 	}
 	f.compactAt = max(compactFrom, 2*f.size)
 }
 
-// writeAnew writes records to a file of their own, makes them durable, and returns their size.
-func writeAnew(path string, records []record) (size int64, err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// rewrite puts a new file in the place of the old one. All that it needs of the system it takes before the old one goes.
+func (f *File) rewrite() error {
+	directory, err := os.Open(filepath.Dir(f.path))
 	if err != nil {
-		return 0, err
+		return err
+	}
+	defer directory.Close()
+	anew, size, err := writeAnew(f.path+".tmp", f.state.records())
+	if err != nil {
+		return err
+	}
+	if err := f.replace(anew); err != nil {
+		return err
+	}
+	f.size = size
+	if err := ignoreUnsupported(directory.Sync()); err != nil {
+		f.failure = err // the old file may come back
+		return err
+	}
+	f.synced = f.written
+	return nil
+}
+
+// writeAnew writes records to a file of their own, makes them durable, and returns the file and its size.
+func writeAnew(path string, records []record) (file *os.File, size int64, err error) {
+	file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, 0, err
 	}
 	buffered := bufio.NewWriter(file)
 	for _, r := range records {
@@ -50,30 +70,8 @@ func writeAnew(path string, records []record) (size int64, err error) {
 		size += int64(n)
 		err = errors.Join(err, lineErr, writeErr)
 	}
-	return size, errors.Join(err, buffered.Flush(), file.Sync(), file.Close())
-}
-
-// replace puts the new file in the place of the old one, of which everything may still be needed if that fails.
-func (f *File) replace(size int64) error {
-	// Some systems do not replace a file that is open.
-	if err := f.disk.Close(); err != nil {
-		f.failure = err
-		return err
+	if err = errors.Join(err, buffered.Flush(), file.Sync()); err != nil {
+		return nil, 0, errors.Join(err, file.Close())
 	}
-	renameErr := os.Rename(f.path+".tmp", f.path)
-	disk, err := os.OpenFile(f.path, os.O_RDWR, 0)
-	if err != nil {
-		f.failure = err
-		return err
-	}
-	f.disk = disk
-	if renameErr != nil {
-		return renameErr
-	}
-	f.size, f.synced = size, f.written
-	if err := syncDirectory(f.path); err != nil {
-		f.failure = err // the old file may come back
-		return err
-	}
-	return nil
+	return file, size, nil
 }

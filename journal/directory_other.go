@@ -4,6 +4,7 @@ package journal
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
 
@@ -13,4 +14,14 @@ func ignoreUnsupported(err error) error {
 		return nil
 	}
 	return err
+}
+
+// replace puts a new file in the place of the old one, which stays in use if that fails.
+func (f *File) replace(anew *os.File) error {
+	if err := os.Rename(anew.Name(), f.path); err != nil {
+		return errors.Join(err, anew.Close())
+	}
+	_ = f.disk.Close() // all of it that matters is in the new one
+	f.disk = anew
+	return nil
 }

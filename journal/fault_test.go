@@ -34,9 +34,8 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		require.Len(t, pending(t, file), 2)
 		assert.True(t, pending(t, file)[1].SentAt.IsZero())
 
-		// What has no mark of being sent is never sent: it may stay in the file, and need not be reported as unknown.
-		require.NoError(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""))
-		assert.Len(t, pending(t, file), 1)
+		require.ErrorIs(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""), journal.ErrFault)
+		assert.Len(t, pending(t, file), 2, "what cannot be taken out is found again, and its rejection not reported")
 
 		fault.Write = false
 		send(t, file, 3)

@@ -11,8 +11,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// File is a connectpsp.Journal in a file. Make it with Open. It may be shared by goroutines and clients. Its methods do not
-// look at their contexts: what they wait for is the disk.
+// File is a connectpsp.Journal in a file. Make it with Open. It may be shared by goroutines, and by clients of
+// different ClientIDs; two clients of one would not know of each other's calls. Its methods do not look at their contexts: what they wait for is the disk.
 type File struct {
 	path string
 	lock io.Closer
@@ -43,6 +43,7 @@ var _ connectpsp.Journal = (*File)(nil)
 var (
 	errClosed  = errors.New("journal: it is closed")
 	errNoKey   = errors.New("journal: an intent has no idempotency key")
+	errPaid    = errors.New("journal: a payment that was accepted cannot be rejected: two clients work on it")
 	errUnknown = errors.New("journal: there is no intent with this idempotency key that could be sent")
 )
 
@@ -65,6 +66,9 @@ func (f *File) Begin(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent
 func (f *File) Find(_ context.Context, key string) (*connectpsp.Intent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.isClosed() {
+		return nil, errClosed // another process may have it now, and know more
+	}
 	f.state.forget(time.Now())
 	return f.state.known(key), nil
 }
@@ -94,17 +98,19 @@ func (f *File) Finish(_ context.Context, key string, outcome connectpsp.Outcome,
 	}
 	f.mu.Lock()
 	e := f.state.entries[key]
-	if e == nil || e.intent.Outcome != "" {
+	switch {
+	case f.isClosed():
+		f.mu.Unlock()
+		return errClosed
+	case e != nil && e.intent.Outcome != "" && outcome == connectpsp.OutcomeRejected:
+		f.mu.Unlock()
+		return errPaid
+	case e == nil || e.intent.Outcome != "":
 		f.mu.Unlock()
 		return nil
 	}
 	neverSent := e.intent.SentAt.IsZero()
 	err := f.write(record{Finished: &finished{Key: key, Outcome: outcome, TransactionID: transactionID, At: time.Now().UTC()}})
-	if err != nil && neverSent && outcome == connectpsp.OutcomeRejected {
-		// What has no mark of being sent is never sent, so that it may stay in the file.
-		delete(f.state.entries, key)
-		err = nil
-	}
 	number := f.written
 	f.mu.Unlock()
 	if err != nil {
@@ -121,6 +127,9 @@ func (f *File) Finish(_ context.Context, key string, outcome connectpsp.Outcome,
 func (f *File) Pending(context.Context) ([]connectpsp.Intent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.isClosed() {
+		return nil, errClosed
+	}
 	return f.state.pending(), nil
 }
 
@@ -130,7 +139,7 @@ func (f *File) Close() error {
 	defer f.flushing.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if errors.Is(f.failure, errClosed) {
+	if f.isClosed() {
 		return nil
 	}
 	var err error
@@ -140,6 +149,8 @@ func (f *File) Close() error {
 	f.failure = errClosed
 	return errors.Join(err, f.disk.Close(), f.lock.Close())
 }
+
+func (f *File) isClosed() bool { return errors.Is(f.failure, errClosed) }
 
 // write appends a record and applies it. If that fails the file and the state are as before. The lock is held.
 func (f *File) write(r record) error {

@@ -96,13 +96,13 @@ func TestARejectedPaymentIsGone(t *testing.T) {
 	assert.Len(t, pending(t, file), 1, "the key can be used again")
 }
 
-func TestAnAcceptedPaymentIsRememberedForHalfAnHourWithoutItsRequest(t *testing.T) {
+func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsRequest(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
 	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "0b0c5c8e"))
 	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "another"))
-	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), "what was accepted stays accepted")
+	require.ErrorContains(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), "cannot be rejected")
 	want := intent(1)
 	want.SentAt, want.Outcome, want.TransactionID, want.Body = noon.Add(time.Second), connectpsp.OutcomeAccepted, "0b0c5c8e", nil
 	for range 2 {
@@ -114,10 +114,15 @@ func TestAnAcceptedPaymentIsRememberedForHalfAnHourWithoutItsRequest(t *testing.
 	}
 	assert.Error(t, file.Sent(t.Context(), key(1), noon))
 
-	journal.Age(file, 29*time.Minute)
+	journal.Age(file, 59*time.Minute)
 	found, err := file.Find(t.Context(), key(1))
 	require.NoError(t, err)
 	assert.NotNil(t, found)
+	file = reopen(t, file, path)
+	journal.Age(file, 59*time.Minute)
+	found, err = file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	assert.NotNil(t, found, "the time in which nobody could ask does not count")
 	journal.Age(file, time.Minute)
 	found, err = file.Find(t.Context(), key(1))
 	require.NoError(t, err)
@@ -359,7 +364,8 @@ func TestAJournalKnowsWhatAMapWouldKnow(t *testing.T) {
 					m.sent = true
 				}
 			case 3:
-				require.NoError(t, file.Finish(t.Context(), key, connectpsp.OutcomeRejected, ""))
+				err := file.Finish(t.Context(), key, connectpsp.OutcomeRejected, "")
+				require.Equal(t, m != nil && m.accepted, err != nil, "%v", err)
 				if m != nil && !m.accepted {
 					delete(model, key)
 				}

@@ -31,19 +31,38 @@ func (e *CorruptError) Error() string {
 // Open opens the journal at path and makes one if there is none. Its error is ErrInUse, a *CorruptError, or the file system's.
 // Close it when the client that uses it makes no more calls.
 func Open(path string) (*File, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // or writing it anew would replace the link
+	path, err := locate(path)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
+	_ = os.Remove(path + ".tmp") // of a process that died while it wrote the file anew
 	f, err := open(path)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	f.lock = lock
 	return f, nil
+}
+
+// locate returns the one path that a file has, whatever links lead to it and wherever the process goes, and makes the file: a
+// link may lead to one that is not there yet.
+func locate(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if err := file.Close(); err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(absolute)
 }
 
 func open(path string) (*File, error) {
@@ -64,7 +83,7 @@ func open(path string) (*File, error) {
 		}
 		return nil, errors.Join(err, disk.Close())
 	}
-	f.state.forget(time.Now())
+	f.state.renew(time.Now())
 	return f, nil
 }
 
@@ -163,5 +182,6 @@ func syncDirectory(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(ignoreUnsupported(directory.Sync()), directory.Close())
+	defer directory.Close()
+	return ignoreUnsupported(directory.Sync())
 }

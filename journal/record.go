@@ -41,6 +41,7 @@ type intent struct {
 	TransactionID     string             `json:"transactionId,omitzero"`
 	Amount            pix.Amount         `json:"amount,omitzero"`
 	Body              []byte             `json:"body,omitzero"`
+	BodySHA256        string             `json:"bodySha256,omitzero"`
 	ClientID          string             `json:"clientId"`
 	BaseURL           string             `json:"baseUrl"`
 	BegunAt           time.Time          `json:"begunAt"`
@@ -92,7 +93,7 @@ func parse(line []byte) (record, error) {
 
 func intentOf(i connectpsp.Intent, endedAt time.Time) *intent {
 	return &intent{
-		i.Operation, i.IdempotencyKey, i.ExternalReference, i.TransactionID, i.Amount, i.Body, i.ClientID, i.BaseURL,
+		i.Operation, i.IdempotencyKey, i.ExternalReference, i.TransactionID, i.Amount, i.Body, i.BodySHA256, i.ClientID, i.BaseURL,
 		i.BegunAt.UTC(), i.SentAt.UTC(), i.Outcome, endedAt.UTC(),
 	}
 }
@@ -100,6 +101,6 @@ func intentOf(i connectpsp.Intent, endedAt time.Time) *intent {
 func (i *intent) public() connectpsp.Intent {
 	return connectpsp.Intent{
 		Operation: i.Operation, IdempotencyKey: i.Key, ExternalReference: i.ExternalReference, TransactionID: i.TransactionID,
-		Amount: i.Amount, Body: i.Body, ClientID: i.ClientID, BaseURL: i.BaseURL, BegunAt: i.BegunAt, SentAt: i.SentAt, Outcome: i.Outcome,
+		Amount: i.Amount, Body: i.Body, BodySHA256: i.BodySHA256, ClientID: i.ClientID, BaseURL: i.BaseURL, BegunAt: i.BegunAt, SentAt: i.SentAt, Outcome: i.Outcome,
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// remembered is for how long an accepted payment is known.
-const remembered = 30 * time.Minute
+// remembered is for how long an accepted payment is known, while the journal is open.
+const remembered = time.Hour
 
 // state is what the records say.
 type state struct {
@@ -96,6 +96,13 @@ func (s *state) forget(now time.Time) {
 		if s.entries[e.intent.IdempotencyKey] == e {
 			delete(s.entries, e.intent.IdempotencyKey)
 		}
+	}
+}
+
+// renew begins to count anew for how long the accepted payments are known: while the journal was closed nobody could ask.
+func (s *state) renew(now time.Time) {
+	for _, e := range s.ended {
+		e.endedAt = now.UTC()
 	}
 }
 

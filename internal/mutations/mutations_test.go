@@ -60,7 +60,7 @@ var mutations = []mutation{
 		"if err := w.announce(ctx); err != nil {", "if w.handed {\n		var err error",
 	}},
 	{name: "a rejection that is not recorded is reported", file: "payment.go", replace: []string{
-		"if failure == nil || err == nil || !p.announced {", "if true {",
+		"if failure == nil || err == nil {", "if true {",
 	}, rare: true},
 	{name: "a journal that cannot be asked is taken as empty", file: "payment.go", replace: []string{"c.find(ctx, call.key); failure != nil {",
 		"c.find(ctx, call.key); failure != nil && false {"}},
