@@ -149,6 +149,7 @@ func TestResolveDoesNotSendAfterTheWindowThatTheJournalKnows(t *testing.T) {
 	require.Equal(t, unknown, outcomeOf(err))
 	doubt := must2(asUnknown(err))
 	_, err = client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
 	assert.Len(t, gateway.requests(), 1, "sent again three hours after the first sending, which the journal knows")
 }
 
@@ -393,6 +394,7 @@ func TestTheErrorOfAnotherRequestDescribesTheOpenPayment(t *testing.T) {
 	assert.Equal(t, first.Amount, doubt.Amount)
 	assert.Equal(t, first.BodySHA256, doubt.BodySHA256)
 	_, err = gateway.memoryClient().ResolveCashOut(t.Context(), queued(t, doubt), other)
+	assert.Error(t, err)
 	assert.Len(t, gateway.requests(), 1, "what must not be sent was sent by ResolveCashOut, under the open key")
 }
 
