@@ -2,6 +2,8 @@ package openapi_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
@@ -10,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,17 +32,41 @@ func load(t *testing.T) *openapi3.T {
 	return doc
 }
 
-func TestTheDescriptionAndItsExamplesAreValid(t *testing.T) {
-	doc := load(t)
-	assert.Equal(t, "3.0.3", doc.OpenAPI)
-	assert.NoError(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation()))
+// origin is what spec.lock says of the description.
+type origin struct {
+	From             string
+	OpenAPI          string
+	Version          string
+	NormalisedSHA256 string
+	NotOffered       []string
 }
 
-// What is the SDK's own goes into overlay.yaml, so that the provider's file can take the place of this one.
-func TestTheDescriptionHasNoExtension(t *testing.T) {
+func readOrigin(t *testing.T) (lock origin) {
+	t.Helper()
+	text, err := os.ReadFile("spec.lock")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &lock))
+	return lock
+}
+
+// What is the SDK's own goes into overlay.yaml, so that the next version of the provider's file can take the place of this one.
+func TestTheDescriptionIsAsItWasTakenIn(t *testing.T) {
+	lock := readOrigin(t)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Empty(t, regexp.MustCompile(`(?mi)(?:^|[\s{,"'])x-[^\s:]*["']?\s*:`).FindAllString(string(text), -1))
+	digest := sha256.Sum256(text)
+	assert.Equal(t, hex.EncodeToString(digest[:]), lock.NormalisedSHA256, "it was edited: use the overlay, or take it in with make spec-sync")
+	doc := load(t)
+	assert.Equal(t, lock.OpenAPI, doc.OpenAPI)
+	assert.Equal(t, lock.Version, doc.Info.Version)
+}
+
+func TestTheDescriptionIsValid(t *testing.T) {
+	options := []openapi3.ValidationOption{openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation()}
+	if readOrigin(t).From != file { // examples of the provider's own may contradict it; those of the reconstruction are ours
+		options = []openapi3.ValidationOption{openapi3.DisableExamplesValidation()}
+	}
+	assert.NoError(t, load(t).Validate(t.Context(), options...))
 }
 
 func TestBothEnvironmentsAreServers(t *testing.T) {
@@ -58,7 +84,7 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 			operations[operation.OperationID] = method + " " + path
 		}
 	}
-	assert.Equal(t, map[string]string{
+	want := map[string]string{
 		"authToken":        "POST /auth/token",
 		"createCashIn":     "POST /cash-in",
 		"getCashIn":        "GET /cash-in/{id}",
@@ -67,7 +93,13 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 		"getCashOut":       "GET /cash-out/{id}",
 		"getBalance":       "GET /account/balance",
 		"rebalanceAccount": "POST /account/rebalance",
-	}, operations)
+	}
+	for id, operation := range operations {
+		if slices.Contains(readOrigin(t).NotOffered, operation) {
+			delete(operations, id)
+		}
+	}
+	assert.Equal(t, want, operations)
 }
 
 // examples tells what each published example is one of.
@@ -98,7 +130,11 @@ func TestEveryPublishedExampleIsValidAndSurvivesTheGeneratedType(t *testing.T) {
 			published, err := os.ReadFile(name)
 			require.NoError(t, err)
 
-			schema := doc.Components.Schemas[example.schema].Value
+			schema := doc.Components.Schemas[example.schema]
+			if schema == nil {
+				require.True(t, strings.HasSuffix(example.schema, "Event"))
+				t.Skip("the description leaves webhooks out")
+			}
 			direction := openapi3.VisitAsResponse()
 			if example.sent {
 				direction = openapi3.VisitAsRequest()
@@ -106,7 +142,11 @@ func TestEveryPublishedExampleIsValidAndSurvivesTheGeneratedType(t *testing.T) {
 			validate := func(text []byte) error {
 				var value any
 				require.NoError(t, json.Unmarshal(text, &value))
-				return schema.VisitJSON(value, direction, openapi3.MultiErrors(), openapi3.EnableFormatValidation())
+				options := []openapi3.SchemaValidationOption{direction, openapi3.MultiErrors(), openapi3.EnableFormatValidation()}
+				if doc.IsOpenAPI31OrLater() {
+					options = append(options, openapi3.EnableJSONSchema2020())
+				}
+				return schema.Value.VisitJSON(value, options...)
 			}
 			assert.NoError(t, validate(published))
 
@@ -189,7 +229,7 @@ func TestNoGeneratedFieldOrParameterPointsToAScalar(t *testing.T) {
 			return true
 		})
 	}
-	require.True(t, scalars["CashInStatus"] && scalars["TransactionID"] && scalars["PIXKeyType"])
+	require.True(t, scalars["CashInStatus"] && scalars["PIXKeyType"])
 	ast.Inspect(parsed, func(node ast.Node) bool {
 		field, ok := node.(*ast.Field)
 		if !ok {
@@ -205,9 +245,13 @@ func TestNoGeneratedFieldOrParameterPointsToAScalar(t *testing.T) {
 // Headers are set by request editors: a signature belongs to one token, which a retry may replace.
 func TestNoGeneratedMethodTakesAHeader(t *testing.T) {
 	headers := make(map[string]bool)
-	for _, parameter := range load(t).Components.Parameters {
-		if parameter.Value.In == openapi3.ParameterInHeader {
-			headers[strings.ToLower(parameter.Value.Name)] = true
+	for _, item := range load(t).Paths.Map() {
+		for _, operation := range item.Operations() {
+			for _, parameter := range slices.Concat(item.Parameters, operation.Parameters) {
+				if parameter.Value.In == openapi3.ParameterInHeader {
+					headers[strings.ToLower(parameter.Value.Name)] = true
+				}
+			}
 		}
 	}
 	require.Len(t, headers, 3)

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// apidiff compares the exported Go API of two versions of a module. It is run, and not imported, as oasdiff is.
+const apidiff = "golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4"
+
+const modulePath = "github.com/connectpsp/connectpsp-go"
+
+// progress is what has changed since a release.
+type progress struct {
+	last    version // the release; zero if there is none
+	next    version // the least that may follow it; the version in the code if there is none
+	inCode  version // connectpsp.Version
+	reports []report
+}
+
+// api tells what has changed since the last release.
+func (p project) api(ctx context.Context, out io.Writer) (status int, err error) {
+	since, err := p.since(ctx, version{})
+	if err != nil {
+		return 0, err
+	}
+	if since.last == (version{}) {
+		fmt.Fprintf(out, "Nothing has been released yet. The first version will be %v.\n", since.inCode)
+		return 0, nil
+	}
+	worst := nothing
+	for _, r := range since.reports {
+		fmt.Fprint(out, r.terminal())
+		worst = max(worst, r.level())
+	}
+	if worst == nothing {
+		return 0, nil
+	}
+	fmt.Fprintf(out, "The version after %v is at least %v.\n", since.last, since.next)
+	switch {
+	case since.inCode.compare(since.next) >= 0:
+		return 0, nil
+	case worst == breaking:
+		fmt.Fprintf(out, "Users break. If that is meant, set connectpsp.Version to %v or later and say in CHANGELOG.md what they have to do.\n", since.next)
+	}
+	return worst.status(), nil
+}
+
+// release checks that a version may be released, and writes its notes.
+func (p project) release(ctx context.Context, tag string, out io.Writer) error {
+	wanted, err := parseVersion(tag)
+	if err != nil {
+		return err
+	}
+	since, err := p.since(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	if since.inCode != wanted {
+		return fmt.Errorf("connectpsp.Version is %v and not %v", since.inCode, wanted)
+	}
+	if wanted.compare(since.next) < 0 {
+		return fmt.Errorf("what has changed since %v makes the next version at least %v: run make api", since.last, since.next)
+	}
+	notes, err := p.notes(wanted)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, notes)
+	for _, r := range since.reports {
+		fmt.Fprintf(out, "\n%s", r.markdown())
+	}
+	return nil
+}
+
+// since compares the checkout with the last release before a version, or the last of all if that is zero.
+func (p project) since(ctx context.Context, before version) (progress, error) {
+	var found progress
+	var err error
+	if found.inCode, err = p.versionInCode(); err != nil {
+		return found, err
+	}
+	found.next = found.inCode
+	if found.last, err = p.lastRelease(ctx, before); err != nil || found.last == (version{}) {
+		return found, err
+	}
+	directory, err := os.MkdirTemp("", "specsync")
+	if err != nil {
+		return found, err
+	}
+	defer os.RemoveAll(directory)
+	old := project{filepath.Join(directory, "old")}
+	if _, err := output(ctx, "", "git", "clone", "--quiet", "--shared", "--branch", found.last.String(), p.root, old.root); err != nil {
+		return found, err
+	}
+	code, err := compareCode(ctx, directory, old, p)
+	if err != nil {
+		return found, err
+	}
+	description, err := compareDescriptions(ctx, old, p)
+	if err != nil {
+		return found, err
+	}
+	code.from, code.to = found.last.String(), "this checkout"
+	found.reports = []report{code, description}
+	found.next = found.last.next(max(code.level(), description.level()))
+	return found, nil
+}
+
+// lastRelease finds the highest version that is tagged, below a bound if there is one.
+func (p project) lastRelease(ctx context.Context, below version) (last version, err error) {
+	tags, err := output(ctx, p.root, "git", "tag", "--list", "v*")
+	if err != nil {
+		return last, err
+	}
+	for tag := range strings.FieldsSeq(tags) {
+		found, err := parseVersion(tag)
+		if err == nil && found.compare(last) > 0 && (below == version{} || found.compare(below) < 0) {
+			last = found
+		}
+	}
+	return last, nil
+}
+
+func compareDescriptions(ctx context.Context, old, now project) (report, error) {
+	var texts [2][]byte
+	for i, p := range []project{old, now} {
+		text, err := readFile(p.description())
+		if err != nil {
+			return report{}, err
+		}
+		texts[i] = text
+	}
+	return compare(ctx, texts[0], texts[1])
+}
+
+func compareCode(ctx context.Context, directory string, old, now project) (report, error) {
+	var exports [2]string
+	for i, p := range []project{old, now} {
+		exports[i] = filepath.Join(directory, fmt.Sprintf("%d.export", i))
+		if _, err := output(ctx, p.root, "go", "run", apidiff, "-m", "-w", exports[i], modulePath); err != nil {
+			return report{}, err
+		}
+	}
+	text, err := output(ctx, now.root, "go", "run", apidiff, "-m", exports[0], exports[1])
+	if err != nil {
+		return report{}, err
+	}
+	return newReport("The Go API", "", "", readApidiff(text)), nil
+}
+
+// readApidiff reads what apidiff prints: a heading for each kind of change, and a line for each change.
+func readApidiff(text string) []change {
+	var changes []change
+	current := breaking
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "Incompatible changes"):
+			current = breaking
+		case strings.HasPrefix(line, "Compatible changes"):
+			current = additive
+		case strings.HasPrefix(line, "- "):
+			where, what, ok := strings.Cut(line[2:], ": ")
+			if !ok {
+				where, what = "the module", line[2:]
+			}
+			changes = append(changes, change{current, strings.TrimPrefix(where, "./"), what})
+		}
+	}
+	return changes
+}
+
+var versionConstant = regexp.MustCompile(`(?m)^const Version = "(.*)"$`)
+
+func (p project) versionInCode() (version, error) {
+	text, err := os.ReadFile(filepath.Join(p.root, "connectpsp", "client.go"))
+	if err != nil {
+		return version{}, err
+	}
+	found := versionConstant.FindSubmatch(text)
+	if found == nil {
+		return version{}, errors.New("connectpsp/client.go has no constant Version")
+	}
+	return parseVersion("v" + string(found[1]))
+}
+
+// notes finds what CHANGELOG.md says of a version.
+func (p project) notes(v version) (string, error) {
+	text, err := os.ReadFile(filepath.Join(p.root, "CHANGELOG.md"))
+	if err != nil {
+		return "", err
+	}
+	sections := strings.Split("\n"+string(text), "\n## ")
+	i := slices.IndexFunc(sections, func(section string) bool {
+		heading, _, _ := strings.Cut(section, "\n")
+		first, _, _ := strings.Cut(strings.TrimSpace(heading), " ")
+		return first == strings.TrimPrefix(v.String(), "v")
+	})
+	if i < 0 {
+		return "", fmt.Errorf("CHANGELOG.md has no section ## %s", strings.TrimPrefix(v.String(), "v"))
+	}
+	_, body, _ := strings.Cut(sections[i], "\n")
+	return strings.TrimSpace(body), nil
+}

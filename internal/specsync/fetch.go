@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// defaultURL is where the provider's pages let their descriptions be downloaded. It has never been reached.
+const defaultURL = "https://docs.connectpsp.com/_bundle/apis/index.yaml?download"
+
+const (
+	longestDescription = 8 << 20 // bytes
+	fetchTimeout       = time.Minute
+	mostRedirects      = 5
+)
+
+// errUnchanged says that the server has nothing newer than what spec.lock tells of.
+var errUnchanged = errors.New("nothing has changed since the last download")
+
+// fetch reads a description from a URL or a file.
+func fetch(ctx context.Context, client *http.Client, from string, last source) ([]byte, source, error) {
+	now := source{From: from, FetchedAt: time.Now().UTC().Truncate(time.Second)}
+	if strings.Contains(from, "://") {
+		text, etag, err := download(ctx, client, from, last)
+		now.ETag, now.SHA256 = etag, sum(text)
+		return text, now, err
+	}
+	if !filepath.IsLocal(from) {
+		now.From = filepath.Base(from) // where it is on this machine is nobody's business
+	}
+	text, err := readFile(from)
+	now.SHA256 = sum(text)
+	return text, now, err
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return bounded(file)
+}
+
+func download(ctx context.Context, given *http.Client, from string, last source) (text []byte, etag string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if err := secure(from); err != nil {
+		return nil, "", err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	request.Header.Set("Accept", "application/yaml, application/json, */*;q=0.5")
+	if last.From == from && last.ETag != "" {
+		request.Header.Set("If-None-Match", last.ETag)
+	}
+	client := *given
+	client.CheckRedirect = func(next *http.Request, before []*http.Request) error {
+		if len(before) >= mostRedirects {
+			return errors.New("it is redirected too often")
+		}
+		return secure(next.URL.String())
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, "", err
+	}
+	defer answer.Body.Close()
+	switch answer.StatusCode {
+	case http.StatusOK:
+		text, err = bounded(answer.Body)
+		return text, answer.Header.Get("ETag"), err
+	case http.StatusNotModified:
+		return nil, "", errUnchanged
+	default:
+		return nil, "", fmt.Errorf("the server answered %s: look at the address in a browser", answer.Status)
+	}
+}
+
+// secure refuses what is not TLS.
+func secure(address string) error {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Scheme != "https" || parsed.Host == "" || parsed.User != nil {
+		return errors.New("it must be an https address without user and password")
+	}
+	return nil
+}
+
+func bounded(from io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, longestDescription+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("it could not be read to its end: %w", err)
+	case len(text) > longestDescription:
+		return nil, fmt.Errorf("it is larger than %d MiB", longestDescription>>20)
+	default:
+		return text, nil
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+)
+
+// source is where the description in openapi/ came from. It is kept beside it in spec.lock.
+type source struct {
+	From       string    `json:"from"` // a URL, or the name of a file
+	FetchedAt  time.Time `json:"fetchedAt"`
+	ETag       string    `json:"etag,omitempty"`
+	SHA256     string    `json:"sha256"`           // of what was downloaded
+	Normalised string    `json:"normalisedSHA256"` // of openapi/connectpsp.yaml
+	Version    string    `json:"version"`          // info.version
+	OpenAPI    string    `json:"openapi"`
+	// NotOffered are the operations that the description has and the SDK has not, in the order of their paths.
+	NotOffered []string `json:"notOffered,omitempty"`
+}
+
+// readLock returns the zero source if there is no file.
+func readLock(path string) (source, error) {
+	var last source
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return last, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &last)
+	}
+	return last, err
+}
+
+func (s source) text() ([]byte, error) {
+	text, err := json.MarshalIndent(s, "", "  ")
+	return append(text, '\n'), err
+}
+
+func sum(text []byte) string {
+	digest := sha256.Sum256(text)
+	return hex.EncodeToString(digest[:])
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// meaning is the description with all references resolved and the names of its schemas left out, to be compared.
+func (d *document) meaning() (map[string]any, error) {
+	var root map[string]any
+	if err := d.root.Decode(&root); err != nil {
+		return nil, err
+	}
+	resolved, err := resolveAll(root, root, 0)
+	if err != nil {
+		return nil, err
+	}
+	meaning := resolved.(map[string]any)
+	if components, ok := meaning["components"].(map[string]any); ok {
+		delete(components, "schemas")
+	}
+	return meaning, nil
+}
+
+// mostNesting is deeper than any description of this API. A schema that holds itself is deeper.
+const mostNesting = 60
+
+func resolveAll(root map[string]any, value any, depth int) (any, error) {
+	if depth > mostNesting {
+		return nil, errors.New("a schema holds itself, which the SDK's types cannot")
+	}
+	switch value := value.(type) {
+	case []any:
+		all := make([]any, len(value))
+		for i := range value {
+			var err error
+			if all[i], err = resolveAll(root, value[i], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	case map[string]any:
+		all := map[string]any{}
+		if reference, ok := value["$ref"].(string); ok && strings.HasPrefix(reference, "#/") {
+			resolved, err := resolveAll(root, target(root, reference), depth+1)
+			if err != nil {
+				return nil, err
+			}
+			members, _ := resolved.(map[string]any)
+			maps.Copy(all, members)
+		}
+		for name, member := range value { // those beside a $ref count for more than what it leads to
+			if _, isText := member.(string); isText && name == "$ref" {
+				continue
+			}
+			resolved, err := resolveAll(root, member, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = resolved
+		}
+		return all, nil
+	default:
+		return value, nil
+	}
+}
+
+func target(root map[string]any, reference string) any {
+	found := any(root)
+	for part := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
+		members, _ := found.(map[string]any)
+		found = members[unescape(part)]
+	}
+	return found
+}
+
+// sameMeaning reports an error if two descriptions do not mean the same.
+func sameMeaning(one, other *document) error {
+	first, err := one.meaning()
+	if err != nil {
+		return err
+	}
+	second, err := other.meaning()
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(first, second) {
+		return errors.New("writing it down anew would change its meaning, which is a fault of internal/specsync")
+	}
+	return nil
+}
+
+// difference is what two descriptions say otherwise of one operation: in words, or in what traffic shows.
+type difference struct{ words, structure []string }
+
+// differences compares two descriptions value by value, and lists the places that differ by operation. Operations that only
+// one of them has are left out: they need no second look.
+func differences(older, newer *document) (map[string]*difference, error) {
+	var leaves [2]map[string]map[string]leaf
+	for i, d := range []*document{older, newer} {
+		meaning, err := d.meaning()
+		if err != nil {
+			return nil, err
+		}
+		leaves[i] = operationLeaves(meaning)
+	}
+	found := map[string]*difference{}
+	for operation, before := range leaves[0] {
+		after, both := leaves[1][operation]
+		if !both {
+			continue
+		}
+		d := &difference{}
+		places := slices.Sorted(maps.Keys(before))
+		for place := range after {
+			if _, known := before[place]; !known {
+				places = append(places, place)
+			}
+		}
+		for _, place := range places {
+			one, other := before[place], after[place]
+			switch {
+			case one.text == other.text:
+			case one.words || other.words:
+				d.words = append(d.words, place)
+			default:
+				d.structure = append(d.structure, place)
+			}
+		}
+		if len(d.words)+len(d.structure) > 0 {
+			found[operation] = d
+		}
+	}
+	return found, nil
+}
+
+// leaf is a value in a description that holds no others.
+type leaf struct {
+	text  string
+	words bool // for people: traffic does not show it
+}
+
+// whole is the operation under which that is kept which belongs to none.
+const whole = "the description"
+
+func operationLeaves(meaning map[string]any) map[string]map[string]leaf {
+	all := map[string]map[string]leaf{whole: {}}
+	for name, value := range meaning {
+		switch name {
+		case "paths":
+			paths, _ := value.(map[string]any)
+			for path, item := range paths {
+				members, _ := item.(map[string]any)
+				for method, operation := range members {
+					leaves := map[string]leaf{}
+					addLeaves(leaves, "", "", operation, false)
+					all[strings.ToUpper(method)+" "+path] = leaves
+				}
+			}
+		case "components", "openapi", "webhooks": // seen where they are used; webhooks where exposeEvents shows them
+		default:
+			addLeaves(all[whole], name, name, value, name != "servers" && name != "security")
+		}
+	}
+	return all
+}
+
+// wordy are the members that are for people, unless they are names that the API chose.
+var wordy = []string{"description", "summary", "title", "example", "examples", "externalDocs", "tags", "deprecated"}
+
+// named are the members whose own members have names that the API chose.
+var named = []string{"properties", "patternProperties", "responses", "content", "headers", "callbacks", "mapping"}
+
+func addLeaves(leaves map[string]leaf, place, parent string, value any, isWords bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range canonical(value) {
+			own := isWords || !slices.Contains(named, parent) && (slices.Contains(wordy, name) || strings.HasPrefix(name, "x-"))
+			addLeaves(leaves, strings.TrimPrefix(place+"."+name, "."), name, member, own)
+		}
+	case []any:
+		for i, element := range value {
+			addLeaves(leaves, fmt.Sprintf("%s[%s]", place, label(element, i)), "", element, isWords)
+		}
+	default:
+		leaves[place] = leaf{fmt.Sprint(value), isWords}
+	}
+}
+
+// label names an element of a list by what it is rather than where it stands, so that one more moves no others.
+func label(element any, i int) string {
+	switch element := element.(type) {
+	case string:
+		return element
+	case map[string]any:
+		if name, ok := element["name"].(string); ok {
+			return name
+		}
+	}
+	return fmt.Sprint(i)
+}
+
+// canonical writes in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common.
+func canonical(schema map[string]any) map[string]any {
+	kind, isText := schema["type"].(string)
+	constant, isConstant := schema["const"]
+	nullable, _ := schema["nullable"].(bool)
+	_, written := schema["nullable"]
+	if !(written && isText) && !isConstant {
+		return schema
+	}
+	schema = maps.Clone(schema)
+	if written && isText {
+		delete(schema, "nullable")
+		if nullable {
+			schema["type"] = []any{kind, "null"}
+		}
+	}
+	if isConstant {
+		delete(schema, "const")
+		schema["enum"] = []any{constant}
+	}
+	return schema
+}

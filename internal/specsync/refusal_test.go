@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) {
+	whole := string(current(t))
+	for name, test := range map[string]struct{ text, says string }{
+		"nothing":                 {"", "it is empty"},
+		"only blanks":             {" \n\n", "it is empty"},
+		"a page":                  {"<!DOCTYPE html><html><body>Not found</body></html>", "a page of HTML"},
+		"a page after a mark":     {"\xef\xbb\xbf\n<html>", "a page of HTML"},
+		"broken YAML":             {whole[:strings.Index(whole, "operationId: getCashIn")+8] + "\n\t: [", "neither YAML nor JSON"},
+		"broken JSON":             {string(reshape(t, nil))[:20000], "was cut off"},
+		"cut off in the paths":    {whole[:strings.Index(whole, "  /account/balance:")], "it was cut off"},
+		"cut off in the schemas":  {whole[:strings.Index(whole, "    Failure:")], "it was cut off"},
+		"a list":                  {"[1, 2]", "it is not an object"},
+		"a word":                  {"hello", "it is not an object"},
+		"no version of OpenAPI":   {"title: x", "no description in OpenAPI 3.0 or 3.1"},
+		"Swagger":                 {`{"swagger": "2.0", "paths": {}}`, "no description in OpenAPI 3.0 or 3.1"},
+		"a later OpenAPI":         {strings.Replace(whole, "openapi: 3.0.3", "openapi: 3.2.0", 1), `it says "3.2.0"`},
+		"another API":             {"openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\npaths: {/pets: {get: {responses: {'200': {description: ok}}}}}", "another API: \"Pets\""},
+		"without an operation":    {string(reshape(t, func(root object) { delete(at(t, root, "paths"), "/cash-out") })), "it lacks POST /cash-out"},
+		"a reference to a file":   {strings.Replace(whole, "'#/components/schemas/Payee'", "./schemas.yaml#/Payee", 1), "another file or host"},
+		"a reference to a host":   {strings.Replace(whole, "'#/components/schemas/Payee'", "https://example.com/Payee.yaml", 1), "another file or host"},
+		"a reference to nothing":  {strings.Replace(whole, "'#/components/schemas/Payee'", "'#/components/schemas/Nobody'", 1), "which it does not hold"},
+		"a reference to itself":   {strings.Replace(whole, "    Failure:\n", "    Loop:\n      $ref: '#/components/schemas/Loop'\n    Failure:\n", 1), ""},
+		"a schema of no kind":     {strings.Replace(whole, "type: number", "type: numeral", 1), "it is not valid"},
+		"a schema within itself":  {strings.Replace(whole, "    Failure:\n      type: object\n", "    Failure:\n      type: object\n      additionalProperties:\n        $ref: '#/components/schemas/Failure'\n", 1), "holds itself"},
+		"an alias without anchor": {whole + "\nx-a: *nowhere\n", "neither YAML nor JSON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := small(t)
+			before := p.state(t)
+			_, err := p.taken(t, []byte(test.text))
+			require.Error(t, err)
+			assert.ErrorContains(t, err, test.says)
+			assert.ErrorContains(t, err, "nothing was changed")
+			assert.Equal(t, before, p.state(t))
+		})
+	}
+}
+
+// The bomb of YAML: a few lines that stand for billions of values.
+func TestAliasesThatMultiplyAreRefused(t *testing.T) {
+	text := "a: &a [x, x, x, x, x, x, x, x, x]\n"
+	for name := 'b'; name < 'l'; name++ {
+		text += string(name) + ": &" + string(name) + " [" + strings.TrimSuffix(strings.Repeat("*"+string(name-1)+", ", 9), ", ") + "]\n"
+	}
+	_, err := small(t).taken(t, append(current(t), "\nx-bomb:\n  "+strings.ReplaceAll(text, "\n", "\n  ")...))
+	assert.Error(t, err)
+}
+
+func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
+	whole := current(t)
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		says   string
+	}{
+		"not found": {http.NotFound, "404"},
+		"broken off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "99999")
+			_, _ = w.Write(whole)
+		}, "could not be read to its end"},
+		"broken off in chunks": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(whole)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, "could not be read to its end"},
+		"endless": {func(w http.ResponseWriter, _ *http.Request) {
+			for range longestDescription>>20 + 2 {
+				_, _ = w.Write(bytes.Repeat([]byte("# \n"), 1<<20/3+1))
+			}
+		}, "larger than 8 MiB"},
+		"sent to plain HTTP":    {http.RedirectHandler("http://example.com/a.yaml", http.StatusFound).ServeHTTP, "must be an https address"},
+		"sent round in circles": {http.RedirectHandler("/", http.StatusFound).ServeHTTP, "redirected too often"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewTLSServer(test.answer)
+			defer server.Close()
+			p := small(t)
+			before := p.state(t)
+			status, err := run(t.Context(), p, server.Client(), []string{"sync", "-from", server.URL}, io.Discard)
+			assert.Equal(t, 1, status)
+			assert.ErrorContains(t, err, test.says)
+			assert.Equal(t, before, p.state(t))
+		})
+	}
+}
+
+func TestOnlyTLSIsSpoken(t *testing.T) {
+	for _, from := range []string{"http://localhost/a.yaml", "ftp://example.com/a.yaml", "https:///a.yaml", "https://user:password@example.com/a.yaml"} {
+		_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", from}, io.Discard)
+		assert.ErrorContains(t, err, "must be an https address", from)
+	}
+}
+
+// TLS with a certificate that nobody vouches for is no TLS.
+func TestAServerThatCannotBeTrustedIsRefused(t *testing.T) {
+	_, url := serve(t, current(t))
+	_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", url}, io.Discard)
+	assert.ErrorContains(t, err, "certificate")
+}
+
+func TestWrongUseIsExplained(t *testing.T) {
+	for _, arguments := range [][]string{nil, {"stroll"}, {"sync", "here"}, {"report", "one"}, {"release"}, {"api", "-colour"}} {
+		status, err := run(t.Context(), small(t), http.DefaultClient, arguments, io.Discard)
+		assert.Equal(t, 2, status)
+		assert.ErrorIs(t, err, errUsage)
+	}
+}
+
+func TestAFileThatIsNotThereIsNamed(t *testing.T) {
+	_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", "nowhere.yaml"}, io.Discard)
+	assert.ErrorContains(t, err, "nowhere.yaml")
+}
+
+func TestALockThatCannotBeReadStopsEverything(t *testing.T) {
+	p := small(t)
+	require.NoError(t, replace(p.lock(), []byte("{")))
+	_, err := p.taken(t, current(t))
+	assert.ErrorContains(t, err, "spec.lock")
+}

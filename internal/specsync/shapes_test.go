@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// shapes are the description as the provider might have written it. All mean the same, but for operations that are added.
+func shapes(t testing.TB) map[string][]byte {
+	return map[string][]byte{
+		"as it is":                 current(t),
+		"JSON":                     reshape(t, nil),
+		"OpenAPI 3.1":              reshape(t, toOpenAPI31),
+		"everything written out":   writtenOut(t),
+		"other names":              otherNames(t),
+		"extra operations":         reshape(t, addOperations),
+		"lines that end otherwise": []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
+	}
+}
+
+// toOpenAPI31 says in OpenAPI 3.1 what the description says in 3.0: null as a type, constants, webhooks, references with siblings.
+func toOpenAPI31(root object) {
+	root["openapi"] = "3.1.0"
+	rewrite(root, func(schema object) {
+		if schema["nullable"] == true {
+			delete(schema, "nullable")
+			schema["type"] = []any{schema["type"], "null"}
+		}
+		if values, ok := schema["enum"].([]any); ok && len(values) == 1 {
+			delete(schema, "enum")
+			schema["const"] = values[0]
+		}
+		if schema["$ref"] == "#/components/schemas/Failure" {
+			schema["description"] = "Why, if it failed."
+		}
+	})
+	root["webhooks"] = object{"cashIn": webhookOf("CashInEvent"), "cashOut": webhookOf("CashOutEvent")}
+}
+
+func webhookOf(schema string) object {
+	return webhookWith(object{"$ref": "#/components/schemas/" + schema})
+}
+
+func webhookWith(schema any) object {
+	return object{"post": object{
+		"requestBody": object{"content": object{"application/json": object{"schema": schema}}},
+		"responses":   object{"200": object{"description": "Received."}},
+	}}
+}
+
+// writtenOut is the description without references, as OpenAPI 3.1 with its events as webhooks.
+func writtenOut(t testing.TB) []byte {
+	d, err := read(reshape(t, nil))
+	require.NoError(t, err)
+	var root object
+	require.NoError(t, d.root.Decode(&root))
+	schemas, err := resolveAll(root, root["components"].(object)["schemas"], 0)
+	require.NoError(t, err)
+	meaning, err := d.meaning()
+	require.NoError(t, err)
+	meaning["components"] = object{"securitySchemes": meaning["components"].(object)["securitySchemes"]}
+	toOpenAPI31(meaning)
+	rewrite(schemas.(object), func(schema object) {
+		if schema["nullable"] == true {
+			delete(schema, "nullable")
+			schema["type"] = []any{schema["type"], "null"}
+		}
+	})
+	meaning["webhooks"] = object{
+		"cashIn": webhookWith(schemas.(object)["CashInEvent"]), "cashOut": webhookWith(schemas.(object)["CashOutEvent"]),
+	}
+	text, err := json.Marshal(meaning)
+	require.NoError(t, err)
+	return text
+}
+
+// otherNames gives every component another name.
+func otherNames(t testing.TB) []byte {
+	return reshape(t, func(root object) {
+		components := at(t, root, "components")
+		for _, kind := range []string{"schemas", "parameters", "responses"} {
+			renamed := object{}
+			for name, component := range at(t, components, kind) {
+				renamed[name+"_Dto"] = component
+			}
+			components[kind] = renamed
+		}
+		rewrite(root, func(value object) {
+			if reference, ok := value["$ref"].(string); ok {
+				value["$ref"] = reference + "_Dto"
+			}
+		})
+	})
+}
+
+func addOperations(root object) {
+	answer := func(schema object) object {
+		return object{"200": object{"description": "ok", "content": object{"application/json": object{"schema": schema}}}}
+	}
+	key := object{"type": "object", "properties": object{"key": object{"type": "string"}, "owner": object{"$ref": "#/components/schemas/Payee"}}}
+	root["components"].(object)["schemas"].(object)["DirectoryKey"] = key
+	one := object{"$ref": "#/components/schemas/DirectoryKey"}
+	page := object{"name": "page", "in": "query", "schema": object{"type": "integer"}}
+	signature := object{"$ref": "#/components/parameters/DigitalSignature"}
+	root["paths"].(object)["/pix-keys"] = object{
+		"get": object{"operationId": "listPixKeys", "parameters": []any{page}, "responses": answer(object{"type": "array", "items": one})},
+		"post": object{"operationId": "createPixKey", "parameters": []any{signature},
+			"requestBody": object{"content": object{"application/json": object{"schema": one}}}, "responses": answer(one)},
+	}
+	root["paths"].(object)["/pix-keys/{key}"] = object{"delete": object{
+		"operationId": "deletePixKey", "responses": object{"204": object{"description": "gone"}},
+		"parameters": []any{object{"name": "key", "in": "path", "required": true, "schema": object{"type": "string"}}},
+	}}
+}
+
+// twoPayers is the description with a payer of its own in the request of a charge.
+func twoPayers(t testing.TB) []byte {
+	return reshape(t, func(root object) {
+		schemas := at(t, root, "components", "schemas")
+		input := maps.Clone(at(t, schemas, "Payer"))
+		input["properties"] = maps.Clone(at(t, input, "properties"))
+		delete(at(t, input, "properties"), "bankData")
+		schemas["PayerInput"] = input
+		at(t, schemas, "CashInRequest", "properties", "payer")["$ref"] = "#/components/schemas/PayerInput"
+	})
+}
+
+// withoutEvents is the description without webhooks, which many leave to their guides.
+func withoutEvents(t testing.TB) []byte {
+	return reshape(t, func(root object) {
+		schemas := at(t, root, "components", "schemas")
+		for _, name := range []string{"CashInEvent", "CashInEventType", "CashOutEvent", "CashOutEventType"} {
+			delete(schemas, name)
+		}
+	})
+}
+
+// rewrite visits all objects.
+func rewrite(value any, visit func(object)) {
+	switch value := value.(type) {
+	case object:
+		visit(value)
+		for _, member := range value {
+			rewrite(member, visit)
+		}
+	case []any:
+		for _, element := range value {
+			rewrite(element, visit)
+		}
+	}
+}

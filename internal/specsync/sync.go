@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// project is a checkout of the SDK.
+type project struct{ root string }
+
+func (p project) description() string { return filepath.Join(p.root, "openapi", "connectpsp.yaml") }
+func (p project) lock() string        { return filepath.Join(p.root, "openapi", "spec.lock") }
+func (p project) generated() string   { return filepath.Join(p.root, "gen", "gen.gen.go") }
+
+// sync brings a description in: it downloads, judges, names and compares it, tries the SDK with it, and writes it down only if
+// all of that went well.
+func (p project) sync(ctx context.Context, client *http.Client, from string, out io.Writer) (report, error) {
+	refuse := func(err error) (report, error) {
+		return report{}, fmt.Errorf("the description at %s was not taken, and nothing was changed: %w", from, err)
+	}
+	last, err := readLock(p.lock())
+	if err != nil {
+		return refuse(fmt.Errorf("%s: %w", p.lock(), err))
+	}
+	text, now, err := fetch(ctx, client, from, last)
+	if errors.Is(err, errUnchanged) {
+		fmt.Fprintln(out, "Nothing has changed since the last download.")
+		return report{}, nil
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	description, d, err := normalise(text)
+	if err != nil {
+		return refuse(err)
+	}
+	now.Normalised, now.Version, now.OpenAPI, now.NotOffered = sum(description), d.version, d.openapi, d.notOffered()
+	if now.Normalised == last.Normalised {
+		fmt.Fprintln(out, "Nothing has changed: the description is the one that the SDK is made from.")
+		return report{}, nil
+	}
+
+	older, err := readFile(p.description())
+	if err != nil {
+		return refuse(err)
+	}
+	changes, err := compare(ctx, older, description)
+	if err != nil {
+		return refuse(err)
+	}
+	fmt.Fprint(out, changes.terminal())
+	for _, operation := range now.NotOffered {
+		fmt.Fprintf(out, "The SDK has no method for %s; see CONTRIBUTING.md.\n", operation)
+	}
+	if err := d.examplesFault(); err != nil {
+		fmt.Fprintf(out, "Its own examples contradict it, which is a question to the provider: %v\n", err)
+	}
+
+	generated, err := p.try(ctx, description)
+	if err != nil {
+		kept, failure := keep(description)
+		return refuse(errors.Join(fmt.Errorf("%w%s\nThe description is kept at %s: correct openapi/overlay.yaml, then run make spec-sync FROM=%s",
+			err, d.advice(), kept, kept), failure))
+	}
+	lock, err := now.text()
+	if err != nil {
+		return refuse(err)
+	}
+	for _, file := range []struct {
+		path string
+		text []byte
+	}{{p.generated(), generated}, {p.description(), description}, {p.lock(), lock}} {
+		if err := replace(file.path, file.text); err != nil {
+			return report{}, fmt.Errorf("%w: run make spec-sync again, or git checkout openapi gen", err)
+		}
+	}
+	fmt.Fprintln(out, "The SDK builds with it. Look at git diff, run make contract and make api, and follow CONTRIBUTING.md.")
+	return changes, nil
+}
+
+// normalise writes a description in the form in which the SDK keeps it: as YAML, with the names that its code knows.
+func normalise(text []byte) ([]byte, *document, error) {
+	before, err := read(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := read(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.nameSchemas()
+	normalised, err := d.bytes()
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := read(normalised)
+	if err != nil {
+		return nil, nil, fmt.Errorf("written anew: %w", err)
+	}
+	return normalised, after, sameMeaning(before, after)
+}
+
+// try generates the raw client from a description and builds everything with it, tests too, beside the project and without
+// touching it. It returns what it generated.
+func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
+	directory, err := os.MkdirTemp("", "specsync")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(directory)
+	for _, name := range []string{"gen", "openapi"} {
+		if err := os.CopyFS(filepath.Join(directory, name), os.DirFS(filepath.Join(p.root, name))); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := readFile(filepath.Join(p.root, name))
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(directory, name), text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	beside := project{directory}
+	if err := os.WriteFile(beside.description(), description, 0o600); err != nil {
+		return nil, err
+	}
+	if _, err := output(ctx, directory, "go", "generate", "./gen"); err != nil {
+		return nil, fmt.Errorf("the overlay no longer fits: adjust the targets named here to the names in the new description: %w", err)
+	}
+	generated, err := readFile(beside.generated())
+	if err != nil {
+		return nil, err
+	}
+	overlay := filepath.Join(directory, "overlay.json")
+	mapping := fmt.Sprintf(`{"Replace":{%q:%q}}`, p.generated(), beside.generated())
+	if err := os.WriteFile(overlay, []byte(mapping), 0o600); err != nil {
+		return nil, err
+	}
+	for _, command := range []string{"build", "vet"} {
+		if _, err := output(ctx, p.root, "go", command, "-overlay", overlay, "./..."); err != nil {
+			return nil, fmt.Errorf("a type or field that the SDK's code uses is gone or another; if only its name or form is, "+
+				"say so in openapi/overlay.yaml (x-go-name, x-go-type, enum): %w", err)
+		}
+	}
+	return generated, nil
+}
+
+// replace writes a file whole or not at all.
+func replace(path string, text []byte) error {
+	aside := path + ".new"
+	if err := os.WriteFile(aside, text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(aside, path)
+}
+
+// keep writes a description where it can be worked on.
+func keep(text []byte) (string, error) {
+	file, err := os.CreateTemp("", "connectpsp-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(text)
+	return file.Name(), errors.Join(err, file.Close())
+}
+
+// notOffered lists the operations that the SDK does not have.
+func (d *document) notOffered() []string {
+	var operations []string
+	for _, path := range keys(get(d.root, "paths")) {
+		for _, method := range keys(get(d.root, "paths", path)) {
+			known := false
+			for _, operation := range api {
+				known = known || operation.method == method && operation.path == path
+			}
+			if !known && isMethod(method) {
+				operations = append(operations, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	return operations
+}
+
+func isMethod(name string) bool {
+	switch name {
+	case "get", "put", "post", "delete", "options", "head", "patch", "trace":
+		return true
+	default:
+		return false
+	}
+}

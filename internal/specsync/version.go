@@ -1,0 +1,36 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// version is a semantic version without suffix.
+type version struct{ major, minor, patch int }
+
+// parseVersion reads v1.2.3, and nothing else.
+func parseVersion(text string) (version, error) {
+	var v version
+	if _, err := fmt.Sscanf(text, "v%d.%d.%d", &v.major, &v.minor, &v.patch); err != nil || v.String() != text {
+		return version{}, fmt.Errorf("%q is not a version such as v1.2.3", text)
+	}
+	return v, nil
+}
+
+func (v version) String() string { return fmt.Sprintf("v%d.%d.%d", v.major, v.minor, v.patch) }
+
+func (v version) compare(other version) int {
+	return cmp.Or(cmp.Compare(v.major, other.major), cmp.Compare(v.minor, other.minor), cmp.Compare(v.patch, other.patch))
+}
+
+// next is the least version that may follow v with a change of a level. Before 1.0.0 a minor version may break.
+func (v version) next(l level) version {
+	switch {
+	case l == breaking && v.major > 0:
+		return version{v.major + 1, 0, 0}
+	case l == breaking, l == additive && v.major > 0:
+		return version{v.major, v.minor + 1, 0}
+	default:
+		return version{v.major, v.minor, v.patch + 1}
+	}
+}
