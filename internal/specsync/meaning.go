@@ -22,6 +22,9 @@ func (d *document) meaning() (map[string]any, error) {
 	meaning := resolved.(map[string]any)
 	if components, ok := meaning["components"].(map[string]any); ok {
 		delete(components, "schemas")
+		if len(components) == 0 {
+			delete(meaning, "components")
+		}
 	}
 	return meaning, nil
 }
