@@ -344,7 +344,15 @@ func formats() []openapi3.SchemaValidationOption {
 	}
 }
 
-// withoutValue keeps the value that was found, which may be a secret, out of the message.
+// codeLike is what values of enums look like.
+var codeLike = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,39}$`)
+
+// withoutValue keeps the value that was found, which may be a secret, out of the message. A code in the place of an enum's is
+// none, and is what one wants to know.
 func withoutValue(err *openapi3.SchemaError) string {
-	return fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+	text := fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+	if value, ok := err.Value.(string); ok && err.SchemaField == "enum" && codeLike.MatchString(value) {
+		text += ", and not " + value
+	}
+	return text
 }

@@ -42,12 +42,12 @@ func (f *findings) text() string {
 	return fmt.Sprint(errors.Join(f.all...))
 }
 
+// recording returns a checker of a description that stays as it is when the provider's changes: it is the checker that is
+// tested here.
 func recording(t *testing.T) (*Checker, *findings) {
 	t.Helper()
-	directory, err := root()
-	require.NoError(t, err)
 	found := new(findings)
-	checker, err := newChecker(filepath.Join(directory, "openapi", "connectpsp.yaml"), found.add)
+	checker, err := newChecker(filepath.Join("testdata", "description.yaml"), found.add)
 	require.NoError(t, err)
 	return checker, found
 }
@@ -386,6 +386,35 @@ func TestWebhookChecksTheEventThatTheTypeNames(t *testing.T) {
 			assert.Contains(t, found.text(), test.want)
 		})
 	}
+}
+
+func TestADescriptionWithoutEventsStillChecksTheirData(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "api.yaml")
+	without, _, found := strings.Cut(string(text), "    CashInEvent:\n")
+	require.True(t, found)
+	require.NoError(t, os.WriteFile(file, []byte(without), 0o600))
+	findings := new(findings)
+	checker, err := newChecker(file, findings.add)
+	require.NoError(t, err)
+	checker.Webhook([]byte(`{"eventType":"CASHIN_PAID","data":` + cashIn + `}`))
+	assert.Empty(t, findings.all)
+	checker.Webhook([]byte(`{"eventType":"CASHOUT_COMPLETED","data":{"transactionId":"t1"}}`))
+	assert.Contains(t, findings.text(), "/transactionId")
+}
+
+func TestOperationsThatTheSDKDoesNotOfferAreLeftOut(t *testing.T) {
+	directory := t.TempDir()
+	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(directory, "api.yaml")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "spec.lock"), []byte(`{"notOffered":["POST /cash-out"]}`), 0o600))
+	checker, err := newChecker(file, func(error) {})
+	require.NoError(t, err)
+	assert.Len(t, checker.Operations(), 7)
+	assert.NotContains(t, checker.Operations(), Operation{ID: "createCashOut", Method: "POST", Path: "/cash-out", Signed: true, Keyed: true})
 }
 
 func TestOperationsAreReadThroughReferences(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,7 @@ func compare(ctx context.Context, older, newer []byte) (report, error) {
 			return report{}, err
 		}
 		d.exposeEvents()
+		d.modernise()
 		if text, err = d.bytes(); err != nil {
 			return report{}, err
 		}
@@ -68,15 +70,18 @@ func runOasdiff(ctx context.Context, directory, older, newer string) ([]change, 
 		return nil, err
 	}
 	var found []struct {
-		Text, Operation, Path string
-		Level                 int
+		ID, Text, Operation, Path string
+		Level                     int
 	}
 	if err := json.Unmarshal([]byte(output), &found); err != nil {
 		return nil, fmt.Errorf("oasdiff: %w", err)
 	}
 	var changes []change
 	for _, one := range found {
-		c := change{additive, strings.TrimSpace(one.Operation + " " + one.Path), one.Text}
+		if strings.HasPrefix(one.ID, "api-") && strings.Contains(one.ID, "version") {
+			continue // whether the provider's version should have risen more
+		}
+		c := change{additive, cmp.Or(strings.TrimSpace(one.Operation+" "+one.Path), whole), one.Text}
 		if one.Level >= 2 { // warnings too: what may break does
 			c.level = breaking
 		}
@@ -144,6 +149,27 @@ func (d *document) exposeEvents() {
 		*get(item, "get", "responses", "200", "content", "application/json", "schema") = *schema
 		add(get(d.root, "paths"), eventPath+about, item)
 	}
+}
+
+// modernise says in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common: what is the same reads the same.
+func (d *document) modernise() {
+	get(d.root, "openapi").Value = "3.1.0"
+	walk(d.root, func(schema *yaml.Node) {
+		kind := get(schema, "type")
+		if i := indexOf(schema, "nullable"); i >= 0 && kind != nil && kind.Kind == yaml.ScalarNode {
+			if schema.Content[i+1].Value == "true" {
+				alone := *kind
+				*kind = yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{
+					&alone, {Kind: yaml.ScalarNode, Tag: "!!str", Value: "null"},
+				}}
+			}
+			schema.Content = slices.Delete(schema.Content, i, i+2)
+		}
+		if i := indexOf(schema, "const"); i >= 0 && indexOf(schema, "enum") < 0 {
+			schema.Content[i].Value = "enum"
+			schema.Content[i+1] = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{schema.Content[i+1]}}
+		}
+	})
 }
 
 // output runs a program and returns what it prints. Its error holds what it says of a failure.

@@ -158,6 +158,9 @@ func get(node *yaml.Node, names ...string) *yaml.Node {
 
 // indexOf returns where the name of a member is in a mapping's content, -1 if nowhere.
 func indexOf(node *yaml.Node, name string) int {
+	if node.Kind != yaml.MappingNode {
+		return -1
+	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		if node.Content[i].Value == name {
 			return i

@@ -127,9 +127,11 @@ func differences(older, newer *document) (map[string]*difference, error) {
 		for _, place := range places {
 			one, other := before[place], after[place]
 			switch {
-			case one.text == other.text:
+			case one.text == other.text || place == "info.version":
 			case one.words || other.words:
-				d.words = append(d.words, place)
+				if hasOwner(before, place) && hasOwner(after, place) { // else they came or went with what they describe
+					d.words = append(d.words, place)
+				}
 			default:
 				d.structure = append(d.structure, place)
 			}
@@ -139,6 +141,17 @@ func differences(older, newer *document) (map[string]*difference, error) {
 		}
 	}
 	return found, nil
+}
+
+// hasOwner reports whether there is what the words at a place describe.
+func hasOwner(leaves map[string]leaf, place string) bool {
+	owner := place[:strings.LastIndexByte(place, '.')+1]
+	for other := range leaves {
+		if strings.HasPrefix(other, owner) {
+			return true
+		}
+	}
+	return false
 }
 
 // leaf is a value in a description that holds no others.
@@ -181,7 +194,7 @@ var named = []string{"properties", "patternProperties", "responses", "content", 
 func addLeaves(leaves map[string]leaf, place, parent string, value any, isWords bool) {
 	switch value := value.(type) {
 	case map[string]any:
-		for name, member := range canonical(value) {
+		for name, member := range value {
 			own := isWords || !slices.Contains(named, parent) && (slices.Contains(wordy, name) || strings.HasPrefix(name, "x-"))
 			addLeaves(leaves, strings.TrimPrefix(place+"."+name, "."), name, member, own)
 		}
@@ -205,27 +218,4 @@ func label(element any, i int) string {
 		}
 	}
 	return fmt.Sprint(i)
-}
-
-// canonical writes in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common.
-func canonical(schema map[string]any) map[string]any {
-	kind, isText := schema["type"].(string)
-	constant, isConstant := schema["const"]
-	nullable, _ := schema["nullable"].(bool)
-	_, written := schema["nullable"]
-	if !(written && isText) && !isConstant {
-		return schema
-	}
-	schema = maps.Clone(schema)
-	if written && isText {
-		delete(schema, "nullable")
-		if nullable {
-			schema["type"] = []any{kind, "null"}
-		}
-	}
-	if isConstant {
-		delete(schema, "const")
-		schema["enum"] = []any{constant}
-	}
-	return schema
 }

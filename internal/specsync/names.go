@@ -33,7 +33,7 @@ var names = []struct {
 	{"CashOutEvent", []string{"event CASHOUT_COMPLETED"}},
 
 	{"OpenFinance", []string{"CashInRequest.openFinance"}},
-	{"CashInStatus", []string{"CashIn.status"}},
+	{"CashInStatus", []string{"CashIn.status", "Refund.status"}},
 	{"Payer", []string{"CashIn.payer", "CashInRequest.payer"}},
 	{"BankData", []string{"Payer.bankData"}},
 	{"PixData", []string{"CashIn.pixData"}},

@@ -1,0 +1,129 @@
+package contract
+
+import (
+	"encoding/json"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Open returns a Checker of the description in a file. Every finding goes to report, by any goroutine. Its error says that the
+// file cannot be read or is no valid description.
+func Open(file string, report func(error)) (*Checker, error) { return newChecker(file, report) }
+
+// Silence is what a description and an answer do not say of each other.
+type Silence struct {
+	// Operation is the operationId, Status the answer's.
+	Operation string
+	Status    int
+
+	// Undeclared are the members that the answer has and the description has not, as JSON pointers with their JSON types; [] stands for
+	// the elements of a list.
+	Undeclared map[string]string
+
+	// Absent are the members that the description has and the answer has not, as JSON pointers.
+	Absent []string
+}
+
+// Silences compares the members of an answer to a request with those that are declared for it. It returns nil if nothing is
+// declared for such an answer, or it holds no JSON: that is a finding already.
+func (c *Checker) Silences(request *http.Request, status int, header http.Header, body []byte) *Silence {
+	route, _, err := c.router.FindRoute(request)
+	if err != nil {
+		return nil
+	}
+	response := route.Operation.Responses.Status(status)
+	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if response == nil || err != nil || response.Value.Content.Get(mediaType) == nil {
+		return nil
+	}
+	var value any
+	if json.Unmarshal(body, &value) != nil {
+		return nil
+	}
+	silence := &Silence{Operation: route.Operation.OperationID, Status: status, Undeclared: map[string]string{}}
+	silence.compare(response.Value.Content.Get(mediaType).Schema, value, "")
+	slices.Sort(silence.Absent)
+	silence.Absent = slices.Compact(silence.Absent)
+	return silence
+}
+
+func (s *Silence) compare(schema *openapi3.SchemaRef, value any, pointer string) {
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			for _, one := range parts(schema) {
+				if one.Items != nil {
+					s.compare(one.Items, element, pointer+"/[]")
+				}
+			}
+		}
+	case map[string]any:
+		declared := openapi3.Schemas{}
+		free := false // whether it may have members of any name
+		for _, one := range parts(schema) {
+			maps.Copy(declared, one.Properties)
+			free = free || one.AdditionalProperties.Schema != nil
+		}
+		for name, member := range value {
+			switch property := declared[name]; {
+			case property != nil:
+				s.compare(property, member, pointer+"/"+name)
+			case !free:
+				s.Undeclared[pointer+"/"+name] = typeOf(member)
+			}
+		}
+		for name := range declared {
+			if _, present := value[name]; !present {
+				s.Absent = append(s.Absent, pointer+"/"+name)
+			}
+		}
+	}
+}
+
+// parts are the schemas of which one is put together.
+func parts(reference *openapi3.SchemaRef) []*openapi3.Schema {
+	if reference == nil || reference.Value == nil {
+		return nil
+	}
+	all := []*openapi3.Schema{reference.Value}
+	for _, part := range slices.Concat(reference.Value.AllOf, reference.Value.OneOf, reference.Value.AnyOf) {
+		all = append(all, parts(part)...)
+	}
+	return all
+}
+
+func typeOf(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case float64:
+		return "number"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	default:
+		return "object"
+	}
+}
+
+// Declares reports whether a header of an answer is declared for it. Names have no case.
+func (c *Checker) Declares(request *http.Request, status int, header string) bool {
+	route, _, err := c.router.FindRoute(request)
+	if err != nil || route.Operation.Responses.Status(status) == nil {
+		return false
+	}
+	for name := range route.Operation.Responses.Status(status).Value.Headers {
+		if strings.EqualFold(name, header) {
+			return true
+		}
+	}
+	return false
+}

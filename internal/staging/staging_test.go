@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+)
+
+const description = "../../openapi/connectpsp.yaml"
+
+// the payee of these tests, whom no output may name.
+const payeeName, payeeDocument, payeeKey = "Maria da Silva Canario", "12345678909", "maria.canario@example.com"
+
+// alone takes all variables of the SDK out of the environment of the test.
+func alone(t *testing.T) {
+	t.Helper()
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "CONNECTPSP_") {
+			t.Setenv(name, value) // so that it is put back
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
+}
+
+// against starts a sandbox whose answers are changed by deviate, points the environment to it, and runs the program.
+func against(t *testing.T, deviate func(r *http.Request, answer *httptest.ResponseRecorder), arguments ...string) (int, string, error) {
+	t.Helper()
+	alone(t)
+	gateway, err := sandbox.Start(sandbox.WithMiddleware(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			if deviate != nil {
+				deviate(r, answer)
+			}
+			for name, values := range answer.Header() {
+				w.Header()[name] = values
+			}
+			w.Header().Del("Content-Length")
+			w.WriteHeader(answer.Code)
+			_, _ = w.Write(answer.Body.Bytes())
+		})
+	}))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = gateway.Close() })
+	config := gateway.Config()
+	for name, value := range map[string]string{
+		"CLIENT_ID": config.ClientID, "CLIENT_SECRET": config.ClientSecret.Reveal(), "APPLICATION_TOKEN": config.ApplicationToken.Reveal(),
+		"CRYPTO_TOKEN": config.CryptoToken.Reveal(), "BASE_URL": config.BaseURL,
+		"TEST_PAYEE_NAME": payeeName, "TEST_PAYEE_DOCUMENT": payeeDocument, "TEST_PAYEE_PIX_KEY_TYPE": "EMAIL", "TEST_PAYEE_PIX_KEY": payeeKey,
+	} {
+		t.Setenv("CONNECTPSP_"+name, value)
+	}
+	var out bytes.Buffer
+	status, err := run(t.Context(), description, arguments, &out)
+	printed := out.String()
+	if err != nil {
+		printed += err.Error()
+	}
+	for _, secret := range []string{
+		config.ClientSecret.Reveal(), config.ApplicationToken.Reveal(), config.CryptoToken.Reveal(), "eyJ", payeeName, payeeDocument, payeeKey,
+	} {
+		assert.NotContains(t, printed, secret)
+	}
+	return status, out.String(), err
+}
+
+func TestWithoutAnAccountItSaysThatItWasSkipped(t *testing.T) {
+	alone(t)
+	var out bytes.Buffer
+	status, err := run(t.Context(), description, nil, &out)
+	require.NoError(t, err)
+	assert.Zero(t, status)
+	assert.Contains(t, out.String(), "Skipped: no CONNECTPSP_* variable is set")
+}
+
+func TestHalfAnAccountIsNotSkipped(t *testing.T) {
+	alone(t)
+	t.Setenv("CONNECTPSP_CLIENT_ID", "1024")
+	status, err := run(t.Context(), description, nil, new(bytes.Buffer))
+	assert.Equal(t, 1, status)
+	assert.ErrorContains(t, err, "CONNECTPSP_CLIENT_SECRET is not set")
+}
+
+func TestAGatewayThatDoesAsDescribedHasNoDeviation(t *testing.T) {
+	status, printed, err := against(t, nil)
+	require.NoError(t, err)
+	assert.Zero(t, status, printed)
+	assert.Contains(t, printed, "The gateway does as the description says")
+	assert.Contains(t, printed, "Left out, because they move money")
+	assert.Contains(t, printed, "refund a charge that is not paid: 422 CASH_IN_NOT_PAID")
+}
+
+func TestMoneyMovesOnlyWhenAskedTo(t *testing.T) {
+	var moved []string
+	note := func(r *http.Request, answer *httptest.ResponseRecorder) {
+		if answer.Code/100 == 2 && (r.URL.Path == "/cash-out" || strings.HasSuffix(r.URL.Path, "/refund") || strings.HasSuffix(r.URL.Path, "/rebalance")) {
+			moved = append(moved, r.URL.Path)
+		}
+	}
+	_, _, err := against(t, note)
+	require.NoError(t, err)
+	assert.Empty(t, moved)
+	status, printed, err := against(t, note, "-move-money")
+	require.NoError(t, err)
+	assert.Zero(t, status, printed)
+	assert.Equal(t, []string{"/cash-out", "/account/rebalance"}, moved)
+}
+
+func TestWithNobodyToPayNoMoneyMoves(t *testing.T) {
+	alone(t)
+	for _, name := range []string{"CLIENT_ID", "CLIENT_SECRET", "APPLICATION_TOKEN"} {
+		t.Setenv("CONNECTPSP_"+name, "x")
+	}
+	status, err := run(t.Context(), description, []string{"-move-money"}, new(bytes.Buffer))
+	assert.Equal(t, 1, status)
+	assert.ErrorContains(t, err, "CONNECTPSP_TEST_PAYEE_PIX_KEY is not set")
+}
+
+func TestEveryDeviationIsNamedFieldByField(t *testing.T) {
+	replace := func(path, old, text string) func(*http.Request, *httptest.ResponseRecorder) {
+		return func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if r.URL.Path == path && answer.Code/100 == 2 {
+				body := strings.Replace(answer.Body.String(), old, text, 1)
+				answer.Body = bytes.NewBufferString(body)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		deviate func(*http.Request, *httptest.ResponseRecorder)
+		says    string
+	}{
+		"a member more": {
+			replace("/cash-in", `"status"`, `"feeInCents":7,"status"`), "- createCashIn answer 201: /feeInCents (number)",
+		},
+		"a member more, deep down": {
+			replace("/account/balance", `"transactional":{`, `"transactional":{"blocked":{"by":"court"},`),
+			"- getBalance answer 200: /banks/[]/accounts/transactional/blocked (object)",
+		},
+		"a required member less": {
+			replace("/cash-in", `"internalCode"`, `"code"`), `createCashIn answer 201: `,
+		},
+		"another value of an enum": {
+			replace("/cash-in", `"AWAITING_PAYMENT"`, `"ON_HOLD"`), "and not ON_HOLD",
+		},
+		"a number as a text": {
+			replace("/account/balance", `"totalBalance":`, `"total":1,"totalBalance":`), "/consolidated/total (number)",
+		},
+		"a date of another form": {
+			replace("/account/balance", `"referenceDate":"`, `"referenceDate":"on `), "/referenceDate",
+		},
+		"another status": {func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if r.Method == http.MethodPost && r.URL.Path == "/cash-in" && answer.Code == 201 {
+				answer.Code = 200
+			}
+		}, "createCashIn answer 200: "},
+		"a problem that is none": {func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if answer.Code == 404 {
+				answer.Header().Set("Content-Type", "application/json")
+			}
+		}, "getCashIn answer 404: "},
+		"a status for another": {func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if answer.Code == 404 {
+				answer.Code = 400
+			}
+		}, "read a charge that does not exist: 400 TRANSACTION_NOT_FOUND, where 404 is published"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, printed, err := against(t, test.deviate)
+			require.NoError(t, err, printed)
+			assert.Equal(t, 3, status)
+			assert.Contains(t, printed, test.says)
+		})
+	}
+}
+
+func TestWhatIsNoDeviationIsToldToo(t *testing.T) {
+	status, printed, err := against(t, func(_ *http.Request, answer *httptest.ResponseRecorder) {
+		answer.Header().Set("X-Ratelimit-Remaining", "17")
+	})
+	require.NoError(t, err)
+	assert.Zero(t, status)
+	assert.Contains(t, printed, "### Headers that the description does not declare\n\n- X-Ratelimit-Remaining\n")
+	assert.Contains(t, printed, "- createCashIn answer 201: /paymentUrl", "declared, and never sent")
+	assert.Contains(t, printed, "- a charge with another key and the same externalReference: 409 DUPLICATE_EXTERNAL_REFERENCE\n")
+}
+
+func TestAnOutageEndsTheRunAndSaysSo(t *testing.T) {
+	status, _, err := against(t, func(_ *http.Request, answer *httptest.ResponseRecorder) {
+		answer.Code = http.StatusBadGateway
+		answer.Body = bytes.NewBufferString("<html>")
+	})
+	assert.Equal(t, 1, status)
+	assert.ErrorContains(t, err, "could not read the balance")
+}
+
+func TestADescriptionThatCannotBeReadEndsTheRun(t *testing.T) {
+	_, err := contract.Open("nowhere.yaml", nil)
+	assert.Error(t, err)
+}
+
+func TestWrongUseIsExplained(t *testing.T) {
+	for _, arguments := range [][]string{{"now"}, {"-move"}} {
+		status, err := run(t.Context(), description, arguments, new(bytes.Buffer))
+		assert.Equal(t, 2, status)
+		assert.ErrorContains(t, err, "usage: staging")
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+)
+
+// observing is a transport that notes what answers hold and the description does not say.
+type observing struct {
+	base     http.RoundTripper
+	checker  *contract.Checker
+	findings *findings
+}
+
+// ordinary are headers that say nothing about this API.
+var ordinary = []string{
+	"Age", "Alt-Svc", "Cache-Control", "Cf-Cache-Status", "Cf-Ray", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date",
+	"Etag", "Expires", "Keep-Alive", "Pragma", "Referrer-Policy", "Server", "Set-Cookie", "Strict-Transport-Security", "Transfer-Encoding",
+	"Vary", "Via", "X-Content-Type-Options", "X-Frame-Options", "X-Powered-By", "X-Xss-Protection",
+}
+
+func (o observing) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := o.base.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	_ = answer.Body.Close()
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	if silence := o.checker.Silences(request, answer.StatusCode, answer.Header, body); silence != nil {
+		o.findings.silence(silence)
+	}
+	for name := range answer.Header {
+		own := !slices.Contains(ordinary, name) && !strings.HasPrefix(name, "Access-Control-")
+		if own && !o.checker.Declares(request, answer.StatusCode, name) {
+			o.findings.header(name)
+		}
+	}
+	return answer, nil
+}
