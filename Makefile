@@ -10,7 +10,8 @@ COVERAGE ?= 90
 # Modules of their own, because they need drivers.
 NESTED := integration examples/receiver
 
-HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./internal/...
+HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
+	$(filter-out ./internal/specsync,$(wildcard ./internal/*))
 
 # Passes on what go test prints, and fails with it or if a package is covered too little.
 COVERED := awk '{ print } /^(FAIL|---)/ { bad = 1 } \
@@ -19,6 +20,8 @@ COVERED := awk '{ print } /^(FAIL|---)/ { bad = 1 } \
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 .DEFAULT_GOAL := help
 
@@ -54,6 +57,61 @@ drift: ## Fail if gen/ or go.mod is not what it would be if made anew
 contract: ## Check the description, its examples and the SDK's table of operations against each other
 	$(GO) test $(RACE) -count=1 ./internal/contract ./openapi
 	$(GO) test $(RACE) -count=1 -run 'Description' ./connectpsp ./sandbox
+
+# Where the description comes from: an https address or a file. Empty is the provider's download.
+FROM ?=
+SPECSYNC := $(GO) run ./internal/specsync
+
+.PHONY: spec-sync
+spec-sync: ## Take the provider's description in, from FROM: compared, tried, and then written down with what is generated
+	@$(SPECSYNC) sync $(if $(FROM),-from '$(FROM)')
+
+.PHONY: spec-watch
+spec-watch: ## The same, and open a pull request if anything has changed (needs git's origin and gh)
+	@$(SPECSYNC) watch $(if $(FROM),-from '$(FROM)')
+
+.PHONY: spec-report
+spec-report: ## Tell what differs between the descriptions OLD and NEW, as Markdown
+	@$(SPECSYNC) report -markdown '$(OLD)' '$(NEW)'
+
+.PHONY: spec-shapes
+spec-shapes: ## Take in descriptions of every shape, and a made-up next version up to its release, in copies of the project
+	@$(GO) test -count=1 -timeout 30m -cover ./internal/specsync -whole | $(COVERED)
+
+.PHONY: api
+api: ## Tell what has changed for users since the last release, and fail if they break and the version does not say so
+	@$(SPECSYNC) api
+
+.PHONY: contract-staging
+contract-staging: ## Check the live gateway against the description (needs CONNECTPSP_*; with MOVE_MONEY=1 also what moves money)
+	@$(GO) run ./internal/staging $(if $(MOVE_MONEY),-move-money)
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what is used (needs the vulnerability database's host)
+	$(GO) run $(GOVULNCHECK) ./...
+	@for module in $(NESTED); do (cd $$module && $(GO) run $(GOVULNCHECK) ./...) || exit 1; done
+
+.PHONY: cross
+cross: ## Compile everything, tests too, for the other systems
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+
+.PHONY: release-check
+release-check: ## Check that VERSION (v1.2.3) may be released: number, changelog, and what has changed for users
+	@$(SPECSYNC) release '$(VERSION)'
+
+.PHONY: dist
+dist: ## Make what a release of VERSION consists of, in dist/: notes, source and bill of materials
+	@mkdir -p dist
+	@$(SPECSYNC) release '$(VERSION)' >dist/notes.md
+	git archive --format=tar.gz --prefix='connectpsp-go-$(VERSION)/' --output='dist/connectpsp-go-$(VERSION).tar.gz' '$(VERSION)'
+	$(GO) run $(CYCLONEDX) mod -json -output 'dist/connectpsp-go-$(VERSION).cdx.json'
+
+.PHONY: publish
+publish: ## Publish dist/ as the release of the signed tag VERSION (needs gh)
+	@test "$$(gh api "repos/{owner}/{repo}/git/tags/$$(git rev-parse 'refs/tags/$(VERSION)')" --jq .verification.verified)" = true || \
+		{ echo 'the tag $(VERSION) is not signed by a key that GitHub knows'; exit 1; }
+	gh release create '$(VERSION)' --verify-tag --title '$(VERSION)' --notes-file dist/notes.md dist/connectpsp-go-*
 
 .PHONY: lint
 lint: ## Run gofmt, vet, staticcheck and actionlint

@@ -149,6 +149,9 @@ func (d *document) exposeEvents() {
 		*get(item, "get", "responses", "200", "content", "application/json", "schema") = *schema
 		add(get(d.root, "paths"), eventPath+about, item)
 	}
+	if i := indexOf(d.root, "webhooks"); i >= 0 {
+		d.root.Content = slices.Delete(d.root.Content, i, i+2)
+	}
 }
 
 // modernise says in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common: what is the same reads the same.

@@ -17,20 +17,20 @@ var names = []struct {
 	name   string
 	places []string
 }{
+	{"CashInEvent", []string{"event CASHIN_PAID"}},
+	{"CashOutEvent", []string{"event CASHOUT_COMPLETED"}},
 	{"TokenRequest", []string{"post /auth/token request"}},
 	{"Token", []string{"post /auth/token answer"}},
 	{"CashInRequest", []string{"post /cash-in request"}},
-	{"CashIn", []string{"get /cash-in/{id} answer", "post /cash-in answer"}},
+	{"CashIn", []string{"get /cash-in/{id} answer", "post /cash-in answer", "CashInEvent.data"}},
 	{"RefundRequest", []string{"post /cash-in/{id}/refund request"}},
 	{"Refund", []string{"post /cash-in/{id}/refund answer"}},
 	{"CashOutRequest", []string{"post /cash-out request"}},
-	{"CashOut", []string{"get /cash-out/{id} answer", "post /cash-out answer"}},
+	{"CashOut", []string{"get /cash-out/{id} answer", "post /cash-out answer", "CashOutEvent.data"}},
 	{"Balance", []string{"get /account/balance answer"}},
 	{"RebalanceRequest", []string{"post /account/rebalance request"}},
 	{"Rebalance", []string{"post /account/rebalance answer"}},
 	{"Problem", []string{"post /cash-out problem", "post /cash-in problem", "post /auth/token problem"}},
-	{"CashInEvent", []string{"event CASHIN_PAID"}},
-	{"CashOutEvent", []string{"event CASHOUT_COMPLETED"}},
 
 	{"OpenFinance", []string{"CashInRequest.openFinance"}},
 	{"CashInStatus", []string{"CashIn.status", "Refund.status"}},

@@ -96,10 +96,7 @@ func version210(t *testing.T) []byte {
 		at(t, schemas, "CashOut", "properties")["settledBy"] = object{"type": "string", "description": "The bank that settled it."}
 		status := at(t, schemas, "CashOutStatus")
 		status["enum"] = append(status["enum"].([]any), "ON_HOLD")
-		delete(at(t, schemas, "Balance", "properties"), "updatedAt")
-		required := at(t, schemas, "Balance")["required"].([]any)
-		at(t, schemas, "Balance")["required"] = required[:len(required)-1]
-		require.Equal(t, "updatedAt", required[len(required)-1])
+		delete(at(t, schemas, "CashOut", "properties"), "cancelledAt")
 		at(t, schemas, "Failure")["description"] = "Why it failed, in the gateway's words."
 	})
 }
@@ -135,8 +132,9 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	assert.Equal(t, 4, status)
 	assert.Contains(t, printed, "## The description, from 2.0.0 to 2.1.0: it breaks the API\n\n### Breaking\n\n")
 	breaks, grows, _ := cut(t, printed, "### Additive")
-	assert.Contains(t, breaks, "- `GET /account/balance`: ")
-	assert.Contains(t, breaks, "updatedAt")
+	assert.Contains(t, breaks, "- `GET /cash-out/{id}`: ")
+	assert.Contains(t, breaks, "- `webhooks about a cash-out`: ")
+	assert.Contains(t, breaks, "cancelledAt")
 	assert.NotContains(t, breaks, "ON_HOLD", "a value more breaks nobody whose enums are open")
 	grows, asWords, _ := cut(t, grows, "### Words")
 	for _, part := range []string{
@@ -146,21 +144,21 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	}
 	assert.Contains(t, asWords, "`webhooks about a cash-out`")
 
-	// The sandbox uses the field that is gone, and an example shows it. Both are ours to change.
+	// The sandbox and a test of it use the field that is gone. Both are ours to change.
 	_, err = p.taken(t, version210(t))
-	require.ErrorContains(t, err, "sandbox/account.go")
-	p.edit(t, "sandbox/account.go", "UpdatedAt:", "//")
+	require.ErrorContains(t, err, "sandbox/cashout.go")
+	p.edit(t, "sandbox/cashout.go", "payment.CancelledAt = s.timestamp()", "")
+	p.edit(t, "sandbox/cashout_test.go", "assert.False(t, cancelled.CancelledAt.IsZero())", "")
 	printed, err = p.taken(t, version210(t))
 	require.NoError(t, err, printed)
 	assert.Contains(t, printed, "The SDK has no method for POST /pix-keys")
-	p.edit(t, "openapi/examples/balance.response.200.json", `, "updatedAt": "2026-03-10T14:35:00Z"`, "")
 	p.contractHolds(t)
 
 	// What it means for users, and for the version.
 	status, printed, err = command("api")
 	require.NoError(t, err)
 	assert.Equal(t, 4, status)
-	assert.Contains(t, printed, "gen.Balance.UpdatedAt: removed")
+	assert.Contains(t, printed, "gen.CashOut.CancelledAt: removed")
 	assert.Contains(t, printed, "The version after v0.1.0 is at least v0.2.0.")
 	assert.Contains(t, printed, "Users break.")
 	_, _, err = command("release", "v0.1.1")
@@ -175,10 +173,10 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	assert.Zero(t, status, "the version in the code says that it breaks")
 	_, _, err = command("release", "v0.2.0")
 	assert.ErrorContains(t, err, "CHANGELOG.md has no section ## 0.2.0")
-	p.edit(t, "CHANGELOG.md", "## Unreleased\n", "## 0.2.0 (2026-12-01)\n\nBalances no longer tell when they were read.\n\n## 0.1.0\n")
+	p.edit(t, "CHANGELOG.md", "## Unreleased\n", "## 0.2.0 (2026-12-01)\n\nPayments no longer tell when they were cancelled.\n\n## 0.1.0\n")
 	_, printed, err = command("release", "v0.2.0")
 	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(printed, "Balances no longer tell when they were read.\n"), printed)
+	assert.True(t, strings.HasPrefix(printed, "Payments no longer tell when they were cancelled.\n"), printed)
 	assert.Contains(t, printed, "## The Go API, from v0.1.0 to this checkout: it breaks the API")
 	assert.NotContains(t, printed, "First version")
 }
@@ -197,4 +195,73 @@ func cut(t *testing.T, text, at string) (before, after string, found bool) {
 	before, after, found = strings.Cut(text, at)
 	require.True(t, found, "no %q in:\n%s", at, text)
 	return before, after, found
+}
+
+// A forge is what spec-watch talks to: a repository to push to, and a gh that takes notes.
+func (p project) withForge(t *testing.T) (notes string) {
+	t.Helper()
+	origin, tools := t.TempDir(), t.TempDir()
+	notes = filepath.Join(tools, "notes")
+	p.git(t, "init", "--quiet", "--initial-branch", "main")
+	p.git(t, "config", "user.name", "nobody")
+	p.git(t, "config", "user.email", "nobody@example.com")
+	p.git(t, "add", ".")
+	p.git(t, "commit", "--quiet", "-m", "The first release")
+	p.git(t, "init", "--quiet", "--bare", origin)
+	p.git(t, "remote", "add", "origin", origin)
+	p.git(t, "push", "--quiet", "origin", "main")
+	gh := "#!/bin/sh\necho \"$@\" >>" + notes + "\nwhile [ $# -gt 1 ]; do if [ \"$1\" = --body-file ]; then cat \"$2\" >>" + notes + "; fi; shift; done\n"
+	require.NoError(t, os.WriteFile(filepath.Join(tools, "gh"), []byte(gh), 0o755))
+	t.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return notes
+}
+
+func TestANewDescriptionIsProposedOnce(t *testing.T) {
+	needsWhole(t)
+	p := checkout(t)
+	notes := p.withForge(t)
+	text := reshape(t, func(root object) {
+		root["info"].(object)["version"] = "2.0.1"
+		at(t, root, "components", "schemas", "CashIn", "properties")["note"] = object{"type": "string"}
+	})
+	client, url := serve(t, text)
+	watch := func() (string, error) {
+		var out bytes.Buffer
+		_, err := run(t.Context(), p, client, []string{"watch", "-from", url}, &out)
+		return out.String(), err
+	}
+	printed, err := watch()
+	require.NoError(t, err)
+	assert.Contains(t, printed, "It is proposed on the branch description-2.0.1-")
+	noted, err := os.ReadFile(notes)
+	require.NoError(t, err)
+	assert.Contains(t, string(noted), "pr create --head description-2.0.1-")
+	assert.Contains(t, string(noted), "### Additive")
+	assert.Contains(t, string(noted), "`note`")
+	assert.Equal(t, "gen/gen.gen.go\nopenapi/connectpsp.yaml\nopenapi/spec.lock\n", p.git(t, "diff", "--name-only", "main", "HEAD"))
+
+	// A week later it is not merged yet.
+	p.git(t, "switch", "--quiet", "main")
+	printed, err = watch()
+	require.NoError(t, err)
+	assert.Contains(t, printed, "It is proposed already")
+	again, err := os.ReadFile(notes)
+	require.NoError(t, err)
+	assert.Equal(t, string(noted), string(again))
+
+	// What somebody is working on does not get into a proposal.
+	_, err = watch()
+	assert.ErrorContains(t, err, "changes of its own")
+}
+
+func TestNothingIsProposedWhenNothingHasChanged(t *testing.T) {
+	needsWhole(t)
+	p := checkout(t)
+	notes := p.withForge(t)
+	client, url := serve(t, current(t))
+	status, err := run(t.Context(), p, client, []string{"watch", "-from", url}, new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Zero(t, status)
+	assert.NoFileExists(t, notes)
+	assert.Empty(t, p.git(t, "status", "--porcelain"))
 }
