@@ -6,7 +6,7 @@ import (
 )
 
 // version is a semantic version without suffix.
-type version struct{ major, minor, patch int }
+type version struct{ major, minor, patch uint }
 
 // parseVersion reads v1.2.3, and nothing else.
 func parseVersion(text string) (version, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
@@ -203,9 +203,49 @@ func TestAnOutageEndsTheRunAndSaysSo(t *testing.T) {
 	assert.ErrorContains(t, err, "could not read the balance")
 }
 
-func TestADescriptionThatCannotBeReadEndsTheRun(t *testing.T) {
-	_, err := contract.Open("nowhere.yaml", nil)
-	assert.Error(t, err)
+// account sets the variables of an account at a gateway where nobody listens.
+func account(t *testing.T) {
+	t.Helper()
+	alone(t)
+	for _, name := range []string{"CLIENT_ID", "CLIENT_SECRET", "APPLICATION_TOKEN"} {
+		t.Setenv("CONNECTPSP_"+name, "x")
+	}
+	t.Setenv("CONNECTPSP_BASE_URL", "http://127.0.0.1:1")
+}
+
+func TestWhatCannotBeginSaysWhy(t *testing.T) {
+	account(t)
+	status, err := run(t.Context(), "nowhere.yaml", nil, new(bytes.Buffer))
+	assert.Equal(t, 1, status)
+	assert.ErrorContains(t, err, "nowhere.yaml")
+	status, err = run(t.Context(), description, nil, new(bytes.Buffer))
+	assert.Equal(t, 1, status)
+	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+	t.Setenv("CONNECTPSP_BASE_URL", "http://example.com")
+	status, err = run(t.Context(), description, nil, new(bytes.Buffer))
+	assert.Equal(t, 1, status)
+	assert.ErrorContains(t, err, "BaseURL")
+}
+
+// What becomes of a second key for one reference is one of the things that are not published.
+func TestItTellsWhatBecomesOfASecondKey(t *testing.T) {
+	for told, transaction := range map[string]string{"the first is answered": "", "a second one is created": "another"} {
+		var first []byte
+		_, printed, err := against(t, func(r *http.Request, answer *httptest.ResponseRecorder) {
+			if r.Method != http.MethodPost || r.URL.Path != "/cash-in" {
+				return
+			}
+			if answer.Code == 201 {
+				first = answer.Body.Bytes()
+				return
+			}
+			answer.Code = 201
+			answer.Header().Set("Content-Type", "application/json")
+			answer.Body = bytes.NewBuffer(bytes.Replace(first, []byte(`"transactionId":"`), []byte(`"transactionId":"`+transaction), 1))
+		})
+		require.NoError(t, err)
+		assert.Contains(t, printed, "a charge with another key and the same externalReference: "+told)
+	}
 }
 
 func TestWrongUseIsExplained(t *testing.T) {
