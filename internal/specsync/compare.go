@@ -19,9 +19,17 @@ import (
 // oasdiff compares descriptions. It is run, and not imported: its go.mod would raise that of the SDK.
 const oasdiff = "github.com/oasdiff/oasdiff@v1.35.0"
 
-// openEnums are changes that break other clients and not this one, whose enums take every value.
-const openEnums = `response-property-enum-value-added info
+// severities are changes that matter to this SDK otherwise than to others: its enums take every value, and a member that it loses, announced
+// or not, is a field that users' code may name.
+const severities = `response-property-enum-value-added info
 response-mediatype-enum-value-added info
+response-optional-property-removed err
+response-required-property-removed-with-deprecation err
+request-property-removed-with-deprecation err
+request-parameter-removed-with-deprecation err
+api-removed-with-deprecation err
+api-path-removed-with-deprecation err
+api-operation-id-removed err
 `
 
 // compare tells what has changed between two descriptions.
@@ -61,11 +69,11 @@ func compare(ctx context.Context, older, newer []byte) (report, error) {
 
 // runOasdiff lists the changes as oasdiff sees them.
 func runOasdiff(ctx context.Context, directory, older, newer string) ([]change, error) {
-	severities := filepath.Join(directory, "severities")
-	if err := os.WriteFile(severities, []byte(openEnums), 0o600); err != nil {
+	levels := filepath.Join(directory, "severities")
+	if err := os.WriteFile(levels, []byte(severities), 0o600); err != nil {
 		return nil, err
 	}
-	output, err := output(ctx, "", "go", "run", oasdiff, "changelog", "--format", "json", "--severity-levels", severities, older, newer)
+	output, err := output(ctx, "", "go", "run", oasdiff, "changelog", "--format", "json", "--severity-levels", levels, older, newer)
 	if err != nil || len(strings.TrimSpace(output)) == 0 {
 		return nil, err
 	}
