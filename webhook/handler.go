@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +21,8 @@ const (
 	readTimeout = time.Second     // to read the body
 	putTimeout  = 3 * time.Second // to keep it
 	maxBody     = 64 << 10        // an event is about a thousand bytes long
+	longestKey  = 1 << 10         // and its key about a hundred; PostgreSQL has no index on more than 2,700
+	longestID   = 100             // of a delivery: a UUID has 36
 )
 
 // Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is durable there and not before.
@@ -35,6 +39,10 @@ const (
 // No answer has a body. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
 // an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only.
 type Handler struct {
+	// Logger, if not nil, is told why the inbox failed, at level warning and without personal data of the Handler's own. Set it
+	// before the Handler is used.
+	Logger *slog.Logger
+
 	inbox   Inbox
 	secrets []auth.Secret
 	counts  [countKinds]atomic.Uint64
@@ -78,7 +86,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	}
 	now := time.Now()
 	// Where it is not supported the server's own time-outs are all there is.
-	_ = http.NewResponseController(w).SetReadDeadline(now.Add(readTimeout))
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(now.Add(readTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	var late interface{ Timeout() bool }
@@ -90,8 +99,13 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	case err != nil:
 		return broken
 	}
+	// Else net/http takes the passing of the deadline for the end of the connection, and ends the contexts of all its requests.
+	_ = connection.SetReadDeadline(time.Time{})
 	event, err := Parse(body, r.Header, h.secrets...)
-	item := Item{Body: body, DeliveryID: r.Header.Get("X-Event-Id"), ReceivedAt: now, Due: now}
+	if err == nil && len(event.Key()) > longestKey {
+		err = malformed("its ids are too long")
+	}
+	item := Item{Body: body, DeliveryID: printable(r.Header.Get("X-Event-Id")), ReceivedAt: now, Due: now}
 	success := stored
 	switch {
 	case errors.Is(err, ErrInvalidSignature):
@@ -108,6 +122,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	kind, err := put(ctx, h.inbox, item)
 	switch {
 	case err != nil:
+		if h.Logger != nil {
+			h.Logger.WarnContext(ctx, "webhook: a delivery could not be kept, and will come again", "key", item.Key, "error", err)
+		}
 		return unavailable
 	case kind == stored:
 		return success
@@ -122,6 +139,8 @@ const (
 	// conflictMark stands between an event's key and the digest of a body that is not the first for this key. No key of an
 	// event contains it.
 	conflictMark = "#sha256:"
+	// refiledMark ends the key of an item that was put in the place of another with this key.
+	refiledMark = "#REFILED"
 )
 
 // put keeps an item, and says whether it was there. A second body for one key is kept beside the first.
@@ -138,6 +157,16 @@ func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 		return conflicting, err
 	}
 	return duplicate, nil
+}
+
+// printable returns the beginning of an id that was not signed: it may be anything.
+func printable(id string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, id[:min(len(id), longestID)])
 }
 
 func digestOf(body []byte) string {

@@ -2,10 +2,12 @@ package webhook_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +73,16 @@ func TestADeliveryIsAnsweredByWhatBecameOfIt(t *testing.T) {
 			post(h, other, sign(other))
 			return post(h, other, sign(other))
 		}, 200, webhook.Counts{Stored: 1, Conflicting: 1, Duplicates: 1}},
+		{"with a third body", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, paid, sign(paid))
+			post(h, other, sign(other))
+			third := strings.Replace(paid, "10.50", "10.5000", 1)
+			return post(h, third, sign(third))
+		}, 200, webhook.Counts{Stored: 1, Conflicting: 2}},
+		{"unreadable, and another", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, "<html>", sign("<html>"))
+			return post(h, "<body>", sign("<body>"))
+		}, 200, webhook.Counts{Quarantined: 2}},
 		{"unreadable, twice", func(h http.Handler) *httptest.ResponseRecorder {
 			post(h, "<html>", sign("<html>"))
 			return post(h, "<html>", sign("<html>"))
@@ -121,6 +133,112 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// A database has no index on keys of any length, and a gateway that meets 503 would send the event for ever.
+func TestAnEventWithMonstrousIDsIsKeptForAPerson(t *testing.T) {
+	body := strings.Replace(paid, chargeID, strings.Repeat("é", 1000), 1)
+	inbox := webhook.NewMemoryInbox()
+	handler := newHandler(t, inbox)
+	assert.Equal(t, 200, deliver(handler, body))
+	assert.Equal(t, webhook.Counts{Quarantined: 1}, handler.Counts())
+	require.Len(t, inbox.Held(), 1)
+	assert.Less(t, len(inbox.Held()[0].Key), 100)
+	require.True(t, inbox.Retry(inbox.Held()[0].Key))
+	worker := webhook.NewWorker(inbox, newBank(t).client(t), (&books{}).apply)
+	worked, err := worker.Work(t.Context())
+	require.NoError(t, err)
+	assert.True(t, worked)
+	require.Len(t, inbox.Held(), 1)
+	assert.Contains(t, inbox.Held()[0].Held, "too long")
+}
+
+// It is not signed, and a database takes no text that is none.
+func TestADeliveryIDMayBeAnything(t *testing.T) {
+	inbox := webhook.NewMemoryInbox()
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(paid))
+	r.Header.Set("X-Connect-Signature", sign(paid))
+	r.Header.Set("X-Event-Id", "a\x00\xff"+strings.Repeat("x", 100000))
+	w := httptest.NewRecorder()
+	newHandler(t, inbox).ServeHTTP(w, r)
+	require.Equal(t, 200, w.Code)
+	claim, err := inbox.Claim(t.Context(), time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, "a??"+strings.Repeat("x", 97), claim.DeliveryID)
+}
+
+func TestWhyTheInboxFailsIsLoggedWithoutPersonalData(t *testing.T) {
+	var log bytes.Buffer
+	handler := newHandler(t, brokenInbox{})
+	handler.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	require.Equal(t, 503, deliver(handler, paid))
+	require.Equal(t, 401, post(handler, paid).Code)
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"), "a refusal is counted, so that nobody can fill the log")
+	assert.Contains(t, log.String(), "the database is down")
+	assert.Contains(t, log.String(), chargeID)
+	assert.NotContains(t, log.String(), "Test User")
+	assert.NotContains(t, log.String(), "12345678909")
+}
+
+// slowInbox takes longer to keep an item than a body may take to arrive.
+type slowInbox struct{ webhook.Inbox }
+
+func (s slowInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
+	time.Sleep(1200 * time.Millisecond)
+	return s.Inbox.Put(ctx, item)
+}
+
+// The time for the body is over by then, and the connection, which the gateway keeps, is as good as before.
+func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
+	handler := newHandler(t, slowInbox{webhook.NewMemoryInbox()})
+	contexts := make(chan error, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r)
+		contexts <- r.Context().Err()
+	}))
+	defer server.Close()
+	for range 2 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(paid))
+		require.NoError(t, err)
+		r.Header.Set("X-Connect-Signature", sign(paid))
+		answer, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		assert.Equal(t, 200, answer.StatusCode)
+		assert.NoError(t, <-contexts)
+	}
+}
+
+// TestTheHandlersOwnWorkIsSmall: reading and checking the worst body of 64 KiB leaves more than four of the gateway's five seconds.
+func TestTheHandlersOwnWorkIsSmall(t *testing.T) {
+	const size = 64 << 10
+	fill := func(head, part, tail string) string {
+		return head + strings.Repeat(part, (size-len(head)-len(tail))/len(part)) + tail
+	}
+	var names strings.Builder
+	names.WriteString(`{"eventType":"CASHIN_PAID"`)
+	for n := 0; names.Len() < size-100; n++ {
+		fmt.Fprintf(&names, `,"%x":0`, n)
+	}
+	names.WriteString(`}`)
+	for name, body := range map[string]string{
+		"many members":           names.String(),
+		"many elements":          fill(`{"a":[0`, `,0`, `]}`),
+		"many objects":           fill(`{"a":[{}`, `,{}`, `]}`),
+		"nested":                 fill(`{"a":`, `[`, ``),
+		"a long number":          fill(`{"eventType":"CASHIN_PAID","data":{"transactionId":"t","amount":1`, `0`, `}}`),
+		"a long fraction":        fill(`{"eventType":"CASHIN_PAID","data":{"transactionId":"t","amount":1.0`, `0`, `}}`),
+		"a long id":              fill(`{"eventType":"CASHIN_PAID","data":{"amount":1,"transactionId":"`, `/`, `"}}`),
+		"a long name of escapes": fill(`{"`, `\u017f`, `":0}`),
+		"a long time":            fill(`{"eventType":"A","eventAt":"`, `1`, `"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.LessOrEqual(t, len(body), size)
+			begun := time.Now()
+			assert.Equal(t, 200, deliver(newHandler(t, webhook.NewMemoryInbox()), body))
+			assert.Less(t, time.Since(begun), time.Second)
+		})
+	}
+}
+
 func TestNothingIsAnsweredWith200BeforeItIsKept(t *testing.T) {
 	for _, body := range []string{paid, "<html>"} {
 		handler := newHandler(t, brokenInbox{})
@@ -134,8 +252,18 @@ func TestNothingIsAnsweredWith200BeforeItIsKept(t *testing.T) {
 	})
 }
 
+// patientInbox heeds its context, as a database does.
+type patientInbox struct{ *webhook.MemoryInbox }
+
+func (p patientInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return p.MemoryInbox.Put(ctx, item)
+}
+
 func TestADeliveryWhoseSenderHangsUpIsKeptAllTheSame(t *testing.T) {
-	inbox := webhook.NewMemoryInbox()
+	inbox := patientInbox{webhook.NewMemoryInbox()}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(paid))
@@ -186,6 +314,7 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 	}{
 		"a body that does not come":      {head + "Content-Length: 100\r\n\r\n{", "408"},
 		"a chunk that does not come":     {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"", "408"},
+		"a body that drips":              {head + "Content-Length: 100\r\n\r\n{", "408"},
 		"a chunk without a size":         {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
 		"a chunk of monstrous size":      {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
 		"a body of monstrous length":     {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
@@ -200,6 +329,13 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 			defer connection.Close()
 			_, err = io.WriteString(connection, c.request)
 			require.NoError(t, err)
+			if name == "a body that drips" {
+				go func() {
+					for err := error(nil); err == nil; time.Sleep(100 * time.Millisecond) {
+						_, err = io.WriteString(connection, " ")
+					}
+				}()
+			}
 			answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
 			require.NoError(t, err)
 			defer answer.Body.Close()
