@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
@@ -125,7 +126,11 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 		assert.Error(t, err)
 		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
 
-		paid := webhook.Known{Status: webhook.StatusRefunded, Returns: []string{"D1", "d1"}}
+		paid := webhook.Known{
+			Status:  webhook.StatusRefunded,
+			Returns: []string{"D1", "d1", "any text", "\x00", "%20", "é"}, // whatever an event says
+			Amount:  pix.Centavos(1050), ExternalReference: "order\x001 é",
+		}
 		due := time.Now().Add(-time.Second)
 		require.NoError(t, inbox.Settle(t.Context(), first, credit(nil, webhook.Settlement{Known: paid, Again: due})))
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
@@ -139,6 +144,68 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 			}))
 		}
 		assert.Nil(t, claim(t, inbox))
+	})
+}
+
+// What is known of a transaction is written also if only its amount or its reference is news.
+func TestEveryChangeOfWhatIsKnownIsKept(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		for n, want := range []webhook.Known{
+			{Status: webhook.StatusPaid}, {Status: webhook.StatusPaid, Returns: []string{"D1"}},
+			{Amount: pix.Centavos(1), Returns: []string{"D1"}}, {ExternalReference: "r", Returns: []string{"D1"}},
+		} {
+			var now webhook.Known
+			for range 2 {
+				require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+					now = known
+					return webhook.Settlement{Known: want, Again: past}, nil
+				}))
+			}
+			assert.Equal(t, want, now, n)
+		}
+	})
+}
+
+// Two that try to end one item: a worker whose lease is over, and the one that has it now.
+func TestAClaimThatIsLostWhileItsItemIsSettledHasNoEffect(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		slow, err := inbox.Claim(t.Context(), time.Millisecond)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Millisecond)
+		require.NoError(t, inbox.Settle(t.Context(), slow, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
+			if s.dialect == sqlinbox.PostgreSQL { // SQLite would wait for the writer
+				assert.Nil(t, claim(t, inbox), "whoever settles an item has it, also if the lease ends")
+			}
+			return webhook.Settlement{Known: known}, nil
+		}))
+		assert.Nil(t, claim(t, inbox))
+	})
+}
+
+func TestAHeldItemIsDismissed(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		held := item("held")
+		held.Held, held.DeliveryID = "an alarm\x00\xff", "\x00\xff"
+		put(t, inbox, held, item("a"))
+		for key, want := range map[string]bool{"held": true, "a": false, "nothing": false} {
+			found, err := inbox.Dismiss(t.Context(), key)
+			require.NoError(t, err)
+			assert.Equal(t, want, found, key)
+		}
+		items, err := inbox.Held(t.Context(), 10)
+		require.NoError(t, err)
+		assert.Empty(t, items)
+		n, err := inbox.Forget(t.Context(), time.Now().Add(time.Hour))
+		assert.NoError(t, err)
+		assert.EqualValues(t, 1, n)
+		earlier, err := inbox.Put(t.Context(), held)
+		require.NoError(t, err)
+		assert.NotNil(t, earlier, "it is known for ever")
 	})
 }
 
@@ -242,6 +309,24 @@ func TestTheTablesAreMadeOnceByWhoeverComesFirst(t *testing.T) {
 	})
 }
 
+// A database that an earlier version made has the first tables only.
+func TestTablesOfAnEarlierVersionAreBroughtUpToDate(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		all := sqlinbox.Migrations(s.dialect)
+		const made = 2
+		for _, statement := range all[:2+made] {
+			execute(t, db, statement)
+		}
+		execute(t, db, `UPDATE connectpsp_schema SET version = $1`, made)
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		assert.Equal(t, len(all)-2, number(t, db, `SELECT version FROM connectpsp_schema`))
+		openInbox(t, s, db)
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_inbox`))
+	})
+}
+
 func TestTheTablesCanBeMadeByHand(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		for _, statement := range sqlinbox.Migrations(s.dialect) {
@@ -280,6 +365,8 @@ func TestADatabaseThatIsGoneIsAnErrorAndNoLoss(t *testing.T) {
 		_, err = inbox.Held(t.Context(), 1)
 		assert.Error(t, err)
 		_, err = inbox.Retry(t.Context(), "a")
+		assert.Error(t, err)
+		_, err = inbox.Dismiss(t.Context(), "a")
 		assert.Error(t, err)
 		_, err = inbox.Forget(t.Context(), past)
 		assert.Error(t, err)

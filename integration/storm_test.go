@@ -24,6 +24,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
 	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
@@ -75,12 +76,17 @@ var lives = []life{
 	{kind: webhook.KindCashOut, events: []happening{failed, completed, returned}, truth: returned},
 }
 
+// endToEndID makes an id of the right shape, which the first two characters tell from others of the life.
+func (l life) endToEndID(mark string) string {
+	return mark + strings.ReplaceAll(l.id, "-", "")[2:]
+}
+
 // data writes a transaction as it is after something happened.
 func (l life) data(h happening) string {
 	ids := ""
 	switch {
 	case h.returnID != "":
-		ids = `"endToEndId":"` + h.returnID + l.id + `","originalEndToEndId":"E` + l.id + `",`
+		ids = `"endToEndId":"` + l.endToEndID(h.returnID) + `","originalEndToEndId":"E` + l.id + `",`
 	case h.status == webhook.StatusPaid || h.status == webhook.StatusCompleted:
 		ids = `"endToEndId":"E` + l.id + `",`
 	}
@@ -101,6 +107,7 @@ type storm struct {
 	t       *testing.T
 	chance  *rand.Rand
 	lives   map[string]*life
+	returns map[string]string // what the gateway answers to the end-to-end id of a return
 	handler http.Handler
 	worker  *webhook.Worker
 	checker *contract.Checker // nil if nothing is checked
@@ -112,7 +119,7 @@ type storm struct {
 
 // newStorm draws lives until there are so many deliveries of them.
 func newStorm(t *testing.T, seed, number uint64, deliveries int, checked bool) *storm {
-	s := &storm{t: t, chance: rand.New(rand.NewPCG(seed, number)), lives: map[string]*life{}}
+	s := &storm{t: t, chance: rand.New(rand.NewPCG(seed, number)), lives: map[string]*life{}, returns: map[string]string{}}
 	if checked {
 		s.checker = contract.New(t)
 	}
@@ -123,6 +130,9 @@ func newStorm(t *testing.T, seed, number uint64, deliveries int, checked bool) *
 		s.lives[l.id] = &l
 		for _, h := range l.events {
 			body := l.body(h, 18)
+			if h.returnID != "" {
+				s.returns[l.endToEndID(h.returnID)] = l.data(h)
+			}
 			for range 1 + s.chance.IntN(3) {
 				bodies = append(bodies, body)
 			}
@@ -148,11 +158,15 @@ func newStorm(t *testing.T, seed, number uint64, deliveries int, checked bool) *
 
 // RoundTrip answers reads with the truth.
 func (s *storm) RoundTrip(r *http.Request) (*http.Response, error) {
-	l := s.lives[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
+	id := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	data := s.returns[id]
+	if l := s.lives[id]; l != nil {
+		data = l.data(l.truth)
+	}
 	w := httptest.NewRecorder()
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(l.data(l.truth)))
+		_, _ = w.Write([]byte(data))
 	}))
 	if s.checker != nil {
 		handler = s.checker.Middleware(handler)
@@ -171,14 +185,14 @@ func (fixedToken) Token(context.Context) (auth.Secret, error) {
 func (fixedToken) Invalidate(auth.Secret) {}
 
 // receive makes the receiver.
-func (s *storm) receive(inbox webhook.Inbox, apply func(context.Context, webhook.Transition) error) {
+func (s *storm) receive(inbox webhook.Inbox, apply func(context.Context, webhook.Transition) error, options ...webhook.WorkerOption) {
 	client, err := connectpsp.New(connectpsp.Config{
 		ClientID: "1024", ClientSecret: auth.NewSecret("secret"), ApplicationToken: auth.NewSecret(previousSecret), BaseURL: "https://gateway.example",
 	}, connectpsp.WithHTTPClient(&http.Client{Transport: s}), connectpsp.WithTokenSource(fixedToken{}))
 	require.NoError(s.t, err)
 	s.handler, err = webhook.NewHandler(inbox, auth.NewSecret(currentSecret), auth.NewSecret(previousSecret))
 	require.NoError(s.t, err)
-	s.worker = webhook.NewWorker(inbox, client, apply)
+	s.worker = webhook.NewWorker(inbox, client, apply, options...)
 }
 
 // deliver posts until the queue is empty. What is not answered with 200 comes again.
@@ -287,6 +301,13 @@ func (u *unsteady) Settle(ctx context.Context, claim *webhook.Claim, change func
 	return err
 }
 
+func (u *unsteady) Hold(ctx context.Context, claim *webhook.Claim, reason string) error {
+	if u.dies() {
+		return errDied
+	}
+	return u.Inbox.Hold(ctx, claim, reason)
+}
+
 func (u *unsteady) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
 	if u.dies() {
 		return errDied
@@ -355,7 +376,8 @@ func (s *storm) judge(steps []step) {
 	}
 }
 
-// TestInMemoryEveryEffectHappensOnce runs where time is virtual, in storms of their own inbox each.
+// TestInMemoryEveryEffectHappensOnce runs where time is virtual, in storms of their own inbox each. Every second one confirms all
+// with the gateway.
 func TestInMemoryEveryEffectHappensOnce(t *testing.T) {
 	const each = 10_000
 	var answered, deaths int64
@@ -366,12 +388,16 @@ func TestInMemoryEveryEffectHappensOnce(t *testing.T) {
 			shaky := &unsteady{Inbox: inbox}
 			var mu sync.Mutex
 			var steps []step
+			var options []webhook.WorkerOption
+			if n%2 == 1 {
+				options = append(options, webhook.WithConfirmation(pix.Centavos(0)))
+			}
 			s.receive(shaky, func(_ context.Context, t webhook.Transition) error {
 				mu.Lock()
 				defer mu.Unlock()
 				steps = append(steps, stepOf(t))
 				return nil
-			})
+			}, options...)
 			passes := 0
 			s.rage(func() bool {
 				time.Sleep(3 * time.Minute) // longer than a lease

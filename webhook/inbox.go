@@ -4,7 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // Inbox keeps what was received until it has been worked off, and what is known of every transaction. A Handler fills it and
@@ -58,6 +63,17 @@ type Item struct {
 	Held string
 }
 
+// Format writes, under every verb, the key and why the item is held, and nothing of Body.
+func (i Item) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, i.Key)
+	if i.Held != "" {
+		_, _ = io.WriteString(state, ": "+i.Held)
+	}
+}
+
+// LogValue returns the key and why the item is held, and nothing of Body.
+func (i Item) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
+
 // Claim is an item that somebody works on.
 type Claim struct {
 	Item
@@ -73,6 +89,9 @@ type Known struct {
 	Status Status
 	// Returns are the end-to-end ids of the returns that were applied.
 	Returns []string
+	// Amount and ExternalReference are what was told of the payment, zero if nothing was.
+	Amount            pix.Amount
+	ExternalReference string
 }
 
 // Settlement is what becomes of an item and its transaction.

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"crypto/sha256"
@@ -16,7 +17,7 @@ var ErrInboxFull = errors.New("webhook: the inbox is full of items that are not 
 
 // MemoryInbox is an Inbox in memory, for tests and for small services that can lose it: when the process ends, events that
 // were answered with 200 and not worked off are lost with it, and it no longer knows which events it has seen. It holds 65,536
-// items and forgets those first that were done first; an event that is forgotten would be taken for a new one. Package
+// items and forgets those first that were done first, or dismissed; an event that is forgotten would be taken for a new one. Package
 // sqlinbox has one that keeps everything. The zero value is not usable; make it with NewMemoryInbox. It may be shared by
 // goroutines, and must not be copied.
 type MemoryInbox struct {
@@ -159,7 +160,7 @@ func (m *MemoryInbox) Hold(_ context.Context, claim *Claim, reason string) error
 	item, err := m.ours(claim)
 	if err == nil {
 		m.finish(item)
-		item.Held = reason
+		item.Held = cmp.Or(reason, "for no reason that is known")
 	}
 	return err
 }
@@ -177,7 +178,7 @@ func (m *MemoryInbox) Held() []Item {
 	return held
 }
 
-// Retry makes an item that is kept for a person due now, with all its attempts before it. It reports whether there is one.
+// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports whether there is one.
 func (m *MemoryInbox) Retry(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,6 +188,19 @@ func (m *MemoryInbox) Retry(key string) bool {
 	}
 	item.Held, item.Attempts, item.due = "", 0, time.Now()
 	heap.Push(&m.due, item)
+	return true
+}
+
+// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It reports whether there is one.
+func (m *MemoryInbox) Dismiss(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	item := m.items[key]
+	if item == nil || item.Held == "" {
+		return false
+	}
+	item.Held = ""
+	m.done = append(m.done, key)
 	return true
 }
 

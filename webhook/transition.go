@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -84,46 +85,75 @@ func (f fact) externalReference() string {
 	return f.cashOut.ExternalReference
 }
 
-// agrees reports whether two facts state the same amount and reference. What one of them leaves out is not compared: which
-// fields a payment has is not published. What is passed on is always the gateway's answer.
+// agrees reports whether two facts state the same amount, reference and payment. What one of them leaves out is not compared:
+// which fields a payment has is not published. What is passed on is always the gateway's answer.
 func (f fact) agrees(other fact) bool {
 	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount()
-	references := f.externalReference() == "" || other.externalReference() == "" || f.externalReference() == other.externalReference()
-	return amounts && references
+	return amounts && same(f.externalReference(), other.externalReference()) && same(f.paymentID(), other.paymentID())
+}
+
+// tallies reports whether a fact states the amount and the reference that were told before. Of a return the amount may be that of
+// a part.
+func (f fact) tallies(known Known) bool {
+	amounts := f.status == StatusRefunded || f.amount().IsZero() || known.Amount.IsZero() || f.amount() == known.Amount
+	return amounts && same(f.externalReference(), known.ExternalReference)
+}
+
+// same reports whether two texts are equal, or one is missing.
+func same(one, other string) bool { return one == "" || other == "" || one == other }
+
+// endToEndIDs are those of the last movement and, if that is a return, of the payment that it returns.
+func (f fact) endToEndIDs() (current, original string) {
+	if f.cashIn != nil {
+		return f.cashIn.EndToEndID, f.cashIn.OriginalEndToEndID
+	}
+	return f.cashOut.EndToEndID, f.cashOut.OriginalEndToEndID
+}
+
+// paymentID is the end-to-end id of the payment, empty if it is not stated.
+func (f fact) paymentID() string {
+	current, original := f.endToEndIDs()
+	if original == "" && f.status != StatusRefunded {
+		return current
+	}
+	return original
 }
 
 // returnID is the end-to-end id of the return, if the transaction was returned.
 func (f fact) returnID() string {
-	switch {
-	case f.status != StatusRefunded:
+	if f.status != StatusRefunded {
 		return ""
-	case f.cashIn != nil:
-		return f.cashIn.EndToEndID
-	default:
-		return f.cashOut.EndToEndID
 	}
+	current, _ := f.endToEndIDs()
+	return current
 }
 
 // ruling is what to do about a fact.
 type ruling int
 
 const (
-	stale  ruling = iota // nothing that is not known
-	apply                // a step up
-	unsure               // the gateway has to be asked
-	behind               // the gateway's answer is older than what is known
+	stale   ruling = iota // nothing that is not known
+	apply                 // a step up
+	unsure                // the gateway has to be asked
+	behind                // the gateway's answer is older than what is known
+	differs               // the gateway's answer is not about the payment that was told of
 )
 
 // rule compares a fact with what is known. It returns what is known afterwards, if the fact is not doubted.
 func rule(known Known, f fact) (ruling, Known) {
 	from, to := known.Status, f.status
-	next := Known{Status: to, Returns: known.Returns}
+	next := Known{Status: to, Returns: known.Returns, Amount: known.Amount, ExternalReference: cmp.Or(known.ExternalReference, f.externalReference())}
+	if next.Amount.IsZero() && to != StatusRefunded {
+		next.Amount = f.amount()
+	}
 	returned := f.returnID()
 	isNew := returned != "" && !slices.Contains(known.Returns, returned)
 	if isNew {
 		next.Returns = append(slices.Clone(known.Returns), returned)
 	}
 	switch {
+	case f.read && !f.tallies(known):
+		return differs, known
 	case f.kind.contradict(from, to) && !f.read:
 		return unsure, known
 	case f.kind.contradict(from, to), f.kind.rank(to) > f.kind.rank(from):

@@ -2,6 +2,9 @@ package webhook
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -10,6 +13,12 @@ import (
 // ladder says when a watched transaction is read, counted from when the watch began. For how long the gateway repeats a
 // webhook is not published, and a payment may stay PROCESSING for hours without a fault.
 var ladder = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+
+// chargeLadder is for charges: one that nobody pays is open until it expires, a day after it was made or whenever the request
+// said.
+var chargeLadder = append(slices.Clip(ladder), 25*time.Hour, 3*day, 8*day, 31*day)
+
+const day = 24 * time.Hour
 
 // readMark begins the keys of items that are transactions to be read. No type of an event does.
 const readMark = "READ#"
@@ -20,29 +29,33 @@ const (
 	watchRefund  = "REFUND/"
 )
 
-// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6 and 24 hours from now, until it is paid or will not be, so that a
-// payment is noticed of which no webhook tells. What is found makes the same Transitions as events do, through the same
-// Inbox. If it is not final after 24 hours it is kept for a person. Call it when the charge is accepted, with its
+// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from now, until it is paid or will
+// not be, so that a payment is noticed of which no webhook tells. What is found makes the same Transitions as events do,
+// through the same Inbox. If it is not final after that it is kept for a person. Call it when the charge is accepted, with its
 // transactionId; a second time does nothing. The error is the Inbox's.
 func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
 }
 
-// WatchCashOut has a payment read in the same way, until it has completed or failed.
+// WatchCashOut has a payment read in the same way, but no longer than 24 hours, until it has completed or failed.
 func (w *Worker) WatchCashOut(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashOut, transactionID)
 }
 
-// WatchRefund has a charge whose refund was accepted read in the same way, until it is REFUNDED.
+// WatchRefund has a charge whose refund was accepted, or may have been, read in the same way, but no longer than 24 hours, until
+// it is REFUNDED.
 func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
 }
 
-// WatchRecovered watches what Client.Recover has found accepted.
+// WatchRecovered watches what Client.Recover has found accepted, and the charges whose refund it could not settle. Of other
+// payments that are unknown there is nothing to read: no transactionId is known.
 func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
 	for _, payment := range recovered {
 		var err error
 		switch {
+		case payment.Operation == "refundCashIn" && errors.Is(payment.Err, connectpsp.ErrUnknownOutcome):
+			err = w.WatchRefund(ctx, payment.TransactionID)
 		case payment.Err != nil:
 		case payment.CashIn != nil:
 			err = w.WatchCashIn(ctx, payment.CashIn.TransactionID)
@@ -89,21 +102,26 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
 		return err
 	}
 	answered, err := w.ask(ctx, kind, id)
-	if err != nil {
+	switch {
+	case err == errForged: // nobody told of it but the caller
+		return &heldError{"the gateway does not know the transaction: watch it by its transactionId"}
+	case err != nil:
 		return err
 	}
-	again := nextRung(claim.ReceivedAt, time.Now())
+	again := nextRung(ladderOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
 		ruling, next := rule(known, answered)
 		switch {
 		case ruling == behind:
 			return Settlement{}, errBehind
+		case ruling == differs:
+			return Settlement{}, errToldOtherwise
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, answered)); err != nil {
 				return Settlement{}, err
 			}
 		case !ends(next) && again.IsZero():
-			return Settlement{}, &heldError{"it is not final after 24 hours: ask the provider"}
+			return Settlement{}, &heldError{"it is still not final: ask the provider"}
 		}
 		settlement := Settlement{Known: next}
 		if !ends(next) {
@@ -116,8 +134,15 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
 	})
 }
 
+func ladderOf(key string) []time.Duration {
+	if strings.HasPrefix(key, readMark+watchPayment+string(KindCashIn)+"/") {
+		return chargeLadder
+	}
+	return ladder
+}
+
 // nextRung returns when a transaction is read again that was watched since a time, zero if it was read for the last time.
-func nextRung(since, now time.Time) time.Time {
+func nextRung(ladder []time.Duration, since, now time.Time) time.Time {
 	for _, rung := range ladder {
 		if due := since.Add(rung); due.After(now) {
 			return due

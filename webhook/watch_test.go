@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
@@ -33,9 +34,27 @@ func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
 		"a payment": {payment(webhook.StatusProcessing), payment(webhook.StatusFailed), func(w *webhook.Worker, t *testing.T) error {
 			return w.WatchCashOut(t.Context(), paymentID)
 		}, 10 * time.Minute, ">PROCESSING, PROCESSING>FAILED"},
+		"a payment that is cancelled": {payment(webhook.StatusProcessing), payment(webhook.StatusCancelled), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchCashOut(t.Context(), paymentID)
+		}, 10 * time.Minute, ">PROCESSING, PROCESSING>CANCELLED"},
+		"a charge that is cancelled": {charge(webhook.StatusAwaitingPayment), charge(webhook.StatusCancelled), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchCashIn(t.Context(), chargeID)
+		}, 10 * time.Minute, ">AWAITING_PAYMENT, AWAITING_PAYMENT>CANCELLED"},
 		"a refund": {charge(webhook.StatusPaid), charge(webhook.StatusRefunded), func(w *webhook.Worker, t *testing.T) error {
 			return w.WatchRefund(t.Context(), chargeID)
 		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
+		"a refund that is not settled": {charge(webhook.StatusPaid), charge(webhook.StatusRefunded), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{
+				{Operation: "createCashOut", Err: &connectpsp.UnknownOutcomeError{}}, {Operation: "refundCashIn", Err: connectpsp.ErrNotSent},
+				{Operation: "refundCashIn", TransactionID: chargeID, Err: &connectpsp.UnknownOutcomeError{}},
+			})
+		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
+		"an accepted refund that was recovered": {charge(webhook.StatusPaid), charge(webhook.StatusRefunded), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{Operation: "refundCashIn", Refund: &connectpsp.Refund{TransactionID: chargeID}}})
+		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
+		"a charge that was recovered": {charge(webhook.StatusAwaitingPayment), charge(webhook.StatusPaid), func(w *webhook.Worker, t *testing.T) error {
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{CashIn: &connectpsp.CashIn{TransactionID: chargeID}}})
+		}, 5 * time.Hour, ">AWAITING_PAYMENT, AWAITING_PAYMENT>PAID"},
 		"what was recovered": {payment(webhook.StatusProcessing), payment(webhook.StatusCompleted), func(w *webhook.Worker, t *testing.T) error {
 			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{
 				{Err: connectpsp.ErrNotSent}, {CashOut: &connectpsp.CashOut{TransactionID: paymentID}},
@@ -75,7 +94,57 @@ func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
 			}
 		}
 		assert.Equal(t, []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}, reads)
-		assert.Equal(t, []string{"it is not final after 24 hours: ask the provider"}, r.reasons())
+		assert.Equal(t, []string{"it is still not final: ask the provider"}, r.reasons())
+	})
+}
+
+// A charge that nobody pays is no matter for a person until it must have expired.
+func TestAChargeIsWatchedUntilItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		r.pass(t, 7*24*time.Hour)
+		assert.Empty(t, r.reasons())
+		r.bank.set(charge(webhook.StatusExpired))
+		r.pass(t, 25*24*time.Hour)
+		assert.Equal(t, ">AWAITING_PAYMENT, AWAITING_PAYMENT>EXPIRED", r.books.String())
+		assert.Empty(t, r.reasons())
+
+		r = newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		r.pass(t, 32*24*time.Hour)
+		assert.Equal(t, []string{"it is still not final: ask the provider"}, r.reasons())
+	})
+}
+
+func TestAWatchOfATransactionThatNobodyKnowsIsNoAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), "../account"))
+		r.pass(t, time.Minute)
+		assert.Equal(t, []string{
+			"the gateway does not know the transaction: watch it by its transactionId",
+			"the gateway has to be asked, and cannot be asked for such an id",
+		}, r.reasons())
+		assert.NotContains(t, r.log.String(), "ALARM")
+	})
+}
+
+// The event of a charge was forged before the watch read it.
+func TestAReadThatTellsAnotherPaymentThanAnEventRaisesAnAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		forged := charge(webhook.StatusPaid)
+		forged.amount = pix.Centavos(999900)
+		r.receive(t, forged.event(webhook.CashInPaid))
+		r.bank.set(charge(webhook.StatusPaid))
+		require.NoError(t, r.worker.WatchRefund(t.Context(), chargeID))
+		r.pass(t, time.Minute)
+		require.Len(t, r.reasons(), 1)
+		assert.Contains(t, r.reasons()[0], "ALARM")
 	})
 }
 

@@ -124,8 +124,10 @@ var (
 	errUnread   = &heldError{"this version of the SDK does not know its type: retry it after an update"}
 	errForged   = &heldError{"ALARM: the gateway knows no such transaction; if it is not of another application of yours, " +
 		"somebody else has the CryptoToken: have it replaced"}
-	errDiffers = &heldError{"ALARM: the gateway tells another amount or reference; compare them, and if the gateway's are right " +
-		"somebody else has the CryptoToken: have it replaced"}
+	errDiffers = &heldError{"ALARM: the gateway tells another amount, reference or end-to-end id; compare them, and if the gateway's " +
+		"are right somebody else has the CryptoToken: have it replaced"}
+	errToldOtherwise = &heldError{"ALARM: the gateway tells another amount or reference than your function was told by an event: " +
+		"compare them, and if the gateway's are right somebody else has the CryptoToken: have it replaced"}
 	errAsk          = errors.New("webhook: the gateway has to be asked")
 	errNotConfirmed = errors.New("webhook: the gateway does not confirm the event")
 	errBehind       = errors.New("webhook: the gateway tells an older status than an event did")
@@ -144,6 +146,9 @@ func (w *Worker) work(ctx context.Context, claim *Claim) error {
 	if said.kind == "" {
 		return errUnread
 	}
+	if len(event.Key()) > longestKey {
+		return &heldError{"its ids are too long"}
+	}
 	if event.transactionKey() != claim.Transaction {
 		return w.refile(ctx, claim, event)
 	}
@@ -152,10 +157,17 @@ func (w *Worker) work(ctx context.Context, claim *Claim) error {
 		return err
 	}
 	answered, err := w.ask(ctx, said.kind, said.transactionID())
+	if err == nil && !same(said.returnID(), answered.returnID()) {
+		// The gateway tells of the last return. An earlier one can be read by its own id only.
+		answered, err = w.askFor(ctx, said.kind, said.returnID(), said.transactionID())
+		if err == errForged {
+			err = errDiffers
+		}
+	}
 	switch {
 	case err != nil:
 		return err
-	case !said.agrees(answered):
+	case !said.agrees(answered), !same(said.returnID(), answered.returnID()):
 		return errDiffers
 	case said.kind.rank(answered.status) < said.kind.rank(said.status):
 		return errNotConfirmed
@@ -167,7 +179,12 @@ func (w *Worker) work(ctx context.Context, claim *Claim) error {
 // refile puts an event where it belongs that could not be read when it was received, and now can.
 func (w *Worker) refile(ctx context.Context, claim *Claim, event *Event) error {
 	item := claim.Item
-	item.Key, item.Transaction, item.Due = event.Key(), event.transactionKey(), time.Now()
+	item.Transaction, item.Due = event.transactionKey(), time.Now()
+	if strings.HasPrefix(claim.Key, quarantineMark) {
+		item.Key = event.Key()
+	} else {
+		item.Key = claim.Key + refiledMark // that of the event is this item's own
+	}
 	if _, err := put(ctx, w.inbox, item); err != nil {
 		return err
 	}
@@ -183,6 +200,8 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 		switch {
 		case doubted, ruling == unsure, ruling == apply && !f.read && w.wantsConfirmation(f):
 			return Settlement{}, errAsk
+		case ruling == differs:
+			return Settlement{}, errToldOtherwise
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, f)); err != nil {
 				return Settlement{}, err
@@ -194,8 +213,10 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 	})
 }
 
+// wantsConfirmation also of an event that states no amount: the payment may be of any.
 func (w *Worker) wantsConfirmation(f fact) bool {
-	return w.confirms && f.amount().Centavos() >= w.confirmFrom.Centavos()
+	amount := f.amount().Centavos()
+	return w.confirms && (amount <= 0 || amount >= w.confirmFrom.Centavos())
 }
 
 // call calls the user's function. A panic is an error like others: the item is tried again, and the process lives on.
@@ -211,8 +232,13 @@ func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	return w.apply(ctx, t)
 }
 
-// ask reads a transaction from the gateway.
+// ask reads a transaction from the gateway by its id.
 func (w *Worker) ask(ctx context.Context, kind Kind, id string) (fact, error) {
+	return w.askFor(ctx, kind, id, id)
+}
+
+// askFor reads a transaction by any of its ids.
+func (w *Worker) askFor(ctx context.Context, kind Kind, id, transactionID string) (fact, error) {
 	answered := fact{kind: kind, read: true}
 	var err error
 	if kind == KindCashIn {
@@ -223,12 +249,15 @@ func (w *Worker) ask(ctx context.Context, kind Kind, id string) (fact, error) {
 		answered.status = Status(answered.cashOut.Status)
 	}
 	var refusal *connectpsp.APIError
+	var invalid *connectpsp.ValidationError
 	switch {
 	case errors.As(err, &refusal) && refusal.StatusCode == 404:
 		return answered, errForged
+	case errors.As(err, &invalid):
+		return answered, &heldError{"the gateway has to be asked, and cannot be asked for such an id"}
 	case err != nil:
 		return answered, err
-	case answered.transactionID() != id:
+	case answered.transactionID() != transactionID:
 		return answered, &heldError{"the gateway answers with another transactionId: events and watches go by it"}
 	}
 	return answered, nil

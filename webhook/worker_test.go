@@ -43,9 +43,12 @@ func (b *books) String() string {
 	var text []string
 	for _, t := range b.transitions {
 		step := fmt.Sprintf("%s>%s", t.From, t.To)
-		for name, flag := range map[string]bool{" missed": t.MissedPayment, " late": t.LatePayment, " contradiction": t.Contradiction} {
-			if flag {
-				step += name
+		for _, mark := range []struct {
+			name string
+			set  bool
+		}{{" missed", t.MissedPayment}, {" late", t.LatePayment}, {" contradiction", t.Contradiction}} {
+			if mark.set {
+				step += mark.name
 			}
 		}
 		text = append(text, step)
@@ -119,6 +122,7 @@ func TestStatusesOnlyMoveUpWhateverTheOrderOfEvents(t *testing.T) {
 		"a payment, its end late":            {[]string{returned, completed}, transaction{}, ">REFUNDED missed"},
 		"a payment that fails":               {[]string{failed, failed}, transaction{}, ">FAILED"},
 		"a payment returned in two parts":    {[]string{completed, returned, again, returned, again}, transaction{}, ">COMPLETED, COMPLETED>REFUNDED, REFUNDED>REFUNDED"},
+		"returned, the id of which is late":  {[]string{strings.Replace(returned, `"endToEndId":"`+returnID+`",`, "", 1), returned}, transaction{}, ">REFUNDED missed"},
 		"failed, and completed in truth":     {[]string{failed, completed}, payment(webhook.StatusCompleted), ">FAILED, FAILED>COMPLETED contradiction"},
 		"failed, and returned in truth":      {[]string{failed, returned}, payment(webhook.StatusRefunded), ">FAILED, FAILED>REFUNDED missed contradiction"},
 		"completed, and failed in truth":     {[]string{completed, failed}, payment(webhook.StatusFailed), ">COMPLETED, COMPLETED>FAILED contradiction"},
@@ -215,6 +219,7 @@ func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) 
 		"no such charge":   {paid, transaction{}, "ALARM"},
 		"another amount":   {altered(func(c *transaction) { c.amount = pix.Centavos(1051) }), charge(webhook.StatusPaid), "ALARM"},
 		"another order":    {altered(func(c *transaction) { c.reference = "order-2" }), charge(webhook.StatusPaid), "ALARM"},
+		"another payment":  {altered(func(c *transaction) { c.paymentID = outID }), charge(webhook.StatusPaid), "ALARM"},
 		"it is not paid":   {paid, charge(webhook.StatusAwaitingPayment), ""},
 		"it is cancelled":  {paid, charge(webhook.StatusCancelled), ""},
 		"nobody knows yet": {paid, charge("DISPUTED"), ""},
@@ -259,6 +264,108 @@ func TestConfirmationPassesOnWhatTheGatewayAnswers(t *testing.T) {
 	r.receive(t, `{"eventType":"CASHOUT_COMPLETED","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":"`+paymentID+`"}}`)
 	assert.Equal(t, ">COMPLETED", r.books.String())
 	assert.Equal(t, pix.Centavos(5000), r.books.transitions[0].CashOut.Amount)
+}
+
+// Whoever forges an event chooses its amount, too.
+func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
+	for _, amount := range []string{"", `,"amount":null`, `,"amount":0`, `,"amount":-10.50`} {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1051)))
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		r.receive(t, `{"eventType":"CASHIN_PAID","data":{"transactionId":"`+chargeID+`","externalReference":"order-1"`+amount+`}}`)
+		assert.Empty(t, r.books.String(), amount)
+		assert.Equal(t, 1, r.bank.read(), amount)
+	}
+}
+
+// A payment comes back in two parts, and the gateway tells of the second by the time the first is worked off.
+func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
+	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
+	second.returnID = otherID
+	bodies := []string{first.event(webhook.CashOutRefunded), second.event(webhook.CashOutRefunded)}
+	for name, c := range map[string]struct {
+		set   func(*bank)
+		steps string
+		held  int
+	}{
+		"it is known":     {func(b *bank) { b.transactions[returnID] = first }, ">REFUNDED missed, REFUNDED>REFUNDED", 0},
+		"it is not known": {func(*bank) {}, ">REFUNDED missed", 1},
+		"it is another payment's": {func(b *bank) {
+			other := first
+			other.id = "2b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
+			b.transactions[returnID] = other
+		}, ">REFUNDED missed", 1},
+		"another is answered": {func(b *bank) { b.transactions[returnID] = second }, ">REFUNDED missed", 0}, // and it is tried again
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+			r.bank.set(second)
+			c.set(r.bank)
+			r.receive(t, bodies...)
+			assert.Equal(t, c.steps, r.books.String())
+			assert.Len(t, r.reasons(), c.held)
+			if name == "it is known" {
+				assert.Equal(t, returnID, r.books.transitions[0].CashOut.EndToEndID)
+				assert.Equal(t, otherID, r.books.transitions[1].CashOut.EndToEndID)
+			}
+		})
+	}
+}
+
+// The forged event came first and was believed. The right one tells.
+func TestASecondBodyThatIsRightRaisesAnAlarmAboutTheFirst(t *testing.T) {
+	for name, forge := range map[string]func(*transaction){
+		"amount":    func(c *transaction) { c.amount = pix.Centavos(999900) },
+		"reference": func(c *transaction) { c.reference = "order-of-a-thief" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			forged := charge(webhook.StatusPaid)
+			forge(&forged)
+			r := newReceiver(t)
+			r.bank.set(charge(webhook.StatusPaid))
+			r.receive(t, forged.event(webhook.CashInPaid), paid)
+			assert.Equal(t, ">PAID", r.books.String())
+			require.Len(t, r.reasons(), 1)
+			assert.Contains(t, r.reasons()[0], "ALARM")
+		})
+	}
+}
+
+// An item that was kept under the event's own key, by a version that did not see what it is about.
+func TestAnEventThatIsReadAtLastIsNotTakenForItsOwnDuplicate(t *testing.T) {
+	now := time.Now()
+	event, err := parse(paid)
+	require.NoError(t, err)
+	for _, mark := range []string{"", "#sha256:00"} {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusPaid))
+		_, err = r.inbox.Put(t.Context(), webhook.Item{Key: event.Key() + mark, Body: []byte(paid), ReceivedAt: now, Due: now})
+		require.NoError(t, err)
+		r.work(t)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.Equal(t, mark != "", r.books.transitions[0].Confirmed, "what is doubted stays so")
+	}
+}
+
+func TestAHeldItemCanBeDismissedAndPrintsNoPersonalData(t *testing.T) {
+	r := newReceiver(t)
+	disputed := strings.Replace(paid, "CASHIN_PAID", "CASHIN_DISPUTED", 1)
+	r.receive(t, disputed)
+	require.Len(t, r.inbox.Held(), 1)
+	item := r.inbox.Held()[0]
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("held", "item", item, "claim", webhook.Claim{Item: item})
+	for _, printed := range []string{fmt.Sprint(item), fmt.Sprintf("%+v", []webhook.Item{item}), fmt.Sprintf("%#v", &item), fmt.Sprintf("%d", item), log.String()} {
+		assert.Contains(t, printed, item.Key)
+		assert.Contains(t, printed, "does not know its type")
+		assert.NotContains(t, printed, "Test User")
+		assert.NotContains(t, printed, fmt.Sprint(item.Body)[1:20])
+	}
+	assert.True(t, r.inbox.Dismiss(item.Key))
+	assert.False(t, r.inbox.Dismiss(item.Key))
+	assert.False(t, r.inbox.Retry(item.Key))
+	assert.Empty(t, r.inbox.Held())
+	r.receive(t, disputed)
+	assert.EqualValues(t, 1, r.Counts().Duplicates, "it is known for ever")
 }
 
 func TestAFunctionThatFailsIsCalledAgainUntilAPersonIsNeeded(t *testing.T) {

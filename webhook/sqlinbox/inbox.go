@@ -6,11 +6,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
@@ -77,7 +79,7 @@ func (i *Inbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, er
 	result, err := i.db.ExecContext(ctx, `INSERT INTO connectpsp_inbox
 (key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at, reason)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING`,
-		item.Key, item.Transaction, body, digest[:], item.DeliveryID, microseconds(item.ReceivedAt), state, microseconds(item.Due), item.Held)
+		item.Key, item.Transaction, body, digest[:], text(item.DeliveryID), microseconds(item.ReceivedAt), state, microseconds(item.Due), text(item.Held))
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: %w", err)
 	}
@@ -115,7 +117,7 @@ func (i *Inbox) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim,
 	return claim, nil
 }
 
-const knownStatement = `SELECT status, returns FROM connectpsp_transaction WHERE key = $1 FOR UPDATE`
+const knownStatement = `SELECT status, returns, centavos, reference FROM connectpsp_transaction WHERE key = $1 FOR UPDATE`
 
 // Settle ends an item in a transaction of the database, which change finds in its context. See webhook.Inbox and Tx.
 func (i *Inbox) Settle(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.Known) (webhook.Settlement, error)) error {
@@ -124,28 +126,22 @@ func (i *Inbox) Settle(ctx context.Context, claim *webhook.Claim, change func(co
 		if err := i.lock(ctx, tx, claim); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO connectpsp_transaction (key, status, returns, changed_at)
-VALUES ($1, '', '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
+		_, err := tx.ExecContext(ctx, `INSERT INTO connectpsp_transaction (key, status, returns, centavos, reference, changed_at)
+VALUES ($1, '', '', 0, '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
 		if err != nil {
 			return err
 		}
-		var known webhook.Known
-		var status, returns string
-		if err := tx.QueryRowContext(ctx, i.known, claim.Transaction).Scan(&status, &returns); err != nil {
+		known, err := i.knownOf(ctx, tx, claim.Transaction)
+		if err != nil {
 			return err
 		}
-		known.Status, known.Returns = webhook.Status(status), strings.Fields(returns)
 		settlement, err := change(context.WithValue(ctx, txKey{}, tx), known)
 		if err != nil {
 			return &changeError{err}
 		}
 		now := microseconds(time.Now())
-		if next := settlement.Known; next.Status != known.Status || len(next.Returns) != len(known.Returns) {
-			_, err := tx.ExecContext(ctx, `UPDATE connectpsp_transaction SET status = $1, returns = $2, changed_at = $3 WHERE key = $4`,
-				string(next.Status), strings.Join(next.Returns, " "), now, claim.Transaction)
-			if err != nil {
-				return err
-			}
+		if err := i.know(ctx, tx, claim.Transaction, known, settlement.Known, now); err != nil {
+			return err
 		}
 		if settlement.Again.IsZero() {
 			_, err = tx.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'DONE', claim = '', reason = '', finished_at = $1 WHERE key = $2`, now, claim.Key)
@@ -154,6 +150,42 @@ VALUES ($1, '', '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
 		}
 		return err
 	})
+}
+
+// knownOf reads and locks what is known of a transaction.
+func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (webhook.Known, error) {
+	var status, returns, reference string
+	var centavos int64
+	err := tx.QueryRowContext(ctx, i.known, transaction).Scan(&status, &returns, &centavos, &reference)
+	known := webhook.Known{Status: webhook.Status(status), Amount: pix.Centavos(centavos), ExternalReference: unescape(reference)}
+	for _, id := range strings.Fields(returns) {
+		known.Returns = append(known.Returns, unescape(id))
+	}
+	return known, err
+}
+
+// know writes what is known of a transaction, if that is news.
+func (i *Inbox) know(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.Known, now int64) error {
+	if next.Status == known.Status && len(next.Returns) == len(known.Returns) && next.Amount == known.Amount && next.ExternalReference == known.ExternalReference {
+		return nil
+	}
+	returns := make([]string, len(next.Returns))
+	for n, id := range next.Returns {
+		returns[n] = url.PathEscape(id)
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE connectpsp_transaction SET status = $1, returns = $2, centavos = $3, reference = $4, changed_at = $5 WHERE key = $6`,
+		text(string(next.Status)), strings.Join(returns, " "), next.Amount.Centavos(), url.PathEscape(next.ExternalReference), now, transaction)
+	return err
+}
+
+// unescape undoes url.PathEscape, by which an id, which may be any text of an event, has no spaces, no NUL and no byte that is not
+// ASCII.
+func unescape(escaped string) string {
+	id, err := url.PathUnescape(escaped)
+	if err != nil {
+		return escaped
+	}
+	return id
 }
 
 // changeError is the error of somebody else's function, to be returned as it is.
@@ -249,8 +281,13 @@ FROM connectpsp_inbox WHERE state = 'HELD' ORDER BY received_at LIMIT $1`, limit
 
 // Retry makes an item that is kept for a person due now, as if it had never been tried. It reports whether there is one.
 func (i *Inbox) Retry(ctx context.Context, key string) (bool, error) {
-	err := ours(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'PENDING', due_at = $1, attempts = 0
+	return found(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'PENDING', due_at = $1, attempts = 0, reason = ''
 WHERE key = $2 AND state = 'HELD'`, microseconds(time.Now()), key))
+}
+
+// found tells whether a statement found the item that it is about.
+func found(result sql.Result, err error) (bool, error) {
+	err = ours(result, err)
 	switch {
 	case errors.Is(err, webhook.ErrClaimLost):
 		return false, nil
@@ -259,6 +296,12 @@ WHERE key = $2 AND state = 'HELD'`, microseconds(time.Now()), key))
 	default:
 		return true, nil
 	}
+}
+
+// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It reports whether there is one.
+func (i *Inbox) Dismiss(ctx context.Context, key string) (bool, error) {
+	return found(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'DONE', finished_at = $1 WHERE key = $2 AND state = 'HELD'`,
+		microseconds(time.Now()), key))
 }
 
 // Forget erases the bodies of events that were done before a time, and with them the personal data. Their keys and digests

@@ -40,13 +40,15 @@ var migrations = []string{
 	key        text COLLATE "C" NOT NULL PRIMARY KEY,
 	status     text NOT NULL,
 	returns    text NOT NULL,
+	centavos   bigint NOT NULL,
+	reference  text NOT NULL,
 	changed_at bigint NOT NULL
 )`,
 }
 
-// Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once, and
-// those that a later version adds at the end when you update. Open then finds them done if connectpsp_schema says how many
-// were run; its statements are the first two.
+// Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once. The
+// first two make connectpsp_schema, which says how many of the others were run. When you update, run those that a later version
+// adds at the end, and set the version in connectpsp_schema to how many there are. Open runs what is missing.
 func Migrations(dialect Dialect) []string {
 	all := []string{
 		`CREATE TABLE connectpsp_schema (version integer NOT NULL)`,
