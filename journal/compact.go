@@ -45,6 +45,9 @@ func (f *File) rewrite() error {
 	if err != nil {
 		return err
 	}
+	if err := lock(anew); err != nil {
+		return errors.Join(err, anew.Close())
+	}
 	if err := f.replace(anew); err != nil {
 		return err
 	}

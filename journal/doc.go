@@ -24,6 +24,6 @@
 // The records hold the requests, and so names, documents and keys of people: the file is created readable and writable by its
 // owner only. A request is gone from it, at the latest, when it is written anew after the payment ended.
 //
-// One process has the file at a time; a lock on a second file beside it, which stays, sees to that. The lock goes with the
-// process, however that ends. The file must be on a local disk: locks and fsync of network file systems promise less.
+// One process has the file at a time; locks on it and on a second file beside it, which stays, see to that. They go with the
+// process, however that ends: there is never a reason to delete the second file. The file must be on a local disk: locks and fsync of network file systems promise less.
 package journal

@@ -16,18 +16,25 @@ func lockFile(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	if err := lock(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// lock keeps others from a file that is open, until it is closed.
+func lock(file *os.File) error {
 	for {
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
-			return file, nil
+			return nil
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			err = ErrInUse
+			return ErrInUse
 		default:
-			err = fmt.Errorf("journal: lock %s: %w", path, err)
+			return fmt.Errorf("journal: lock %s: %w", file.Name(), err)
 		}
-		return nil, errors.Join(err, file.Close())
 	}
 }

@@ -25,3 +25,6 @@ func lockFile(path string) (io.Closer, error) {
 	}
 	return os.NewFile(uintptr(handle), path), nil
 }
+
+// lock has nothing to do: the file beside it cannot be deleted while it is open.
+func lock(*os.File) error { return nil }

@@ -55,6 +55,9 @@ func locate(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if info, err := os.Stat(absolute); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no file", absolute) // a pipe would be waited for
+	}
 	file, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", err
@@ -69,6 +72,9 @@ func open(path string) (*File, error) {
 	disk, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := own(disk, path); err != nil {
+		return nil, errors.Join(err, disk.Close())
 	}
 	f := &File{path: path, disk: disk, state: newState(), compactAt: compactFrom}
 	if f.size, err = f.state.read(disk); err == nil {
@@ -85,6 +91,21 @@ func open(path string) (*File, error) {
 	}
 	f.state.renew(time.Now())
 	return f, nil
+}
+
+// own locks the journal itself too: the lock beside it is of no use if somebody deletes that, or another name leads here.
+func own(disk *os.File, path string) error {
+	if err := lock(disk); err != nil {
+		return err
+	}
+	opened, err := disk.Stat()
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if named, err := os.Stat(path); err != nil || !os.SameFile(opened, named) {
+		return ErrInUse // it was written anew meanwhile
+	}
+	return nil
 }
 
 // repair cuts off what was not written whole, writes the first record into a new file, and makes durable what was read.

@@ -40,6 +40,38 @@ func TestALinkAndItsFileAreOneJournal(t *testing.T) {
 	assert.Len(t, pending(t, third), 2, "a payment that was marked as sent is lost")
 }
 
+// Somebody takes the lock for a leftover, or has made a second name for the file.
+func TestNeitherADeletedLockNorASecondNameLetsAnotherProcessIn(t *testing.T) {
+	first := path(t)
+	file := open(t, first)
+	second := first + ".2"
+	require.NoError(t, os.Link(first, second))
+	for range 2 {
+		require.NoError(t, os.Remove(first+".lock"))
+		for _, name := range []string{first, second} {
+			_, err := journal.Open(name)
+			require.ErrorIs(t, err, journal.ErrInUse, name)
+		}
+		// And once more when it was written anew.
+		journal.CompactFrom(file, 1)
+		begin(t, file, 1)
+		require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+		require.NoError(t, os.Remove(second))
+		require.NoError(t, os.Link(first, second))
+	}
+	send(t, file, 2)
+	require.NoError(t, file.Close())
+	again := open(t, second)
+	assert.Len(t, pending(t, again), 1)
+}
+
+func TestAPipeIsNotWaitedFor(t *testing.T) {
+	pipe := path(t)
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err := journal.Open(pipe)
+	assert.ErrorContains(t, err, "is no file")
+}
+
 func TestAJournalStaysWhereItIsWhenTheProcessGoesElsewhere(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	t.Chdir(one)
