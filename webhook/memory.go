@@ -58,12 +58,9 @@ func (m *MemoryInbox) Put(_ context.Context, item Item) (*Digest, error) {
 		digest := earlier.digest
 		return &digest, nil
 	}
-	if len(m.items) >= m.limit {
-		if len(m.done) == 0 {
-			return nil, ErrInboxFull
-		}
-		m.forget(m.done[0])
-		m.done = m.done[1:]
+	full := len(m.items) >= m.limit
+	if full && len(m.done) == 0 {
+		return nil, ErrInboxFull
 	}
 	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), due: item.Due, place: -1}
 	m.items[item.Key] = kept
@@ -71,6 +68,10 @@ func (m *MemoryInbox) Put(_ context.Context, item Item) (*Digest, error) {
 		m.known[item.Transaction] = &memoryTransaction{settling: make(chan struct{}, 1)}
 	}
 	m.known[item.Transaction].items++
+	if full { // only now: the oldest may be of the same transaction
+		m.forget(m.done[0])
+		m.done = m.done[1:]
+	}
 	if item.Held == "" {
 		heap.Push(&m.due, kept)
 	}

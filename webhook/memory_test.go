@@ -91,3 +91,39 @@ func TestALeaseThatEndsWhileItWaitsIsLost(t *testing.T) {
 		assert.ErrorIs(t, <-ended, webhook.ErrClaimLost)
 	})
 }
+
+// Whoever works longer than its lease has no effect in the inbox: another has the item.
+func TestALeaseThatEndsWhileTheFunctionRunsIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inbox := webhook.NewMemoryInbox()
+		_, err := inbox.Put(t.Context(), webhook.Item{Key: "a", Transaction: "CASHIN/1", Due: time.Now()})
+		require.NoError(t, err)
+		slow, err := inbox.Claim(t.Context(), time.Minute)
+		require.NoError(t, err)
+		ended := make(chan error)
+		go func() {
+			ended <- inbox.Settle(t.Context(), slow, func(context.Context, webhook.Known) (webhook.Settlement, error) {
+				time.Sleep(10 * time.Minute)
+				return webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}, nil
+			})
+		}()
+		time.Sleep(2 * time.Minute)
+		again, err := inbox.Claim(t.Context(), time.Hour)
+		require.NoError(t, err)
+		require.NotNil(t, again)
+		assert.ErrorIs(t, <-ended, webhook.ErrClaimLost)
+		require.NoError(t, inbox.Settle(t.Context(), again, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			assert.Empty(t, known.Status)
+			return webhook.Settlement{Known: known}, nil
+		}))
+	})
+}
+
+func TestATransactionIsKnownAsLongAsOneOfItsItems(t *testing.T) {
+	const limit = 3
+	r := newReceiverOn(t, webhook.NewSmallMemoryInbox(limit))
+	r.receive(t, paid, refunded, completed, failed) // the first is forgotten
+	r.receive(t, paid)
+	assert.EqualValues(t, 5, r.Handler.Counts().Stored)
+	assert.Equal(t, ">PAID, PAID>REFUNDED, >COMPLETED", r.books.String(), "it comes again, and changes nothing")
+}

@@ -461,6 +461,50 @@ func TestAWorkerRunsUntilItIsTold(t *testing.T) {
 	})
 }
 
+func TestTheFunctionHasLessTimeThanALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		begun := time.Now()
+		worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(ctx context.Context, _ webhook.Transition) error {
+			<-ctx.Done()
+			assert.Equal(t, 100*time.Second, time.Since(begun))
+			return ctx.Err()
+		})
+		require.Equal(t, 200, deliver(r, paid))
+		worked, err := worker.Work(t.Context())
+		require.NoError(t, err)
+		assert.True(t, worked)
+		assert.Equal(t, webhook.WorkerCounts{Failed: 1}, worker.Counts())
+	})
+}
+
+// heedfulInbox heeds its context, as a database does.
+type heedfulInbox struct{ *webhook.MemoryInbox }
+
+func (h heedfulInbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return h.MemoryInbox.Postpone(ctx, claim, due, reason)
+}
+
+// A worker is told to end in the middle of its work, and another begins at once.
+func TestAnItemThatIsInterruptedIsNotLeftUntilItsLeaseIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		worker := webhook.NewWorker(heedfulInbox{r.inbox}, r.bank.client(t), func(ctx context.Context, _ webhook.Transition) error {
+			cancel()
+			return ctx.Err()
+		})
+		require.Equal(t, 200, deliver(r, paid))
+		assert.ErrorIs(t, worker.Run(ctx), context.Canceled)
+		time.Sleep(time.Second)
+		r.work(t)
+		assert.Equal(t, ">PAID", r.books.String())
+	})
+}
+
 // unsteadyInbox fails in all its methods until it is mended.
 type unsteadyInbox struct {
 	webhook.Inbox
