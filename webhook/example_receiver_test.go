@@ -2,13 +2,19 @@ package webhook_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 
+	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
@@ -69,4 +75,30 @@ func ExampleNewWorker() {
 	// Output:
 	// credit order-1 10.50 confirmed: true
 	// 1 2
+}
+
+// What arrives is answered by what became of it, and counted.
+func ExampleNewHandler() {
+	secret := auth.NewSecret("b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11")
+	handler, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler.Logger = slog.Default()
+
+	const body = `{"eventType":"CASHOUT_FAILED","data":{"transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11","endToEndId":null}}`
+	for _, token := range []string{"not the CryptoToken", secret.Reveal(), secret.Reveal()} {
+		delivery := httptest.NewRequest(http.MethodPost, "/webhooks/connectpsp", strings.NewReader(body))
+		delivery.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(token, []byte(body))))
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, delivery)
+		fmt.Println(w.Code)
+	}
+	counts := handler.Counts()
+	fmt.Println("new:", counts.Stored, "repeated:", counts.Duplicates, "forged:", counts.InvalidSignature)
+	// Output:
+	// 401
+	// 200
+	// 200
+	// new: 1 repeated: 1 forged: 1
 }

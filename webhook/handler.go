@@ -28,7 +28,7 @@ const (
 // Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is durable there and not before.
 // What is to be done about it is done by a Worker, after the answer. It fits any router, and may be shared by goroutines.
 //
-//	200  the event is kept, was kept before, or is signed and unreadable and kept for a person
+//	200  the event is kept, was kept before, or is signed and unreadable (or its ids are monstrous) and kept for a person
 //	401  the signature is missing or wrong
 //	405  not a POST
 //	408  the body did not arrive within a second
@@ -36,7 +36,8 @@ const (
 //	400  the body broke off
 //	503  the inbox failed, or took longer than three seconds: the gateway will send it again
 //
-// No answer has a body. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
+// No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for what comes before the Handler
+// and after it. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
 // an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only.
 type Handler struct {
 	// Logger, if not nil, is told why the inbox failed, at level warning and without personal data of the Handler's own. Set it

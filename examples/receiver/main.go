@@ -108,7 +108,7 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 
 	routes := http.NewServeMux()
 	routes.Handle("/webhooks/connectpsp", s.handler)
-	s.server = &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	s.server = &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package sqlinbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log"
 	"net/http"
 
@@ -39,9 +40,15 @@ func Example() {
 		if step.Kind != webhook.KindCashIn || step.To != webhook.StatusPaid {
 			return nil
 		}
-		_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET paid = true WHERE reference = $1 AND centavos = $2`,
+		result, err := sqlinbox.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET paid = true WHERE reference = $1 AND centavos = $2`,
 			step.CashIn.ExternalReference, step.CashIn.Amount.Centavos())
-		return err
+		if err != nil {
+			return err
+		}
+		if paid, err := result.RowsAffected(); err != nil || paid != 1 {
+			return errors.Join(errors.New("no such deposit"), err)
+		}
+		return nil
 	})
 	log.Fatal(worker.Run(ctx))
 }
