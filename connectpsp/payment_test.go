@@ -267,6 +267,23 @@ func TestAnotherRequestUnderAnOpenKeyIsNotSent(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
+// A journal need not remember of an accepted payment what its request was.
+func TestAnotherAmountUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
+	journal := newNotebook()
+	accepted := with(func(i *connectpsp.Intent) { i.Outcome, i.Body, i.TransactionID = connectpsp.OutcomeAccepted, nil, cashOutID })
+	journal.put(accepted)
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(journal))
+	other := cashOutRequest()
+	other.Amount = pix.Centavos(5001)
+	_, err := client.CreateCashOut(t.Context(), other, connectpsp.WithIdempotencyKey(accepted.IdempotencyKey))
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.ErrorContains(t, err, "had another request")
+	assert.Empty(t, gateway.requests())
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithIdempotencyKey(accepted.IdempotencyKey))
+	assert.NoError(t, err)
+}
+
 func TestAnIntentOfAnotherIntegrationOrGatewayIsLeftAlone(t *testing.T) {
 	for name, change := range map[string]func(*connectpsp.Intent){
 		"another gateway":             func(i *connectpsp.Intent) { i.BaseURL = "https://api.connectpsp.com" },
@@ -411,6 +428,34 @@ func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
 		doubt := must2(asUnknown(err))
 		assert.Zero(t, doubt.Attempts)
 		assert.Equal(t, begun, doubt.FirstSentAt)
+		time.Sleep(time.Minute)
+	})
+}
+
+// The call that is waited for repeats one that was sent long before.
+func TestWhoStopsWaitingTellsWhenThePaymentWasFirstSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := true
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			if first {
+				first = false
+				redirect(303, "/")(w, r)
+				return
+			}
+			time.Sleep(10 * time.Second)
+			replyJSON(202, cashOutAccepted)(w, r)
+		}).memoryClient()
+		begun := time.Now()
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		time.Sleep(5 * time.Minute)
+		go func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) }()
+		time.Sleep(time.Second)
+		ctx, cancel := timeout(t, time.Second)
+		defer cancel()
+		_, err = client.CreateCashOut(ctx, cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err))
+		assert.True(t, begun.Equal(must2(asUnknown(err)).FirstSentAt), "it would be taken to be replayable for too long")
 		time.Sleep(time.Minute)
 	})
 }

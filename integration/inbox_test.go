@@ -134,6 +134,7 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 		due := time.Now().Add(-time.Second)
 		require.NoError(t, inbox.Settle(t.Context(), first, credit(nil, webhook.Settlement{Known: paid, Again: due})))
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
+		assert.ErrorIs(t, inbox.Settle(t.Context(), first, done), webhook.ErrClaimLost, "it has to be claimed again")
 		for _, key := range []string{"b", "a"} {
 			next := claim(t, inbox)
 			require.NotNil(t, next)
@@ -144,6 +145,20 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 			}))
 		}
 		assert.Nil(t, claim(t, inbox))
+	})
+}
+
+// A transaction to be read has no body.
+func TestAnItemWithoutABodyIsKept(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		watch := item("READ#PAYMENT/CASHIN/a")
+		watch.Body = nil
+		put(t, inbox, watch)
+		kept := claim(t, inbox)
+		require.NotNil(t, kept)
+		assert.Empty(t, kept.Body)
+		require.NoError(t, inbox.Settle(t.Context(), kept, done))
 	})
 }
 
@@ -218,6 +233,7 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		first := claim(t, inbox)
 		require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "down\x00\xff"))
 		assert.Nil(t, claim(t, inbox))
+		assert.ErrorIs(t, inbox.Settle(t.Context(), first, done), webhook.ErrClaimLost, "it was given back")
 		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'a'`)
 		first = claim(t, inbox)
 		require.NoError(t, inbox.Hold(t.Context(), first, "it was tried too often\x00\xff"))
@@ -239,6 +255,12 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		found, err := inbox.Retry(t.Context(), "nothing")
 		assert.NoError(t, err)
 		assert.False(t, found)
+		found, err = inbox.Retry(t.Context(), "a")
+		assert.NoError(t, err)
+		assert.True(t, found)
+		first = claim(t, inbox)
+		assert.Equal(t, 1, first.Attempts, "as if it had never been tried")
+		require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "down"))
 		found, err = inbox.Retry(t.Context(), "held")
 		assert.NoError(t, err)
 		assert.True(t, found)

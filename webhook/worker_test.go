@@ -258,6 +258,18 @@ func TestConfirmationPassesOnWhatTheGatewayAnswers(t *testing.T) {
 	r.bank.set(charge(webhook.StatusRefunded))
 	r.receive(t, paid, refunded)
 	assert.Equal(t, ">REFUNDED missed", r.books.String())
+	// The payment is the same, wherever its id stands by then.
+	late := strings.Replace(paid, `"endToEndId":"`+inID, `"originalEndToEndId":"`+inID+`","endToEndId":"`+returnID, 1)
+	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(charge(webhook.StatusRefunded))
+	r.receive(t, late)
+	assert.Equal(t, ">REFUNDED missed", r.books.String())
+	short := charge(webhook.StatusRefunded)
+	short.paymentID = "" // the gateway need not tell the original id
+	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(short)
+	r.receive(t, paid)
+	assert.Equal(t, ">REFUNDED missed", r.books.String())
 	// A field that one of them leaves out is not compared, and never taken from the event.
 	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(payment(webhook.StatusCompleted))
@@ -303,6 +315,7 @@ func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
 			r.receive(t, bodies...)
 			assert.Equal(t, c.steps, r.books.String())
 			assert.Len(t, r.reasons(), c.held)
+			assert.NotContains(t, strings.Join(r.reasons(), ""), "no such transaction", "the payment is known")
 			if name == "it is known" {
 				assert.Equal(t, returnID, r.books.transitions[0].CashOut.EndToEndID)
 				assert.Equal(t, otherID, r.books.transitions[1].CashOut.EndToEndID)
@@ -328,6 +341,29 @@ func TestASecondBodyThatIsRightRaisesAnAlarmAboutTheFirst(t *testing.T) {
 			assert.Contains(t, r.reasons()[0], "ALARM")
 		})
 	}
+}
+
+// A part of a payment came back, and the gateway may state the part's amount.
+func TestTheAmountOfAReturnIsNotThatOfThePayment(t *testing.T) {
+	part := payment(webhook.StatusRefunded)
+	part.amount = pix.Centavos(2000)
+	r := newReceiver(t)
+	r.bank.set(part)
+	r.receive(t, completed, strings.Replace(completed, "11:22:18", "11:22:19", 1))
+	assert.Equal(t, ">COMPLETED", r.books.String())
+	assert.Len(t, r.reasons(), 1, "an event of the payment with another amount than the gateway's is for a person")
+
+	r = newReceiver(t)
+	r.bank.set(part)
+	r.receive(t, completed, part.event(webhook.CashOutRefunded), strings.Replace(part.event(webhook.CashOutRefunded), "11:22:18", "11:22:19", 1))
+	assert.Equal(t, ">COMPLETED, COMPLETED>REFUNDED", r.books.String())
+	assert.Empty(t, r.reasons())
+
+	r = newReceiver(t)
+	r.bank.set(payment(webhook.StatusFailed))
+	r.receive(t, part.event(webhook.CashOutRefunded), failed)
+	assert.Equal(t, ">REFUNDED missed, REFUNDED>FAILED contradiction", r.books.String())
+	assert.Empty(t, r.reasons())
 }
 
 // An item that was kept under the event's own key, by a version that did not see what it is about.
