@@ -79,16 +79,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
+	now := time.Now()
+	// It also bounds what net/http reads of a body that is refused. Where it is not supported the server's own time-outs are all
+	// there is.
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(now.Add(readTimeout))
 	switch {
 	case r.Method != http.MethodPost:
 		return wrongMethod
 	case r.ContentLength > maxBody:
 		return tooLarge
 	}
-	now := time.Now()
-	// Where it is not supported the server's own time-outs are all there is.
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(now.Add(readTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	var late interface{ Timeout() bool }

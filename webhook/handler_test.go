@@ -312,21 +312,26 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 	for name, c := range map[string]struct {
 		request, status string
 	}{
-		"a body that does not come":      {head + "Content-Length: 100\r\n\r\n{", "408"},
-		"a chunk that does not come":     {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"", "408"},
-		"a body that drips":              {head + "Content-Length: 100\r\n\r\n{", "408"},
-		"a chunk without a size":         {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
-		"a chunk of monstrous size":      {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
-		"a body of monstrous length":     {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
-		"many headers":                   {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401"},
-		"two signatures":                 {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a signature of monstrous size":  {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a method that nobody has heard": {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
+		"a body that does not come":       {head + "Content-Length: 100\r\n\r\n{", "408"},
+		"a chunk that does not come":      {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"", "408"},
+		"a body that drips":               {head + "Content-Length: 100\r\n\r\n{", "408"},
+		"a chunk without a size":          {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
+		"a chunk of monstrous size":       {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
+		"a body of monstrous length":      {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
+		"a large body that does not come": {head + "Content-Length: 100000\r\n\r\n{", "413"},
+		"a PUT whose body does not come":  {strings.Replace(head, "POST", "PUT", 1) + "Content-Length: 100\r\n\r\n{", "405"},
+		"a PUT whose chunk does not come": {strings.Replace(head, "POST", "PUT", 1) + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", "405"},
+		"a body that is waited for":       {head + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "100"},
+		"many headers":                    {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401"},
+		"two signatures":                  {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a signature of monstrous size":   {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a method that nobody has heard":  {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			connection, err := net.Dial("tcp", server.Listener.Addr().String())
 			require.NoError(t, err)
 			defer connection.Close()
+			require.NoError(t, connection.SetReadDeadline(time.Now().Add(10*time.Second)))
 			_, err = io.WriteString(connection, c.request)
 			require.NoError(t, err)
 			if name == "a body that drips" {
@@ -344,6 +349,26 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 		})
 	}
 	assert.Zero(t, within.Load())
+}
+
+func TestABodyThatDoesNotComeOverHTTP2IsNotWaitedFor(t *testing.T) {
+	server := httptest.NewUnstartedServer(newHandler(t, webhook.NewMemoryInbox()))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	for method, status := range map[string]int{http.MethodPost: 408, http.MethodPut: 405} {
+		body, never := io.Pipe()
+		defer never.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, method, server.URL, body)
+		require.NoError(t, err)
+		answer, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		assert.Equal(t, "HTTP/2.0", answer.Proto)
+		assert.Equal(t, status, answer.StatusCode)
+	}
 }
 
 // FuzzHandler: whatever arrives, the handler answers with a status that is documented, and with 200 only what is signed.

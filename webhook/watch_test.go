@@ -98,6 +98,20 @@ func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
 	})
 }
 
+// A step may be found by the last read and not be the end.
+func TestAWatchWhoseLastReadTellsNoEndIsForAPersonToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(payment("DISPUTED"))
+		require.NoError(t, r.worker.WatchCashOut(t.Context(), paymentID))
+		r.pass(t, 23*time.Hour)
+		r.bank.set(payment(webhook.StatusProcessing))
+		r.pass(t, 2*time.Hour)
+		assert.Equal(t, ">PROCESSING", r.books.String())
+		assert.Equal(t, []string{"it is still not final: ask the provider"}, r.reasons())
+	})
+}
+
 // A charge that nobody pays is no matter for a person until it must have expired.
 func TestAChargeIsWatchedUntilItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
