@@ -82,8 +82,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	now := time.Now()
 	// It also bounds what net/http reads of a body that is refused. Where it is not supported the server's own time-outs are all
 	// there is.
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(now.Add(readTimeout))
+	_ = http.NewResponseController(w).SetReadDeadline(now.Add(readTimeout))
 	switch {
 	case r.Method != http.MethodPost:
 		return wrongMethod
@@ -101,8 +100,6 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	case err != nil:
 		return broken
 	}
-	// Else net/http takes the passing of the deadline for the end of the connection, and ends the contexts of all its requests.
-	_ = connection.SetReadDeadline(time.Time{})
 	event, err := Parse(body, r.Header, h.secrets...)
 	if err == nil && len(event.Key()) > longestKey {
 		err = malformed("its ids are too long")

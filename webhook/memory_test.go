@@ -92,6 +92,15 @@ func TestALeaseThatEndsWhileItWaitsIsLost(t *testing.T) {
 	})
 }
 
+func TestWhatIsDismissedMakesRoom(t *testing.T) {
+	r := newReceiverOn(t, webhook.NewSmallMemoryInbox(1))
+	require.Equal(t, 200, deliver(r, "<html>"))
+	require.Equal(t, 503, deliver(r, paid))
+	require.True(t, r.inbox.Dismiss(r.inbox.Held()[0].Key))
+	r.receive(t, paid)
+	assert.Equal(t, ">PAID", r.books.String())
+}
+
 // Whoever works longer than its lease has no effect in the inbox: another has the item.
 func TestALeaseThatEndsWhileTheFunctionRunsIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
