@@ -270,7 +270,9 @@ func TestAnotherRequestUnderAnOpenKeyIsNotSent(t *testing.T) {
 // A journal need not remember of an accepted payment what its request was.
 func TestAnotherAmountUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
 	journal := newNotebook()
-	accepted := with(func(i *connectpsp.Intent) { i.Outcome, i.Body, i.TransactionID = connectpsp.OutcomeAccepted, nil, cashOutID })
+	accepted := with(func(i *connectpsp.Intent) {
+		i.Outcome, i.Body, i.TransactionID = connectpsp.OutcomeAccepted, nil, cashOutID
+	})
 	journal.put(accepted)
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient(connectpsp.WithJournal(journal))

@@ -265,6 +265,49 @@ func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
 	assert.Empty(t, gateway.requests())
 }
 
+// changingJournal tells something else of what is pending when it is asked again.
+type changingJournal struct {
+	*notebook
+	told *[][]connectpsp.Intent
+}
+
+func (c changingJournal) Pending(context.Context) ([]connectpsp.Intent, error) {
+	pending := (*c.told)[0]
+	*c.told = (*c.told)[1:]
+	return pending, nil
+}
+
+func TestRecoverLeavesAloneWhatWasNotSentAndIsByNow(t *testing.T) {
+	unsent := with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} })
+	sent, another := unsent, unsent
+	sent.SentAt = time.Now()
+	another.BegunAt = another.BegunAt.Add(time.Second)
+	for name, now := range map[string][]connectpsp.Intent{"it was sent": {sent}, "it was begun anew": {another}, "it was ended": nil} {
+		t.Run(name, func(t *testing.T) {
+			notebook := newNotebook()
+			journal := changingJournal{notebook, &[][]connectpsp.Intent{{unsent}, now}}
+			recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
+			require.NoError(t, err)
+			assert.Empty(t, recovered)
+			assert.Empty(t, notebook.steps, "it is another's to end")
+		})
+	}
+}
+
+func TestRecoverThatIsCutShortLeavesWhatWasNeverSent(t *testing.T) {
+	journal := newNotebook()
+	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	client := newGateway(t).memoryClient(connectpsp.WithJournal(journal))
+	recovered, err := client.Recover(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, recovered)
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, recovered, 1)
+}
+
 func TestRecoverReportsAnOperationItDoesNotKnow(t *testing.T) {
 	journal := newNotebook()
 	journal.put(with(func(i *connectpsp.Intent) { i.Operation = "createPixAutomatico" }))
