@@ -131,6 +131,21 @@ func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsRequest(t *testing.T) {
 	assert.Len(t, pending(t, file), 1)
 }
 
+// What the caller says of an outcome is not the journal's word, and must not make a file that cannot be read.
+func TestAnIntentBeginsWithoutAnOutcome(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	for n, outcome := range []connectpsp.Outcome{connectpsp.OutcomeAccepted, "CANCELLED"} {
+		odd := intent(n)
+		odd.Outcome = outcome
+		earlier, err := file.Begin(t.Context(), odd)
+		require.NoError(t, err)
+		require.Nil(t, earlier)
+	}
+	file = reopen(t, file, path)
+	assert.Len(t, pending(t, file), 2)
+}
+
 func TestTheFirstSendingCounts(t *testing.T) {
 	file := open(t, path(t))
 	send(t, file, 1)

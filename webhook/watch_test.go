@@ -98,6 +98,23 @@ func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
 	})
 }
 
+// Who was told that a payment is cancelled may have paid again.
+func TestAPaymentThatWasCancelledAndIsMadeIsAContradiction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(payment(webhook.StatusCancelled))
+		require.NoError(t, r.worker.WatchCashOut(t.Context(), paymentID))
+		r.pass(t, time.Minute)
+		r.bank.fail(503)
+		r.receive(t, completed)
+		assert.Equal(t, ">CANCELLED", r.books.String())
+		r.bank.fail(0)
+		r.bank.set(payment(webhook.StatusCompleted))
+		r.pass(t, time.Minute)
+		assert.Equal(t, ">CANCELLED, CANCELLED>COMPLETED contradiction", r.books.String())
+	})
+}
+
 // A step may be found by the last read and not be the end.
 func TestAWatchWhoseLastReadTellsNoEndIsForAPersonToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
