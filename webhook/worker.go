@@ -42,8 +42,8 @@ type Worker struct {
 type WorkerOption func(*Worker)
 
 // WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
-// more; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the gateway does
-// not confirm changes nothing, and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
+// more, or not stated; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the
+// gateway does not confirm changes nothing, and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
 // Without this option only contradictions are read.
 func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }

@@ -40,7 +40,7 @@ func (w *wallets) apply(ctx context.Context, t webhook.Transition) error {
 		return nil
 	case t.To == webhook.StatusPaid:
 		return w.credit(ctx, t, 1)
-	case t.To == webhook.StatusRefunded && !t.MissedPayment:
+	case t.To == webhook.StatusRefunded && t.From == webhook.StatusPaid: // else it was not credited, or is taken out already
 		return w.credit(ctx, t, -1)
 	default: // it expired, or came and went before anybody was told
 		return nil

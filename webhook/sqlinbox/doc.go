@@ -15,6 +15,9 @@
 // Do not commit or roll back, and keep it short: it holds locks. SQLite has one writer at a time: give the database a busy
 // timeout of some seconds, or those who meet fail, and are tried again.
 //
+// Leases go by the clocks of the processes. One that is wrong by minutes makes two work on one item, of whom only the first to
+// commit has an effect.
+//
 // # Tables
 //
 // Open makes and updates the tables connectpsp_inbox and connectpsp_transaction, and connectpsp_schema with their version.
