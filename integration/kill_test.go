@@ -73,10 +73,10 @@ func startReceiver(t *testing.T, driver, address string) (url string, kill func(
 	require.NoError(t, child.Start())
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan(), "it has not started")
-	return lines.Text(), func() {
+	return lines.Text(), sync.OnceFunc(func() {
 		_ = child.Process.Kill()
 		_ = child.Wait()
-	}
+	})
 }
 
 // TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing: a delivery that was answered with 200 has its effect once, whenever the

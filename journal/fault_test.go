@@ -101,6 +101,13 @@ func TestARejectionIsDurableBeforeItIsTold(t *testing.T) {
 	send(t, file, 4)
 	fault.Sync = true
 	assert.Error(t, file.Finish(t.Context(), key(4), connectpsp.OutcomeRejected, ""))
+
+	file = open(t, path(t))
+	last := &journal.Fault{}
+	journal.WithFaults(file, last)
+	begin(t, file, 1)
+	require.NoError(t, file.Close())
+	assert.Equal(t, 1, last.Syncs, "and so does the end")
 }
 
 // TestGoroutinesThatWaitTogetherShareAnFsync counts far fewer of them than payments.
