@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -136,5 +137,38 @@ func TestATimeoutCostsTwiceAsMuch(t *testing.T) {
 			require.Error(t, err)
 		}
 		assert.Len(t, gateway.requests(), 150)
+	})
+}
+
+// Others may have succeeded since the retry took its tokens, and brought some back.
+func TestARetryThatHelpsBringsBackNoMoreThanWasSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers, requests, down := outage(t)
+		answer, slow := answers.steps[0], atomic.Int32{}
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			switch slow.Add(1) {
+			case 1:
+				silence(w, r)
+				return
+			case 2:
+				time.Sleep(10 * time.Second)
+			}
+			answer(w, r)
+		}).memoryClient()
+		go func() { _, _ = client.GetBalance(t.Context()) }()
+		time.Sleep(35 * time.Second)
+		for range 8 {
+			_, err := client.GetBalance(t.Context())
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Minute)
+		down.Store(true)
+		requests.Store(0)
+		const calls = 200
+		for range calls {
+			_, err := client.GetBalance(t.Context())
+			require.Error(t, err)
+		}
+		assert.EqualValues(t, calls+100, requests.Load())
 	})
 }
