@@ -12,6 +12,9 @@ import (
 // doubled.
 const compactFrom = 1 << 20
 
+// fsync makes durable what was written to a file, or renamed in a directory. Tests watch it.
+var fsync = (*os.File).Sync
+
 // compact writes the file anew if it has grown enough. If that fails the old one stays in use.
 func (f *File) compact() {
 	f.mu.Lock()
@@ -52,7 +55,7 @@ func (f *File) rewrite() error {
 		return err
 	}
 	f.size = size
-	if err := ignoreUnsupported(directory.Sync()); err != nil {
+	if err := ignoreUnsupported(fsync(directory)); err != nil {
 		f.failure = err // the old file may come back
 		return err
 	}
@@ -73,7 +76,7 @@ func writeAnew(path string, records []record) (file *os.File, size int64, err er
 		size += int64(n)
 		err = errors.Join(err, lineErr, writeErr)
 	}
-	if err = errors.Join(err, buffered.Flush(), file.Sync()); err != nil {
+	if err = errors.Join(err, buffered.Flush(), fsync(file)); err != nil {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, size, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"os"
 	"time"
 )
 
@@ -79,6 +80,18 @@ func WithoutSync(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.disk = syncless{f.disk}
+}
+
+// WatchFsync calls watch before each fsync of a file that is opened or written anew, or of a directory; its error is the
+// fsync's. Stop ends that.
+func WatchFsync(watch func(name string) error) (stop func()) {
+	fsync = func(file *os.File) error {
+		if err := watch(file.Name()); err != nil {
+			return err
+		}
+		return file.Sync()
+	}
+	return func() { fsync = (*os.File).Sync }
 }
 
 // Line writes a record with its checksum.

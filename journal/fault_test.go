@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -128,4 +129,78 @@ func TestGoroutinesThatWaitTogetherShareAnFsync(t *testing.T) {
 	release()
 	all.Wait()
 	assert.Equal(t, 1, fault.Syncs)
+}
+
+// TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing: the new file is durable before it takes the place of the old one, and its
+// name before the journal goes on.
+func TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	for n := range 20 {
+		begin(t, file, n)
+		require.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeRejected, ""))
+	}
+	send(t, file, 20)
+	old := contents(t, path)
+	compact := func() {
+		journal.CompactFrom(file, 1)
+		begin(t, file, 21)
+		require.NoError(t, file.Finish(t.Context(), key(21), connectpsp.OutcomeRejected, ""))
+	}
+	var synced []string
+	defer journal.WatchFsync(func(name string) error {
+		synced = append(synced, name)
+		if name == path+".tmp" {
+			assert.Contains(t, string(contents(t, path)), string(old), "the old file is there yet")
+		} else {
+			assert.Less(t, len(contents(t, path)), len(old), "the new file is")
+		}
+		return nil
+	})()
+	compact()
+	assert.Equal(t, []string{path + ".tmp", filepath.Dir(path)}, synced)
+
+	for n := 30; n < 50; n++ {
+		begin(t, file, n)
+	}
+	before := len(contents(t, path))
+	defer journal.WatchFsync(func(name string) error {
+		if name == path+".tmp" {
+			return journal.ErrFault
+		}
+		return nil
+	})()
+	compact()
+	assert.Greater(t, len(contents(t, path)), before, "the old file stays")
+	send(t, file, 22)
+
+	defer journal.WatchFsync(func(name string) error {
+		if name == filepath.Dir(path) {
+			return journal.ErrFault
+		}
+		return nil
+	})()
+	compact()
+	_, err := file.Begin(t.Context(), intent(23))
+	assert.ErrorIs(t, err, journal.ErrFault, "the old file may come back, and what is written now be lost with the new one")
+}
+
+// What was read may be in memory only, and be told of before a power cut and not after it.
+func TestAJournalThatIsOpenedIsDurable(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, file.Close())
+	for _, failing := range []string{path, filepath.Dir(path)} {
+		stop := journal.WatchFsync(func(name string) error {
+			if name == failing {
+				return journal.ErrFault
+			}
+			return nil
+		})
+		_, err := journal.Open(path)
+		assert.ErrorIs(t, err, journal.ErrFault, failing)
+		stop()
+	}
+	assert.Len(t, pending(t, open(t, path)), 1)
 }

@@ -78,7 +78,7 @@ func open(path string) (*File, error) {
 	}
 	f := &File{path: path, disk: disk, state: newState(), compactAt: compactFrom}
 	if f.size, err = f.state.read(disk); err == nil {
-		err = f.repair()
+		err = f.repair(disk)
 	}
 	if err != nil {
 		var corrupt *CorruptError
@@ -109,7 +109,7 @@ func own(disk *os.File, path string) error {
 }
 
 // repair cuts off what was not written whole, writes the first record into a new file, and makes durable what was read.
-func (f *File) repair() error {
+func (f *File) repair(file *os.File) error {
 	if err := f.disk.Truncate(f.size); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (f *File) repair() error {
 		}
 		f.size = int64(len(line))
 	}
-	if err := f.disk.Sync(); err != nil {
+	if err := fsync(file); err != nil {
 		return err
 	}
 	return syncDirectory(f.path)
@@ -204,5 +204,5 @@ func syncDirectory(path string) error {
 		return err
 	}
 	defer directory.Close()
-	return ignoreUnsupported(directory.Sync())
+	return ignoreUnsupported(fsync(directory))
 }
