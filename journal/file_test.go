@@ -131,6 +131,40 @@ func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsRequest(t *testing.T) {
 	assert.Len(t, pending(t, file), 1)
 }
 
+// While the process was down nobody could ask.
+func TestAnAcceptedPaymentIsRememberedForAnHourAfterTheJournalIsOpened(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "t1"))
+	journal.Age(file, 50*time.Minute)
+	journal.CompactFrom(file, 1) // so that the age is in the file
+	begin(t, file, 2)
+	require.NoError(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""))
+	file = reopen(t, file, path)
+	journal.Age(file, 50*time.Minute)
+	earlier, err := file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	assert.NotNil(t, earlier)
+}
+
+// A key that was accepted and forgotten, and is used again, is open, whatever the file tells of the first time.
+func TestAPaymentThatIsOpenIsNotForgottenWithAnEarlierOneOfItsKey(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "t1"))
+	journal.Age(file, 2*time.Hour)
+	send(t, file, 1)
+	file = reopen(t, file, path)
+	journal.Age(file, 2*time.Hour)
+	begin(t, file, 2)
+	require.Len(t, pending(t, file), 2)
+	earlier, err := file.Find(t.Context(), key(1))
+	require.NoError(t, err)
+	assert.Empty(t, earlier.Outcome)
+}
+
 // What the caller says of an outcome is not the journal's word, and must not make a file that cannot be read.
 func TestAnIntentBeginsWithoutAnOutcome(t *testing.T) {
 	path := path(t)
