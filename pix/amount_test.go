@@ -258,3 +258,13 @@ func FuzzAmountJSON(f *testing.F) {
 		require.Equal(t, parsed, amount)
 	})
 }
+
+func TestReadingAnAmountAllocatesNothing(t *testing.T) {
+	token := []byte("1234.50")
+	var amount pix.Amount
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		if amount.UnmarshalJSON(token) != nil {
+			t.Fatal("the amount is not read")
+		}
+	}))
+}

@@ -1,9 +1,6 @@
 package pix
 
-import (
-	"regexp"
-	"time"
-)
+import "time"
 
 // Time is a [time.Time] whose JSON decoding never fails.
 //
@@ -18,11 +15,6 @@ import (
 // shared. Compare instants with Equal, not with ==.
 type Time struct{ time.Time }
 
-// The parser of package time is more lenient than RFC 3339: it takes a comma
-// before the fraction, hours of one digit, and offsets it cannot write.
-var rfc3339Token = regexp.MustCompile(
-	`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"$`)
-
 // UnmarshalJSON reads a JSON string with an RFC 3339 date and time and keeps
 // its UTC offset. Anything else gives the zero time: null, an empty string, a
 // number, an object, a date without a time or without an offset. It always
@@ -32,7 +24,7 @@ var rfc3339Token = regexp.MustCompile(
 // and a nameless fixed zone for the others, never the zone of the machine.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	*t = Time{}
-	if !rfc3339Token.Match(data) {
+	if !isRFC3339(data) {
 		return nil
 	}
 	// Parse would answer in time.Local where the offsets agree.
@@ -51,4 +43,42 @@ func (t Time) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return t.Time.MarshalJSON()
+}
+
+// isRFC3339 reports whether a JSON token has the form of an RFC 3339 date and
+// time. The parser of package time is more lenient: it takes a comma before
+// the fraction, hours of one digit, and offsets it cannot write.
+func isRFC3339(token []byte) bool {
+	const upToSeconds = "\"0000-00-00T00:00:00"
+	if len(token) <= len(upToSeconds) || !hasForm(token[:len(upToSeconds)], upToSeconds) {
+		return false
+	}
+	rest := token[len(upToSeconds):]
+	if rest[0] == '.' {
+		digits := 0
+		for digits+1 < len(rest) && isDigit(rest[digits+1]) {
+			digits++
+		}
+		if digits == 0 {
+			return false
+		}
+		rest = rest[digits+1:]
+	}
+	if string(rest) == "Z\"" {
+		return true
+	}
+	return (hasForm(rest, "+00:00\"") || hasForm(rest, "-00:00\"")) && string(rest[1:3]) < "24" && string(rest[4:6]) < "60"
+}
+
+// hasForm compares text with a form, in which 0 stands for any digit.
+func hasForm(text []byte, form string) bool {
+	if len(text) != len(form) {
+		return false
+	}
+	for i, c := range text {
+		if c != form[i] && (form[i] != '0' || !isDigit(c)) {
+			return false
+		}
+	}
+	return true
 }
