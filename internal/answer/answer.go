@@ -55,11 +55,15 @@ func Problem(body []byte) gen.Problem {
 	return problem
 }
 
-// Decode reads a JSON object into the struct that into points to. A body that is not one JSON object is an error. A member
+// Decode reads a JSON object into the struct that into points to, which must be zero. A body that is not one JSON object is an error. A member
 // that does not fit its field leaves the field zero and is no error, but for amounts: then Decode fills in all the rest and
 // returns an error that wraps pix.ErrInvalidAmount, and the caller decides. Only what follows the amount inside the same
 // member of the answer may be missing too.
 func Decode(body []byte, into any) error {
+	if Plain(body, into) {
+		return nil
+	}
+	reflect.ValueOf(into).Elem().SetZero() // Plain may have begun
 	err := json.Unmarshal(body, into)
 	if err == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return nil
