@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -674,11 +673,7 @@ func (c *Client) GetBalance(ctx context.Context, params *GetBalanceParams, reqEd
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // RebalanceAccountWithBody Set the transactional balance
@@ -694,11 +689,7 @@ func (c *Client) RebalanceAccountWithBody(ctx context.Context, contentType strin
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // RebalanceAccount Set the transactional balance
@@ -714,11 +705,7 @@ func (c *Client) RebalanceAccount(ctx context.Context, body RebalanceAccountJSON
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // AuthTokenWithBody Exchange client credentials for an access token
@@ -731,11 +718,7 @@ func (c *Client) AuthTokenWithBody(ctx context.Context, contentType string, body
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // AuthToken Exchange client credentials for an access token
@@ -748,11 +731,7 @@ func (c *Client) AuthToken(ctx context.Context, body AuthTokenJSONRequestBody, r
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // CreateCashInWithBody Create a charge to be paid by PIX
@@ -768,11 +747,7 @@ func (c *Client) CreateCashInWithBody(ctx context.Context, contentType string, b
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // CreateCashIn Create a charge to be paid by PIX
@@ -788,11 +763,7 @@ func (c *Client) CreateCashIn(ctx context.Context, body CreateCashInJSONRequestB
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // GetCashIn Read a charge
@@ -803,11 +774,7 @@ func (c *Client) GetCashIn(ctx context.Context, id TransactionID, reqEditors ...
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // RefundCashInWithBody Return a paid charge to its payer
@@ -822,11 +789,7 @@ func (c *Client) RefundCashInWithBody(ctx context.Context, id TransactionID, con
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // RefundCashIn Return a paid charge to its payer
@@ -841,11 +804,7 @@ func (c *Client) RefundCashIn(ctx context.Context, id TransactionID, body Refund
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // CreateCashOutWithBody Send money to a PIX key or a bank account
@@ -861,11 +820,7 @@ func (c *Client) CreateCashOutWithBody(ctx context.Context, contentType string, 
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // CreateCashOut Send money to a PIX key or a bank account
@@ -881,11 +836,7 @@ func (c *Client) CreateCashOut(ctx context.Context, body CreateCashOutJSONReques
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // GetCashOut Read a payment sent
@@ -896,348 +847,152 @@ func (c *Client) GetCashOut(ctx context.Context, id TransactionID, reqEditors ..
 	if err != nil {
 		return nil, err
 	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
+	return c.send(ctx, req, reqEditors)
 }
 
 // NewGetBalanceRequest constructs an http.Request for the GetBalance method
 func NewGetBalanceRequest(server string, params *GetBalanceParams) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/account/balance")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
+	path := "/account/balance"
 	if params != nil {
-		// queryValues collects non-styled parameters (passthrough, JSON)
-		// that are safe to round-trip through url.Values.Encode().
-		queryValues := queryURL.Query()
-		// rawQueryFragments collects pre-encoded query fragments from
-		// styled parameters, preserving literal commas as delimiters
-		// per the OpenAPI spec (e.g. "color=blue,black,brown").
-		var rawQueryFragments []string
-
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "date", params.Date, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+		var query []string
+		queryParam0, err := runtime.StyleParamWithOptions("form", true, "date", params.Date, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"})
+		if err != nil {
 			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
-			}
 		}
+		query = append(query, queryParam0)
 
-		if encoded := queryValues.Encode(); encoded != "" {
-			rawQueryFragments = append(rawQueryFragments, encoded)
-		}
-		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+		path += "?" + strings.Join(query, "&")
 	}
 
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
+	return newRequest(http.MethodGet, server, path, "", nil)
 }
 
 // NewRebalanceAccountRequest calls the generic RebalanceAccount builder with application/json body
 func NewRebalanceAccountRequest(server string, body RebalanceAccountJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	bodyReader = bytes.NewReader(buf)
-	return NewRebalanceAccountRequestWithBody(server, "application/json", bodyReader)
+	return NewRebalanceAccountRequestWithBody(server, "application/json", bytes.NewReader(buf))
 }
 
 // NewRebalanceAccountRequestWithBody constructs an http.Request for the RebalanceAccount method, with any body, and a specified content type
 func NewRebalanceAccountRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/account/rebalance")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
+	path := "/account/rebalance"
+	return newRequest(http.MethodPost, server, path, contentType, body)
 }
 
 // NewAuthTokenRequest calls the generic AuthToken builder with application/json body
 func NewAuthTokenRequest(server string, body AuthTokenJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	bodyReader = bytes.NewReader(buf)
-	return NewAuthTokenRequestWithBody(server, "application/json", bodyReader)
+	return NewAuthTokenRequestWithBody(server, "application/json", bytes.NewReader(buf))
 }
 
 // NewAuthTokenRequestWithBody constructs an http.Request for the AuthToken method, with any body, and a specified content type
 func NewAuthTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/auth/token")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
+	path := "/auth/token"
+	return newRequest(http.MethodPost, server, path, contentType, body)
 }
 
 // NewCreateCashInRequest calls the generic CreateCashIn builder with application/json body
 func NewCreateCashInRequest(server string, body CreateCashInJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	bodyReader = bytes.NewReader(buf)
-	return NewCreateCashInRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateCashInRequestWithBody(server, "application/json", bytes.NewReader(buf))
 }
 
 // NewCreateCashInRequestWithBody constructs an http.Request for the CreateCashIn method, with any body, and a specified content type
 func NewCreateCashInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/cash-in")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
+	path := "/cash-in"
+	return newRequest(http.MethodPost, server, path, contentType, body)
 }
 
 // NewGetCashInRequest constructs an http.Request for the GetCashIn method
 func NewGetCashInRequest(server string, id TransactionID) (*http.Request, error) {
-	var err error
 
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/cash-in/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	return req, nil
+	path := fmt.Sprintf("/cash-in/%s", pathParam0)
+	return newRequest(http.MethodGet, server, path, "", nil)
 }
 
 // NewRefundCashInRequest calls the generic RefundCashIn builder with application/json body
 func NewRefundCashInRequest(server string, id TransactionID, body RefundCashInJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	bodyReader = bytes.NewReader(buf)
-	return NewRefundCashInRequestWithBody(server, id, "application/json", bodyReader)
+	return NewRefundCashInRequestWithBody(server, id, "application/json", bytes.NewReader(buf))
 }
 
 // NewRefundCashInRequestWithBody constructs an http.Request for the RefundCashIn method, with any body, and a specified content type
 func NewRefundCashInRequestWithBody(server string, id TransactionID, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
 
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/cash-in/%s/refund", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
+	path := fmt.Sprintf("/cash-in/%s/refund", pathParam0)
+	return newRequest(http.MethodPost, server, path, contentType, body)
 }
 
 // NewCreateCashOutRequest calls the generic CreateCashOut builder with application/json body
 func NewCreateCashOutRequest(server string, body CreateCashOutJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	bodyReader = bytes.NewReader(buf)
-	return NewCreateCashOutRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateCashOutRequestWithBody(server, "application/json", bytes.NewReader(buf))
 }
 
 // NewCreateCashOutRequestWithBody constructs an http.Request for the CreateCashOut method, with any body, and a specified content type
 func NewCreateCashOutRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/cash-out")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	return req, nil
+	path := "/cash-out"
+	return newRequest(http.MethodPost, server, path, contentType, body)
 }
 
 // NewGetCashOutRequest constructs an http.Request for the GetCashOut method
 func NewGetCashOutRequest(server string, id TransactionID) (*http.Request, error) {
-	var err error
 
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
+	path := fmt.Sprintf("/cash-out/%s", pathParam0)
+	return newRequest(http.MethodGet, server, path, "", nil)
+}
 
-	serverURL, err := url.Parse(server)
+// newRequest makes a request to a path of the server. It has no content type if it has no body.
+func newRequest(method, server, path, contentType string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequest(method, strings.TrimSuffix(server, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
-
-	operationPath := fmt.Sprintf("/cash-out/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
 	return req, nil
 }
 
-func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
-	for _, r := range c.RequestEditors {
-		if err := r(ctx, req); err != nil {
-			return err
+// send lets the editors edit the request, those of the client first, and sends it.
+func (c *Client) send(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) (*http.Response, error) {
+	req = req.WithContext(ctx)
+	for _, edit := range c.RequestEditors {
+		if err := edit(ctx, req); err != nil {
+			return nil, err
 		}
 	}
-	for _, r := range additionalEditors {
-		if err := r(ctx, req); err != nil {
-			return err
+	for _, edit := range additionalEditors {
+		if err := edit(ctx, req); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return c.Client.Do(req)
 }
