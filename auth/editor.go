@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 )
+
+const scheme = "Bearer "
 
 // ApplicationTokenHeader is the header that names the integration.
 const ApplicationTokenHeader = "ApplicationToken"
+
+// canonicalHeader is ApplicationTokenHeader as http.Header has it, which it would otherwise make anew for every request.
+var canonicalHeader = http.CanonicalHeaderKey(ApplicationTokenHeader)
 
 // TokenSource gives access tokens. ClientCredentials is the one that asks the gateway; a fleet that shares one token
 // between processes supplies its own. Implementations must be safe for use by several goroutines.
@@ -22,8 +28,9 @@ type TokenSource interface {
 }
 
 // Bearer returns a request editor that sets Authorization to a token of source. It fails with the error of the source, or if
-// the token is unset. The editor may be shared by goroutines.
+// the token is unset. The editor may be shared by goroutines. It remembers the last value of the header, and so the token.
 func Bearer(source TokenSource) func(context.Context, *http.Request) error {
+	var last atomic.Pointer[string] // as a program sends thousands of requests with one token
 	return func(ctx context.Context, request *http.Request) error {
 		token, err := source.Token(ctx)
 		if err != nil {
@@ -32,7 +39,13 @@ func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the token source gave an unset token")
 		}
-		request.Header.Set("Authorization", "Bearer "+token.Reveal())
+		value := last.Load()
+		if value == nil || (*value)[len(scheme):] != token.Reveal() {
+			made := scheme + token.Reveal()
+			value = &made
+			last.Store(value)
+		}
+		request.Header.Set("Authorization", *value)
 		return nil
 	}
 }
@@ -44,7 +57,7 @@ func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the application token is not set")
 		}
-		request.Header.Set(ApplicationTokenHeader, token.Reveal())
+		request.Header.Set(canonicalHeader, token.Reveal())
 		return nil
 	}
 }

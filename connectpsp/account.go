@@ -18,23 +18,27 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 	if err != nil {
 		return nil, err
 	}
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.GetBalance(ctx, nil, editors...)
+	call.send = sendGetBalance
+	return run(ctx, c, call, checkBalance)
+}
+
+func sendGetBalance(ctx context.Context, raw *gen.Client, _ *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.GetBalance(ctx, nil, edit)
+}
+
+func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
+	var stated struct {
+		Consolidated struct {
+			Total         *pix.Amount `json:"totalBalance"`
+			Transactional *pix.Amount `json:"transactionalBalance"`
+			Proprietary   *pix.Amount `json:"proprietaryBalance"`
+		} `json:"consolidated"`
 	}
-	return run(ctx, c, call, func(_ *Balance, body []byte) (string, error) {
-		var stated struct {
-			Consolidated struct {
-				Total         *pix.Amount `json:"totalBalance"`
-				Transactional *pix.Amount `json:"transactionalBalance"`
-				Proprietary   *pix.Amount `json:"proprietaryBalance"`
-			} `json:"consolidated"`
-		}
-		err := json.Unmarshal(body, &stated)
-		if totals := stated.Consolidated; err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
-			return "", errNoBalance
-		}
-		return "", nil
-	})
+	err := json.Unmarshal(body, &stated)
+	if totals := stated.Consolidated; err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
+		return "", errNoBalance
+	}
+	return "", nil
 }
 
 // RebalanceAccount sets the transactional balance to target, which may be zero: the gateway tops it up from the proprietary
@@ -54,25 +58,31 @@ func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, option
 		return nil, err
 	}
 	call.amount = target
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.RebalanceAccountWithBody(ctx, contentType, bytes.NewReader(body), editors...)
-	}
+	call.send = rebalanceWith(body)
 	select {
 	case c.rebalances <- struct{}{}:
 		defer func() { <-c.rebalances }()
 	case <-ctx.Done():
 		// The attempt finds it ended too, sends nothing and says so.
 	}
-	return run(ctx, c, call, func(rebalance *Rebalance, body []byte) (string, error) {
-		if rebalance.Success {
-			return "", nil
-		}
-		var stated struct {
-			Success *bool `json:"success"`
-		}
-		if err := json.Unmarshal(body, &stated); err != nil || stated.Success == nil {
-			return "", errNoSuccess
-		}
-		return "", &declinedError{rebalance.Message}
-	})
+	return run(ctx, c, call, checkRebalanced)
+}
+
+func rebalanceWith(body []byte) func(context.Context, *gen.Client, *call, gen.RequestEditorFn) (*http.Response, error) {
+	return func(ctx context.Context, raw *gen.Client, _ *call, edit gen.RequestEditorFn) (*http.Response, error) {
+		return raw.RebalanceAccountWithBody(ctx, contentType, bytes.NewReader(body), edit)
+	}
+}
+
+func checkRebalanced(_ *call, rebalance *Rebalance, body []byte) (string, error) {
+	if rebalance.Success {
+		return "", nil
+	}
+	var stated struct {
+		Success *bool `json:"success"`
+	}
+	if err := json.Unmarshal(body, &stated); err != nil || stated.Success == nil {
+		return "", errNoSuccess
+	}
+	return "", &declinedError{rebalance.Message}
 }

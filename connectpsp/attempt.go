@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 )
@@ -23,7 +22,7 @@ const attemptTimeout = 30 * time.Second
 type attempt struct {
 	begun    time.Time
 	duration time.Duration
-	token    auth.Secret // the access token it carried
+	request  *http.Request // complete as it was handed over, nil if it was not
 
 	sent     bool // it may have reached the gateway; false only if it provably did not
 	replayed bool // something below the SDK sent it more than once
@@ -38,10 +37,11 @@ type attempt struct {
 func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	call := p.call
-	witness := witness{announce: func(ctx context.Context) error { return c.announce(ctx, p) }}
+	call := &p.call
+	witness := &witness{client: c, progress: p, ctx: ctx}
+	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	response, err := call.send(ctx, c.editorsOf(call, &witness)...)
+	response, err := call.send(httptrace.WithClientTrace(ctx, &witness.trace), c.raw, call, witness.edit)
 	if err != nil {
 		a.err = quiet(err)
 	} else {
@@ -52,61 +52,73 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 		}
 	}
 	a.duration = time.Since(a.begun)
-	a.token = witness.token
+	a.request = witness.request
 	a.sent = err == nil || witness.mayHaveSent()
 	a.replayed = witness.written.Load() > 1
 	return a
 }
 
-// editorsOf lists the request editors in their order: the signature is made of the token, and the witness comes last.
-func (c *Client) editorsOf(call call, witness *witness) []gen.RequestEditorFn {
-	editors := make([]gen.RequestEditorFn, 0, len(c.editors)+3)
-	editors = append(editors, c.editors...)
+// token is the access token that the request carried.
+func (a attempt) token() auth.Secret {
+	if a.request == nil {
+		return auth.Secret{}
+	}
+	return auth.NewSecret(strings.TrimPrefix(a.request.Header.Get("Authorization"), "Bearer "))
+}
+
+// witness completes one request and watches it on its way out, to tell what was provably never sent from what may have been,
+// and to see a transport that sends twice.
+type witness struct {
+	client   *Client
+	progress *progress
+	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
+	trace    httptrace.ClientTrace // of the request
+	request  *http.Request         // nil until it was complete and given to the HTTP client
+	body     *sealedBody           // nil if the request has none
+	sealable sealedBody            // what body points to
+	written  atomic.Int32          // how often its headers were written; counted on the transport's goroutines
+}
+
+// edit is the last request editor, and calls the others in their order: the signature is made of the token, and the payment is
+// announced when nothing can go wrong any more.
+func (w *witness) edit(_ context.Context, request *http.Request) error {
+	ctx, c, call := w.ctx, w.client, &w.progress.call
+	for _, edit := range c.editors {
+		if err := edit(ctx, request); err != nil {
+			return err
+		}
+	}
 	if call.operation.signed {
-		editors = append(editors, c.sign)
+		if err := c.sign(ctx, request); err != nil {
+			return err
+		}
 	}
 	if call.key != "" {
-		editors = append(editors, idempotency.Editor(call.key))
+		if err := idempotency.Editor(call.key)(ctx, request); err != nil {
+			return err
+		}
 	}
-	return append(editors, witness.edit)
-}
-
-// witness watches one request on its way out, to tell what was provably never sent from what may have been, and to see a
-// transport that sends twice.
-type witness struct {
-	announce func(context.Context) error // is called when the request is complete, and keeps it from being sent by an error
-	token    auth.Secret
-	handed   bool         // the request was complete and given to the HTTP client
-	body     *sealedBody  // nil if the request has none
-	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
-}
-
-// edit is the last request editor.
-func (w *witness) edit(ctx context.Context, request *http.Request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := w.announce(ctx); err != nil {
+	if err := c.announce(ctx, w.progress); err != nil {
 		return err
 	}
-	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
 	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection nor after a redirect.
 	request.GetBody = nil
 	if request.Body != nil {
-		w.body = &sealedBody{ReadCloser: request.Body}
+		w.sealable.ReadCloser = request.Body
+		w.body = &w.sealable
 		request.Body = w.body
 	}
-	// The trace begins here, so that it sees this request alone and not one for a token.
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { w.written.Add(1) }}
-	*request = *request.WithContext(httptrace.WithClientTrace(ctx, trace))
-	w.handed = true
+	w.request = request
 	return nil
 }
 
 // mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
 // over, or if nobody has read its body; asking makes sure that nobody will.
 func (w *witness) mayHaveSent() bool {
-	return w.handed && (w.body == nil || !w.body.seal())
+	return w.request != nil && (w.body == nil || !w.body.seal())
 }
 
 // sealedBody is a request's body that can be shut as long as nobody has begun to read it. A transport that returns early may

@@ -26,8 +26,8 @@ type call struct {
 	doubted    *UnknownOutcomeError // the outcome that the call is to settle, nil if it is a call of its own
 	recovering bool                 // the intent is in the journal, and the call is dropped if another has it
 
-	// send makes a request and sends it, with the raw client.
-	send func(context.Context, ...gen.RequestEditorFn) (*http.Response, error)
+	// send makes a request of the call and sends it.
+	send func(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error)
 	// decode takes the body of a 2xx answer, and returns the id of the transaction that it is about, if any. Its error is a
 	// *mismatchError, a *declinedError, or says that the body cannot be read.
 	decode func(body []byte) (transactionID string, err error)
@@ -35,10 +35,7 @@ type call struct {
 
 // prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
 func (c *Client) prepare(ctx context.Context, op operation, externalReference string, faults faults, options []CallOption) (call, error) {
-	var settings callSettings
-	for _, option := range options {
-		option(&settings)
-	}
+	settings := settingsOf(options)
 	key := c.keyFor(op, externalReference, settings, &faults)
 	if op.signed && !c.canSign {
 		faults.add("CryptoToken", "must be set in Config: "+op.id+" is signed with it")
@@ -50,21 +47,33 @@ func (c *Client) prepare(ctx context.Context, op operation, externalReference st
 	return call, nil
 }
 
+func settingsOf(options []CallOption) callSettings {
+	if len(options) == 0 {
+		return callSettings{}
+	}
+	var settings callSettings
+	for _, option := range options {
+		option(&settings)
+	}
+	return settings
+}
+
 // run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key,
 // send and bounded read (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare.
 // The key is made outside of the retry, so it stays; the signature inside of it, so it follows the token.
 //
 // Check looks at a decoded answer; see call.decode for what it returns.
-func run[T any](ctx context.Context, c *Client, call call, check func(result *T, body []byte) (string, error)) (*T, error) {
+func run[T any](ctx context.Context, c *Client, call call, check func(call *call, result *T, body []byte) (string, error)) (*T, error) {
 	var result *T
-	call.decode = func(body []byte) (string, error) {
+	p := c.newProgress(call)
+	p.call.decode = func(body []byte) (string, error) {
 		decoded := new(T)
 		err := answer.Decode(body, decoded)
-		if err != nil && !(call.operation.money && errors.Is(err, pix.ErrInvalidAmount)) {
+		if err != nil && !(p.call.operation.money && errors.Is(err, pix.ErrInvalidAmount)) {
 			return "", err
 		}
 		// Accepted is accepted, also with an amount that cannot be read: it stays zero.
-		transactionID, err := check(decoded, body)
+		transactionID, err := check(&p.call, decoded, body)
 		if err == nil {
 			result = decoded
 		}
@@ -74,7 +83,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(result *T,
 	if call.operation.keyed {
 		perform = c.pay
 	}
-	if err := perform(ctx, c.newProgress(call)); err != nil {
+	if err := perform(ctx, p); err != nil {
 		return nil, err
 	}
 	return result, nil
@@ -108,7 +117,7 @@ var (
 
 // match compares an accepted answer with its request, and returns the id that it found. What the answer leaves out is not
 // compared: which fields a cash-out's answer has is not published.
-func (call call) match(body []byte, transactionID, externalReference string, amount pix.Amount) (string, error) {
+func (call *call) match(body []byte, transactionID, externalReference string, amount pix.Amount) (string, error) {
 	var err error
 	switch {
 	case transactionID == "":
@@ -123,7 +132,7 @@ func (call call) match(body []byte, transactionID, externalReference string, amo
 
 // matchID checks that a transaction which was read is the one that was asked for. An answer that leaves out an id by which it
 // may have been asked for is not judged.
-func (call call) matchID(transactionID, internalCode, endToEndID, originalEndToEndID string) error {
+func (call *call) matchID(transactionID, internalCode, endToEndID, originalEndToEndID string) error {
 	stated := []string{transactionID, internalCode}
 	if pix.IsEndToEndID(call.transactionID) {
 		stated = []string{endToEndID, originalEndToEndID}

@@ -34,12 +34,16 @@ func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, option
 
 // cashIn asks for a charge whose body is made.
 func (c *Client) cashIn(ctx context.Context, call call) (*CashIn, error) {
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(call.body), editors...)
-	}
-	return run(ctx, c, call, func(cashIn *CashIn, body []byte) (string, error) {
-		return call.match(body, cashIn.TransactionID, cashIn.ExternalReference, cashIn.Amount)
-	})
+	call.send = sendCashIn
+	return run(ctx, c, call, matchCashIn)
+}
+
+func sendCashIn(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(call.body), edit)
+}
+
+func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
+	return call.match(body, cashIn.TransactionID, cashIn.ExternalReference, cashIn.Amount)
 }
 
 // GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
@@ -50,15 +54,19 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 		return nil, err
 	}
 	call.transactionID = id
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.GetCashIn(ctx, id, editors...)
+	call.send = sendGetCashIn
+	return run(ctx, c, call, matchCashInRead)
+}
+
+func sendGetCashIn(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.GetCashIn(ctx, call.transactionID, edit)
+}
+
+func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
+	if cashIn.Status == "" {
+		return "", errNoStatus
 	}
-	return run(ctx, c, call, func(cashIn *CashIn, _ []byte) (string, error) {
-		if cashIn.Status == "" {
-			return "", errNoStatus
-		}
-		return cashIn.TransactionID, call.matchID(cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID)
-	})
+	return cashIn.TransactionID, call.matchID(cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID)
 }
 
 // RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is accepted, not settled:
@@ -84,15 +92,8 @@ func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequ
 
 // refund returns a charge, by a request whose body is made.
 func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.RefundCashInWithBody(ctx, call.transactionID, contentType, bytes.NewReader(call.body), editors...)
-	}
-	refund, err := run(ctx, c, call, func(refund *Refund, _ []byte) (string, error) {
-		if refund.TransactionID == "" {
-			return "", errNoTransactionID
-		}
-		return refund.TransactionID, call.matchID(refund.TransactionID, refund.InternalCode, refund.EndToEndID, refund.OriginalEndToEndID)
-	})
+	call.send = sendRefund
+	refund, err := run(ctx, c, call, matchRefund)
 	var unknown *UnknownOutcomeError
 	if errors.As(err, &unknown) && (call.doubted != nil || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
 		if done := c.readRefund(ctx, call, unknown.FirstSentAt); done != nil {
@@ -100,6 +101,17 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 		}
 	}
 	return refund, err
+}
+
+func sendRefund(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.RefundCashInWithBody(ctx, call.transactionID, contentType, bytes.NewReader(call.body), edit)
+}
+
+func matchRefund(call *call, refund *Refund, _ []byte) (string, error) {
+	if refund.TransactionID == "" {
+		return "", errNoTransactionID
+	}
+	return refund.TransactionID, call.matchID(refund.TransactionID, refund.InternalCode, refund.EndToEndID, refund.OriginalEndToEndID)
 }
 
 // readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that cannot be seen.

@@ -37,12 +37,16 @@ func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, opti
 
 // cashOut sends a payment whose body is made.
 func (c *Client) cashOut(ctx context.Context, call call) (*CashOut, error) {
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(call.body), editors...)
-	}
-	return run(ctx, c, call, func(cashOut *CashOut, body []byte) (string, error) {
-		return call.match(body, cashOut.TransactionID, cashOut.ExternalReference, cashOut.Amount)
-	})
+	call.send = sendCashOut
+	return run(ctx, c, call, matchCashOut)
+}
+
+func sendCashOut(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(call.body), edit)
+}
+
+func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
+	return call.match(body, cashOut.TransactionID, cashOut.ExternalReference, cashOut.Amount)
 }
 
 // GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
@@ -53,13 +57,17 @@ func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOptio
 		return nil, err
 	}
 	call.transactionID = id
-	call.send = func(ctx context.Context, editors ...gen.RequestEditorFn) (*http.Response, error) {
-		return c.raw.GetCashOut(ctx, id, editors...)
+	call.send = sendGetCashOut
+	return run(ctx, c, call, matchCashOutRead)
+}
+
+func sendGetCashOut(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.GetCashOut(ctx, call.transactionID, edit)
+}
+
+func matchCashOutRead(call *call, cashOut *CashOut, _ []byte) (string, error) {
+	if cashOut.Status == "" {
+		return "", errNoStatus
 	}
-	return run(ctx, c, call, func(cashOut *CashOut, _ []byte) (string, error) {
-		if cashOut.Status == "" {
-			return "", errNoStatus
-		}
-		return cashOut.TransactionID, call.matchID(cashOut.TransactionID, cashOut.InternalCode, cashOut.EndToEndID, cashOut.OriginalEndToEndID)
-	})
+	return cashOut.TransactionID, call.matchID(cashOut.TransactionID, cashOut.InternalCode, cashOut.EndToEndID, cashOut.OriginalEndToEndID)
 }

@@ -121,11 +121,11 @@ func (p *progress) note(a attempt, v verdict) {
 // gives hope.
 func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 	if v.answer.Code != CodeInvalidSignature {
-		c.tokens.Invalidate(a.token)
+		c.tokens.Invalidate(a.token())
 		return true
 	}
 	token, err := c.tokens.Token(ctx)
-	return err == nil && token.Reveal() != a.token.Reveal()
+	return err == nil && token.Reveal() != a.token().Reveal()
 }
 
 // upTo draws a wait of at most bound at random.

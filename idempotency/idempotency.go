@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -31,19 +32,15 @@ func NewKey() string { return uuid.NewString() }
 // description, such as "createCashOut". Attempt is 0, and one more for each certain rejection after which the same
 // reference is to be tried anew.
 func DeriveKey(namespace, operation, externalReference string, attempt int) string {
-	hash := sha256.New()
-	for _, part := range []string{"connectpsp idempotency key 1", namespace, operation, externalReference} {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		hash.Write(length[:])
-		hash.Write([]byte(part))
+	message := make([]byte, 0, 256) // seldom longer, and then it grows
+	for _, part := range [...]string{"connectpsp idempotency key 1", namespace, operation, externalReference} {
+		message = binary.BigEndian.AppendUint64(message, uint64(len(part)))
+		message = append(message, part...)
 	}
-	var number [8]byte
-	binary.BigEndian.PutUint64(number[:], uint64(attempt))
-	hash.Write(number[:])
+	message = binary.BigEndian.AppendUint64(message, uint64(attempt))
 
-	var key uuid.UUID
-	copy(key[:], hash.Sum(nil))
+	sum := sha256.Sum256(message)
+	key := uuid.UUID(sum[:16])
 	key[6] = key[6]&0x0f | 0x40 // version 4
 	key[8] = key[8]&0x3f | 0x80 // variant of RFC 9562
 	return key.String()
@@ -57,7 +54,7 @@ func ParseKey(key string) (string, error) {
 	if err != nil || len(key) != 36 || parsed == uuid.Nil || parsed == uuid.Max {
 		return "", ErrInvalidKey
 	}
-	return parsed.String(), nil
+	return strings.ToLower(key), nil
 }
 
 // Editor returns a request editor that sets the key. It also keeps net/http from sending the request a second time on its
