@@ -48,7 +48,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	if err := faults.err(); err != nil {
 		return nil, err
 	}
-	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(newHTTPClient(settings.httpClient)))
+	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(senderOf(newHTTPClient(settings.httpClient))))
 	if err != nil {
 		return nil, err
 	}

@@ -87,3 +87,21 @@ func (i Intent) Format(state fmt.State, _ rune) {
 
 // LogValue returns what identifies the intent, and nothing of Body.
 func (i Intent) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
+
+// journalTimeout bounds what must be done with the journal when the call's context may have ended.
+const journalTimeout = 10 * time.Second
+
+// patient is a journal of the caller's. It is asked and told of outcomes also when the call's context has ended.
+type patient struct{ Journal }
+
+func (p patient) Find(ctx context.Context, key string) (*Intent, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	return p.Journal.Find(ctx, key)
+}
+
+func (p patient) Finish(ctx context.Context, key string, outcome Outcome, transactionID string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	return p.Journal.Finish(ctx, key, outcome, transactionID)
+}

@@ -27,6 +27,8 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
 	if s.journal == nil {
 		s.journal = new(memory)
+	} else {
+		s.journal = patient{s.journal}
 	}
 	switch {
 	case s.window < 0:

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// journalTimeout bounds what must be done with the journal when the call's context may have ended.
-const journalTimeout = 10 * time.Second
-
 var (
 	errUnderWay     = errors.New("another call with this idempotency key is under way in this client, and its outcome is the payment's")
 	errEarlierCall  = errors.New("an earlier call with this idempotency key was sent")
@@ -72,7 +69,7 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 	case !p.call.recovering:
 	case earlier == nil:
 		// Begin has written anew what was rejected since. If it cannot be taken out it is found again.
-		_ = c.end(ctx, p.call.key, OutcomeRejected, "")
+		_ = c.journal.Finish(ctx, p.call.key, OutcomeRejected, "")
 		return errSettled
 	case earlier.Outcome != "":
 		return errSettled
@@ -210,8 +207,6 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 
 // find looks for an earlier call with the same key, also when ctx has ended.
 func (c *Client) find(ctx context.Context, key string) (*Intent, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
 	earlier, err := c.journal.Find(ctx, key)
 	return ifSent(earlier), err
 }
@@ -247,18 +242,12 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	case errors.Is(err, ErrUnknownOutcome):
 		return err
 	}
-	failure := c.end(ctx, p.call.key, outcome, p.transactionID)
+	failure := c.journal.Finish(ctx, p.call.key, outcome, p.transactionID)
 	if failure == nil || err == nil {
 		return err
 	}
 	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)
 	return p.unknown(nil)
-}
-
-func (c *Client) end(ctx context.Context, key string, outcome Outcome, transactionID string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
-	return c.journal.Finish(ctx, key, outcome, transactionID)
 }
 
 // accept records that a payment was found to be accepted, and since when it was open. It waits for others that work on it. If
@@ -278,7 +267,7 @@ func (c *Client) accept(ctx context.Context, call call, first time.Time, transac
 		intent := c.intentOf(call, first)
 		intent.SentAt = first.UTC()
 		if earlier, err := c.journal.Begin(ctx, intent); err == nil && (earlier == nil || earlier.Outcome == "") {
-			_ = c.end(ctx, call.key, OutcomeAccepted, transactionID)
+			_ = c.journal.Finish(ctx, call.key, OutcomeAccepted, transactionID)
 		}
 		return
 	}

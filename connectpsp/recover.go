@@ -119,7 +119,7 @@ func (c *Client) dismissOne(ctx context.Context, intent Intent, err error) *Reco
 	case err != nil:
 		p.doubtErr = fmt.Errorf("whether another call has sent it is not known: %w", err)
 	default:
-		err = c.end(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		err = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
 		p.doubtErr = err
 	}
 	if err != nil {

@@ -74,5 +74,5 @@ func sumOf(body []byte) string {
 		return ""
 	}
 	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	return string(hex.AppendEncode(make([]byte, 0, 2*sha256.Size), sum[:]))
 }

@@ -2,9 +2,15 @@ package connectpsp
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/gen"
 )
 
 // newHTTPClient returns a copy of given, or a new client if given is nil, that never follows a redirect: net/http would
@@ -19,6 +25,37 @@ func newHTTPClient(given *http.Client) *http.Client {
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
+}
+
+// senderOf returns what sends requests for client, which came from newHTTPClient. That is its transport, unless it has something
+// to add: for redirects that nobody follows, http.Client copies all headers of every request.
+func senderOf(client *http.Client) gen.HttpRequestDoer {
+	if client.Jar != nil || client.Timeout != 0 {
+		return client
+	}
+	return once{client.Transport}
+}
+
+// once sends a request through a transport, as http.Client does with one that is not redirected.
+type once struct{ transport http.RoundTripper }
+
+func (o once) Do(request *http.Request) (*http.Response, error) {
+	response, err := o.transport.RoundTrip(request)
+	if err == nil && response == nil {
+		err = fmt.Errorf("the transport (%T) gave neither an answer nor an error", o.transport)
+	}
+	if err != nil {
+		var notTLS tls.RecordHeaderError
+		if errors.As(err, &notTLS) && string(notTLS.RecordHeader[:]) == "HTTP/" {
+			err = http.ErrSchemeMismatch
+		}
+		operation := request.Method[:1] + strings.ToLower(request.Method[1:])
+		return nil, &url.Error{Op: operation, URL: request.URL.Redacted(), Err: err}
+	}
+	if response.Body == nil {
+		response.Body = http.NoBody
+	}
+	return response, nil
 }
 
 // newTransport returns a transport for many concurrent calls to one host. http.DefaultTransport keeps two idle connections

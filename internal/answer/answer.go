@@ -35,15 +35,25 @@ func Read(response *http.Response) ([]byte, error) {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, errSwitched
 	}
-	var body bytes.Buffer
+	size := 1024
 	if n := response.ContentLength; n > 0 && n <= Limit {
-		body.Grow(int(n) + bytes.MinRead)
+		size = int(n) + 1 // one more, to see the end without another piece of memory
 	}
-	_, err := body.ReadFrom(io.LimitReader(response.Body, Limit+1))
-	if body.Len() > Limit {
-		return body.Bytes()[:Limit], ErrTooLarge
+	body := make([]byte, 0, size)
+	for {
+		n, err := response.Body.Read(body[len(body):min(cap(body), Limit+1)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > Limit:
+			return body[:Limit], ErrTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, err
+		case len(body) == cap(body):
+			body = slices.Grow(body, len(body))
+		}
 	}
-	return body.Bytes(), err
 }
 
 // Problem reads an application/problem+json body. Members that are missing or of another type stay empty, and so does
