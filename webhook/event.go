@@ -112,6 +112,9 @@ const (
 	CashOutRefunded EventType = "CASHOUT_REFUNDED"
 )
 
+// published lists the types that are published.
+var published = [...]EventType{CashInPaid, CashInRefunded, CashOutCompleted, CashOutFailed, CashOutRefunded}
+
 // transactionKey names the transaction that the event is about, empty if that cannot be seen.
 func (e *Event) transactionKey() string {
 	switch {

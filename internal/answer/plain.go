@@ -16,7 +16,8 @@ const maxDepth = 32
 
 // Plain reads a JSON object into the struct that into points to, which must be zero, if nothing about the object is odd. It
 // then does what json.Unmarshal does, in a third of the time. Else it returns false, the struct holds anything, and
-// json.Unmarshal has to be asked: it is the judge of what is odd.
+// json.Unmarshal has to be asked: it is the judge of what is odd. UnmarshalJSON of a field is given a part of body, and may keep
+// that as long as body stays as it is.
 //
 // Odd is what is not JSON, and what does not fit its field. But also what encoding/json settles in silence: text that is not
 // UTF-8, and two members of one object whose names are equal or differ in case only, wherever they are. And what is too rare

@@ -1,0 +1,35 @@
+package webhook
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/internal/answer"
+)
+
+// FuzzEnvelope holds the quick reading of events against the thorough one: what the first takes, the second reads the same way.
+func FuzzEnvelope(f *testing.F) {
+	for _, body := range []string{
+		`{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T11:22:18Z","data":{"a":[{"b":"ç"}]}}`, `{"eventType":null,"data":1}`,
+		`{"eventType":"CASHIN_PAI\u0044","eventAt":0,"data":{"a":1,"A":1}}`, `{"data":{"ſ":1,"s":1}}`, `{"data":{"k":1,"\u212a":1}}`, `{}`,
+		`{"EVENTTYPE":"X"}`, `{"eventType":"X"}{}`, `{"eventType":"X",}`, "{\"eventType\":\"\xff\"}", `[]`, `null`, `{"data":[[[[[[]]]]]]}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var quick envelope
+		if !answer.Plain(body, &quick) {
+			return
+		}
+		thorough, err := readOdd(body)
+		require.NoError(t, err)
+		require.Equal(t, thorough.EventAt, quick.EventAt)
+		require.Equal(t, string(thorough.EventType), string(quick.EventType))
+		require.Equal(t, string(thorough.Data), string(quick.Data))
+		var kind EventType
+		_ = json.Unmarshal(thorough.EventType, &kind)
+		require.Equal(t, kind, quick.EventType.eventType())
+	})
+}
