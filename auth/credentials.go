@@ -48,11 +48,15 @@ type ClientCredentials struct {
 	refusalUntil time.Time
 }
 
-// lease is a token with the local times at which it should be renewed and at which it ends.
+// lease is a token with the ages at which it should be renewed and at which it ends. To ask how old something is takes half the
+// time of asking what time it is.
 type lease struct {
-	token           Secret
-	renewAt, endsAt time.Time
+	token             Secret
+	received          time.Time
+	renewAge, endsAge time.Duration
 }
+
+func (l *lease) age() time.Duration { return time.Since(l.received) }
 
 // flight is one POST /auth/token and all who wait for it. Token and err are set before done is closed.
 type flight struct {
@@ -76,12 +80,13 @@ func NewClientCredentials(client *gen.Client, clientID string, clientSecret Secr
 // Token returns a live token. It waits only if there is none; then it returns the context's error if ctx ends first, or an
 // *Error if the token could not be had.
 func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
-	now := time.Now()
-	if held := c.current.Load(); held != nil && now.Before(held.endsAt) {
-		if !now.Before(held.renewAt) {
-			c.renew(held, now)
+	if held := c.current.Load(); held != nil {
+		if age := held.age(); age < held.endsAge {
+			if age >= held.renewAge {
+				c.renew(held, age)
+			}
+			return held.token, nil
 		}
-		return held.token, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return Secret{}, err
@@ -89,7 +94,7 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	if ctx.Value(fetching{}) == c {
 		return Secret{}, errOwnToken
 	}
-	flight := c.join(now)
+	flight := c.join(time.Now())
 	select {
 	case <-flight.done:
 		return flight.token, flight.err
@@ -108,16 +113,16 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 	}
 }
 
-// renew starts a request in the background. Whoever moves renewAt wins; the others never touch the lock.
-func (c *ClientCredentials) renew(held *lease, now time.Time) {
+// renew starts a request in the background. Whoever moves renewAge wins; the others never touch the lock.
+func (c *ClientCredentials) renew(held *lease, age time.Duration) {
 	later := *held
-	later.renewAt = now.Add(renewalBackoff)
+	later.renewAge = age + renewalBackoff
 	if !c.current.CompareAndSwap(held, &later) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	paused := c.refusal != nil && c.refusal.Temporary() && now.Before(c.refusalUntil)
+	paused := c.refusal != nil && c.refusal.Temporary() && time.Now().Before(c.refusalUntil)
 	if c.flight == nil && c.current.Load() == &later && !paused {
 		c.start()
 	}
@@ -127,7 +132,7 @@ func (c *ClientCredentials) renew(held *lease, now time.Time) {
 func (c *ClientCredentials) join(now time.Time) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.current.Load(); held != nil && now.Before(held.endsAt) {
+	if held := c.current.Load(); held != nil && held.age() < held.endsAge {
 		return landed(held.token, nil)
 	}
 	if c.flight != nil {
@@ -227,7 +232,7 @@ func newLease(token Secret, expiresIn int, received time.Time) *lease {
 		life = time.Duration(expiresIn) * time.Second
 	}
 	early := life/8 + rand.N(life/8)
-	return &lease{token: token, renewAt: received.Add(life - early), endsAt: received.Add(life)}
+	return &lease{token: token, received: received, renewAge: life - early, endsAge: life}
 }
 
 // sendable reports whether a token is visible ASCII, as a header value must be.
