@@ -45,7 +45,7 @@ func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 			value = &made
 			last.Store(value)
 		}
-		request.Header.Set("Authorization", *value)
+		request.Header["Authorization"] = []string{*value}
 		return nil
 	}
 }
@@ -57,7 +57,7 @@ func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the application token is not set")
 		}
-		request.Header.Set(canonicalHeader, token.Reveal())
+		request.Header[canonicalHeader] = []string{token.Reveal()}
 		return nil
 	}
 }

@@ -1,9 +1,9 @@
 package connectpsp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/gen"
@@ -22,7 +22,7 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 	return run(ctx, c, call, checkBalance)
 }
 
-func sendGetBalance(ctx context.Context, raw *gen.Client, _ *call, edit gen.RequestEditorFn) (*http.Response, error) {
+func sendGetBalance(ctx context.Context, raw *gen.Client, _ *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
 	return raw.GetBalance(ctx, nil, edit)
 }
 
@@ -57,8 +57,8 @@ func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, option
 	if err != nil {
 		return nil, err
 	}
-	call.amount = target
-	call.send = rebalanceWith(body)
+	call.amount, call.body = target, body
+	call.send = sendRebalance
 	select {
 	case c.rebalances <- struct{}{}:
 		defer func() { <-c.rebalances }()
@@ -68,10 +68,8 @@ func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, option
 	return run(ctx, c, call, checkRebalanced)
 }
 
-func rebalanceWith(body []byte) func(context.Context, *gen.Client, *call, gen.RequestEditorFn) (*http.Response, error) {
-	return func(ctx context.Context, raw *gen.Client, _ *call, edit gen.RequestEditorFn) (*http.Response, error) {
-		return raw.RebalanceAccountWithBody(ctx, contentType, bytes.NewReader(body), edit)
-	}
+func sendRebalance(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.RebalanceAccountWithBody(ctx, contentType, body, edit)
 }
 
 func checkRebalanced(_ *call, rebalance *Rebalance, body []byte) (string, error) {

@@ -1,12 +1,13 @@
 package connectpsp
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,15 +23,30 @@ const attemptTimeout = 30 * time.Second
 type attempt struct {
 	begun    time.Time
 	duration time.Duration
-	request  *http.Request // complete as it was handed over, nil if it was not
+	token    auth.Secret // the access token it carried
 
 	sent     bool // it may have reached the gateway; false only if it provably did not
 	replayed bool // something below the SDK sent it more than once
 
 	status int // 0 if no answer came
 	header http.Header
-	body   []byte
-	err    error // why there is no answer, or not all of it
+	body   []byte // until forget
+	err    error  // why there is no answer, or not all of it
+	buffer *[]byte
+}
+
+// buffers hold answers while they are looked at.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// forget gives the memory of the body to the next attempt, without what was in it.
+func (a *attempt) forget() {
+	const large = 64 << 10 // and not worth keeping
+	if a.buffer != nil && cap(a.body) <= large {
+		clear(a.body)
+		*a.buffer = a.body[:0]
+		buffers.Put(a.buffer)
+	}
+	a.body, a.buffer = nil, nil
 }
 
 // attempt makes and sends one request and reads the answer.
@@ -39,31 +55,25 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	defer cancel()
 	call := &p.call
 	witness := &witness{client: c, progress: p, ctx: ctx}
+	witness.body.content.Reset(call.body)
 	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	response, err := call.send(httptrace.WithClientTrace(ctx, &witness.trace), c.raw, call, witness.edit)
+	response, err := call.send(httptrace.WithClientTrace(ctx, &witness.trace), c.raw, call, &witness.body, witness.edit)
 	if err != nil {
 		a.err = quiet(err)
 	} else {
 		a.status, a.header = response.StatusCode, response.Header
-		a.body, a.err = answer.Read(response)
+		a.buffer = buffers.Get().(*[]byte)
+		a.body, a.err = answer.ReadInto(*a.buffer, response)
 		if call.raw != nil {
-			*call.raw = RawResponse{StatusCode: a.status, Header: a.header, Body: a.body}
+			*call.raw = RawResponse{StatusCode: a.status, Header: a.header, Body: bytes.Clone(a.body)}
 		}
 	}
 	a.duration = time.Since(a.begun)
-	a.request = witness.request
+	a.token = witness.token
 	a.sent = err == nil || witness.mayHaveSent()
 	a.replayed = witness.written.Load() > 1
 	return a
-}
-
-// token is the access token that the request carried.
-func (a attempt) token() auth.Secret {
-	if a.request == nil {
-		return auth.Secret{}
-	}
-	return auth.NewSecret(strings.TrimPrefix(a.request.Header.Get("Authorization"), "Bearer "))
 }
 
 // witness completes one request and watches it on its way out, to tell what was provably never sent from what may have been,
@@ -73,10 +83,10 @@ type witness struct {
 	progress *progress
 	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
 	trace    httptrace.ClientTrace // of the request
-	request  *http.Request         // nil until it was complete and given to the HTTP client
-	body     *sealedBody           // nil if the request has none
-	sealable sealedBody            // what body points to
-	written  atomic.Int32          // how often its headers were written; counted on the transport's goroutines
+	token    auth.Secret
+	handed   bool         // the request was complete and given to the HTTP client
+	body     sealedBody   // empty if the request has none
+	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of the token, and the payment is
@@ -104,28 +114,25 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 	if err := c.announce(ctx, w.progress); err != nil {
 		return err
 	}
+	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
 	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection nor after a redirect.
 	request.GetBody = nil
-	if request.Body != nil {
-		w.sealable.ReadCloser = request.Body
-		w.body = &w.sealable
-		request.Body = w.body
-	}
-	w.request = request
+	request.ContentLength = w.body.content.Size() // net/http sees that of its own readers only
+	w.handed = true
 	return nil
 }
 
 // mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
 // over, or if nobody has read its body; asking makes sure that nobody will.
 func (w *witness) mayHaveSent() bool {
-	return w.request != nil && (w.body == nil || !w.body.seal())
+	return w.handed && (w.body.isEmpty() || !w.body.seal())
 }
 
 // sealedBody is a request's body that can be shut as long as nobody has begun to read it. A transport that returns early may
 // still be dialling, and would otherwise send the request after it was reported as not sent.
 type sealedBody struct {
-	io.ReadCloser
-	state atomic.Int32
+	content bytes.Reader
+	state   atomic.Int32
 }
 
 const (
@@ -140,8 +147,12 @@ func (b *sealedBody) Read(p []byte) (int, error) {
 	if !b.state.CompareAndSwap(untouched, begun) && b.state.Load() == sealed {
 		return 0, errSealed
 	}
-	return b.ReadCloser.Read(p)
+	return b.content.Read(p)
 }
+
+func (b *sealedBody) Close() error { return nil }
+
+func (b *sealedBody) isEmpty() bool { return b.content.Size() == 0 }
 
 // seal shuts the body and reports whether it did so before anybody read from it.
 func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(untouched, sealed) }

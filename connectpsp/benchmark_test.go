@@ -51,11 +51,13 @@ func (e *mirror) next(n int) string {
 var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 
 func (e *mirror) RoundTrip(request *http.Request) (*http.Response, error) {
-	if _, err := io.Copy(io.Discard, request.Body); err != nil {
-		return nil, err
-	}
-	if err := request.Body.Close(); err != nil {
-		return nil, err
+	if request.Body != nil {
+		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+			return nil, err
+		}
+		if err := request.Body.Close(); err != nil {
+			return nil, err
+		}
 	}
 	return &http.Response{
 		StatusCode: e.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: jsonHeader,

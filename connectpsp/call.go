@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math/big"
 	"net/http"
 	"strings"
@@ -26,8 +27,8 @@ type call struct {
 	doubted    *UnknownOutcomeError // the outcome that the call is to settle, nil if it is a call of its own
 	recovering bool                 // the intent is in the journal, and the call is dropped if another has it
 
-	// send makes a request of the call and sends it.
-	send func(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error)
+	// send makes a request of the call and sends it. The reader is of body.
+	send func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
 	// decode takes the body of a 2xx answer, and returns the id of the transaction that it is about, if any. Its error is a
 	// *mismatchError, a *declinedError, or says that the body cannot be read.
 	decode func(body []byte) (transactionID string, err error)

@@ -1,9 +1,9 @@
 package connectpsp
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -38,8 +38,8 @@ func (c *Client) cashIn(ctx context.Context, call call) (*CashIn, error) {
 	return run(ctx, c, call, matchCashIn)
 }
 
-func sendCashIn(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
-	return raw.CreateCashInWithBody(ctx, contentType, bytes.NewReader(call.body), edit)
+func sendCashIn(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.CreateCashInWithBody(ctx, contentType, body, edit)
 }
 
 func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
@@ -58,7 +58,7 @@ func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption
 	return run(ctx, c, call, matchCashInRead)
 }
 
-func sendGetCashIn(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+func sendGetCashIn(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
 	return raw.GetCashIn(ctx, call.transactionID, edit)
 }
 
@@ -103,8 +103,8 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 	return refund, err
 }
 
-func sendRefund(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
-	return raw.RefundCashInWithBody(ctx, call.transactionID, contentType, bytes.NewReader(call.body), edit)
+func sendRefund(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.RefundCashInWithBody(ctx, call.transactionID, contentType, body, edit)
 }
 
 func matchRefund(call *call, refund *Refund, _ []byte) (string, error) {

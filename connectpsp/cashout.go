@@ -1,8 +1,8 @@
 package connectpsp
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/gen"
@@ -41,8 +41,8 @@ func (c *Client) cashOut(ctx context.Context, call call) (*CashOut, error) {
 	return run(ctx, c, call, matchCashOut)
 }
 
-func sendCashOut(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
-	return raw.CreateCashOutWithBody(ctx, contentType, bytes.NewReader(call.body), edit)
+func sendCashOut(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	return raw.CreateCashOutWithBody(ctx, contentType, body, edit)
 }
 
 func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
@@ -61,7 +61,7 @@ func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOptio
 	return run(ctx, c, call, matchCashOutRead)
 }
 
-func sendGetCashOut(ctx context.Context, raw *gen.Client, call *call, edit gen.RequestEditorFn) (*http.Response, error) {
+func sendGetCashOut(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
 	return raw.GetCashOut(ctx, call.transactionID, edit)
 }
 

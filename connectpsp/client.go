@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
@@ -32,8 +33,9 @@ type Client struct {
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
 	canSign    bool
-	loopback   bool          // the gateway is on this machine
-	rebalances chan struct{} // holds one element while a rebalance is under way
+	loopback   bool                   // the gateway is on this machine
+	rebalances chan struct{}          // holds one element while a rebalance is under way
+	webhookURL atomic.Pointer[string] // the last that was found right
 }
 
 // New returns a client. It sends nothing. Its error, a *ValidationError or ValidationErrors, names every field of cfg and

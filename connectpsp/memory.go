@@ -60,10 +60,20 @@ func (m *memory) Finish(_ context.Context, key string, outcome Outcome, transact
 	intent := m.open.find(key)
 	m.open.remove(key)
 	if intent != nil && outcome == OutcomeAccepted {
-		intent.Outcome, intent.TransactionID, intent.Body = outcome, transactionID, nil
+		intent.Outcome, intent.Body = outcome, nil
+		intent.compact(transactionID)
 		m.accepted.add(intent)
 	}
 	return nil
+}
+
+// compact puts the intent's own texts into one piece of memory, which holds on to no request and no answer.
+func (i *Intent) compact(transactionID string) {
+	texts := i.IdempotencyKey + i.ExternalReference + i.BodySHA256 + transactionID
+	for _, text := range []*string{&i.IdempotencyKey, &i.ExternalReference, &i.BodySHA256} {
+		*text, texts = texts[:len(*text)], texts[len(*text):]
+	}
+	i.TransactionID = texts
 }
 
 func (m *memory) Pending(context.Context) ([]Intent, error) {

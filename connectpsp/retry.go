@@ -54,6 +54,7 @@ func (c *Client) persist(ctx context.Context, p *progress) error {
 	for {
 		a := c.attempt(ctx, p)
 		v := classify(p.call, a)
+		a.forget() // what it said is in v
 		p.note(a, v)
 		c.log(ctx, p, a)
 		if v.outcome == accepted || v.outcome == refused && !v.again {
@@ -121,11 +122,11 @@ func (p *progress) note(a attempt, v verdict) {
 // gives hope.
 func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 	if v.answer.Code != CodeInvalidSignature {
-		c.tokens.Invalidate(a.token())
+		c.tokens.Invalidate(a.token)
 		return true
 	}
 	token, err := c.tokens.Token(ctx)
-	return err == nil && token.Reveal() != a.token().Reveal()
+	return err == nil && token.Reveal() != a.token.Reveal()
 }
 
 // upTo draws a wait of at most bound at random.
@@ -202,7 +203,7 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 		IdempotencyKey:    p.call.key,
 		ExternalReference: p.call.externalReference,
 		Amount:            p.call.amount,
-		BodySHA256:        cmp.Or(p.bodySHA256, sumOf(p.call.body)),
+		BodySHA256:        cmp.Or(p.bodySHA256, p.call.sum()),
 		ClientID:          p.clientID,
 		BaseURL:           p.baseURL,
 		TransactionID:     p.transactionID,

@@ -669,7 +669,7 @@ type ClientInterface interface {
 //
 // Corresponds with GET /account/balance (the `GetBalance` operationId).
 func (c *Client) GetBalance(ctx context.Context, params *GetBalanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetBalanceRequest(c.Server, params)
+	req, err := newGetBalanceRequest(ctx, c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -685,7 +685,7 @@ func (c *Client) GetBalance(ctx context.Context, params *GetBalanceParams, reqEd
 //
 // Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
 func (c *Client) RebalanceAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRebalanceAccountRequestWithBody(c.Server, contentType, body)
+	req, err := newRebalanceAccountRequest(ctx, c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -701,11 +701,11 @@ func (c *Client) RebalanceAccountWithBody(ctx context.Context, contentType strin
 //
 // Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
 func (c *Client) RebalanceAccount(ctx context.Context, body RebalanceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRebalanceAccountRequest(c.Server, body)
+	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	return c.RebalanceAccountWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
 }
 
 // AuthTokenWithBody Exchange client credentials for an access token
@@ -714,7 +714,7 @@ func (c *Client) RebalanceAccount(ctx context.Context, body RebalanceAccountJSON
 //
 // Corresponds with POST /auth/token (the `AuthToken` operationId).
 func (c *Client) AuthTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAuthTokenRequestWithBody(c.Server, contentType, body)
+	req, err := newAuthTokenRequest(ctx, c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -727,11 +727,11 @@ func (c *Client) AuthTokenWithBody(ctx context.Context, contentType string, body
 //
 // Corresponds with POST /auth/token (the `AuthToken` operationId).
 func (c *Client) AuthToken(ctx context.Context, body AuthTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAuthTokenRequest(c.Server, body)
+	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	return c.AuthTokenWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
 }
 
 // CreateCashInWithBody Create a charge to be paid by PIX
@@ -743,7 +743,7 @@ func (c *Client) AuthToken(ctx context.Context, body AuthTokenJSONRequestBody, r
 //
 // Corresponds with POST /cash-in (the `CreateCashIn` operationId).
 func (c *Client) CreateCashInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCashInRequestWithBody(c.Server, contentType, body)
+	req, err := newCreateCashInRequest(ctx, c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -759,18 +759,18 @@ func (c *Client) CreateCashInWithBody(ctx context.Context, contentType string, b
 //
 // Corresponds with POST /cash-in (the `CreateCashIn` operationId).
 func (c *Client) CreateCashIn(ctx context.Context, body CreateCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCashInRequest(c.Server, body)
+	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	return c.CreateCashInWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
 }
 
 // GetCashIn Read a charge
 //
 // Corresponds with GET /cash-in/{id} (the `GetCashIn` operationId).
 func (c *Client) GetCashIn(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetCashInRequest(c.Server, id)
+	req, err := newGetCashInRequest(ctx, c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -785,7 +785,7 @@ func (c *Client) GetCashIn(ctx context.Context, id TransactionID, reqEditors ...
 //
 // Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
 func (c *Client) RefundCashInWithBody(ctx context.Context, id TransactionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRefundCashInRequestWithBody(c.Server, id, contentType, body)
+	req, err := newRefundCashInRequest(ctx, c.Server, id, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -800,11 +800,11 @@ func (c *Client) RefundCashInWithBody(ctx context.Context, id TransactionID, con
 //
 // Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
 func (c *Client) RefundCashIn(ctx context.Context, id TransactionID, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRefundCashInRequest(c.Server, id, body)
+	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	return c.RefundCashInWithBody(ctx, id, "application/json", bytes.NewReader(buf), reqEditors...)
 }
 
 // CreateCashOutWithBody Send money to a PIX key or a bank account
@@ -816,7 +816,7 @@ func (c *Client) RefundCashIn(ctx context.Context, id TransactionID, body Refund
 //
 // Corresponds with POST /cash-out (the `CreateCashOut` operationId).
 func (c *Client) CreateCashOutWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCashOutRequestWithBody(c.Server, contentType, body)
+	req, err := newCreateCashOutRequest(ctx, c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -832,18 +832,18 @@ func (c *Client) CreateCashOutWithBody(ctx context.Context, contentType string, 
 //
 // Corresponds with POST /cash-out (the `CreateCashOut` operationId).
 func (c *Client) CreateCashOut(ctx context.Context, body CreateCashOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateCashOutRequest(c.Server, body)
+	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	return c.CreateCashOutWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
 }
 
 // GetCashOut Read a payment sent
 //
 // Corresponds with GET /cash-out/{id} (the `GetCashOut` operationId).
 func (c *Client) GetCashOut(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetCashOutRequest(c.Server, id)
+	req, err := newGetCashOutRequest(ctx, c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -852,6 +852,10 @@ func (c *Client) GetCashOut(ctx context.Context, id TransactionID, reqEditors ..
 
 // NewGetBalanceRequest constructs an http.Request for the GetBalance method
 func NewGetBalanceRequest(server string, params *GetBalanceParams) (*http.Request, error) {
+	return newGetBalanceRequest(context.Background(), server, params)
+}
+
+func newGetBalanceRequest(ctx context.Context, server string, params *GetBalanceParams) (*http.Request, error) {
 	path := "/account/balance"
 	if params != nil {
 		var query []string
@@ -864,7 +868,7 @@ func NewGetBalanceRequest(server string, params *GetBalanceParams) (*http.Reques
 		path += "?" + strings.Join(query, "&")
 	}
 
-	return newRequest(http.MethodGet, server, path, "", nil)
+	return newRequest(ctx, http.MethodGet, server, path, "", nil)
 }
 
 // NewRebalanceAccountRequest calls the generic RebalanceAccount builder with application/json body
@@ -878,8 +882,12 @@ func NewRebalanceAccountRequest(server string, body RebalanceAccountJSONRequestB
 
 // NewRebalanceAccountRequestWithBody constructs an http.Request for the RebalanceAccount method, with any body, and a specified content type
 func NewRebalanceAccountRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	return newRebalanceAccountRequest(context.Background(), server, contentType, body)
+}
+
+func newRebalanceAccountRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
 	path := "/account/rebalance"
-	return newRequest(http.MethodPost, server, path, contentType, body)
+	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
 }
 
 // NewAuthTokenRequest calls the generic AuthToken builder with application/json body
@@ -893,8 +901,12 @@ func NewAuthTokenRequest(server string, body AuthTokenJSONRequestBody) (*http.Re
 
 // NewAuthTokenRequestWithBody constructs an http.Request for the AuthToken method, with any body, and a specified content type
 func NewAuthTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	return newAuthTokenRequest(context.Background(), server, contentType, body)
+}
+
+func newAuthTokenRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
 	path := "/auth/token"
-	return newRequest(http.MethodPost, server, path, contentType, body)
+	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
 }
 
 // NewCreateCashInRequest calls the generic CreateCashIn builder with application/json body
@@ -908,19 +920,27 @@ func NewCreateCashInRequest(server string, body CreateCashInJSONRequestBody) (*h
 
 // NewCreateCashInRequestWithBody constructs an http.Request for the CreateCashIn method, with any body, and a specified content type
 func NewCreateCashInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	return newCreateCashInRequest(context.Background(), server, contentType, body)
+}
+
+func newCreateCashInRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
 	path := "/cash-in"
-	return newRequest(http.MethodPost, server, path, contentType, body)
+	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
 }
 
 // NewGetCashInRequest constructs an http.Request for the GetCashIn method
 func NewGetCashInRequest(server string, id TransactionID) (*http.Request, error) {
+	return newGetCashInRequest(context.Background(), server, id)
+}
+
+func newGetCashInRequest(ctx context.Context, server string, id TransactionID) (*http.Request, error) {
 
 	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
 	path := fmt.Sprintf("/cash-in/%s", pathParam0)
-	return newRequest(http.MethodGet, server, path, "", nil)
+	return newRequest(ctx, http.MethodGet, server, path, "", nil)
 }
 
 // NewRefundCashInRequest calls the generic RefundCashIn builder with application/json body
@@ -934,13 +954,17 @@ func NewRefundCashInRequest(server string, id TransactionID, body RefundCashInJS
 
 // NewRefundCashInRequestWithBody constructs an http.Request for the RefundCashIn method, with any body, and a specified content type
 func NewRefundCashInRequestWithBody(server string, id TransactionID, contentType string, body io.Reader) (*http.Request, error) {
+	return newRefundCashInRequest(context.Background(), server, id, contentType, body)
+}
+
+func newRefundCashInRequest(ctx context.Context, server string, id TransactionID, contentType string, body io.Reader) (*http.Request, error) {
 
 	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
 	path := fmt.Sprintf("/cash-in/%s/refund", pathParam0)
-	return newRequest(http.MethodPost, server, path, contentType, body)
+	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
 }
 
 // NewCreateCashOutRequest calls the generic CreateCashOut builder with application/json body
@@ -954,24 +978,32 @@ func NewCreateCashOutRequest(server string, body CreateCashOutJSONRequestBody) (
 
 // NewCreateCashOutRequestWithBody constructs an http.Request for the CreateCashOut method, with any body, and a specified content type
 func NewCreateCashOutRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	return newCreateCashOutRequest(context.Background(), server, contentType, body)
+}
+
+func newCreateCashOutRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
 	path := "/cash-out"
-	return newRequest(http.MethodPost, server, path, contentType, body)
+	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
 }
 
 // NewGetCashOutRequest constructs an http.Request for the GetCashOut method
 func NewGetCashOutRequest(server string, id TransactionID) (*http.Request, error) {
+	return newGetCashOutRequest(context.Background(), server, id)
+}
+
+func newGetCashOutRequest(ctx context.Context, server string, id TransactionID) (*http.Request, error) {
 
 	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
 	path := fmt.Sprintf("/cash-out/%s", pathParam0)
-	return newRequest(http.MethodGet, server, path, "", nil)
+	return newRequest(ctx, http.MethodGet, server, path, "", nil)
 }
 
 // newRequest makes a request to a path of the server. It has no content type if it has no body.
-func newRequest(method, server, path, contentType string, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequest(method, strings.TrimSuffix(server, "/")+path, body)
+func newRequest(ctx context.Context, method, server, path, contentType string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(server, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -983,7 +1015,6 @@ func newRequest(method, server, path, contentType string, body io.Reader) (*http
 
 // send lets the editors edit the request, those of the client first, and sends it.
 func (c *Client) send(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) (*http.Response, error) {
-	req = req.WithContext(ctx)
 	for _, edit := range c.RequestEditors {
 		if err := edit(ctx, req); err != nil {
 			return nil, err

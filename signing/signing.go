@@ -82,7 +82,7 @@ func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 			pair = &signed{token: token, signature: Sign(cryptoToken, token)}
 			last.Store(pair)
 		}
-		request.Header.Set(canonicalHeader, pair.signature)
+		request.Header[canonicalHeader] = []string{pair.signature}
 		return nil
 	}
 }

@@ -30,7 +30,10 @@ var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
 var errSwitched = errors.New("the answer switches to another protocol")
 
 // Read reads and closes the body of response. With an error it returns what could be read before it.
-func Read(response *http.Response) ([]byte, error) {
+func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
+
+// ReadInto is Read into the memory of buffer, or more if that is too small.
+func ReadInto(buffer []byte, response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, errSwitched
@@ -39,7 +42,7 @@ func Read(response *http.Response) ([]byte, error) {
 	if n := response.ContentLength; n > 0 && n <= Limit {
 		size = int(n) + 1 // one more, to see the end without another piece of memory
 	}
-	body := make([]byte, 0, size)
+	body := slices.Grow(buffer[:0], size)
 	for {
 		n, err := response.Body.Read(body[len(body):min(cap(body), Limit+1)])
 		body = body[:len(body)+n]

@@ -44,7 +44,7 @@ var mutations = []mutation{
 	}},
 	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = doubtful\n	}", "	}"}},
 	{name: "a request that still waits for a connection is forgotten", file: "attempt.go", replace: []string{
-		"w.request != nil && (w.body == nil || !w.body.seal())", "w.request != nil && (w.body == nil || w.body.state.Load() == begun)",
+		"w.handed && (w.body.isEmpty() || !w.body.seal())", "w.handed && (w.body.isEmpty() || w.body.state.Load() == begun)",
 	}},
 	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"witness.written.Load() > 1", "witness.written.Load() > 2"}},
 	{name: "an answer about another payment is passed on", file: "call.go", replace: []string{
@@ -57,7 +57,7 @@ var mutations = []mutation{
 	{name: "those who wait do not hear the rejection", file: "payment.go", replace: []string{"if others.refusal != nil && !p.doubt {", "if false {"}},
 	{name: "a faulty request settles an open payment", file: "payment.go", replace: []string{"if earlier == nil && failure == nil {", "if true {"}},
 	{name: "the journal is told after the sending", file: "attempt.go", replace: []string{
-		"if err := c.announce(ctx, w.progress); err != nil {", "if w.request != nil {\n		var err error",
+		"if err := c.announce(ctx, w.progress); err != nil {", "if w.handed {\n		var err error",
 	}},
 	{name: "a rejection that is not recorded is reported", file: "payment.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
