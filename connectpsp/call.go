@@ -29,9 +29,9 @@ type call struct {
 
 	// send makes a request of the call and sends it. The reader is of body.
 	send func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
-	// decode takes the body of a 2xx answer, and returns the id of the transaction that it is about, if any. Its error is a
-	// *mismatchError, a *declinedError, or says that the body cannot be read.
-	decode func(body []byte) (transactionID string, err error)
+	// decode takes the body of a 2xx answer, and returns what it says and the id of the transaction that it is about, if any. Its
+	// error is a *mismatchError, a *declinedError, or says that the body cannot be read.
+	decode func(body []byte) (result any, transactionID string, err error)
 }
 
 // prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
@@ -65,20 +65,16 @@ func settingsOf(options []CallOption) callSettings {
 //
 // Check looks at a decoded answer; see call.decode for what it returns.
 func run[T any](ctx context.Context, c *Client, call call, check func(call *call, result *T, body []byte) (string, error)) (*T, error) {
-	var result *T
 	p := c.newProgress(call)
-	p.call.decode = func(body []byte) (string, error) {
+	p.call.decode = func(body []byte) (any, string, error) {
 		decoded := new(T)
 		err := answer.Decode(body, decoded)
 		if err != nil && !(p.call.operation.money && errors.Is(err, pix.ErrInvalidAmount)) {
-			return "", err
+			return nil, "", err
 		}
 		// Accepted is accepted, also with an amount that cannot be read: it stays zero.
 		transactionID, err := check(&p.call, decoded, body)
-		if err == nil {
-			result = decoded
-		}
-		return transactionID, err
+		return decoded, transactionID, err
 	}
 	perform := c.persist
 	if call.operation.keyed {
@@ -87,7 +83,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(call *call
 	if err := perform(ctx, p); err != nil {
 		return nil, err
 	}
-	return result, nil
+	return p.verdict.result.(*T), nil
 }
 
 // encode makes the body of a request. It is called once per call: a retry sends the same bytes.

@@ -36,6 +36,7 @@ type verdict struct {
 	err     error         // what else went wrong
 	// transactionID is that of the transaction that an accepted answer names.
 	transactionID string
+	result        any // what an accepted answer says, nil if it was not accepted
 }
 
 // classify judges an attempt. It holds the truth about answers, row by row, and knows nothing of earlier attempts.
@@ -97,13 +98,14 @@ func classifyNoAnswer(call call, a attempt) verdict {
 }
 
 func classifySuccess(call call, a attempt) verdict {
+	var result any
 	var transactionID string
 	err := a.err
 	if err == nil {
-		transactionID, err = call.decode(a.body)
+		result, transactionID, err = call.decode(a.body)
 	}
 	if err == nil {
-		return verdict{outcome: accepted, transactionID: transactionID}
+		return verdict{outcome: accepted, transactionID: transactionID, result: result}
 	}
 	var mismatch *mismatchError
 	var declined *declinedError

@@ -80,8 +80,8 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 
 func identifyAs(userAgent string) gen.RequestEditorFn {
 	return func(_ context.Context, request *http.Request) error {
-		request.Header.Set("Accept", "application/json, application/problem+json")
-		request.Header.Set("User-Agent", userAgent)
+		values := []string{"application/json, application/problem+json", userAgent}
+		request.Header["Accept"], request.Header["User-Agent"] = values[:1:1], values[1:]
 		return nil
 	}
 }

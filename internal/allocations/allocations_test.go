@@ -1,0 +1,209 @@
+// Package allocations keeps the SDK from taking more pieces of memory for a call than it has to. They are counted, because a
+// count is the same on every machine, and time is not.
+package allocations
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+// raceDetector says that the test runs under it, where there are more allocations.
+var raceDetector bool
+
+// figures holds how many allocations each step may take, everything the SDK does by default included, and the transport's own
+// not. Lower one when it falls; a higher one needs a reason in the commit.
+var figures = []struct {
+	step string
+	most int
+	make func(t *testing.T) func() error
+}{
+	{"cash-out", 33, cashOut},
+	{"cash-in with a QR code", 35, cashIn},
+	{"webhook, signature refused", 2, refuseEvent},
+	{"webhook, verified and read", 6, parseEvent},
+	{"token in hand", 0, readToken},
+	{"amount", 0, readAmount},
+}
+
+func TestNoStepTakesMoreMemoryThanBefore(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates too")
+	}
+	for _, figure := range figures {
+		t.Run(figure.step, func(t *testing.T) {
+			step := figure.make(t)
+			var failed error
+			taken := testing.AllocsPerRun(2000, func() {
+				if err := step(); err != nil {
+					failed = err
+				}
+			})
+			require.NoError(t, failed)
+			require.LessOrEqual(t, int(taken), figure.most, "allocations")
+			if int(taken) < figure.most {
+				t.Logf("%v allocations, fewer than the %v that are written down", taken, figure.most)
+			}
+		})
+	}
+}
+
+const (
+	cryptoToken = "b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11"
+	reference   = "withdrawal-00000000"
+)
+
+// gateway is a transport that answers every request the same way, but for the reference, and allocates nothing.
+type gateway struct {
+	response http.Response
+	answer   []byte
+	reader   bytes.Reader
+	sent     [1024]byte
+}
+
+func newGateway(status int, answer string) *gateway {
+	g := &gateway{answer: []byte(answer)}
+	g.response = http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(answer)), Body: io.NopCloser(&g.reader),
+	}
+	return g
+}
+
+func (g *gateway) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body != nil {
+		for {
+			if _, err := request.Body.Read(g.sent[:]); err != nil {
+				break
+			}
+		}
+	}
+	g.reader.Reset(g.answer)
+	return &g.response, nil
+}
+
+// references are new for every call: a payment that is made again takes another way.
+func (g *gateway) references(n int) func() string {
+	at := bytes.Index(g.answer, []byte(reference))
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("withdrawal-%08d", i))
+	}
+	next := -1
+	return func() string {
+		next++
+		copy(g.answer[at:], all[next])
+		return all[next]
+	}
+}
+
+func (g *gateway) client(t *testing.T) *connectpsp.Client {
+	client, err := connectpsp.New(connectpsp.Config{
+		ClientID: "1024", ClientSecret: auth.NewSecret("secret"), ApplicationToken: auth.NewSecret("application"),
+		CryptoToken: auth.NewSecret(cryptoToken),
+	}, connectpsp.WithHTTPClient(&http.Client{Transport: g}), connectpsp.WithTokenSource(held(t)))
+	require.NoError(t, err)
+	return client
+}
+
+func cashOut(t *testing.T) func() error {
+	g := newGateway(http.StatusCreated, `{"transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11","internalCode":"PX4K2MD",`+
+		`"externalReference":"`+reference+`","status":"PROCESSING","amount":50.00,"description":"User withdrawal",`+
+		`"endToEndId":null,"payee":{"name":"Maria da Silva Santos","document":"12345678909","destination":{"type":"PIX",`+
+		`"pixKeyType":"CPF","pixKey":"12345678909"}},"requestedAt":"2026-03-10T11:20:00-03:00"}`)
+	client, references := g.client(t), g.references(2100)
+	request := connectpsp.CashOutRequest{
+		Amount: pix.Centavos(5000), Description: "User withdrawal", WebhookURL: "https://shop.example.com/webhooks/connectpsp",
+		Payee: connectpsp.Payee{
+			Name: "Maria da Silva Santos", Document: "12345678909",
+			Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909"),
+		},
+	}
+	return func() error {
+		request.ExternalReference = references()
+		_, err := client.CreateCashOut(t.Context(), request)
+		return err
+	}
+}
+
+func cashIn(t *testing.T) func() error {
+	g := newGateway(http.StatusCreated, `{"transactionId":"kk6g232xel65a0daee4dd13kk2912714964","internalCode":"US7B1JQ",`+
+		`"externalReference":"`+reference+`","status":"AWAITING_PAYMENT","amount":50.00,"payer":{"name":"Test User",`+
+		`"document":"12345678909"},"pixData":{"copyAndPaste":"`+strings.Repeat("0002010102", 15)+`","qrCodeImageBase64":"`+
+		strings.Repeat("iVBORw0KGgoAAAAN", 3072/16)+`"},"requestedAt":"2026-03-10T11:20:00-03:00"}`)
+	client, references := g.client(t), g.references(2100)
+	request := connectpsp.CashInRequest{
+		Amount: pix.Centavos(5000), ExpirationInMinutes: 30, WebhookURL: "https://shop.example.com/webhooks/connectpsp",
+		Payer: connectpsp.Payer{Name: "Test User", Document: "12345678909"},
+	}
+	return func() error {
+		request.ExternalReference = references()
+		_, err := client.CreateCashIn(t.Context(), request)
+		return err
+	}
+}
+
+var event = []byte(`{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T11:22:18Z","data":{` +
+	`"transactionId":"kk6g232xel65a0daee4dd13kk2912714964","internalCode":"US7B1JQ","externalReference":"test-order-001",` +
+	`"endToEndId":"E00416968202603101827cemeFscF6AG","status":"PAID","amount":10.00,"payer":{"name":"Test User",` +
+	`"document":"12345678909","bankData":{"ispb":"00000000","bank":"Banco do Brasil S.A.","branch":"0001","account":"123456"}},` +
+	`"requestedAt":"2026-03-10T11:20:00-03:00","paidAt":"2026-03-10T11:22:15-03:00"}}`)
+
+func parseEvent(*testing.T) func() error {
+	secret := auth.NewSecret(cryptoToken)
+	header := http.Header{"X-Connect-Signature": {signing.Sign(cryptoToken, string(event))}}
+	return func() error {
+		_, err := webhook.Parse(event, header, secret)
+		return err
+	}
+}
+
+// All that verifying takes, and the error of a signature that is wrong.
+func refuseEvent(t *testing.T) func() error {
+	secret := auth.NewSecret("another crypto token")
+	header := http.Header{"X-Connect-Signature": {signing.Sign(cryptoToken, string(event))}}
+	return func() error {
+		if _, err := webhook.Parse(event, header, secret); err == nil {
+			t.Error("the signature is wrong")
+		}
+		return nil
+	}
+}
+
+// held is a source that has a token.
+func held(t *testing.T) auth.TokenSource {
+	client, err := gen.NewClient("https://gateway.test", gen.WithHTTPClient(&http.Client{
+		Transport: newGateway(http.StatusOK, `{"accessToken":"header.payload.signature","expiresIn":3600}`),
+	}))
+	require.NoError(t, err)
+	source := auth.NewClientCredentials(client, "1024", auth.NewSecret("secret"))
+	_, err = source.Token(t.Context())
+	require.NoError(t, err)
+	return source
+}
+
+func readToken(t *testing.T) func() error {
+	source := held(t)
+	return func() error {
+		_, err := source.Token(t.Context())
+		return err
+	}
+}
+
+func readAmount(*testing.T) func() error {
+	token := []byte("1234.50")
+	var amount pix.Amount
+	return func() error { return amount.UnmarshalJSON(token) }
+}
