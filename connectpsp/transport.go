@@ -13,6 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/gen"
 )
 
+const dialTimeout = 10 * time.Second
+
 // newHTTPClient returns a copy of given, or a new client if given is nil, that never follows a redirect: net/http would
 // carry ApplicationToken and DigitalSignature, and after a 307 the body too, to whatever host the redirect names.
 func newHTTPClient(given *http.Client) *http.Client {
@@ -60,11 +62,12 @@ func (o once) Do(request *http.Request) (*http.Response, error) {
 
 // newTransport returns a transport for many concurrent calls to one host. http.DefaultTransport keeps two idle connections
 // per host and opens new ones under any burst.
-func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
+func newTransport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	pool := &pool{dial: dialer.DialContext}
+	pool.transport = &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		DialContext:            pool.dialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
@@ -73,4 +76,5 @@ func newTransport() *http.Transport {
 		IdleConnTimeout:        30 * time.Second, // a connection that the other side closed first costs a retry
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+	return pool
 }
