@@ -1,7 +1,11 @@
 package connectpsp_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -44,4 +48,47 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 	assert.Equal(t, strings.Repeat("1", 100), one.PIXData.CopyAndPaste)
 	assert.Equal(t, connectpsp.ErrorCode("NOT_FOUND"), refusal.Code)
 	assert.Equal(t, "There is no such charge.", refusal.Detail)
+}
+
+// A client of the caller's is used as http.Client would use it.
+func TestTheCallersCookieJarIsKept(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	var cookies []string
+	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
+		connectpsp.WithHTTPClient(&http.Client{Jar: jar, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			cookies = append(cookies, r.Header.Get("Cookie"))
+			response, err := newMirror(200, `{"transactionId":"one","status":"PAID"}`).RoundTrip(r)
+			response.Header = http.Header{"Set-Cookie": {"lb=7"}}
+			return response, err
+		})}))
+	for range 2 {
+		_, err := client.GetCashIn(t.Context(), "one")
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"", "lb=7"}, cookies)
+}
+
+func TestATransportThatAnswersNothingLeavesTheOutcomeUnknown(t *testing.T) {
+	for name, answer := range map[string]*http.Response{"no answer": nil, "no body": {StatusCode: 201, Header: http.Header{}}} {
+		client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
+			connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				_, err := io.Copy(io.Discard, r.Body)
+				return answer, err
+			})}))
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome, name)
+	}
+}
+
+func TestAGatewayThatSpeaksNoTLSIsNamedAsSuch(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	client := newClient(t, "https"+strings.TrimPrefix(server.URL, "http"), connectpsp.WithTokenSource(fixedToken("a.b.c")))
+	_, err := client.GetCashIn(t.Context(), "one")
+	require.ErrorIs(t, err, http.ErrSchemeMismatch)
+	var failure *url.Error
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, "Get", failure.Op)
+	assert.Equal(t, "https"+strings.TrimPrefix(server.URL, "http")+"/cash-in/one", failure.URL)
 }
