@@ -1,9 +1,11 @@
 package connectpsp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -108,4 +110,70 @@ func TestADialWaitsForACallOrAnEndAndNotForEver(t *testing.T) {
 		}
 		assert.Equal(t, 2, p.connections)
 	})
+}
+
+// Every connection that breaks has to be counted as gone, or calls would come to wait for it.
+func TestConnectionsThatBreakKeepNobodyWaiting(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(time.Millisecond)
+		fate := rand.IntN(8)
+		switch fate {
+		case 0:
+			w.Header().Set("Connection", "close")
+			fallthrough
+		default:
+			_, _ = io.WriteString(w, "{}")
+			return
+		case 1, 2, 3:
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		switch fate {
+		case 1: // half an answer
+			_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}")
+		case 2: // an answer, and an end that the other side is not told of in it
+			_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+		case 3: // a reset
+			_ = connection.(*net.TCPConn).SetLinger(0)
+		}
+		_ = connection.Close()
+	}))
+	defer server.Close()
+	transport := newTransport().(*pool)
+	client := &http.Client{Transport: transport}
+	var slowest atomic.Int64
+	var all sync.WaitGroup
+	for n := range 64 {
+		all.Go(func() {
+			for i := range 30 {
+				begun := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				if (n+i)%10 == 0 {
+					ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond) // a caller who goes away
+				}
+				request, _ := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, bytes.NewReader([]byte("{}")))
+				if response, err := client.Do(request); err == nil {
+					_, _ = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close()
+				}
+				cancel()
+				if took := int64(time.Since(begun)); took > slowest.Load() {
+					slowest.Store(took)
+				}
+			}
+		})
+	}
+	all.Wait()
+	assert.Less(t, time.Duration(slowest.Load()), dialTimeout/2)
+	transport.transport.CloseIdleConnections()
+	assert.EventuallyWithT(t, func(t *assert.CollectT) {
+		transport.transport.CloseIdleConnections()
+		transport.mu.Lock()
+		defer transport.mu.Unlock()
+		assert.Zero(t, transport.calls)
+		assert.Zero(t, transport.connections)
+	}, 2*dialTimeout, 10*time.Millisecond)
 }
