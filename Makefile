@@ -7,8 +7,8 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
-# Modules of their own, because they need drivers.
-NESTED := integration examples/receiver
+# Modules of their own, because they need drivers, or libraries to compare with.
+NESTED := integration examples/receiver bench
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./internal/...
 
