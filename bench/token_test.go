@@ -85,6 +85,8 @@ func newHeldToken() *heldToken {
 	return held
 }
 
+// read is not inlined, as the method of the SDK is not.
+//
 //go:noinline
 func (h *heldToken) read() string {
 	current := h.current.Load()
