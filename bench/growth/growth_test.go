@@ -33,7 +33,7 @@ func TestEveryFigureHasPoints(t *testing.T) {
 	require.NoError(t, err)
 	for _, beginning := range []string{
 		"throughput\tfloor\t4\t", "throughput\tconnectpsp\t4\t", "overhead\tfloor p50\t4\t", "overhead\tconnectpsp p99.9\t4\t",
-		"connections\tconnectpsp\t4\t", "in-flight\tfloor\t16\t", "renewal\tlongest payment\t0\t", "renewal\trenewal\t",
+		"connections\tconnectpsp\t4\t", "in-flight\tfloor\t16\t", "renewal\tfloor\t0\t", "renewal\tconnectpsp\t0\t", "renewal\trenewal\t",
 		"soak\tmemory, MiB\t100\t", "soak\tgoroutines\t0\t",
 	} {
 		assert.Contains(t, "\n"+string(points), "\n"+beginning)

@@ -79,8 +79,9 @@ var figures = []figure{
 		x:     "seconds",
 		y:     "milliseconds longer than the gateway",
 		series: []series{
-			{name: "longest payment", class: "sdk"},
-			{name: "renewal", class: "floor", pairs: true},
+			{name: "floor", class: "floor"},
+			{name: "connectpsp", class: "sdk"},
+			{name: "renewal", class: "axis", pairs: true},
 		},
 	},
 	{
