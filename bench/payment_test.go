@@ -2,8 +2,10 @@ package bench
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -85,19 +87,34 @@ func oneByOne(b *testing.B, pay pay) {
 	first(b, pay)
 	var references references
 	b.ReportAllocs()
+	before := processorTime()
 	for b.Loop() {
 		if _, err := pay(b.Context(), references.next()); err != nil {
 			b.Fatal(err)
 		}
 	}
+	reportProcessor(b, before)
 }
 
-// together measures payments of many goroutines.
+// together measures payments of many goroutines, whose connections are open when it begins.
 func together(b *testing.B, pay pay) {
 	first(b, pay)
+	var warm sync.WaitGroup
+	for goroutine := range concurrent {
+		warm.Go(func() {
+			references := references{goroutine: -int64(goroutine)}
+			for range 4 {
+				if _, err := pay(b.Context(), references.next()); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	warm.Wait()
 	var goroutines atomic.Int64
 	b.ReportAllocs()
 	b.SetParallelism(parallelism(concurrent))
+	before := processorTime()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		references := references{goroutine: goroutines.Add(1)}
@@ -108,6 +125,14 @@ func together(b *testing.B, pay pay) {
 			}
 		}
 	})
+	reportProcessor(b, before)
+}
+
+// reportProcessor adds the processor time of a payment, all goroutines of the process and the collection of garbage included.
+func reportProcessor(b *testing.B, before time.Duration) {
+	if spent := processorTime() - before; spent > 0 {
+		b.ReportMetric(float64(spent)/float64(b.N), "cpu-ns/op")
+	}
 }
 
 func first(b *testing.B, pay pay) {

@@ -38,7 +38,7 @@ func makeTable(rounds int, benchtime, raw, document string) error {
 	for round := range rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, rounds)
 		if err := measure(program, benchtime, &output); err != nil {
-			return err
+			return fmt.Errorf("%w\n%s", err, output.String())
 		}
 	}
 	fmt.Fprintln(os.Stderr, "size and compile time")

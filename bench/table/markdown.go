@@ -10,15 +10,16 @@ import (
 // markdown writes the table.
 func markdown(rows []row) string {
 	var text strings.Builder
-	text.WriteString("| what | who | time | of floor | bytes | of floor | allocations | else | goals: required/stretch |\n")
-	text.WriteString("|---|---|--:|--:|--:|--:|--:|---|---|\n")
+	text.WriteString("| what | who | time | of floor | processor | of floor | bytes | of floor | allocations | else | goals: required/stretch |\n")
+	text.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|---|---|\n")
 	for _, row := range rows {
 		name := ""
 		if row.first {
 			name = title(row.group)
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, row.who,
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, row.who,
 			row.cell(nanoseconds, duration), row.ratioCell(nanoseconds),
+			row.cell(processing, duration), row.ratioCell(processing),
 			row.cell(bytes, size), row.ratioCell(bytes),
 			row.cell(allocs, whole), row.others(), row.goals())
 	}
@@ -46,7 +47,7 @@ func (r row) others() string {
 	var texts []string
 	for _, unit := range slices.Sorted(maps.Keys(r.median)) {
 		switch unit {
-		case nanoseconds, bytes, allocs:
+		case nanoseconds, processing, bytes, allocs:
 		default:
 			texts = append(texts, whole(r.median[unit])+" "+unit)
 		}

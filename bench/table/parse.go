@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// Units of go test -bench, and what the table makes of them. The size of a program is in bytes per operation too, and the time
+// Units of go test -bench that have a column of the table. The size of a program is in bytes per operation too, and the time
 // to compile it in nanoseconds, so that all figures are in one file.
 const (
 	nanoseconds = "ns/op"
+	processing  = "cpu-ns/op"
 	bytes       = "B/op"
 	allocs      = "allocs/op"
 )
