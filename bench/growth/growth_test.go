@@ -26,7 +26,7 @@ func TestEveryFigureHasPoints(t *testing.T) {
 		load:    50 * time.Millisecond,
 		life:    time.Second,
 		issue:   10 * time.Millisecond,
-		renewal: time.Second,
+		renewal: 2 * time.Second,
 		calls:   100,
 	}, out))
 	points, err := os.ReadFile(out)
