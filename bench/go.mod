@@ -7,6 +7,7 @@ replace github.com/connectpsp/connectpsp-go => ../
 require (
 	github.com/connectpsp/connectpsp-go v0.0.0
 	github.com/google/uuid v1.6.0
+	github.com/mercadopago/sdk-go v1.8.0
 	github.com/shopspring/decimal v1.6.0
 	github.com/stretchr/testify v1.12.1
 )

@@ -23,9 +23,13 @@ func cashOut(c *caller.Caller) pay { return c.CashOut }
 func cashIn(c *caller.Caller) pay  { return c.CashIn }
 
 func BenchmarkMemoryCashOut(b *testing.B)   { inMemory(b, cashOut, oneByOne) }
-func BenchmarkMemoryCashIn(b *testing.B)    { inMemory(b, cashIn, oneByOne) }
 func BenchmarkMemoryCashOut64(b *testing.B) { inMemory(b, cashOut, together) }
 func BenchmarkMemoryCashIn64(b *testing.B)  { inMemory(b, cashIn, together) }
+
+func BenchmarkMemoryCashIn(b *testing.B) {
+	inMemory(b, cashIn, oneByOne)
+	b.Run("mercadopago", func(b *testing.B) { oneByOne(b, mercadoPago(b)) })
+}
 
 func BenchmarkLoopbackCashOut(b *testing.B)   { overLoopback(b, cashOut, oneByOne) }
 func BenchmarkLoopbackCashIn(b *testing.B)    { overLoopback(b, cashIn, oneByOne) }

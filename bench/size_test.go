@@ -22,8 +22,9 @@ func TestPaymentsAreAsLargeAsTheDocumentationSays(t *testing.T) {
 	assert.InDelta(t, 700, len(gateway.CashOutAnswer), 50)
 	assert.InDelta(t, len(gateway.CashOutAnswer), len(gateway.CashInAnswer), 10)
 	assert.InDelta(t, 3072, len(gateway.QRAnswer)-len(gateway.CashInAnswer), 0)
+	assert.InDelta(t, len(gateway.QRAnswer), len(mercadoPagoAnswer), 100)
 	assert.InDelta(t, 800, len(event), 50)
-	for _, answer := range [][]byte{event, gateway.CashOutAnswer, gateway.CashInAnswer, gateway.QRAnswer} {
+	for _, answer := range [][]byte{event, mercadoPagoAnswer, gateway.CashOutAnswer, gateway.CashInAnswer, gateway.QRAnswer} {
 		assert.True(t, json.Valid(answer))
 	}
 }
