@@ -28,10 +28,10 @@ var measurements = []func(plan, *points) error{inFlight, load, renewal, soak}
 
 func main() {
 	gateway.Serve()
-	plan := plan{levels: []int{1, 4, 16, 64, 256, 1024, 4096}, life: 4 * time.Second, issue: 400 * time.Millisecond}
+	plan := plan{levels: []int{1, 4, 16, 64, 256, 1024, 4096}, life: 8 * time.Second, issue: 800 * time.Millisecond}
 	flag.DurationVar(&plan.service, "service", 2*time.Millisecond, "how long the gateway takes for a payment")
 	flag.DurationVar(&plan.load, "load", 2*time.Second, "how long each number of goroutines pays")
-	flag.DurationVar(&plan.renewal, "renewal", 15*time.Second, "how long payments go on through renewals of the token")
+	flag.DurationVar(&plan.renewal, "renewal", 25*time.Second, "how long payments go on through renewals of the token")
 	flag.IntVar(&plan.calls, "calls", 500_000, "how many payments the client makes that is kept")
 	out := flag.String("out", "out/growth.tsv", "where the points are written")
 	flag.Parse()

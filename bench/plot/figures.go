@@ -79,8 +79,8 @@ var figures = []figure{
 		x:     "seconds",
 		y:     "milliseconds longer than the gateway",
 		series: []series{
-			{name: "floor", class: "floor"},
 			{name: "connectpsp", class: "sdk"},
+			{name: "floor", class: "floor", dash: dotted},
 			{name: "renewal", class: "axis", pairs: true},
 		},
 	},
