@@ -7,8 +7,8 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
-# Modules of their own, because they need drivers.
-NESTED := integration examples/receiver
+# Modules of their own, because they need drivers, or libraries to compare with.
+NESTED := integration examples/receiver bench
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
 	$(filter-out ./internal/specsync,$(wildcard ./internal/*))
@@ -27,7 +27,7 @@ CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## See a payment come in, go back and go out, against the sandbox (or staging, with CONNECTPSP_* set)
@@ -160,6 +160,28 @@ soak: ## Simulate, break sockets and kill ten times as much as CI does, which ta
 	@$(MAKE) --no-print-directory simulate N=10000000
 	@$(MAKE) --no-print-directory sockets N=1000000
 	@$(MAKE) --no-print-directory crash N=1000
+
+# How often everything is measured.
+ROUNDS ?= 5
+
+.PHONY: bench
+bench: ## Print what the SDK costs beside the same work by hand, medians of ROUNDS; all figures are in bench/out/bench.txt
+	@cd bench && $(GO) run ./table -rounds $(ROUNDS)
+
+.PHONY: bench-docs
+bench-docs: ## The same, and put the table into docs/performance.md
+	@cd bench && $(GO) run ./table -rounds $(ROUNDS) -document ../docs/performance.md
+
+# Payments of the client that is kept, to see whether it grows.
+bench-plots: N ?= 10000000
+
+.PHONY: bench-plots
+bench-plots: ## Measure how the cost grows, with N payments of one client, and draw the plots of docs/performance.md
+	@cd bench && $(GO) run ./growth -calls $(N) && $(GO) run ./plot
+
+.PHONY: bench-smoke
+bench-smoke: ## Run every benchmark once, to see that it still works; how long it takes is not looked at
+	cd bench && $(GO) test -count=1 -bench . -benchtime 1x ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME

@@ -16,15 +16,31 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
+// canned is an answer as a transport gives it.
+type canned struct {
+	status int
+	body   string
+}
+
+func (c canned) to(request *http.Request) *http.Response {
+	return &http.Response{
+		StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(c.body)), ContentLength: int64(len(c.body)), Request: request,
+	}
+}
+
 // Answers are read into memory that is used again.
 func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
-	answers := map[string]*mirror{
-		"/cash-in/one":  newMirror(200, `{"transactionId":"one","status":"PAID","payer":{"name":"João"},"pixData":{"copyAndPaste":"`+strings.Repeat("1", 100)+`"}}`),
-		"/cash-in/two":  newMirror(200, `{"transactionId":"two","status":"PAID","payer":{"name":"Lúcia"},"pixData":{"copyAndPaste":"`+strings.Repeat("2", 100)+`"}}`),
-		"/cash-in/none": newMirror(422, `{"code":"NOT_FOUND","title":"Nothing","detail":"There is no such charge.","status":422}`),
-		"/cash-in/void": newMirror(422, `{"code":"XXX_XXXXX","title":"XXXXXXX","detail":"XXXXXXXXXXXXXXXXXXXXXXX","status":422}`),
+	answers := map[string]canned{
+		"/cash-in/one":  {200, `{"transactionId":"one","status":"PAID","payer":{"name":"João"},"pixData":{"copyAndPaste":"` + strings.Repeat("1", 100) + `"}}`},
+		"/cash-in/two":  {200, `{"transactionId":"two","status":"PAID","payer":{"name":"Lúcia"},"pixData":{"copyAndPaste":"` + strings.Repeat("2", 100) + `"}}`},
+		"/cash-in/none": {422, `{"code":"NOT_FOUND","title":"Nothing","detail":"There is no such charge.","status":422}`},
+		"/cash-in/void": {422, `{"code":"XXX_XXXXX","title":"XXXXXXX","detail":"XXXXXXXXXXXXXXXXXXXXXXX","status":422}`},
 	}
-	client := mirrored(t, roundTripper(func(r *http.Request) (*http.Response, error) { return answers[r.URL.Path].RoundTrip(r) }))
+	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
+		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return answers[r.URL.Path].to(r), nil
+		})}))
 
 	var raw connectpsp.RawResponse
 	one, err := client.GetCashIn(t.Context(), "one", connectpsp.WithRawResponse(&raw))
@@ -42,7 +58,7 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	assert.Equal(t, answers["/cash-in/one"].answer, raw.Body)
+	assert.Equal(t, answers["/cash-in/one"].body, string(raw.Body))
 	assert.Equal(t, "one", one.TransactionID)
 	assert.Equal(t, "João", one.Payer.Name)
 	assert.Equal(t, strings.Repeat("1", 100), one.PIXData.CopyAndPaste)
@@ -58,9 +74,9 @@ func TestTheCallersCookieJarIsKept(t *testing.T) {
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 		connectpsp.WithHTTPClient(&http.Client{Jar: jar, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			cookies = append(cookies, r.Header.Get("Cookie"))
-			response, err := newMirror(200, `{"transactionId":"one","status":"PAID"}`).RoundTrip(r)
-			response.Header = http.Header{"Set-Cookie": {"lb=7"}}
-			return response, err
+			response := canned{200, `{"transactionId":"one","status":"PAID"}`}.to(r)
+			response.Header.Set("Set-Cookie", "lb=7")
+			return response, nil
 		})}))
 	for range 2 {
 		_, err := client.GetCashIn(t.Context(), "one")

@@ -1,0 +1,77 @@
+package main
+
+import "fmt"
+
+// goal is what a measurement should come to: required is what must be reached, stretch what would be good. Smaller is better.
+type goal struct {
+	group, who        string
+	quantity          quantity
+	required, stretch float64
+}
+
+// goals are those of the SDK, every default on.
+var goals = []goal{
+	{"MemoryCashOut", sdk, timeOfFloor, 1.10, 0.90},
+	{"MemoryCashOut", sdk, allocations, 46, 36},
+	{"MemoryCashIn", sdk, timeOfFloor, 0.95, 0.85},
+	{"MemoryCashIn", sdk, bytesOfFloor, 0.85, 0.60},
+	{"Signing", "signed", timeOfFloor, 1.03, 1.03},
+	{"LoopbackCashOut", sdk, timeOfFloor, 1.05, 0.95},
+	{"LoopbackCashIn", sdk, timeOfFloor, 1.05, 0.95},
+	{"LoopbackCashOut64", sdk, timeOfFloor, 1.05, 0.95},
+	{"LoopbackCashIn64", sdk, timeOfFloor, 1.05, 0.95},
+	{"LoopbackCashOut64", sdk, connections, 64, 64},
+	{"LoopbackCashIn64", sdk, connections, 64, 64},
+	{"TokenRead", sdk, timeOfFloor, 1.5, 1.1},
+	{"TokenRead", sdk, allocations, 0, 0},
+	{"TokenRead", "renewing", timeOfFloor, 1.5, 1.1},
+	{"TokenRead", "renewing", allocations, 0, 0},
+	{"TokenRead64", sdk, timeOfFloor, 1.5, 1.1},
+	{"TokenRead64", sdk, allocations, 0, 0},
+	{"WebhookVerify", sdk, timeOfFloor, 0.80, 0.65},
+	{"WebhookVerify", sdk, allocations, 2, 0},
+	{"WebhookParse", sdk, timeOfFloor, 1.05, 0.95},
+	{"WebhookParse", sdk, allocations, 29, 24},
+	{"AmountUnmarshal", sdk, allocations, 0, 0},
+	{binary, sdk, kibibytesMore, 600, 250},
+	{compile, sdk, secondsMore, 3, 1},
+}
+
+// sdk is who the goals are about, where nothing else is said.
+const sdk = "connectpsp"
+
+// quantity is a number that a row is judged by.
+type quantity struct {
+	name  string
+	of    func(row row) float64
+	write func(value float64) string
+}
+
+var (
+	timeOfFloor   = quantity{"time", func(r row) float64 { return r.ratio[nanoseconds] }, twoDigits}
+	bytesOfFloor  = quantity{"bytes", func(r row) float64 { return r.ratio[bytes] }, twoDigits}
+	allocations   = quantity{"allocations", func(r row) float64 { return r.median[allocs] }, whole}
+	connections   = quantity{"connections", func(r row) float64 { return r.median["connections"] }, whole}
+	kibibytesMore = quantity{"KiB more", func(r row) float64 { return r.more[bytes] / 1024 }, whole}
+	secondsMore   = quantity{"CPU s more", func(r row) float64 { return r.more[nanoseconds] / 1e9 }, twoDigits}
+)
+
+func twoDigits(value float64) string { return fmt.Sprintf("%.2f", value) }
+func whole(value float64) string     { return fmt.Sprintf("%.0f", value) }
+
+// judge says what became of a goal, and the figure that says so.
+func (g goal) judge(r row) string {
+	value := g.quantity.of(r)
+	verdict := "**missed**"
+	switch {
+	case value <= g.stretch:
+		verdict = "met"
+	case value <= g.required:
+		verdict = "required"
+	}
+	wanted := g.quantity.write(g.required)
+	if g.stretch != g.required {
+		wanted += "/" + g.quantity.write(g.stretch)
+	}
+	return fmt.Sprintf("%s %s of %s: %s", g.quantity.name, g.quantity.write(value), wanted, verdict)
+}
