@@ -71,8 +71,8 @@ func newTransport() http.RoundTripper {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    256,
+		MaxIdleConns:           4096, // what a burst has opened, the next one uses
+		MaxIdleConnsPerHost:    4096,
 		IdleConnTimeout:        30 * time.Second, // a connection that the other side closed first costs a retry
 		MaxResponseHeaderBytes: 64 << 10,
 	}
