@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.yaml.in/yaml/v3"
@@ -40,6 +41,9 @@ func read(text []byte) (*document, error) {
 	case trimmed[0] == '<':
 		return nil, errors.New("it is a page of HTML and no description: look at the address in a browser")
 	}
+	if !utf8.Valid(trimmed) {
+		return nil, errors.New("it is not written in UTF-8")
+	}
 	root, err := parse(trimmed)
 	if err != nil {
 		return nil, fmt.Errorf("it is neither YAML nor JSON, or was cut off: %w", err)
@@ -58,7 +62,13 @@ func read(text []byte) (*document, error) {
 	if err := d.isOurs(); err != nil {
 		return nil, err
 	}
-	if err := validate(trimmed, openapi3.DisableExamplesValidation()); err != nil {
+	if _, err := d.meaning(); err != nil { // before what follows loses itself in it
+		return nil, err
+	}
+	if text, err = d.bytes(); err != nil {
+		return nil, err
+	}
+	if err := validate(text, openapi3.DisableExamplesValidation()); err != nil {
 		return nil, fmt.Errorf("it is not valid: %w", err)
 	}
 	return d, nil
@@ -69,11 +79,7 @@ func parse(text []byte) (*yaml.Node, error) {
 	if text[0] == '{' {
 		return readJSON(text)
 	}
-	var file yaml.Node
-	if err := yaml.Unmarshal(text, &file); err != nil || len(file.Content) == 0 {
-		return nil, err
-	}
-	return file.Content[0], nil
+	return readYAML(text)
 }
 
 // validate has the description judged as a whole.

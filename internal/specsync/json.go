@@ -14,7 +14,7 @@ import (
 func readJSON(text []byte) (*yaml.Node, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	node, err := readValue(decoder)
+	node, err := readValue(decoder, deepest)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,10 @@ func readJSON(text []byte) (*yaml.Node, error) {
 	return node, nil
 }
 
-func readValue(decoder *json.Decoder) (*yaml.Node, error) {
+func readValue(decoder *json.Decoder, levels int) (*yaml.Node, error) {
+	if levels == 0 {
+		return nil, errTooDeep
+	}
 	token, err := decoder.Token()
 	if err != nil {
 		return nil, err
@@ -41,7 +44,7 @@ func readValue(decoder *json.Decoder) (*yaml.Node, error) {
 	known := map[string]bool{}
 	for decoder.More() {
 		if node.Kind == yaml.MappingNode {
-			name, err := readValue(decoder)
+			name, err := readValue(decoder, levels-1)
 			if err != nil {
 				return nil, err
 			}
@@ -51,7 +54,7 @@ func readValue(decoder *json.Decoder) (*yaml.Node, error) {
 			known[name.Value] = true
 			node.Content = append(node.Content, name)
 		}
-		value, err := readValue(decoder)
+		value, err := readValue(decoder, levels-1)
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,7 @@ func (d *document) meaning() (map[string]any, error) {
 	if err := d.root.Decode(&root); err != nil {
 		return nil, err
 	}
-	resolved, err := resolveAll(root, root, 0)
+	resolved, err := (&resolver{root, mostNodes}).resolve(root, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,16 @@ func (d *document) meaning() (map[string]any, error) {
 // mostNesting is deeper than any description of this API. A schema that holds itself is deeper.
 const mostNesting = 60
 
-func resolveAll(root map[string]any, value any, depth int) (any, error) {
+// resolver follows the references of a description.
+type resolver struct {
+	root map[string]any
+	left int // how many values more may come of it
+}
+
+func (r *resolver) resolve(value any, depth int) (any, error) {
+	if r.left--; r.left < 0 {
+		return nil, errTooMuch
+	}
 	if depth > mostNesting {
 		return nil, errors.New("a schema holds itself, which the SDK's types cannot")
 	}
@@ -41,7 +50,7 @@ func resolveAll(root map[string]any, value any, depth int) (any, error) {
 		all := make([]any, len(value))
 		for i := range value {
 			var err error
-			if all[i], err = resolveAll(root, value[i], depth+1); err != nil {
+			if all[i], err = r.resolve(value[i], depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -49,7 +58,7 @@ func resolveAll(root map[string]any, value any, depth int) (any, error) {
 	case map[string]any:
 		all := map[string]any{}
 		if reference, ok := value["$ref"].(string); ok && strings.HasPrefix(reference, "#/") {
-			resolved, err := resolveAll(root, target(root, reference), depth+1)
+			resolved, err := r.resolve(target(r.root, reference), depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -60,7 +69,7 @@ func resolveAll(root map[string]any, value any, depth int) (any, error) {
 			if _, isText := member.(string); isText && name == "$ref" {
 				continue
 			}
-			resolved, err := resolveAll(root, member, depth+1)
+			resolved, err := r.resolve(member, depth+1)
 			if err != nil {
 				return nil, err
 			}

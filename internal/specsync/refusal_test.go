@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,24 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 		"a schema of no kind":     {strings.Replace(whole, "type: number", "type: numeral", 1), "it is not valid"},
 		"a schema within itself":  {strings.Replace(whole, "    Failure:\n      type: object\n", "    Failure:\n      type: object\n      additionalProperties:\n        $ref: '#/components/schemas/Failure'\n", 1), "holds itself"},
 		"an alias without anchor": {whole + "\nx-a: *nowhere\n", "neither YAML nor JSON"},
+		"an alias of itself":      {whole + "\nx-a: &a [*a]\n", "nested deeper"},
+		"a name twice":            {whole + "\nx-a: {b: 1, b: 2}\n", `"b" twice`},
+		"a name twice in JSON":    {strings.Replace(string(reshape(t, nil)), "{", `{"info": {},`, 1), `"info" twice`},
+		"a name that is a list":   {whole + "\nx-a: {[b]: 1}\n", "no text"},
+		"two documents":           {whole + "---\n" + whole, "more than one document"},
+		"UTF-16":                  {"\xff\xfe" + strings.Join(strings.Split(whole, ""), "\x00"), "UTF-8"},
+		"Latin-1 in JSON":         {strings.Replace(string(reshape(t, nil)), "ConnectPSP", "Connect\xe7PSP", 1), "UTF-8"},
+		"tabs":                    {strings.ReplaceAll(whole, "\n  ", "\n\t"), "neither YAML nor JSON"},
+		"lists without end":       {`{"openapi": ` + strings.Repeat("[", 7<<20), "nested deeper"},
+		"lists without end, YAML": {"openapi: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested deeper"},
+		"references that multiply": {string(reshape(t, func(root object) {
+			schemas := at(t, root, "components", "schemas")
+			for i := range 15 {
+				next := object{"$ref": fmt.Sprintf("#/components/schemas/Bomb%d", i+1)}
+				schemas[fmt.Sprintf("Bomb%d", i)] = object{"type": "object", "properties": object{"a": next, "b": next, "c": next}}
+			}
+			schemas["Bomb15"] = object{"type": "string"}
+		})), "stands for more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := small(t)
@@ -57,7 +76,7 @@ func TestAliasesThatMultiplyAreRefused(t *testing.T) {
 		text += string(name) + ": &" + string(name) + " [" + strings.TrimSuffix(strings.Repeat("*"+string(name-1)+", ", 9), ", ") + "]\n"
 	}
 	_, err := small(t).taken(t, append(current(t), "\nx-bomb:\n  "+strings.ReplaceAll(text, "\n", "\n  ")...))
-	assert.Error(t, err)
+	assert.ErrorContains(t, err, "stands for more")
 }
 
 func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {

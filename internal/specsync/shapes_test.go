@@ -58,7 +58,7 @@ func writtenOut(t testing.TB) []byte {
 	require.NoError(t, err)
 	var root object
 	require.NoError(t, d.root.Decode(&root))
-	schemas, err := resolveAll(root, root["components"].(object)["schemas"], 0)
+	schemas, err := (&resolver{root, mostNodes}).resolve(root["components"].(object)["schemas"], 0)
 	require.NoError(t, err)
 	meaning, err := d.meaning()
 	require.NoError(t, err)

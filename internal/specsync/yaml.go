@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	deepest   = 200     // levels within levels, as they are written
+	mostNodes = 1 << 20 // values in a description, all that is referred to written out
+)
+
+var (
+	errTooDeep = errors.New("it is nested deeper than any description of this API")
+	errTooMuch = errors.New("it stands for more than any description of this API would hold")
+)
+
+// readYAML reads YAML as JSON would say the same: without anchors, with texts as names of members, each of them once. It returns nil
+// for a text that holds nothing.
+func readYAML(text []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var file, more yaml.Node
+	switch err := decoder.Decode(&file); {
+	case errors.Is(err, io.EOF), err == nil && len(file.Content) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errors.Join(errors.New("it holds more than one document"), err)
+	}
+	left := mostNodes
+	return writeOut(file.Content[0], deepest, &left)
+}
+
+// writeOut copies a value, with what its aliases stand for in their places.
+func writeOut(node *yaml.Node, levels int, left *int) (*yaml.Node, error) {
+	if *left--; *left < 0 {
+		return nil, errTooMuch
+	}
+	if levels == 0 {
+		return nil, errTooDeep
+	}
+	if node.Kind == yaml.AliasNode {
+		return writeOut(node.Alias, levels-1, left)
+	}
+	out := *node
+	out.Anchor, out.Content = "", nil
+	names := map[string]bool{}
+	var merged []*yaml.Node
+	for i, child := range node.Content {
+		written, err := writeOut(child, levels-1, left)
+		if err != nil {
+			return nil, err
+		}
+		if node.Kind != yaml.MappingNode {
+			out.Content = append(out.Content, written)
+			continue
+		}
+		switch isName := i%2 == 0; {
+		case isName && written.Kind != yaml.ScalarNode:
+			return nil, fmt.Errorf("line %d: the name of a member is no text", child.Line)
+		case isName && written.Tag == "!!merge":
+		case isName && names[written.Value]:
+			return nil, fmt.Errorf("line %d: it has %q twice in one object", child.Line, written.Value)
+		case isName:
+			names[written.Value] = true
+			written.Tag = "!!str"
+			out.Content = append(out.Content, written)
+		case node.Content[i-1].Tag == "!!merge":
+			merged = append(merged, written)
+		default:
+			out.Content = append(out.Content, written)
+		}
+	}
+	for len(merged) > 0 {
+		from := merged[0]
+		merged = merged[1:]
+		if from.Kind == yaml.SequenceNode {
+			merged = append(from.Content, merged...)
+			continue
+		}
+		for i := 0; i+1 < len(from.Content); i += 2 {
+			if name := from.Content[i].Value; !names[name] {
+				names[name] = true
+				out.Content = append(out.Content, from.Content[i], from.Content[i+1])
+			}
+		}
+	}
+	return &out, nil
+}
