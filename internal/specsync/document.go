@@ -20,18 +20,6 @@ type document struct {
 	openapi string
 }
 
-// api are the operations by which a description of this API is known.
-var api = []struct{ method, path string }{
-	{"post", "/auth/token"},
-	{"post", "/cash-in"},
-	{"get", "/cash-in/{id}"},
-	{"post", "/cash-in/{id}/refund"},
-	{"post", "/cash-out"},
-	{"get", "/cash-out/{id}"},
-	{"get", "/account/balance"},
-	{"post", "/account/rebalance"},
-}
-
 // read reads a description, YAML or JSON, and refuses what is none of this API.
 func read(text []byte) (*document, error) {
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
@@ -103,13 +91,12 @@ func (d *document) examplesFault() error {
 
 // isOurs refuses a description of another API, and one that lacks what this API has: then it was cut off, most likely.
 func (d *document) isOurs() error {
-	var missing []string
-	for _, operation := range api {
-		if get(d.root, "paths", operation.path, operation.method) == nil {
-			missing = append(missing, strings.ToUpper(operation.method)+" "+operation.path)
-		}
-	}
-	switch {
+	missing := d.missing("")
+	switch prefix := d.prefix(); {
+	case prefix != "" && len(d.missing(prefix)) == 0:
+		return fmt.Errorf("all its paths begin with %s, and those of the SDK do not: if the API has moved there, change the paths in "+
+			"internal/specsync, connectpsp/operation.go and sandbox first; if its servers could as well end with that, have the "+
+			"provider say it there", prefix)
 	case len(missing) == len(api):
 		return fmt.Errorf("it describes another API: %q has none of this one's operations", scalar(d.root, "info", "title"))
 	case len(missing) > 0:
@@ -118,6 +105,26 @@ func (d *document) isOurs() error {
 	default:
 		return nil
 	}
+}
+
+// missing lists the operations of this API that are not there under a prefix.
+func (d *document) missing(prefix string) (operations []string) {
+	for _, operation := range api {
+		if get(d.root, "paths", d.path(prefix+operation.path), operation.method) == nil {
+			operations = append(operations, strings.ToUpper(operation.method)+" "+operation.path)
+		}
+	}
+	return operations
+}
+
+// prefix is what comes before the first operation's path, if anything does.
+func (d *document) prefix() string {
+	for _, path := range keys(get(d.root, "paths")) {
+		if prefix, found := strings.CutSuffix(path, api[0].path); found {
+			return prefix
+		}
+	}
+	return ""
 }
 
 // checkReferences refuses references out of the file, and those that lead nowhere.

@@ -100,10 +100,36 @@ func sameMeaning(one, other *document) error {
 	if err != nil {
 		return err
 	}
+	forgetNames(first)
+	forgetNames(second)
 	if !reflect.DeepEqual(first, second) {
 		return errors.New("writing it down anew would change its meaning, which is a fault of internal/specsync")
 	}
 	return nil
+}
+
+// forgetNames takes out of a meaning what nameOperations may change: the ids of operations, and the names of parameters in paths.
+func forgetNames(meaning map[string]any) {
+	paths, _ := meaning["paths"].(map[string]any)
+	for path, item := range maps.Clone(paths) {
+		delete(paths, path)
+		paths[anonymous(path)] = item
+		holders, _ := item.(map[string]any)
+		forget := func(holder any) {
+			members, _ := holder.(map[string]any)
+			delete(members, "operationId")
+			parameters, _ := members["parameters"].([]any)
+			for _, parameter := range parameters {
+				if declared, _ := parameter.(map[string]any); declared["in"] == "path" {
+					declared["name"] = strings.Index(path, fmt.Sprintf("{%v}", declared["name"]))
+				}
+			}
+		}
+		forget(item)
+		for _, holder := range holders {
+			forget(holder)
+		}
+	}
 }
 
 // difference is what two descriptions say otherwise of one operation: in words, or in what traffic shows.

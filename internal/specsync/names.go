@@ -238,11 +238,11 @@ func (d *document) unwrap(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// answer finds the schema of the first answer whose status begins with a digit.
+// answer finds the schema of the first answer whose status begins with a digit. Problems may be the default.
 func (d *document) answer(operation *yaml.Node, class string) *yaml.Node {
 	answers := get(operation, "responses")
-	for _, status := range keys(answers) {
-		if strings.HasPrefix(status, class) {
+	for _, status := range keys(answers) { // digits come before letters
+		if strings.HasPrefix(status, class) || class == "4" && status == "default" {
 			if schema := schemaOf(d.deref(get(answers, status))); schema != nil {
 				return schema
 			}
@@ -251,11 +251,11 @@ func (d *document) answer(operation *yaml.Node, class string) *yaml.Node {
 	return nil
 }
 
-// schemaOf returns the schema of the JSON in a body.
+// schemaOf returns the schema of the JSON in a body. Some generators of descriptions call it */*.
 func schemaOf(body *yaml.Node) *yaml.Node {
 	content := get(body, "content")
 	for _, mediaType := range keys(content) {
-		if strings.Contains(mediaType, "json") {
+		if strings.Contains(mediaType, "json") || mediaType == "*/*" {
 			return get(content, mediaType, "schema")
 		}
 	}

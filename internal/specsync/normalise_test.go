@@ -44,6 +44,55 @@ func TestEveryShapeHasTheSchemasThatTheCodeKnows(t *testing.T) {
 	}
 }
 
+func TestEveryShapeHasTheOperationsThatTheCodeKnows(t *testing.T) {
+	for name, text := range shapes(t) {
+		t.Run(name, func(t *testing.T) {
+			_, d, err := normalise(text)
+			require.NoError(t, err)
+			for _, wanted := range api {
+				item := get(d.root, "paths", wanted.path)
+				assert.Equal(t, wanted.id, scalar(item, wanted.method, "operationId"))
+				eachParameter(item, func(parameter *yaml.Node) {
+					declared := d.deref(parameter)
+					assert.NotEqual(t, "transactionId", scalar(declared, "name"))
+					if scalar(declared, "in") == "header" && parameter != declared {
+						assert.Regexp(t, knownHeaders, referenceOf(parameter), "the overlay does not see that it is a header")
+					}
+				})
+			}
+		})
+	}
+}
+
+// What names may change is nothing else.
+func TestAnotherPlaceOfAParameterIsAnotherMeaning(t *testing.T) {
+	one, err := read([]byte(smallest("/{a}/{b}", "a", "b")))
+	require.NoError(t, err)
+	renamed, err := read([]byte(smallest("/{c}/{d}", "c", "d")))
+	require.NoError(t, err)
+	turned, err := read([]byte(smallest("/{c}/{d}", "d", "c")))
+	require.NoError(t, err)
+	assert.NoError(t, sameMeaning(one, renamed))
+	assert.Error(t, sameMeaning(one, turned))
+}
+
+// smallest is a description of nothing but the operations, and another path.
+func smallest(path string, parameters ...string) string {
+	text := "openapi: 3.0.3\ninfo: {title: a, version: '1'}\npaths:\n"
+	for _, operation := range api {
+		parameters := ""
+		if strings.Contains(operation.path, "{id}") {
+			parameters = "parameters: [{name: id, in: path, required: true, schema: {type: string}}], "
+		}
+		text += fmt.Sprintf("  %s: {%s: {%sresponses: {'200': {description: a}}}}\n", operation.path, operation.method, parameters)
+	}
+	text += "  " + path + ": {get: {responses: {'200': {description: a}}, parameters: ["
+	for _, name := range parameters {
+		text += "{name: " + name + ", in: path, required: true, schema: {type: string}}, "
+	}
+	return text + "]}}\n"
+}
+
 // Quotes, numbers and texts that look like others are where formats that are written anew go wrong.
 func TestWritingItAnewKeepsEveryValue(t *testing.T) {
 	odd := object{
@@ -85,17 +134,10 @@ func TestOperationsThatTheSDKLacksAreListed(t *testing.T) {
 }
 
 func FuzzNormalise(f *testing.F) {
-	smallest := "openapi: 3.0.3\ninfo: {title: a, version: '1'}\npaths:\n"
-	for _, operation := range api {
-		parameters := ""
-		if strings.Contains(operation.path, "{id}") {
-			parameters = "parameters: [{name: id, in: path, required: true, schema: {type: string}}], "
-		}
-		smallest += fmt.Sprintf("  %s: {%s: {%sresponses: {'200': {description: a}}}}\n", operation.path, operation.method, parameters)
-	}
-	_, _, err := normalise([]byte(smallest))
+	_, _, err := normalise([]byte(smallest("/a")))
 	require.NoError(f, err)
-	f.Add([]byte(smallest))
+	f.Add([]byte(smallest("/a")))
+	f.Add([]byte(smallest("/{a}/{b}", "a", "b")))
 	f.Add([]byte(`{"openapi": "3.1.0", "paths": {"/cash-in": {"post": {}}}}`))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("<html>"))

@@ -31,6 +31,7 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 		"a later OpenAPI":         {strings.Replace(whole, "openapi: 3.0.3", "openapi: 3.2.0", 1), `it says "3.2.0"`},
 		"another API":             {"openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\npaths: {/pets: {get: {responses: {'200': {description: ok}}}}}", "another API: \"Pets\""},
 		"without an operation":    {string(reshape(t, func(root object) { delete(at(t, root, "paths"), "/cash-out") })), "it lacks POST /cash-out"},
+		"under another path":      {strings.ReplaceAll(whole, "\n  /", "\n  /v2/"), "begin with /v2"},
 		"a reference to a file":   {strings.Replace(whole, "'#/components/schemas/Payee'", "./schemas.yaml#/Payee", 1), "another file or host"},
 		"a reference to a host":   {strings.Replace(whole, "'#/components/schemas/Payee'", "https://example.com/Payee.yaml", 1), "another file or host"},
 		"a reference to nothing":  {strings.Replace(whole, "'#/components/schemas/Payee'", "'#/components/schemas/Nobody'", 1), "which it does not hold"},

@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // shapes are the description as the provider might have written it. All mean the same, but for operations that are added.
@@ -18,6 +20,7 @@ func shapes(t testing.TB) map[string][]byte {
 		"everything written out":   writtenOut(t),
 		"other names":              otherNames(t),
 		"extra operations":         reshape(t, addOperations),
+		"another house's":          anotherHouses(t),
 		"lines that end otherwise": []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
 	}
 }
@@ -95,6 +98,52 @@ func otherNames(t testing.TB) []byte {
 			}
 		})
 	})
+}
+
+// anotherHouses is the description as other tools write it: headers and the id once for a path, under names of their own or none, other
+// ids of operations or none, problems as the default, any type of content, numbers as statuses, and what is the same said once.
+func anotherHouses(t testing.TB) []byte {
+	var root object
+	require.NoError(t, json.Unmarshal(reshape(t, nil), &root))
+	parameters := at(t, root, "components", "parameters")
+	for name, other := range map[string]string{"ApplicationToken": "AppKey", "DigitalSignature": "Hmac", "IdempotencyKey": "Once", "TransactionId": "TxId"} {
+		parameters[other] = parameters[name]
+		delete(parameters, name)
+		rewrite(root, func(value object) {
+			if value["$ref"] == "#/components/parameters/"+name {
+				value["$ref"] = "#/components/parameters/" + other
+			}
+		})
+	}
+	at(t, parameters, "TxId")["name"] = "transactionId"
+	renamed := object{}
+	for path, item := range at(t, root, "paths") {
+		for method, operation := range maps.Clone(item.(object)) {
+			operation := operation.(object)
+			if method == "get" {
+				delete(operation, "operationId")
+			} else {
+				operation["operationId"] = "post" + path
+			}
+			if declared, ok := operation["parameters"]; ok { // no path of this API has two operations
+				item.(object)["parameters"] = declared
+				delete(operation, "parameters")
+			}
+			answers := object{"default": at(t, operation, "responses", "401")}
+			for status, answer := range at(t, operation, "responses") {
+				if content, ok := answer.(object)["content"].(object); ok {
+					answers[status] = object{"description": "Done.", "content": object{"*/*": content["application/json"]}}
+				}
+			}
+			operation["responses"] = answers
+		}
+		renamed[strings.ReplaceAll(path, "{id}", "{transactionId}")] = item
+	}
+	root["paths"] = renamed
+	text, err := yaml.Marshal(root)
+	require.NoError(t, err)
+	said := regexp.MustCompile(`"(\d{3})":`).ReplaceAllString(string(text), "$1:")
+	return []byte(strings.Replace(said, "Payee:\n", "Payee: &payee\n", 1) + "x-payee: *payee\n")
 }
 
 func addOperations(root object) {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // project is a checkout of the SDK.
@@ -94,6 +93,8 @@ func normalise(text []byte) ([]byte, *document, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	d.nameOperations()
+	d.writeOutHeaders()
 	d.nameSchemas()
 	normalised, err := d.bytes()
 	if err != nil {
@@ -147,7 +148,7 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
 	for _, command := range []string{"build", "vet"} {
 		if _, err := output(ctx, p.root, "go", command, "-overlay", overlay, "./..."); err != nil {
 			return nil, fmt.Errorf("a type or field that the SDK's code uses is gone or another; if only its name or form is, "+
-				"say so in openapi/overlay.yaml (x-go-name, x-go-type, enum): %w", err)
+				"say so in openapi/overlay.yaml (x-go-name, x-go-type, enum, or remove for a parameter that is new): %w", err)
 		}
 	}
 	return generated, nil
@@ -170,30 +171,4 @@ func keep(text []byte) (string, error) {
 	}
 	_, err = file.Write(text)
 	return file.Name(), errors.Join(err, file.Close())
-}
-
-// notOffered lists the operations that the SDK does not have.
-func (d *document) notOffered() []string {
-	var operations []string
-	for _, path := range keys(get(d.root, "paths")) {
-		for _, method := range keys(get(d.root, "paths", path)) {
-			known := false
-			for _, operation := range api {
-				known = known || operation.method == method && operation.path == path
-			}
-			if !known && isMethod(method) {
-				operations = append(operations, strings.ToUpper(method)+" "+path)
-			}
-		}
-	}
-	return operations
-}
-
-func isMethod(name string) bool {
-	switch name {
-	case "get", "put", "post", "delete", "options", "head", "patch", "trace":
-		return true
-	default:
-		return false
-	}
 }
