@@ -18,6 +18,7 @@ const defaultURL = "https://docs.connectpsp.com/_bundle/apis/index.yaml?download
 
 const (
 	longestDescription = 8 << 20 // bytes
+	longestETag        = 200
 	fetchTimeout       = time.Minute
 	mostRedirects      = 5
 )
@@ -61,7 +62,8 @@ func download(ctx context.Context, given *http.Client, from string, last source)
 		return nil, "", err
 	}
 	request.Header.Set("Accept", "application/yaml, application/json, */*;q=0.5")
-	if last.From == from && last.ETag != "" {
+	conditional := last.From == from && last.ETag != ""
+	if conditional {
 		request.Header.Set("If-None-Match", last.ETag)
 	}
 	client := *given
@@ -76,14 +78,17 @@ func download(ctx context.Context, given *http.Client, from string, last source)
 		return nil, "", err
 	}
 	defer answer.Body.Close()
-	switch answer.StatusCode {
-	case http.StatusOK:
+	switch {
+	case answer.StatusCode == http.StatusOK:
 		text, err = bounded(answer.Body)
-		return text, answer.Header.Get("ETag"), err
-	case http.StatusNotModified:
+		if etag = answer.Header.Get("ETag"); len(etag) > longestETag {
+			etag = ""
+		}
+		return text, etag, err
+	case answer.StatusCode == http.StatusNotModified && conditional:
 		return nil, "", errUnchanged
 	default:
-		return nil, "", fmt.Errorf("the server answered %s: look at the address in a browser", answer.Status)
+		return nil, "", fmt.Errorf("the server answered %d %s: look at the address in a browser", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 }
 

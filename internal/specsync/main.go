@@ -19,13 +19,17 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 func main() {
 	directory, err := os.Getwd()
 	status := 1
 	if err == nil {
-		status, err = run(context.Background(), project{directory}, http.DefaultClient, os.Args[1:], os.Stdout)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that what lies aside is removed
+		defer stop()
+		status, err = run(ctx, project{directory}, http.DefaultClient, os.Args[1:], os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "specsync:", err)

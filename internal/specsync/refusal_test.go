@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,6 +103,12 @@ func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 				_, _ = w.Write(bytes.Repeat([]byte("# \n"), 1<<20/3+1))
 			}
 		}, "larger than 8 MiB"},
+		"unchanged, without being asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }, "304"},
+		"a status in its own words": {func(w http.ResponseWriter, _ *http.Request) {
+			connection, _, _ := http.NewResponseController(w).Hijack()
+			_, _ = connection.Write([]byte("HTTP/1.1 503 \x1b[2JAll is well\r\nContent-Length: 0\r\n\r\n"))
+			_ = connection.Close()
+		}, "answered 503 Service Unavailable"},
 		"sent to plain HTTP":    {http.RedirectHandler("http://example.com/a.yaml", http.StatusFound).ServeHTTP, "must be an https address"},
 		"sent round in circles": {http.RedirectHandler("/", http.StatusFound).ServeHTTP, "redirected too often"},
 	} {
@@ -115,6 +123,24 @@ func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 			assert.Equal(t, before, p.state(t))
 		})
 	}
+}
+
+func TestAServerThatNeverEndsIsLeft(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("openapi"))
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	p := small(t)
+	before := p.state(t)
+	_, err := run(ctx, p, server.Client(), []string{"sync", "-from", server.URL}, io.Discard)
+	assert.ErrorContains(t, err, "could not be read to its end")
+	assert.Equal(t, before, p.state(t))
 }
 
 func TestOnlyTLSIsSpoken(t *testing.T) {
@@ -146,7 +172,7 @@ func TestAFileThatIsNotThereIsNamed(t *testing.T) {
 
 func TestALockThatCannotBeReadStopsEverything(t *testing.T) {
 	p := small(t)
-	require.NoError(t, replace(p.lock(), []byte("{")))
+	require.NoError(t, replace([]file{{p.lock(), []byte("{")}}))
 	_, err := p.taken(t, current(t))
 	assert.ErrorContains(t, err, "spec.lock")
 }

@@ -60,7 +60,7 @@ func TestWhatDoesNotBuildIsRefusedWithAdviceThatHelps(t *testing.T) {
 			overlay := filepath.Join(p.root, "openapi", "overlay.yaml")
 			now, err := os.ReadFile(overlay)
 			require.NoError(t, err)
-			require.NoError(t, replace(overlay, append(now, advice+"\n"...)))
+			require.NoError(t, replace([]file{{overlay, append(now, advice+"\n"...)}}))
 			printed, err := p.taken(t, text)
 			require.NoError(t, err, printed)
 			p.contractHolds(t)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,6 +29,13 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if err != nil {
 		return refuse(fmt.Errorf("%s: %w", p.lock(), err))
 	}
+	older, err := readFile(p.description())
+	if err != nil {
+		return refuse(err)
+	}
+	if sum(older) != last.Normalised {
+		last = source{} // it tells of another file than this one
+	}
 	text, now, err := fetch(ctx, client, from, last)
 	if errors.Is(err, errUnchanged) {
 		fmt.Fprintln(out, "Nothing has changed since the last download.")
@@ -45,10 +54,6 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 		return report{}, nil
 	}
 
-	older, err := readFile(p.description())
-	if err != nil {
-		return refuse(err)
-	}
 	changes, err := compare(ctx, older, description)
 	if err != nil {
 		return refuse(err)
@@ -71,13 +76,8 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if err != nil {
 		return refuse(err)
 	}
-	for _, file := range []struct {
-		path string
-		text []byte
-	}{{p.generated(), generated}, {p.description(), description}, {p.lock(), lock}} {
-		if err := replace(file.path, file.text); err != nil {
-			return report{}, fmt.Errorf("%w: run make spec-sync again, or git checkout openapi gen", err)
-		}
+	if err := p.put(older, []file{{p.generated(), generated}, {p.description(), description}, {p.lock(), lock}}); err != nil {
+		return refuse(err)
 	}
 	fmt.Fprintln(out, "The SDK builds with it. Look at git diff, run make contract and make api, and follow CONTRIBUTING.md.")
 	return changes, nil
@@ -115,17 +115,8 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(directory)
-	for _, name := range []string{"gen", "openapi"} {
-		if err := os.CopyFS(filepath.Join(directory, name), os.DirFS(filepath.Join(p.root, name))); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := readFile(filepath.Join(p.root, name))
-		if err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(directory, name), text, 0o600); err != nil {
+	for _, pattern := range []string{"go.mod", "go.sum", "gen/*", "openapi/*.yaml"} {
+		if err := p.copyTo(directory, pattern); err != nil {
 			return nil, err
 		}
 	}
@@ -154,13 +145,33 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
 	return generated, nil
 }
 
-// replace writes a file whole or not at all.
-func replace(path string, text []byte) error {
-	aside := path + ".new"
-	if err := os.WriteFile(aside, text, 0o644); err != nil {
+// copyTo copies the files of a pattern. What they link to is copied, for else it would be written to.
+func (p project) copyTo(directory, pattern string) error {
+	here := os.DirFS(p.root)
+	names, err := fs.Glob(here, pattern)
+	if err != nil {
 		return err
 	}
-	return os.Rename(aside, path)
+	for _, name := range names {
+		text, err := fs.ReadFile(here, name)
+		if err != nil {
+			return err
+		}
+		copied := filepath.Join(directory, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(copied), 0o755), os.WriteFile(copied, text, 0o600)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes what a sync has made, unless the description is no longer the one that it began with.
+func (p project) put(older []byte, files []file) error {
+	now, err := readFile(p.description())
+	if err != nil || !bytes.Equal(now, older) {
+		return errors.Join(errors.New("openapi/connectpsp.yaml was changed in the meantime: try again"), err)
+	}
+	return replace(files)
 }
 
 // keep writes a description where it can be worked on.
