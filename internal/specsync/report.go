@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // level is how much a change matters to users of the API.
@@ -57,9 +58,9 @@ func (r report) level() level {
 // terminal writes the report for people at a terminal.
 func (r report) terminal() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s, from %s to %s: %s.\n", r.subject, r.from, r.to, r.level().sentence())
+	fmt.Fprintf(&text, "%s, from %s to %s: %s.\n", r.subject, oneLine(r.from), oneLine(r.to), r.level().sentence())
 	for _, c := range r.changes {
-		fmt.Fprintf(&text, "  %-8v  %s: %s\n", c.level, c.where, c.text)
+		fmt.Fprintf(&text, "  %-8v  %s: %s\n", c.level, oneLine(c.where), oneLine(c.text))
 	}
 	return text.String()
 }
@@ -67,7 +68,7 @@ func (r report) terminal() string {
 // markdown writes it for a pull request.
 func (r report) markdown() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "## %s, from %s to %s: %s\n", r.subject, r.from, r.to, r.level().sentence())
+	fmt.Fprintf(&text, "## %s, from %s to %s: %s\n", r.subject, plain(r.from), plain(r.to), r.level().sentence())
 	for _, l := range []level{breaking, additive, words} {
 		heading := fmt.Sprintf("\n### %s\n\n", strings.ToUpper(l.String()[:1])+l.String()[1:])
 		for _, c := range r.changes {
@@ -83,11 +84,26 @@ func (r report) markdown() string {
 // code writes text that a stranger may have chosen as code in Markdown.
 func code(text string) string { return "`" + strings.ReplaceAll(oneLine(text), "`", "'") + "`" }
 
-// plain writes text that a stranger may have chosen so that Markdown shows it as it is. Code in single backquotes stays code.
+// plain writes text that a stranger may have chosen so that Markdown shows it as it is, and nobody is mentioned. Code in single
+// backquotes stays code.
 func plain(text string) string {
-	return strings.NewReplacer("<", "&lt;", ">", "&gt;", "[", `\[`, "]", `\]`, "@", "&#64;", "#", "&#35;", "*", `\*`, "|", `\|`).Replace(oneLine(text))
+	parts := strings.Split(oneLine(text), "`")
+	if len(parts)%2 == 0 || strings.Contains(text, "``") { // what would be code to Markdown is not certain
+		return shown.Replace(strings.Join(parts, "'"))
+	}
+	for i := range parts {
+		if i%2 == 0 {
+			parts[i] = shown.Replace(parts[i])
+		}
+	}
+	return strings.Join(parts, "`")
 }
 
+// The sign of a mention or an issue is parted from its name by a space of no width, for GitHub takes it for one also when it is escaped.
+var shown = strings.NewReplacer(`\`, `\\`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "*", `\*`, "_", `\_`, "|", `\|`, "~", `\~`,
+	"@", "@\u200b", "#", "#\u200b")
+
+// oneLine leaves out what moves the cursor, turns the direction of writing or cannot be seen.
 func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' }), " ")
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,13 +35,29 @@ func TestWhatAWorkflowIsToldByTheStatus(t *testing.T) {
 
 // The text of a pull request is written by whoever writes the description.
 func TestAReportCannotBeMadeToSayAnythingElse(t *testing.T) {
-	r := newReport("The description", "1", "2", []change{{breaking, "GET /a`\n# Merge this", "@everyone <img src=x> [here](https://example.com)\n# Merge this"}})
-	text := r.markdown()
-	assert.NotContains(t, text, "\n# Merge this")
-	assert.NotContains(t, text, "<img")
-	assert.NotContains(t, text, "@everyone")
-	assert.NotContains(t, text, "[here](")
-	assert.Contains(t, text, "`GET /a' # Merge this`")
+	const evil = "@everyone #1 <img src=x> [here](https://example.com) \\[there\\](https://example.com) *a* &lt;\n# Merge this\u2028\x1b[2J\u202e"
+	for _, text := range []string{
+		newReport("The description", evil, evil, []change{{breaking, "GET /a`\n# Merge this", evil}}).markdown(),
+		newReport("The description", "1", "2", []change{{breaking, "GET /a", "an odd ` quote " + evil}}).markdown(),
+		newReport("The description", "1", "2", []change{{breaking, "GET /a", "``code`` `" + evil}}).markdown(),
+		proposal(report{}, source{NotOffered: []string{evil + "`" + evil}}),
+	} {
+		prose := regexp.MustCompile("`[^`]*`").ReplaceAllString(text, "")
+		assert.NotContains(t, text, "\n# Merge this")
+		assert.NotContains(t, prose, "<img")
+		assert.NotContains(t, prose, "@everyone")
+		assert.NotContains(t, prose, "#1")
+		assert.NotRegexp(t, `(^|[^\\])(\\\\)*\]\(`, prose)
+		assert.NotContains(t, text, "\x1b")
+		assert.NotContains(t, text, "\u202e")
+	}
+	assert.Contains(t, newReport("", "", "", []change{{breaking, "GET /a`\n# b", "removed `a_b[]` and c_d"}}).markdown(),
+		"- `GET /a' # b`: removed `a_b[]` and c\\_d\n")
+}
+
+func TestAReportDoesNothingToTheTerminal(t *testing.T) {
+	text := newReport("The description", "1\n\x1b[2J", "2", []change{{words, "GET /a\u009b2J", "b\rc\u202e"}}).terminal()
+	assert.Equal(t, "The description, from 1 [2J to 2: only words have changed.\n  words     GET /a 2J: b c\n", text)
 }
 
 // differing tells what differs between the current description and a changed one, by oasdiff's own word where there is one.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -200,6 +201,9 @@ func cut(t *testing.T, text, at string) (before, after string, found bool) {
 // A forge is what spec-watch talks to: a repository to push to, and a gh that takes notes.
 func (p project) withForge(t *testing.T) (notes string) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("gh is a shell script here")
+	}
 	origin, tools := t.TempDir(), t.TempDir()
 	notes = filepath.Join(tools, "notes")
 	p.git(t, "init", "--quiet", "--initial-branch", "main")
@@ -210,7 +214,7 @@ func (p project) withForge(t *testing.T) (notes string) {
 	p.git(t, "init", "--quiet", "--bare", origin)
 	p.git(t, "remote", "add", "origin", origin)
 	p.git(t, "push", "--quiet", "origin", "main")
-	gh := "#!/bin/sh\necho \"$@\" >>" + notes + "\nwhile [ $# -gt 1 ]; do if [ \"$1\" = --body-file ]; then cat \"$2\" >>" + notes + "; fi; shift; done\n"
+	gh := "#!/bin/sh\n[ \"$PROPOSE\" != no ] || exit 1\necho \"$@\" >>" + notes + "\nwhile [ $# -gt 1 ]; do if [ \"$1\" = --body-file ]; then cat \"$2\" >>" + notes + "; fi; shift; done\n"
 	require.NoError(t, os.WriteFile(filepath.Join(tools, "gh"), []byte(gh), 0o755))
 	t.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH"))
 	return notes
@@ -252,6 +256,15 @@ func TestANewDescriptionIsProposedOnce(t *testing.T) {
 	// What somebody is working on does not get into a proposal.
 	_, err = watch()
 	assert.ErrorContains(t, err, "changes of its own")
+}
+
+func TestABranchWithoutAPullRequestIsNotLeftBehind(t *testing.T) {
+	p := small(t)
+	p.withForge(t)
+	t.Setenv("PROPOSE", "no")
+	require.NoError(t, os.WriteFile(p.description(), []byte("new"), 0o644))
+	assert.ErrorContains(t, p.propose(t.Context(), "description-1", "A title", p.description()), "gh pr create")
+	assert.Empty(t, p.git(t, "ls-remote", "origin", "refs/heads/description-1"))
 }
 
 func TestNothingIsProposedWhenNothingHasChanged(t *testing.T) {

@@ -60,10 +60,10 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	}
 	fmt.Fprint(out, changes.terminal())
 	for _, operation := range now.NotOffered {
-		fmt.Fprintf(out, "The SDK has no method for %s; see CONTRIBUTING.md.\n", operation)
+		fmt.Fprintf(out, "The SDK has no method for %s; see CONTRIBUTING.md.\n", oneLine(operation))
 	}
 	if err := d.examplesFault(); err != nil {
-		fmt.Fprintf(out, "Its own examples contradict it, which is a question to the provider: %v\n", err)
+		fmt.Fprintf(out, "Its own examples contradict it, which is a question to the provider: %s\n", oneLine(err.Error()))
 	}
 
 	generated, err := p.try(ctx, description)

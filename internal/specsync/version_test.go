@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -82,5 +83,12 @@ func TestTheVersionInTheCodeIsFound(t *testing.T) {
 }
 
 func TestABranchIsNamedByWhatABranchMayBeCalled(t *testing.T) {
-	assert.Equal(t, "2.1.0-beta--rm--rf", safeForBranch("2.1.0-beta;$rm -rf"))
+	for version, safe := range map[string]string{
+		"2.1.0": "2.1.0", "2.1.0-beta;$rm -rf": "2.1.0.beta.rm.rf", "--upload-pack=x": "upload.pack.x", "2..1": "2.1", "@{u}": "u", "é\n": "",
+		strings.Repeat("1", 300): strings.Repeat("1", 30),
+	} {
+		assert.Equal(t, safe, safeForBranch(version))
+		_, err := output(t.Context(), "", "git", "check-ref-format", "refs/heads/description-"+safe+"-0123abcd")
+		assert.NoError(t, err, version)
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,24 +42,41 @@ func (p project) watch(ctx context.Context, client *http.Client, from string, ou
 		fmt.Fprintf(out, "It is proposed already, on the branch %s.\n", branch)
 		return nil
 	}
-	body := filepath.Join(os.TempDir(), branch+".md")
-	defer os.Remove(body)
+	directory, err := os.MkdirTemp("", "specsync")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(directory)
+	body := filepath.Join(directory, "proposal.md")
 	if err := os.WriteFile(body, []byte(proposal(changes, lock)), 0o600); err != nil {
 		return err
 	}
-	title := "Take in the description " + oneLine(lock.Version)
+	title := "Take in the description " + safeForBranch(lock.Version)
+	if err := p.propose(ctx, branch, title, body); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "It is proposed on the branch %s.\n", branch)
+	return nil
+}
+
+// propose opens a pull request with what has changed in the checkout. A branch without one would pass for proposed next time, so none
+// is left behind.
+func (p project) propose(ctx context.Context, branch, title, body string) error {
 	for _, command := range [][]string{
 		{"git", "switch", "--quiet", "--create", branch},
 		{"git", "add", "openapi", "gen"},
 		{"git", "commit", "--quiet", "-m", title},
 		{"git", "push", "--quiet", "origin", branch},
-		{"gh", "pr", "create", "--head", branch, "--title", title, "--body-file", body},
 	} {
 		if _, err := output(ctx, p.root, command[0], command[1:]...); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "It is proposed on the branch %s.\n", branch)
+	_, err := output(ctx, p.root, "gh", "pr", "create", "--head", branch, "--title", title, "--body-file", body)
+	if err != nil {
+		_, failure := output(ctx, p.root, "git", "push", "--quiet", "origin", "--delete", branch)
+		return errors.Join(err, failure)
+	}
 	return nil
 }
 
@@ -75,10 +93,10 @@ func proposal(changes report, lock source) string {
 
 // safeForBranch keeps of a version what a branch may be called.
 func safeForBranch(version string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '.' {
-			return r
-		}
-		return '-'
-	}, version)
+	parts := strings.FieldsFunc(version, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	const enough = 30
+	safe := strings.Join(parts, ".")
+	return safe[:min(len(safe), enough)]
 }
