@@ -350,9 +350,28 @@ var codeLike = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,39}$`)
 // withoutValue keeps the value that was found, which may be a secret, out of the message. A code in the place of an enum's is
 // none, and is what one wants to know.
 func withoutValue(err *openapi3.SchemaError) string {
-	text := fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+	reason := err.Reason
+	if strings.HasPrefix(reason, "jsonschema validation failed") || strings.HasPrefix(reason, "error at ") { // of OpenAPI 3.1: it quotes values
+		var parts openapi3.MultiError
+		if errors.As(err.Origin, &parts) {
+			return withoutValues(parts)
+		}
+		reason = "it is not as " + err.SchemaField + " says"
+	}
+	text := fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), reason)
 	if value, ok := err.Value.(string); ok && err.SchemaField == "enum" && codeLike.MatchString(value) {
 		text += ", and not " + value
 	}
 	return text
+}
+
+func withoutValues(parts openapi3.MultiError) string {
+	var texts []string
+	for _, part := range parts {
+		var err *openapi3.SchemaError
+		if errors.As(part, &err) {
+			texts = append(texts, withoutValue(err))
+		}
+	}
+	return strings.Join(texts, " | ")
 }

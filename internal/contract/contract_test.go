@@ -470,3 +470,36 @@ func TestADescriptionThatIsNotValidIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// OpenAPI 3.1 is judged by other code than 3.0.
+func TestNoFindingShowsAValueInOpenAPI31Either(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "description.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer("openapi: 3.0.3", "openapi: 3.1.0", "nullable: true", "",
+		"    CashIn:\n", "    CashIn:\n      if: {required: [nothing]}\n      then: {required: [status]}\n").Replace(string(text))), 0o600))
+	found := new(findings)
+	checker, err := newChecker(file, found.add)
+	require.NoError(t, err)
+	for _, answer := range []string{
+		strings.Replace(cashIn, `"12345678909"`, `"canary"`, 1),
+		strings.Replace(cashIn, `"12345678909"`, `{"canary":1}`, 1),
+		strings.Replace(cashIn, `"PAID"`, `"canary"`, 1),
+		strings.Replace(cashIn, `"PAID"`, `"ON_HOLD"`, 1),
+		strings.Replace(cashIn, `1.5`, `"canary"`, 1),
+		strings.Replace(cashIn, `"amount"`, `"requestedAt":"canary","amount"`, 1),
+	} {
+		before := len(found.all)
+		e := getting()
+		e.answer = answer
+		checker.Middleware(e).ServeHTTP(httptest.NewRecorder(), e.request())
+		assert.Greater(t, len(found.all), before, answer)
+	}
+	before := len(found.all)
+	checker.Webhook([]byte(`{"eventType":"CASHIN_PAID","eventAt":"2026-01-01T00:00:00Z","data":` + strings.Replace(cashIn, `"12345678909"`, `"canary"`, 1) + "}"))
+	checker.Webhook([]byte(`{"eventType":"canary","eventAt":"2026-01-01T00:00:00Z","data":` + strings.Replace(cashIn, `1.5`, `"canary"`, 1) + "}"))
+	assert.Greater(t, len(found.all), before+1)
+	assert.NotContains(t, found.text(), "canary")
+	assert.Contains(t, found.text(), "/payer/document: it is not as pattern says")
+	assert.Contains(t, found.text(), "/status: it is not as enum says, and not ON_HOLD")
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
 )
 
 // Open returns a Checker of the description in a file. Every finding goes to report, by any goroutine. Its error says that the
@@ -36,7 +37,7 @@ func (c *Checker) Silences(request *http.Request, status int, header http.Header
 	if err != nil {
 		return nil
 	}
-	response := route.Operation.Responses.Status(status)
+	response := responseOf(route, status)
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if response == nil || err != nil || response.Value.Content.Get(mediaType) == nil {
 		return nil
@@ -117,13 +118,21 @@ func typeOf(value any) string {
 // Declares reports whether a header of an answer is declared for it. Names have no case.
 func (c *Checker) Declares(request *http.Request, status int, header string) bool {
 	route, _, err := c.router.FindRoute(request)
-	if err != nil || route.Operation.Responses.Status(status) == nil {
+	if err != nil || responseOf(route, status) == nil {
 		return false
 	}
-	for name := range route.Operation.Responses.Status(status).Value.Headers {
+	for name := range responseOf(route, status).Value.Headers {
 		if strings.EqualFold(name, header) {
 			return true
 		}
 	}
 	return false
+}
+
+// responseOf is what is declared for a status, by itself or as the default. It is nil if nothing is.
+func responseOf(route *routers.Route, status int) *openapi3.ResponseRef {
+	if response := route.Operation.Responses.Status(status); response != nil {
+		return response
+	}
+	return route.Operation.Responses.Default()
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,6 +55,19 @@ func TestWhereNothingIsDeclaredNothingIsCompared(t *testing.T) {
 			assert.Nil(t, checker.Silences(request, test.status, header("Content-Type", test.contentType), []byte(test.body)))
 		})
 	}
+}
+
+func TestTheDefaultAnswerIsComparedToo(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "description.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "'404':", "default:")), 0o600))
+	checker, err := Open(file, nil)
+	require.NoError(t, err)
+	silence := checker.Silences(getting().request(), 404, header("Content-Type", "application/problem+json"), []byte(`{"traceId":"x"}`))
+	require.NotNil(t, silence)
+	assert.Equal(t, map[string]string{"/traceId": "string"}, silence.Undeclared)
+	assert.Equal(t, 404, silence.Status)
 }
 
 func TestDeclaredHeadersOfAnAnswerAreKnown(t *testing.T) {

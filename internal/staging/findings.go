@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/connectpsp/connectpsp-go/internal/contract"
@@ -30,7 +31,7 @@ func newFindings() *findings {
 func (f *findings) breach(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.breaches[err.Error()] = true
+	f.breaches[strings.Join(strings.Fields(err.Error()), " ")] = true
 }
 
 func (f *findings) silence(s *contract.Silence) {
@@ -38,7 +39,7 @@ func (f *findings) silence(s *contract.Silence) {
 	defer f.mu.Unlock()
 	answer := fmt.Sprintf("%s answer %d", s.Operation, s.Status)
 	for pointer, kind := range s.Undeclared {
-		f.undeclared[fmt.Sprintf("%s: %s (%s)", answer, pointer, kind)] = true
+		f.undeclared[fmt.Sprintf("%s: %s (%s)", answer, namedPointer(pointer), kind)] = true
 	}
 	missing := map[string]bool{}
 	for _, pointer := range s.Absent {
@@ -55,7 +56,18 @@ func (f *findings) silence(s *contract.Silence) {
 func (f *findings) header(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.headers[name] = true
+	f.headers[named(name)] = true
+}
+
+// namedPointer is a JSON pointer, but for what does not look like the name of a member in it.
+func namedPointer(pointer string) string {
+	parts := strings.Split(pointer, "/")
+	for i, part := range parts {
+		if part != "" && part != "[]" {
+			parts[i] = named(part)
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // observe notes how the gateway behaves where nothing is published.

@@ -36,7 +36,13 @@ func main() {
 }
 
 // run does what the arguments and the environment say and returns what to end with.
-func run(ctx context.Context, description string, arguments []string, out io.Writer) (status int, err error) {
+func run(ctx context.Context, description string, arguments []string, to io.Writer) (status int, err error) {
+	out := newDiscreet(to)
+	defer func() {
+		if err != nil {
+			err = discreetError{err, out.discretion(err.Error())}
+		}
+	}()
 	flags := flag.NewFlagSet("staging", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	moveMoney := flags.Bool("move-money", false, "also drive the operations that move money")
@@ -47,6 +53,12 @@ func run(ctx context.Context, description string, arguments []string, out io.Wri
 		fmt.Fprintln(out, "Skipped: no CONNECTPSP_* variable is set, so there is no gateway to check. Nothing was sent.")
 		return 0, nil
 	}
+	for _, name := range []string{
+		"CLIENT_SECRET", "APPLICATION_TOKEN", "CRYPTO_TOKEN", "TEST_PAYEE_NAME", "TEST_PAYEE_DOCUMENT", "TEST_PAYEE_PIX_KEY",
+	} {
+		out.hide(os.Getenv("CONNECTPSP_" + name))
+	}
+	out.hide(strings.Fields(os.Getenv("CONNECTPSP_TEST_PAYEE_NAME"))...)
 	config, err := connectpsp.ConfigFromEnv()
 	if err != nil {
 		return 1, err

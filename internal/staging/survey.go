@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -17,19 +16,19 @@ import (
 
 // survey is one run through the operations.
 type survey struct {
-	out      io.Writer
+	out      *discreet
 	client   *connectpsp.Client
 	unknown  *connectpsp.Client // one whose ApplicationToken the gateway does not know
 	findings *findings
 	name     string // begins every externalReference of this run
 }
 
-func newSurvey(config connectpsp.Config, description string, found *findings, out io.Writer) (*survey, error) {
+func newSurvey(config connectpsp.Config, description string, found *findings, out *discreet) (*survey, error) {
 	checker, err := contract.Open(description, found.breach)
 	if err != nil {
 		return nil, err
 	}
-	transport := observing{checker.Transport(http.DefaultTransport.(*http.Transport).Clone()), checker, found}
+	transport := observing{checker.Transport(http.DefaultTransport.(*http.Transport).Clone()), checker, found, out}
 	options := []connectpsp.Option{
 		connectpsp.WithHTTPClient(&http.Client{Transport: transport}),
 		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), // every answer counts, also the first
@@ -151,7 +150,7 @@ func refusal(err error) string {
 	case err == nil:
 		return "it was accepted"
 	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return fmt.Sprintf("%d %s", answer.StatusCode, answer.Code)
+		return fmt.Sprintf("%d %s", answer.StatusCode, named(string(answer.Code)))
 	default:
 		return err.Error()
 	}

@@ -15,6 +15,7 @@ type observing struct {
 	base     http.RoundTripper
 	checker  *contract.Checker
 	findings *findings
+	out      *discreet
 }
 
 // ordinary are headers that say nothing about this API.
@@ -25,6 +26,8 @@ var ordinary = []string{
 }
 
 func (o observing) RoundTrip(request *http.Request) (*http.Response, error) {
+	token, _ := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")
+	o.out.hide(append(strings.Split(token, "."), token, request.Header.Get("DigitalSignature"))...)
 	answer, err := o.base.RoundTrip(request)
 	if err != nil {
 		return nil, err
