@@ -58,21 +58,21 @@ contract: ## Check the description, its examples and the SDK's table of operatio
 	$(GO) test $(RACE) -count=1 ./internal/contract ./openapi
 	$(GO) test $(RACE) -count=1 -run 'Description' ./connectpsp ./sandbox
 
-# Where the description comes from: an https address or a file. Empty is the provider's download.
-FROM ?=
+# Where the description comes from: FROM, an https address or a file; without it the provider's download. The shell reads this and VERSION
+# from its environment, where make puts them: what make itself writes into a line of shell, the shell would run.
 SPECSYNC := $(GO) run ./internal/specsync
 
 .PHONY: spec-sync
 spec-sync: ## Take the provider's description in, from FROM: compared, tried, and then written down with what is generated
-	@$(SPECSYNC) sync $(if $(FROM),-from '$(FROM)')
+	@$(SPECSYNC) sync $${FROM:+-from "$$FROM"}
 
 .PHONY: spec-watch
 spec-watch: ## The same, and open a pull request if anything has changed (needs git's origin and gh)
-	@$(SPECSYNC) watch $(if $(FROM),-from '$(FROM)')
+	@$(SPECSYNC) watch $${FROM:+-from "$$FROM"}
 
 .PHONY: spec-report
 spec-report: ## Tell what differs between the descriptions OLD and NEW, as Markdown
-	@$(SPECSYNC) report -markdown '$(OLD)' '$(NEW)'
+	@$(SPECSYNC) report -markdown "$$OLD" "$$NEW"
 
 .PHONY: spec-shapes
 spec-shapes: ## Take in descriptions of every shape, and a made-up next version up to its release, in copies of the project
@@ -98,20 +98,20 @@ cross: ## Compile everything, tests too, for the other systems
 
 .PHONY: release-check
 release-check: ## Check that VERSION (v1.2.3) may be released: number, changelog, and what has changed for users
-	@$(SPECSYNC) release '$(VERSION)'
+	@$(SPECSYNC) release "$$VERSION"
 
 .PHONY: dist
 dist: ## Make what a release of VERSION consists of, in dist/: notes, source and bill of materials
 	@mkdir -p dist
-	@$(SPECSYNC) release '$(VERSION)' >dist/notes.md
-	git archive --format=tar.gz --prefix='connectpsp-go-$(VERSION)/' --output='dist/connectpsp-go-$(VERSION).tar.gz' '$(VERSION)'
-	$(GO) run $(CYCLONEDX) mod -json -output 'dist/connectpsp-go-$(VERSION).cdx.json'
+	@$(SPECSYNC) release "$$VERSION" >dist/notes.md
+	git archive --format=tar.gz --prefix="connectpsp-go-$$VERSION/" --output="dist/connectpsp-go-$$VERSION.tar.gz" "$$VERSION"
+	$(GO) run $(CYCLONEDX) mod -json -output "dist/connectpsp-go-$$VERSION.cdx.json"
 
 .PHONY: publish
 publish: ## Publish dist/ as the release of the signed tag VERSION (needs gh)
-	@test "$$(gh api "repos/{owner}/{repo}/git/tags/$$(git rev-parse 'refs/tags/$(VERSION)')" --jq .verification.verified)" = true || \
-		{ echo 'the tag $(VERSION) is not signed by a key that GitHub knows'; exit 1; }
-	gh release create '$(VERSION)' --verify-tag --title '$(VERSION)' --notes-file dist/notes.md dist/connectpsp-go-*
+	@test "$$(gh api "repos/{owner}/{repo}/git/tags/$$(git rev-parse "refs/tags/$$VERSION")" --jq .verification.verified)" = true || \
+		{ echo 'the tag is not signed by a key that GitHub knows'; exit 1; }
+	gh release create "$$VERSION" --verify-tag --title "$$VERSION" --notes-file dist/notes.md dist/connectpsp-go-*
 
 .PHONY: lint
 lint: ## Run gofmt, vet, staticcheck and actionlint

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+func TestWorkflowsHoldNoLogicAndNoMorePowerThanTheySay(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var workflow struct {
+			Permissions map[string]string
+			Jobs        map[string]struct {
+				Permissions map[string]string
+				Strategy    struct{ Matrix struct{ Target []string } }
+				Steps       []struct{ Uses, Run string }
+			}
+		}
+		require.NoError(t, yaml.Unmarshal(text, &workflow), path)
+		assert.NotNil(t, workflow.Permissions, path)
+		assert.Empty(t, workflow.Permissions, path)
+		for name, job := range workflow.Jobs {
+			assert.NotEmpty(t, job.Permissions, name)
+			for _, step := range job.Steps {
+				if step.Uses != "" {
+					assert.Regexp(t, `@[0-9a-f]{40}$`, step.Uses)
+					continue
+				}
+				runs := []string{step.Run}
+				if step.Run == "make ${{ matrix.target }}" {
+					runs = nil
+					for _, target := range job.Strategy.Matrix.Target {
+						runs = append(runs, "make "+target)
+					}
+				}
+				for _, run := range runs {
+					if run == "bash .ci/run" {
+						continue
+					}
+					target := regexp.MustCompile(`^make ([a-z-]+)( [A-Z]+=[0-9a-z]+)?$`).FindStringSubmatch(run)
+					require.NotNil(t, target, run)
+					assert.Contains(t, string(makefile), "\n"+target[1]+":", run)
+				}
+			}
+		}
+	}
+}
+
+// Whoever may push a tag names it, and whoever writes an issue names an address to try.
+func TestNothingInANameIsRun(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil || runtime.GOOS == "windows" {
+		t.Skip("needs make and a shell")
+	}
+	mark := filepath.Join(t.TempDir(), "ran")
+	evil := "v1';touch " + mark + ";'\"$(touch " + mark + ")`touch " + mark + "`$(shell touch " + mark + ")"
+	for target, variable := range map[string]string{"release-check": "VERSION", "spec-sync": "FROM", "spec-watch": "FROM", "spec-report": "OLD"} {
+		cmd := exec.Command("make", "--no-print-directory", target, "GO=echo")
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), variable+"="+evil)
+		printed, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(printed))
+		assert.Contains(t, string(printed), evil)
+		assert.NoFileExists(t, mark)
+	}
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(makefile)) {
+		assert.NotRegexp(t, `\$\((VERSION|FROM|OLD|NEW)\)`, line)
+	}
+}
+
+// Git on Windows writes lines its own way unless it is told not to. The description is compared by its SHA-256.
+func TestACheckoutOnWindowsHasTheSameBytes(t *testing.T) {
+	directory := t.TempDir()
+	p := project{filepath.Join(directory, "first")}
+	require.NoError(t, os.MkdirAll(filepath.Dir(p.description()), 0o755))
+	require.NoError(t, os.WriteFile(p.description(), current(t), 0o644))
+	attributes, err := os.ReadFile(filepath.Join(root, ".gitattributes"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(p.root, ".gitattributes"), attributes, 0o644))
+	p.git(t, "init", "--quiet")
+	p.git(t, "add", ".")
+	p.git(t, "commit", "--quiet", "-m", "A description")
+	there := project{filepath.Join(directory, "second")}
+	p.git(t, "clone", "--quiet", "-c", "core.autocrlf=true", p.root, there.root)
+	text, err := os.ReadFile(there.description())
+	require.NoError(t, err)
+	assert.Equal(t, sum(current(t)), sum(text))
+}
