@@ -28,6 +28,10 @@ type progress struct {
 // api tells what has changed since the last release.
 func (p project) api(ctx context.Context, out io.Writer) (status int, err error) {
 	since, err := p.since(ctx, version{})
+	if errors.Is(err, errPart) {
+		fmt.Fprintf(out, "Nothing was compared: %v\n", err)
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -35,22 +39,27 @@ func (p project) api(ctx context.Context, out io.Writer) (status int, err error)
 		fmt.Fprintf(out, "Nothing has been released yet. The first version will be %v.\n", since.inCode)
 		return 0, nil
 	}
-	worst := nothing
 	for _, r := range since.reports {
 		fmt.Fprint(out, r.terminal())
+	}
+	return since.verdict(out), nil
+}
+
+// verdict says what it means for the next version. Its status is not 0 only if users break and the version does not say so.
+func (p progress) verdict(out io.Writer) (status int) {
+	worst := nothing
+	for _, r := range p.reports {
 		worst = max(worst, r.level())
 	}
 	if worst == nothing {
-		return 0, nil
+		return 0
 	}
-	fmt.Fprintf(out, "The version after %v is at least %v.\n", since.last, since.next)
-	switch {
-	case since.inCode.compare(since.next) >= 0:
-		return 0, nil
-	case worst == breaking:
-		fmt.Fprintf(out, "Users break. If that is meant, set connectpsp.Version to %v or later and say in CHANGELOG.md what they have to do.\n", since.next)
+	fmt.Fprintf(out, "The version after %v is at least %v.\n", p.last, p.next)
+	if worst < breaking || p.inCode.compare(p.next) >= 0 {
+		return 0
 	}
-	return worst.status(), nil
+	fmt.Fprintf(out, "Users break. If that is meant, set connectpsp.Version to %v or later and say in CHANGELOG.md what they have to do.\n", p.next)
+	return worst.status()
 }
 
 // release checks that a version may be released, and writes its notes.
@@ -114,6 +123,8 @@ func (p project) since(ctx context.Context, before version) (progress, error) {
 	return found, nil
 }
 
+var errPart = errors.New("this is a part of the repository, which may lack the tags of releases: git fetch --unshallow --tags")
+
 // lastRelease finds the highest version that is tagged, below a bound if there is one.
 func (p project) lastRelease(ctx context.Context, below version) (last version, err error) {
 	tags, err := output(ctx, p.root, "git", "tag", "--list", "v*")
@@ -124,6 +135,12 @@ func (p project) lastRelease(ctx context.Context, below version) (last version, 
 		found, err := parseVersion(tag)
 		if err == nil && found.compare(last) > 0 && (below == version{} || found.compare(below) < 0) {
 			last = found
+		}
+	}
+	if last == (version{}) {
+		shallow, err := output(ctx, p.root, "git", "rev-parse", "--is-shallow-repository")
+		if err != nil || strings.TrimSpace(shallow) == "true" {
+			return last, errors.Join(errPart, err)
 		}
 	}
 	return last, nil
@@ -208,5 +225,8 @@ func (p project) notes(v version) (string, error) {
 		return "", fmt.Errorf("CHANGELOG.md has no section ## %s", strings.TrimPrefix(v.String(), "v"))
 	}
 	_, body, _ := strings.Cut(sections[i], "\n")
-	return strings.TrimSpace(body), nil
+	if body = strings.TrimSpace(body); body == "" {
+		return "", fmt.Errorf("CHANGELOG.md says nothing under ## %s", strings.TrimPrefix(v.String(), "v"))
+	}
+	return body, nil
 }

@@ -8,7 +8,7 @@
 //	specsync release VERSION               check that the next version is the one given, and print its notes
 //
 // It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly. Report ends with 3 if the API has grown
-// and with 4 if users break; so does api, unless the version in the code says so.
+// and with 4 if users break; api ends with 4 if users break and the version in the code does not say so.
 package main
 
 import (

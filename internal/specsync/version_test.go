@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +76,63 @@ func TestTheNotesOfAVersionAreItsSectionOfTheChangelog(t *testing.T) {
 	assert.Equal(t, "First.", notes)
 	_, err = p.notes(version{0, 2, 1})
 	assert.ErrorContains(t, err, "no section ## 0.2.1")
+	require.NoError(t, os.WriteFile(filepath.Join(p.root, "CHANGELOG.md"), []byte("## 0.2.0\n\n## 0.1.0\n\nFirst.\n"), 0o600))
+	_, err = p.notes(version{0, 2, 0})
+	assert.ErrorContains(t, err, "says nothing under ## 0.2.0")
+}
+
+func TestTheCodeHasToSayOnlyThatUsersBreak(t *testing.T) {
+	for _, test := range []struct {
+		what   level
+		inCode version
+		status int
+	}{
+		{nothing, version{0, 1, 0}, 0}, {words, version{0, 1, 0}, 0}, {additive, version{0, 1, 0}, 0},
+		{breaking, version{0, 1, 0}, 4}, {breaking, version{0, 1, 9}, 4}, {breaking, version{0, 2, 0}, 0},
+	} {
+		last := version{0, 1, 0}
+		since := progress{last, last.next(test.what), test.inCode, []report{newReport("", "", "", []change{{level: test.what}})}}
+		assert.Equal(t, test.status, since.verdict(io.Discard), test)
+	}
+}
+
+func TestTheLastReleaseIsTheHighestVersionThatIsTagged(t *testing.T) {
+	p := small(t)
+	p.git(t, "init", "--quiet")
+	p.git(t, "add", ".")
+	p.git(t, "commit", "--quiet", "-m", "All")
+	last, err := p.lastRelease(t.Context(), version{})
+	require.NoError(t, err)
+	assert.Zero(t, last)
+	for _, tag := range []string{"v1.9.0", "v1.10.0", "v1.10.1-rc.1", "vague", "w2.0.0", "v01.11.0"} {
+		p.git(t, "tag", tag)
+	}
+	for before, want := range map[version]version{{}: {1, 10, 0}, {1, 10, 0}: {1, 9, 0}, {1, 9, 5}: {1, 9, 0}, {1, 9, 0}: {}, {2, 0, 0}: {1, 10, 0}} {
+		last, err := p.lastRelease(t.Context(), before)
+		require.NoError(t, err)
+		assert.Equal(t, want, last, before)
+	}
+}
+
+// What CI checks out by itself has no tags, and would compare with nothing.
+func TestAPartOfTheRepositoryIsNotTakenForOneWithoutReleases(t *testing.T) {
+	p := small(t)
+	p.git(t, "init", "--quiet")
+	for range 2 {
+		p.git(t, "add", ".")
+		p.git(t, "commit", "--quiet", "--allow-empty", "-m", "All")
+	}
+	part := project{filepath.Join(t.TempDir(), "part")}
+	p.git(t, "clone", "--quiet", "--depth", "1", "--no-tags", "file://"+filepath.ToSlash(p.root), part.root)
+	_, err := part.lastRelease(t.Context(), version{})
+	assert.ErrorIs(t, err, errPart)
+	require.NoError(t, os.MkdirAll(filepath.Join(part.root, "connectpsp"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(part.root, "connectpsp", "client.go"), []byte("const Version = \"0.2.0\"\n"), 0o644))
+	var out bytes.Buffer
+	_, err = part.api(t.Context(), &out)
+	assert.NoError(t, err)
+	assert.Contains(t, out.String(), "Nothing was compared")
+	assert.ErrorIs(t, part.release(t.Context(), "v0.2.0", &out), errPart)
 }
 
 func TestTheVersionInTheCodeIsFound(t *testing.T) {
