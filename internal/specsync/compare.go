@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,7 @@ request-parameter-removed-with-deprecation err
 api-removed-with-deprecation err
 api-path-removed-with-deprecation err
 api-operation-id-removed err
+api-schema-removed err
 `
 
 // compare tells what has changed between two descriptions.
@@ -47,6 +49,7 @@ func compare(ctx context.Context, older, newer []byte) (report, error) {
 			return report{}, err
 		}
 		d.exposeEvents()
+		d.lowerParameters()
 		d.modernise()
 		if text, err = d.bytes(); err != nil {
 			return report{}, err
@@ -109,15 +112,60 @@ func whatOasdiffLeavesOut(older, newer *document, judged []change) ([]change, er
 	var changes []change
 	for _, operation := range slices.Sorted(maps.Keys(found)) {
 		d, where := found[operation], nameOfEvent(operation)
-		known := slices.ContainsFunc(judged, func(c change) bool { return c.where == where })
-		if len(d.structure) > 0 && !known {
-			changes = append(changes, change{breaking, where, "it differs in a way that no rule judges: look at " + some(d.structure)})
+		var texts []string
+		for _, c := range judged {
+			if c.where == where {
+				texts = append(texts, c.text)
+			}
+		}
+		if unjudged := slices.DeleteFunc(d.structure, func(place string) bool { return isJudged(place, texts) }); len(unjudged) > 0 {
+			changes = append(changes, change{breaking, where, "it differs in a way that no rule judges: look at " + some(unjudged)})
 		}
 		if len(d.words) > 0 {
 			changes = append(changes, change{words, where, "its words differ at " + some(d.words)})
 		}
 	}
 	return changes, nil
+}
+
+// isJudged reports whether what oasdiff says of an operation includes a place: the member there, or one that holds it, by name. Where no
+// member is, whatever it says has to do.
+func isJudged(place string, texts []string) bool {
+	member := memberAt(place)
+	return slices.ContainsFunc(texts, func(text string) bool {
+		if member == "" {
+			return true
+		}
+		for i, quoted := range strings.Split(text, "`") {
+			if i%2 == 1 && strings.HasPrefix(member+"/", quoted+"/") {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// memberAt is the member of a body that a place is in, as oasdiff writes it. It is empty if there is none, or if schemas are put together
+// of others, which oasdiff has names for.
+func memberAt(place string) string {
+	_, inBody, _ := strings.Cut(place, ".schema.")
+	var names []string
+	segments := strings.Split(inBody, ".")
+	for i := 0; i < len(segments); i++ {
+		label, isRequired := strings.CutPrefix(segments[i], "required[")
+		switch {
+		case segments[i] == "properties" && i+1 < len(segments):
+			i++
+			names = append(names, segments[i])
+		case segments[i] == "items":
+			names = append(names, "items")
+		case strings.Contains(segments[i], "Of["):
+			return ""
+		case isRequired:
+			return strings.Join(append(names, strings.TrimSuffix(label, "]")), "/")
+		}
+	}
+	return strings.Join(names, "/")
 }
 
 // some names the first few of many places.
@@ -131,35 +179,92 @@ func some(places []string) string {
 
 const eventPath = "/-/webhook/"
 
+// events are the payloads that the SDK has a type for: an event of each, and what they are about.
+var events = []struct{ event, about string }{{"CASHIN_PAID", "cash-in"}, {"CASHOUT_COMPLETED", "cash-out"}}
+
 // nameOfEvent writes the operation that exposeEvents made as what it stands for.
 func nameOfEvent(operation string) string {
-	if event, ok := strings.CutPrefix(operation, "GET "+eventPath); ok {
-		return "webhooks about a " + event
+	name, ok := strings.CutPrefix(operation, "GET "+eventPath)
+	if !ok {
+		return operation
 	}
-	return operation
+	if unescaped, err := url.PathUnescape(name); err == nil {
+		name = unescaped
+	}
+	for _, known := range events {
+		if name == known.about {
+			return "webhooks about a " + name
+		}
+	}
+	return "the webhook " + name
 }
 
 // exposeEvents shows the payloads of webhooks as answers, which is what they are to their receiver. Where they stand oasdiff
 // does not compare them, or as if they were sent.
 func (d *document) exposeEvents() {
-	for event, about := range map[string]string{"CASHIN_PAID": "cash-in", "CASHOUT_COMPLETED": "cash-out"} {
-		schema := d.event(event)
-		if schema == nil {
-			continue
+	var exposed []*yaml.Node
+	expose := func(name string, schema *yaml.Node) {
+		if schema == nil || slices.ContainsFunc(exposed, func(other *yaml.Node) bool { return same(other, schema) }) {
+			return
 		}
-		text := fmt.Sprintf("get:\n  operationId: webhook-%s\n  responses:\n    '200':\n      description: An event.\n"+
-			"      content: {application/json: {schema: {}}}\n", about)
+		exposed = append(exposed, schema)
+		text := fmt.Sprintf("get:\n  operationId: %q\n  responses:\n    '200':\n      description: An event.\n"+
+			"      content: {application/json: {schema: {}}}\n", "webhook-"+name)
 		var operation yaml.Node
 		if err := yaml.Unmarshal([]byte(text), &operation); err != nil {
-			panic(err) // of a constant
+			panic(err) // of an escaped name in a constant
 		}
 		item := operation.Content[0]
-		*get(item, "get", "responses", "200", "content", "application/json", "schema") = *schema
-		add(get(d.root, "paths"), eventPath+about, item)
+		shown := get(item, "get", "responses", "200", "content", "application/json", "schema")
+		*shown = *copyOf(schema)
+		add(get(d.root, "paths"), eventPath+name, item)
 	}
-	if i := indexOf(d.root, "webhooks"); i >= 0 {
-		d.root.Content = slices.Delete(d.root.Content, i, i+2)
+	for _, known := range events {
+		expose(known.about, d.event(known.event))
 	}
+	for _, place := range []string{"webhooks", "x-webhooks"} {
+		webhooks := get(d.root, place)
+		for _, name := range keys(webhooks) {
+			expose(url.PathEscape(name), schemaOf(d.deref(get(d.deref(get(webhooks, name)), "post", "requestBody"))))
+		}
+		if i := indexOf(d.root, place); i >= 0 {
+			d.root.Content = slices.Delete(d.root.Content, i, i+2)
+		}
+	}
+}
+
+// lowerParameters declares the parameters of paths for each of their operations, which means the same.
+func (d *document) lowerParameters() {
+	paths := get(d.root, "paths")
+	for _, path := range keys(paths) {
+		item := get(paths, path)
+		shared := get(item, "parameters")
+		if shared == nil {
+			continue
+		}
+		for _, method := range keys(item) {
+			if !isMethod(method) {
+				continue
+			}
+			operation := get(item, method)
+			if get(operation, "parameters") == nil {
+				add(operation, "parameters", &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"})
+			}
+			own := get(operation, "parameters")
+			for _, parameter := range shared.Content {
+				if !slices.ContainsFunc(own.Content, func(other *yaml.Node) bool { return d.isSameParameter(parameter, other) }) {
+					own.Content = append(own.Content, parameter)
+				}
+			}
+		}
+		i := indexOf(item, "parameters")
+		item.Content = slices.Delete(item.Content, i, i+2)
+	}
+}
+
+func (d *document) isSameParameter(one, other *yaml.Node) bool {
+	one, other = d.deref(one), d.deref(other)
+	return scalar(one, "in") == scalar(other, "in") && scalar(one, "name") == scalar(other, "name")
 }
 
 // modernise says in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common: what is the same reads the same.

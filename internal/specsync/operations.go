@@ -87,10 +87,17 @@ func (d *document) writeOutHeaders() {
 
 // writeOutAt replaces a reference by a copy of what it leads to.
 func (d *document) writeOutAt(node *yaml.Node) {
-	left := mostNodes
-	if copied, err := writeOut(d.deref(node), deepest, &left); err == nil {
-		*node = *copied
+	*node = *copyOf(d.deref(node))
+}
+
+// copyOf copies all of a value.
+func copyOf(node *yaml.Node) *yaml.Node {
+	copied := *node
+	copied.Content = nil
+	for _, child := range node.Content {
+		copied.Content = append(copied.Content, copyOf(child))
 	}
+	return &copied
 }
 
 // eachParameter visits the parameters of a path and of its operations.
