@@ -14,14 +14,16 @@ import (
 // shapes are the description as the provider might have written it. All mean the same, but for operations that are added.
 func shapes(t testing.TB) map[string][]byte {
 	return map[string][]byte{
-		"as it is":                 current(t),
-		"JSON":                     reshape(t, nil),
-		"OpenAPI 3.1":              reshape(t, toOpenAPI31),
-		"everything written out":   writtenOut(t),
-		"other names":              otherNames(t),
-		"extra operations":         reshape(t, addOperations),
-		"another house's":          anotherHouses(t),
-		"lines that end otherwise": []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
+		"as it is":                         current(t),
+		"JSON":                             reshape(t, nil),
+		"OpenAPI 3.1":                      reshape(t, toOpenAPI31),
+		"references that may be null":      reshape(t, wrapNullable(false)),
+		"references that may be null, 3.1": reshape(t, wrapNullable(true)),
+		"everything written out":           writtenOut(t),
+		"other names":                      otherNames(t),
+		"extra operations":                 reshape(t, addOperations),
+		"another house's":                  anotherHouses(t),
+		"lines that end otherwise":         []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
 	}
 }
 
@@ -42,6 +44,33 @@ func toOpenAPI31(root object) {
 		}
 	})
 	root["webhooks"] = object{"cashIn": webhookOf("CashInEvent"), "cashOut": webhookOf("CashOutEvent")}
+}
+
+// wrapNullable says of references, and not of what they lead to, that there may be null: by allOf, or in OpenAPI 3.1 by a choice.
+func wrapNullable(choice bool) func(object) {
+	return func(root object) {
+		if choice {
+			toOpenAPI31WithoutSiblings(root)
+		}
+		schemas := root["components"].(object)["schemas"].(object)
+		for owner, members := range map[string][]string{"Payer": {"bankData"}, "CashIn": {"pixData"}, "CashOut": {"failure", "status"}, "Refund": {"status"}} {
+			for _, member := range members {
+				properties := schemas[owner].(object)["properties"].(object)
+				reference := properties[member].(object)
+				target := schemas[strings.TrimPrefix(reference["$ref"].(string), "#/components/schemas/")].(object)
+				switch {
+				case !choice:
+					delete(target, "nullable")
+					properties[member] = object{"allOf": []any{reference}, "nullable": true}
+				case member == "status":
+					properties[member] = object{"anyOf": []any{reference, object{"type": "null"}}}
+				default:
+					target["type"] = "object"
+					properties[member] = object{"oneOf": []any{object{"type": "null"}, reference}, "description": "If there is one."}
+				}
+			}
+		}
+	}
 }
 
 func webhookOf(schema string) object {
