@@ -74,7 +74,7 @@ func newChecker(file string, report func(error)) (*Checker, error) {
 		MultiError:                        true,
 		RejectWhenRequestBodyNotSpecified: true,
 		SkipSettingDefaults:               true,
-		AuthenticationFunc:                bearer,
+		AuthenticationFunc:                authenticated,
 		SchemaValidationOptions:           formats(),
 	}
 	options.WithCustomSchemaErrorFunc(withoutValue)
@@ -217,7 +217,9 @@ func (c *Checker) Operations() []Operation {
 			if operation.Security != nil {
 				security = *operation.Security
 			}
-			has := func(header string) bool { return declared(item, operation, openapi3.ParameterInHeader, header) }
+			has := func(header string) bool {
+				return declared(item, operation, openapi3.ParameterInHeader, header) || c.isKey(security, header)
+			}
 			operations = append(operations, Operation{
 				ID:     operation.OperationID,
 				Method: method,
@@ -230,6 +232,23 @@ func (c *Checker) Operations() []Operation {
 	}
 	slices.SortFunc(operations, func(a, b Operation) int { return cmp.Compare(a.ID, b.ID) })
 	return operations
+}
+
+// isKey reports whether a header is asked for as a key among the security requirements, which is another way of declaring it.
+func (c *Checker) isKey(security openapi3.SecurityRequirements, header string) bool {
+	return slices.ContainsFunc(security, func(requirement openapi3.SecurityRequirement) bool {
+		for name := range requirement {
+			scheme := c.doc.Components.SecuritySchemes[name]
+			if scheme != nil && isKeyIn(scheme.Value, openapi3.ParameterInHeader) && strings.EqualFold(scheme.Value.Name, header) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func isKeyIn(scheme *openapi3.SecurityScheme, in string) bool {
+	return scheme.Type == "apiKey" && scheme.In == in
 }
 
 // root returns the directory of the project that the working directory is in, where openapi is. It may be another module.
@@ -328,8 +347,15 @@ func declared(item *openapi3.PathItem, operation *openapi3.Operation, in, name s
 // token68 is the form of a bearer token in RFC 6750.
 var token68 = regexp.MustCompile(`^Bearer [A-Za-z0-9\-._~+/]+=*$`)
 
-func bearer(_ context.Context, input *openapi3filter.AuthenticationInput) error {
-	if !token68.MatchString(input.RequestValidationInput.Request.Header.Get("Authorization")) {
+func authenticated(_ context.Context, input *openapi3filter.AuthenticationInput) error {
+	header := input.RequestValidationInput.Request.Header
+	if scheme := input.SecurityScheme; isKeyIn(scheme, openapi3.ParameterInHeader) {
+		if header.Get(scheme.Name) == "" {
+			return fmt.Errorf("there is no %s", scheme.Name)
+		}
+		return nil
+	}
+	if !token68.MatchString(header.Get("Authorization")) {
 		return errors.New("there is no well-formed bearer token")
 	}
 	return nil

@@ -503,3 +503,30 @@ func TestNoFindingShowsAValueInOpenAPI31Either(t *testing.T) {
 	assert.Contains(t, found.text(), "/payer/document: it is not as pattern says")
 	assert.Contains(t, found.text(), "/status: it is not as enum says, and not ON_HOLD")
 }
+
+// Headers that authenticate may be declared as what secures an operation, too.
+func TestKeysAreCheckedWhereTheyAreWhatSecuresAnOperation(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "description.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer(
+		"        - $ref: '#/components/parameters/ApplicationToken'\n", "",
+		"        - $ref: '#/components/parameters/DigitalSignature'\n", "",
+		"  - bearerAuth: []\n", "  - bearerAuth: []\n    key: []\n    signature: []\n",
+		"  securitySchemes:\n", "  securitySchemes:\n    key: {type: apiKey, in: header, name: ApplicationToken}\n"+
+			"    signature: {type: apiKey, in: header, name: DigitalSignature}\n",
+	).Replace(string(text))), 0o600))
+	found := new(findings)
+	checker, err := newChecker(file, found.add)
+	require.NoError(t, err)
+	for _, operation := range checker.Operations() {
+		assert.Equal(t, operation.ID != "authToken", operation.Signed, operation.ID)
+	}
+	e := getting()
+	e.header.Set("DigitalSignature", signature)
+	checker.Middleware(e).ServeHTTP(httptest.NewRecorder(), e.request())
+	assert.Empty(t, found.all)
+	e.header.Del("ApplicationToken")
+	checker.Middleware(e).ServeHTTP(httptest.NewRecorder(), e.request())
+	assert.Contains(t, found.text(), "ApplicationToken")
+}

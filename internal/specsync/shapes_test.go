@@ -14,16 +14,14 @@ import (
 // shapes are the description as the provider might have written it. All mean the same, but for operations that are added.
 func shapes(t testing.TB) map[string][]byte {
 	return map[string][]byte{
-		"as it is":                         current(t),
-		"JSON":                             reshape(t, nil),
-		"OpenAPI 3.1":                      reshape(t, toOpenAPI31),
-		"references that may be null":      reshape(t, wrapNullable(false)),
-		"references that may be null, 3.1": reshape(t, wrapNullable(true)),
-		"everything written out":           writtenOut(t),
-		"other names":                      otherNames(t),
-		"extra operations":                 reshape(t, addOperations),
-		"another house's":                  anotherHouses(t),
-		"lines that end otherwise":         []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
+		"as it is":                 current(t),
+		"JSON":                     reshape(t, nil),
+		"OpenAPI 3.1":              reshape(t, func(root object) { toOpenAPI31(root); wrapNullable(root, true) }),
+		"everything written out":   writtenOut(t),
+		"other names":              otherNames(t),
+		"extra operations":         reshape(t, addOperations),
+		"another house's":          anotherHouses(t),
+		"lines that end otherwise": []byte("\xef\xbb\xbf" + strings.ReplaceAll(string(current(t)), "\n", "\r\n")),
 	}
 }
 
@@ -47,27 +45,22 @@ func toOpenAPI31(root object) {
 }
 
 // wrapNullable says of references, and not of what they lead to, that there may be null: by allOf, or in OpenAPI 3.1 by a choice.
-func wrapNullable(choice bool) func(object) {
-	return func(root object) {
-		if choice {
-			toOpenAPI31WithoutSiblings(root)
-		}
-		schemas := root["components"].(object)["schemas"].(object)
-		for owner, members := range map[string][]string{"Payer": {"bankData"}, "CashIn": {"pixData"}, "CashOut": {"failure", "status"}, "Refund": {"status"}} {
-			for _, member := range members {
-				properties := schemas[owner].(object)["properties"].(object)
-				reference := properties[member].(object)
-				target := schemas[strings.TrimPrefix(reference["$ref"].(string), "#/components/schemas/")].(object)
-				switch {
-				case !choice:
-					delete(target, "nullable")
-					properties[member] = object{"allOf": []any{reference}, "nullable": true}
-				case member == "status":
-					properties[member] = object{"anyOf": []any{reference, object{"type": "null"}}}
-				default:
-					target["type"] = "object"
-					properties[member] = object{"oneOf": []any{object{"type": "null"}, reference}, "description": "If there is one."}
-				}
+func wrapNullable(root object, choice bool) {
+	schemas := root["components"].(object)["schemas"].(object)
+	for owner, members := range map[string][]string{"Payer": {"bankData"}, "CashIn": {"pixData"}, "CashOut": {"failure", "status"}, "Refund": {"status"}} {
+		for _, member := range members {
+			properties := schemas[owner].(object)["properties"].(object)
+			reference := properties[member].(object)
+			target := schemas[strings.TrimPrefix(reference["$ref"].(string), "#/components/schemas/")].(object)
+			switch {
+			case !choice:
+				delete(target, "nullable")
+				properties[member] = object{"allOf": []any{reference}, "nullable": true}
+			case member == "status":
+				properties[member] = object{"anyOf": []any{reference, object{"type": "null"}}}
+			default:
+				target["type"] = "object"
+				properties[member] = object{"oneOf": []any{object{"type": "null"}, reference}, "description": "If there is one."}
 			}
 		}
 	}
@@ -130,10 +123,12 @@ func otherNames(t testing.TB) []byte {
 }
 
 // anotherHouses is the description as other tools write it: headers and the id once for a path, under names of their own or none, other
-// ids of operations or none, problems as the default, any type of content, numbers as statuses, and what is the same said once.
+// ids of operations or none, problems as the default, any type of content, numbers as statuses, null beside references, and what is the
+// same said once.
 func anotherHouses(t testing.TB) []byte {
 	var root object
 	require.NoError(t, json.Unmarshal(reshape(t, nil), &root))
+	wrapNullable(root, false)
 	parameters := at(t, root, "components", "parameters")
 	for name, other := range map[string]string{"ApplicationToken": "AppKey", "DigitalSignature": "Hmac", "IdempotencyKey": "Once", "TransactionId": "TxId"} {
 		parameters[other] = parameters[name]
