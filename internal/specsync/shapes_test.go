@@ -190,26 +190,26 @@ func addOperations(root object) {
 	}}
 }
 
-// twoPayers is the description with a payer of its own in the request of a charge.
-func twoPayers(t testing.TB) []byte {
-	return reshape(t, func(root object) {
+// twoPayers changes the description to one with a payer of its own in the request of a charge.
+func twoPayers(t testing.TB) func(object) {
+	return func(root object) {
 		schemas := at(t, root, "components", "schemas")
 		input := maps.Clone(at(t, schemas, "Payer"))
 		input["properties"] = maps.Clone(at(t, input, "properties"))
 		delete(at(t, input, "properties"), "bankData")
 		schemas["PayerInput"] = input
 		at(t, schemas, "CashInRequest", "properties", "payer")["$ref"] = "#/components/schemas/PayerInput"
-	})
+	}
 }
 
-// withoutEvents is the description without webhooks, which many leave to their guides.
-func withoutEvents(t testing.TB) []byte {
-	return reshape(t, func(root object) {
+// withoutEvents changes the description to one without webhooks, which many leave to their guides.
+func withoutEvents(t testing.TB) func(object) {
+	return func(root object) {
 		schemas := at(t, root, "components", "schemas")
 		for _, name := range []string{"CashInEvent", "CashInEventType", "CashOutEvent", "CashOutEventType"} {
 			delete(schemas, name)
 		}
-	})
+	}
 }
 
 // rewrite visits all objects.
