@@ -110,7 +110,7 @@ func (d *document) isOurs() error {
 // missing lists the operations of this API that are not there under a prefix.
 func (d *document) missing(prefix string) (operations []string) {
 	for _, operation := range api {
-		if get(d.root, "paths", d.path(prefix+operation.path), operation.method) == nil {
+		if found := get(d.root, "paths", d.path(prefix+operation.path), operation.method); found == nil || found.Kind != yaml.MappingNode {
 			operations = append(operations, strings.ToUpper(operation.method)+" "+operation.path)
 		}
 	}
