@@ -35,7 +35,7 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 		"/cash-in/one":  {200, `{"transactionId":"one","status":"PAID","payer":{"name":"João"},"pixData":{"copyAndPaste":"` + strings.Repeat("1", 100) + `"}}`},
 		"/cash-in/two":  {200, `{"transactionId":"two","status":"PAID","payer":{"name":"Lúcia"},"pixData":{"copyAndPaste":"` + strings.Repeat("2", 100) + `"}}`},
 		"/cash-in/none": {422, `{"code":"NOT_FOUND","title":"Nothing","detail":"There is no such charge.","status":422}`},
-		"/cash-in/void": {422, `{"code":"XXX_XXXXX","title":"XXXXXXX","detail":"XXXXXXXXXXXXXXXXXXXXXXX","status":422}`},
+		"/cash-in/void": {422, `{"code":"GONE_AWAY","title":"Another","detail":"Something else entirely","status":422}`},
 	}
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
