@@ -29,6 +29,17 @@ var ErrInvalidSignature = errors.New("webhook: invalid signature")
 // bytes would come again, so keep them for a person to look at and answer 200.
 var ErrMalformed = errors.New("webhook: malformed event")
 
+// What is wrong with a signature. These are made once: whoever sends forged events is to cost as little as can be.
+var (
+	errTwoSignatures  = invalid("there is more than one X-Connect-Signature")
+	errNoSecret       = invalid("no secret was given to verify it with")
+	errNoSignature    = invalid("there is no X-Connect-Signature")
+	errNotHexadecimal = invalid("X-Connect-Signature is not 32 bytes in hexadecimal")
+	errNoMatch        = invalid("no secret matches it")
+)
+
+func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignature, reason) }
+
 // Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded and encoded again, they
 // have another signature. Bound them with http.MaxBytesReader; an event is about a thousand bytes long. The header is that
 // of the request.
@@ -105,11 +116,10 @@ func (p part) eventType() EventType {
 }
 
 func verify(body []byte, header http.Header, secrets []auth.Secret) error {
-	invalid := func(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignature, reason) }
 	set, valid := false, false
 	values := header.Values("X-Connect-Signature")
 	if len(values) > 1 {
-		return invalid("there is more than one X-Connect-Signature")
+		return errTwoSignatures
 	}
 	text := strings.Join(values, "")
 	var signature [sha256.Size]byte
@@ -130,13 +140,13 @@ func verify(body []byte, header http.Header, secrets []auth.Secret) error {
 	}
 	switch {
 	case !set:
-		return invalid("no secret was given to verify it with")
+		return errNoSecret
 	case len(values) == 0:
-		return invalid("there is no X-Connect-Signature")
+		return errNoSignature
 	case !wellFormed:
-		return invalid("X-Connect-Signature is not 32 bytes in hexadecimal")
+		return errNotHexadecimal
 	case !valid:
-		return invalid("no secret matches it")
+		return errNoMatch
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ var figures = []struct {
 }{
 	{"cash-out", 33, cashOut},
 	{"cash-in with a QR code", 35, cashIn},
-	{"webhook, signature refused", 2, refuseEvent},
+	{"webhook, signature refused", 0, refuseEvent},
 	{"webhook, verified and read", 6, parseEvent},
 	{"token in hand", 0, readToken},
 	{"amount", 0, readAmount},
