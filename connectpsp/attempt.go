@@ -58,7 +58,13 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	witness.body.content.Reset(call.body)
 	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	response, err := call.send(httptrace.WithClientTrace(ctx, &witness.trace), c.raw, call, &witness.body, witness.edit)
+	sending := ctx
+	if c.pooled {
+		witness.trace.GetConn, witness.trace.GotConn = witness.connection.want, witness.connection.come
+		sending = context.WithValue(sending, arrivalKey{}, &witness.connection)
+	}
+	sending = httptrace.WithClientTrace(sending, &witness.trace)
+	response, err := call.send(sending, c.raw, call, &witness.body, witness.edit)
 	if err != nil {
 		a.err = quiet(err)
 	} else {
@@ -84,9 +90,11 @@ type witness struct {
 	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
 	trace    httptrace.ClientTrace // of the request
 	token    auth.Secret
-	handed   bool         // the request was complete and given to the HTTP client
-	body     sealedBody   // empty if the request has none
-	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+	handed   bool       // the request was complete and given to the HTTP client
+	body     sealedBody // empty if the request has none
+	// connection is the one that the request is sent on, for the pool.
+	connection arrival
+	written    atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of the token, and the payment is

@@ -32,6 +32,7 @@ type Client struct {
 	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
+	pooled     bool // it sends with the SDK's own transport
 	canSign    bool
 	loopback   bool                   // the gateway is on this machine
 	rebalances chan struct{}          // holds one element while a rebalance is under way
@@ -50,7 +51,9 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	if err := faults.err(); err != nil {
 		return nil, err
 	}
-	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(senderOf(newHTTPClient(settings.httpClient))))
+	httpClient := newHTTPClient(settings.httpClient)
+	_, pooled := httpClient.Transport.(*pool)
+	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(senderOf(httpClient)))
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +75,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		window:     settings.window,
 		clientID:   cfg.ClientID,
 		baseURL:    base.String(),
+		pooled:     pooled,
 		canSign:    !cfg.CryptoToken.IsZero(),
 		loopback:   isLoopback(base.Hostname()),
 		rebalances: make(chan struct{}, 1),

@@ -1,11 +1,15 @@
 package connectpsp
 
 import (
+	"container/list"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"time"
 )
 
 // pool keeps a transport from opening more connections than there are calls at a time. A transport by itself dials for every call
@@ -13,16 +17,22 @@ import (
 // needs, each of which took the gateway a handshake.
 //
 // It waits to dial as long as there are as many connections as calls. Then one is free soon: each call uses but one, so one is
-// used by none, and is given to the call that waits, or is being opened or closed.
+// used by none, and is given to the call that waits, or is being opened or closed. A call that has got one needs no other, and
+// one that waits for long gets another all the same.
 type pool struct {
 	transport *http.Transport
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 
 	mu          sync.Mutex
-	calls       int           // from the sending to the end of the answer
-	connections int           // open, or being opened
-	waiting     chan struct{} // is closed when a dial that waits should look again; nil if none waits
+	calls       int       // from the sending to the end of the answer
+	connections int       // open, or being opened
+	waiting     list.List // of channels, each closed when the dial that waits for it may begin; the longest first
 }
+
+// poolPatience is for how long a call waits for a connection that should soon be free. It is not if opening it hangs.
+const poolPatience = time.Second
+
+var errServed = errors.New("the call has got another connection")
 
 func (p *pool) RoundTrip(request *http.Request) (*http.Response, error) {
 	p.count(&p.calls, 1)
@@ -35,28 +45,26 @@ func (p *pool) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// count changes a number, and wakes the dials that wait.
+// count changes a number, and lets dials begin that may.
 func (p *pool) count(number *int, by int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	*number += by
-	if p.waiting != nil {
-		close(p.waiting)
-		p.waiting = nil
+	p.grant()
+}
+
+func (p *pool) grant() {
+	for p.connections < p.calls && p.waiting.Len() > 0 {
+		p.connections++
+		close(p.waiting.Remove(p.waiting.Front()).(chan struct{}))
 	}
 }
 
-// dialContext opens a connection when there are fewer than calls. The call it was meant for may have found another by then, and
-// another call gets this one; if there is no use for it, it gives up after a while.
+// dialContext opens a connection when there may be one more. The call it was meant for may have found another by then: if that is
+// known nobody waits for this one, and if not the next call gets it.
 func (p *pool) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	patience, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	for again := p.claim(); again != nil; again = p.claim() {
-		select {
-		case <-again:
-		case <-patience.Done():
-			return nil, patience.Err()
-		}
+	if err := p.claim(ctx); err != nil {
+		return nil, err
 	}
 	connection, err := p.dial(ctx, network, address)
 	if err != nil {
@@ -66,18 +74,84 @@ func (p *pool) dialContext(ctx context.Context, network, address string) (net.Co
 	return &pooledConnection{Conn: connection, pool: p}, nil
 }
 
-// claim counts a connection if there may be one more, and else returns what to wait for.
-func (p *pool) claim() (again <-chan struct{}) {
+// claim counts a connection, once there may be one more or patience is at its end. Its error says that there is no need any more.
+func (p *pool) claim(ctx context.Context) error {
+	granted := make(chan struct{})
+	p.mu.Lock()
+	place := p.waiting.PushBack(granted)
+	p.grant()
+	p.mu.Unlock()
+	patience := time.NewTimer(poolPatience)
+	defer patience.Stop()
+	var err error
+	select {
+	case <-granted:
+		return nil
+	case <-patience.C:
+	case <-servedBy(ctx):
+		err = errServed
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.connections < p.calls {
-		p.connections++
+	select {
+	case <-granted: // at the same moment
+		if err != nil {
+			p.connections--
+			p.grant()
+		}
+	default:
+		p.waiting.Remove(place)
+		if err == nil {
+			p.connections++
+		}
+	}
+	return err
+}
+
+// arrival tells, to those who ask, that a call has got the connection that it wants. The zero value is ready.
+type arrival struct {
+	mu     sync.Mutex
+	came   bool
+	signal chan struct{} // is closed when it comes; nil if nobody has asked
+}
+
+type arrivalKey struct{}
+
+// want says that the call wants a connection, the first or, when that one was dead, the next.
+func (a *arrival) want(string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.came, a.signal = false, nil
+}
+
+// come says that it has got it.
+func (a *arrival) come(httptrace.GotConnInfo) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.signal != nil && !a.came {
+		close(a.signal)
+	}
+	a.came = true
+}
+
+// servedBy returns what is closed when the call to which the context of a dial belongs has got a connection. Of requests for
+// tokens, which are few, nothing is known.
+func servedBy(ctx context.Context) <-chan struct{} {
+	a, ok := ctx.Value(arrivalKey{}).(*arrival)
+	if !ok {
 		return nil
 	}
-	if p.waiting == nil {
-		p.waiting = make(chan struct{})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.signal == nil {
+		a.signal = make(chan struct{})
+		if a.came {
+			close(a.signal)
+		}
 	}
-	return p.waiting
+	return a.signal
 }
 
 // pooledBody ends a call when it is closed.
