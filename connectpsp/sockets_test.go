@@ -97,17 +97,11 @@ func paySocketBatch(t *testing.T, protocol string, from, to int, checked bool) s
 	}
 	attempts := &attemptCounter{}
 	options = append(options, connectpsp.WithLogger(slog.New(attempts)))
-	if protocol != overHTTP {
-		// As the SDK's own, which trusts no test server.
-		options = append(options, connectpsp.WithHTTPClient(&http.Client{Transport: &http.Transport{
-			TLSClientConfig:     gateway.server.Client().Transport.(*http.Transport).TLSClientConfig,
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: 256,
-			IdleConnTimeout:     30 * time.Second,
-		}}))
-	}
 	client, err := connectpsp.New(config(gateway.server.URL), options...)
 	require.NoError(t, err)
+	if protocol != overHTTP {
+		connectpsp.Trust(client, gateway.server.Client().Transport.(*http.Transport).TLSClientConfig)
+	}
 
 	orders := make([]*socketCaller, to-from)
 	for n := range orders {
