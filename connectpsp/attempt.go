@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -58,13 +59,14 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	witness.body.content.Reset(call.body)
 	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	sending := ctx
+	sending, body := ctx, io.Reader(&witness.body)
 	if c.pooled {
 		witness.trace.GetConn, witness.trace.GotConn = witness.connection.want, witness.connection.come
 		sending = context.WithValue(sending, arrivalKey{}, &witness.connection)
+		body = &witness.body.content // which net/http sends together with the headers, because it knows the type
 	}
 	sending = httptrace.WithClientTrace(sending, &witness.trace)
-	response, err := call.send(sending, c.raw, call, &witness.body, witness.edit)
+	response, err := call.send(sending, c.raw, call, body, witness.edit)
 	if err != nil {
 		a.err = quiet(err)
 	} else {
@@ -90,11 +92,11 @@ type witness struct {
 	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
 	trace    httptrace.ClientTrace // of the request
 	token    auth.Secret
-	handed   bool       // the request was complete and given to the HTTP client
-	body     sealedBody // empty if the request has none
-	// connection is the one that the request is sent on, for the pool.
-	connection arrival
-	written    atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+	handed   bool         // the request was complete and given to the HTTP client
+	body     sealedBody   // empty if the request has none
+	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+
+	connection arrival // the one that the request is sent on, if the transport is the SDK's own
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of the token, and the payment is
@@ -131,9 +133,18 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 }
 
 // mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
-// over, or if nobody has read its body; asking makes sure that nobody will.
+// over. Nor if the SDK's own transport got no connection for it: that sends nothing without one, and nothing after it has
+// returned. Of another transport that is not known; there it did not if nobody has read its body, and asking makes sure that
+// nobody will.
 func (w *witness) mayHaveSent() bool {
-	return w.handed && (w.body.isEmpty() || !w.body.seal())
+	switch {
+	case !w.handed:
+		return false
+	case w.client.pooled:
+		return w.connection.everCame()
+	default:
+		return w.body.isEmpty() || !w.body.seal()
+	}
 }
 
 // sealedBody is a request's body that can be shut as long as nobody has begun to read it. A transport that returns early may

@@ -114,6 +114,7 @@ func (p *pool) claim(ctx context.Context) error {
 type arrival struct {
 	mu     sync.Mutex
 	came   bool
+	ever   bool          // also before the call wanted the next
 	signal chan struct{} // is closed when it comes; nil if nobody has asked
 }
 
@@ -133,7 +134,14 @@ func (a *arrival) come(httptrace.GotConnInfo) {
 	if a.signal != nil && !a.came {
 		close(a.signal)
 	}
-	a.came = true
+	a.came, a.ever = true, true
+}
+
+// everCame reports whether the call ever had a connection.
+func (a *arrival) everCame() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ever
 }
 
 // servedBy returns what is closed when the call to which the context of a dial belongs has got a connection. Of requests for

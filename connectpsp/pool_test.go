@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // steady is a source of one token.
@@ -241,4 +243,50 @@ func TestConnectionsThatBreakKeepNobodyWaiting(t *testing.T) {
 		assert.Zero(t, transport.calls)
 		assert.Zero(t, transport.connections)
 	}, 2*dialTimeout, 10*time.Millisecond)
+}
+
+// With the SDK's own transport a request is sent on a connection or not at all: a dial that ends after its call serves the next.
+func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *testing.T) {
+	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(protocol, func(t *testing.T) {
+			var received atomic.Int32
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				received.Add(1)
+				assert.Equal(t, protocol, strings.TrimSuffix(r.Proto, ".0"))
+				w.WriteHeader(http.StatusCreated)
+				_, _ = io.WriteString(w, `{"transactionId":"one","status":"AWAITING_PAYMENT"}`)
+			}))
+			server.EnableHTTP2 = true
+			start := server.Start
+			if encrypted {
+				start = server.StartTLS
+			}
+			start()
+			defer server.Close()
+			client, pool := pooledClient(t, server.URL)
+			if encrypted {
+				Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
+			}
+			begun, release := make(chan struct{}, 1), make(chan struct{})
+			dial := pool.dial
+			pool.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				begun <- struct{}{}
+				<-release
+				return dial(ctx, network, address)
+			}
+			request := CashInRequest{Amount: pix.Centavos(1), ExternalReference: "order-1", Payer: Payer{Name: "Test User", Document: "12345678909"}}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-begun
+				cancel()
+			}()
+			_, err := client.CreateCashIn(ctx, request)
+			require.ErrorIs(t, err, ErrNotSent)
+			close(release)
+			assert.Zero(t, received.Load())
+			_, err = client.CreateCashIn(t.Context(), request)
+			require.NoError(t, err)
+			assert.EqualValues(t, 1, received.Load())
+		})
+	}
 }
