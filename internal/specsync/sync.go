@@ -115,7 +115,7 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(directory)
-	for _, pattern := range []string{"go.mod", "go.sum", "gen/*", "openapi/*.yaml"} {
+	for _, pattern := range []string{"go.mod", "go.sum", "gen/*", "openapi/*.yaml", "openapi/*.tmpl"} {
 		if err := p.copyTo(directory, pattern); err != nil {
 			return nil, err
 		}
