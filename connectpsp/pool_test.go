@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -287,6 +288,60 @@ func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *test
 			_, err = client.CreateCashIn(t.Context(), request)
 			require.NoError(t, err)
 			assert.EqualValues(t, 1, received.Load())
+		})
+	}
+}
+
+// A caller may watch requests too, and end a call at any point of one. Only what had no connection yet was not sent.
+func TestACallersOwnTraceHidesNoConnection(t *testing.T) {
+	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(protocol, func(t *testing.T) {
+			var received sync.Map
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				received.Store(r.Header.Get(idempotency.Header), true)
+				w.WriteHeader(http.StatusCreated)
+				_, _ = io.WriteString(w, `{"transactionId":"one","status":"AWAITING_PAYMENT"}`)
+			}))
+			server.EnableHTTP2 = true
+			start := server.Start
+			if encrypted {
+				start = server.StartTLS
+			}
+			start()
+			defer server.Close()
+			client, _ := pooledClient(t, server.URL)
+			if encrypted {
+				Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
+			}
+			unsent := map[string]bool{}
+			for range 50 {
+				for point, at := range map[string]func(end func()) *httptrace.ClientTrace{
+					"wanted": func(end func()) *httptrace.ClientTrace {
+						return &httptrace.ClientTrace{GetConn: func(string) { end() }}
+					},
+					"got": func(end func()) *httptrace.ClientTrace {
+						return &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { end() }}
+					},
+					"written": func(end func()) *httptrace.ClientTrace { return &httptrace.ClientTrace{WroteHeaders: end} },
+				} {
+					ctx, end := context.WithCancel(t.Context())
+					key := idempotency.NewKey()
+					_, err := client.CreateCashIn(httptrace.WithClientTrace(ctx, at(end)), CashInRequest{
+						Amount: pix.Centavos(1), ExternalReference: key, Payer: Payer{Name: "Test User", Document: "12345678909"},
+					}, WithIdempotencyKey(key))
+					end()
+					if errors.Is(err, ErrNotSent) {
+						assert.Equal(t, "wanted", point)
+						unsent[key] = true
+					}
+				}
+			}
+			server.Close() // when all that was sent has been handled
+			for key := range unsent {
+				_, ok := received.Load(key)
+				assert.False(t, ok, key)
+			}
+			assert.NotEmpty(t, unsent)
 		})
 	}
 }
