@@ -75,6 +75,8 @@ func newTransport() http.RoundTripper {
 		MaxIdleConnsPerHost:    4096,
 		IdleConnTimeout:        30 * time.Second, // a connection that the other side closed first costs a retry
 		MaxResponseHeaderBytes: 64 << 10,
+		// All calls share a connection of HTTP/2. One that died in silence would make every one of them time out.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
 	return pool
 }
