@@ -75,8 +75,9 @@ func TestAProgramThatIsKilledPaysEveryOrderOnce(t *testing.T) {
 	pending, err := payments.Pending(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, pending)
+	made, refused := street.ledger.figures()
 	t.Logf("%d kills, %d at steps of the journal; %d orders, %d payments, %d refusals, %d payments found open after a kill; -crash.seed=%d",
-		*kills, *kills/2, len(orders), len(street.ledger.payments), street.ledger.refused, street.found, *seed)
+		*kills, *kills/2, len(orders), made, refused, street.found, *seed)
 	assert.NotZero(t, street.found, "the kills never left a payment open")
 }
 
@@ -142,9 +143,7 @@ func (s *street) openAndKill(n int) {
 
 // openInPeace opens the shop for the orders that there are, and lets it end by itself.
 func (s *street) openInPeace() {
-	s.ledger.mu.Lock()
-	s.ledger.peaceful = true
-	s.ledger.mu.Unlock()
+	s.ledger.refuseNothing()
 	for range 10 { // faults are left over
 		shop, _ := s.open(0, len(s.orders()))
 		require.NoError(s.t, shop.Wait())
@@ -195,7 +194,7 @@ func (s *street) audit() []string {
 	defer payments.Close()
 	for number, o := range orders {
 		reference := referenceOf(number, o.Reference)
-		if s.ledger.payments[reference] == "" || o.State == accepted {
+		if !s.ledger.has(reference) || o.State == accepted {
 			continue
 		}
 		s.found++

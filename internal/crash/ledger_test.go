@@ -67,6 +67,27 @@ func (l *ledger) note(answer []byte) {
 	l.payments[paid.ExternalReference] = paid.TransactionID
 }
 
+// has reports whether something was paid under a reference. A request of a shop that was killed may still be under way.
+func (l *ledger) has(reference string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.payments[reference] != ""
+}
+
+// refuseNothing lets all payments through from now on.
+func (l *ledger) refuseNothing() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.peaceful = true
+}
+
+// figures tells how many payments were made and refused.
+func (l *ledger) figures() (payments, refusals int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.payments), l.refused
+}
+
 // paid returns the references under which an order was paid.
 func (l *ledger) paid(number, references int) (paid []string) {
 	for reference := range references + 1 {
