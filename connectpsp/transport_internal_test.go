@@ -48,7 +48,7 @@ func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 	Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
 	require.NotZero(t, pool.transport.HTTP2.SendPingTimeout)
 	require.NotZero(t, pool.transport.HTTP2.PingTimeout)
-	pool.transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: 20 * time.Millisecond}
+	pool.transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 50 * time.Millisecond, PingTimeout: 300 * time.Millisecond}
 
 	var silent atomic.Bool
 	closed, first := make(chan struct{}), true
