@@ -340,7 +340,9 @@ func TestACallersOwnTraceHidesNoConnection(t *testing.T) {
 				_, ok := received.Load(key)
 				assert.False(t, ok, key)
 			}
-			assert.NotEmpty(t, unsent)
+			if !encrypted { // a connection of HTTP/2 that there is already takes the request all the same, more often than not
+				assert.NotEmpty(t, unsent)
+			}
 		})
 	}
 }
