@@ -41,6 +41,20 @@ func pooledClient(t *testing.T, url string) (*Client, *pool) {
 	return client, client.raw.Client.(once).transport.(*pool)
 }
 
+// startFor starts a server, with HTTP/2 if it is encrypted, and returns a client of it as pooledClient does.
+func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *pool) {
+	t.Helper()
+	if !encrypted {
+		server.Start()
+		return pooledClient(t, server.URL)
+	}
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	client, pool := pooledClient(t, server.URL)
+	Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
+	return client, pool
+}
+
 func TestBurstsOpenNoMoreConnectionsThanThereAreCallsAtATime(t *testing.T) {
 	var opened atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -256,17 +270,8 @@ func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *test
 				w.WriteHeader(http.StatusCreated)
 				_, _ = io.WriteString(w, `{"transactionId":"one","status":"AWAITING_PAYMENT"}`)
 			}))
-			server.EnableHTTP2 = true
-			start := server.Start
-			if encrypted {
-				start = server.StartTLS
-			}
-			start()
 			defer server.Close()
-			client, pool := pooledClient(t, server.URL)
-			if encrypted {
-				Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
-			}
+			client, pool := startFor(t, server, encrypted)
 			begun, release := make(chan struct{}, 1), make(chan struct{})
 			dial := pool.dial
 			pool.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -301,17 +306,8 @@ func TestACallersOwnTraceHidesNoConnection(t *testing.T) {
 				w.WriteHeader(http.StatusCreated)
 				_, _ = io.WriteString(w, `{"transactionId":"one","status":"AWAITING_PAYMENT"}`)
 			}))
-			server.EnableHTTP2 = true
-			start := server.Start
-			if encrypted {
-				start = server.StartTLS
-			}
-			start()
 			defer server.Close()
-			client, _ := pooledClient(t, server.URL)
-			if encrypted {
-				Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
-			}
+			client, _ := startFor(t, server, encrypted)
 			unsent := map[string]bool{}
 			for range 50 {
 				for point, at := range map[string]func(end func()) *httptrace.ClientTrace{
