@@ -3,87 +3,104 @@ package connectpsp
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// memory is the journal of a client without one: it remembers what is open, and what was accepted lately, as long as the process
-// lives and up to a bound. The zero value is ready.
-type memory struct {
-	mu             sync.Mutex
-	open, accepted generations
+const (
+	// memoryOpen bounds the payments that are open at a time without a journal. Beyond it nothing is sent: an open payment
+	// that was forgotten could be reported as rejected.
+	memoryOpen = 1 << 16
+	// memoryAccepted is how many accepted payments are remembered at least. Up to twice as many are.
+	memoryAccepted = 1 << 15
+)
+
+var errMemoryFull = errors.New("too many payments of this client are open: settle them, or use a journal")
+
+// memoryJournal is the journal of a client without one: it remembers the open payments, and the latest accepted ones, as long
+// as the process lives. The zero value is ready.
+type memoryJournal struct {
+	mu sync.Mutex
+	// An accepted payment is in young until that is full; then young becomes old, and the old ones are forgotten.
+	open, young, old intents
 }
 
-func (m *memory) Begin(_ context.Context, intent Intent) (*Intent, error) {
+func (m *memoryJournal) Begin(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if earlier := m.sent(intent.IdempotencyKey); earlier != nil {
+	if earlier := m.earlierLocked(intent); earlier != nil {
 		return earlier, nil
+	}
+	m.open.remove(intent.Payment())
+	if len(m.open.byPayment) >= memoryOpen {
+		return nil, errMemoryFull
 	}
 	m.open.add(&intent)
 	return nil, nil
 }
 
-func (m *memory) Find(_ context.Context, key string) (*Intent, error) {
+func (m *memoryJournal) Find(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.sent(key), nil
+	return m.earlierLocked(intent), nil
 }
 
-// sent returns a copy of the intent if it was sent.
-func (m *memory) sent(key string) *Intent {
-	found := m.open.find(key)
-	if found == nil {
-		found = m.accepted.find(key)
+// earlierLocked returns a copy of the intent of the same payment, or else with the same key, that was sent.
+func (m *memoryJournal) earlierLocked(intent Intent) *Intent {
+	known := [...]*intents{&m.open, &m.young, &m.old}
+	payment := intent.Payment()
+	for _, all := range known {
+		if found := all.byPayment[payment]; found != nil && !found.SentAt.IsZero() {
+			earlier := *found
+			return &earlier
+		}
 	}
-	if found == nil || found.SentAt.IsZero() {
-		return nil
+	for _, all := range known {
+		if found := all.byKey[intent.IdempotencyKey]; found != nil && !found.SentAt.IsZero() {
+			earlier := *found
+			return &earlier
+		}
 	}
-	intent := *found
-	return &intent
+	return nil
 }
 
-func (m *memory) Sent(_ context.Context, key string, at time.Time) error {
+func (m *memoryJournal) Sent(_ context.Context, key string, at time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if intent := m.open.find(key); intent != nil && intent.SentAt.IsZero() {
+	if intent := m.open.byKey[key]; intent != nil && intent.SentAt.IsZero() {
 		intent.SentAt = at
 	}
 	return nil
 }
 
-func (m *memory) Finish(_ context.Context, key string, outcome Outcome, transactionID string) error {
+func (m *memoryJournal) Finish(_ context.Context, key string, outcome Outcome, transactionID string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	intent := m.open.find(key)
-	m.open.remove(key)
-	if intent != nil && outcome == OutcomeAccepted {
-		intent.Outcome, intent.Body = outcome, nil
-		intent.compact(transactionID)
-		m.accepted.add(intent)
+	intent := m.open.byKey[key]
+	if intent == nil {
+		return nil
+	}
+	m.open.remove(intent.Payment())
+	if outcome == OutcomeAccepted {
+		if len(m.young.byPayment) >= memoryAccepted {
+			m.young, m.old = intents{}, m.young
+		}
+		intent.Outcome, intent.Body, intent.EndedAt = outcome, nil, time.Now().UTC()
+		intent.TransactionID = cmp.Or(strings.Clone(transactionID), intent.TransactionID) // a clone keeps no response in memory
+		m.young.add(intent)
 	}
 	return nil
 }
 
-// compact puts the intent's own texts into one piece of memory, which holds on to no request and no answer.
-func (i *Intent) compact(transactionID string) {
-	texts := i.IdempotencyKey + i.ExternalReference + i.BodySHA256 + transactionID
-	for _, text := range []*string{&i.IdempotencyKey, &i.ExternalReference, &i.BodySHA256} {
-		*text, texts = texts[:len(*text)], texts[len(*text):]
-	}
-	i.TransactionID = texts
-}
-
-func (m *memory) Pending(context.Context) ([]Intent, error) {
+func (m *memoryJournal) Pending(context.Context) ([]Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var pending []Intent
-	for _, generation := range []map[string]*Intent{m.open.young, m.open.old} {
-		for _, intent := range generation {
-			pending = append(pending, *intent)
-		}
+	for _, intent := range m.open.byPayment {
+		pending = append(pending, *intent)
 	}
 	slices.SortFunc(pending, func(a, b Intent) int {
 		return cmp.Or(a.BegunAt.Compare(b.BegunAt), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
@@ -91,27 +108,22 @@ func (m *memory) Pending(context.Context) ([]Intent, error) {
 	return pending, nil
 }
 
-// generations holds intents, one to two generations of the latest. New ones are young. When those are enough they become old,
-// and those that were old are forgotten.
-type generations struct{ young, old map[string]*Intent }
+// Ended returns nothing: all that ended did so in this process, and its callers know.
+func (m *memoryJournal) Ended(context.Context) ([]Intent, error) { return nil, nil }
 
-const generationSize = 1 << 15
+// intents holds intents by payment and by idempotency key. The zero value is ready.
+type intents struct{ byPayment, byKey map[string]*Intent }
 
-func (g *generations) add(intent *Intent) {
-	if g.young == nil || len(g.young) >= generationSize {
-		g.young, g.old = map[string]*Intent{}, g.young
+func (s *intents) add(intent *Intent) {
+	if s.byPayment == nil {
+		s.byPayment, s.byKey = map[string]*Intent{}, map[string]*Intent{}
 	}
-	g.young[intent.IdempotencyKey] = intent
+	s.byPayment[intent.Payment()], s.byKey[intent.IdempotencyKey] = intent, intent
 }
 
-func (g *generations) find(key string) *Intent {
-	if intent := g.young[key]; intent != nil {
-		return intent
+func (s *intents) remove(payment string) {
+	if intent := s.byPayment[payment]; intent != nil {
+		delete(s.byPayment, payment)
+		delete(s.byKey, intent.IdempotencyKey)
 	}
-	return g.old[key]
-}
-
-func (g *generations) remove(key string) {
-	delete(g.young, key)
-	delete(g.old, key)
 }

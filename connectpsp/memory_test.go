@@ -7,80 +7,118 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-func TestAClientWithoutAJournalRemembersManyOpenPaymentsAndNotEndlesslyMany(t *testing.T) {
-	ctx, begun := context.Background(), time.Now()
-	var m memory
-	put := func(n int) {
-		earlier, err := m.Begin(ctx, Intent{IdempotencyKey: strconv.Itoa(n), BegunAt: begun.Add(time.Duration(n))})
-		assert.Nil(t, earlier)
-		assert.NoError(t, err)
-		assert.NoError(t, m.Sent(ctx, strconv.Itoa(n), begun))
-	}
-	knows := func(n int) bool {
-		found, err := m.Find(ctx, strconv.Itoa(n))
-		assert.NoError(t, err)
-		return found != nil
-	}
-	for n := range 2 * generationSize {
-		put(n)
-	}
-	assert.True(t, knows(0))
-	assert.True(t, knows(2*generationSize-1))
-	pending, err := m.Pending(ctx)
-	assert.NoError(t, err)
-	assert.Len(t, pending, 2*generationSize)
-	assert.Equal(t, "0", pending[0].IdempotencyKey, "oldest first")
+func intentNumber(n int) Intent {
+	number := strconv.Itoa(n)
+	return Intent{Operation: OperationCreateCashOut, IdempotencyKey: "key-" + number, ExternalReference: "w-" + number}
+}
 
-	assert.NoError(t, m.Finish(ctx, "0", OutcomeRejected, ""))
-	assert.False(t, knows(0))
-	put(2 * generationSize)
-	assert.False(t, knows(1), "the oldest are forgotten")
-	assert.True(t, knows(generationSize))
+func TestAClientWithoutAJournalForgetsNoOpenPaymentAndTakesNotEndlesslyMany(t *testing.T) {
+	ctx, begun := context.Background(), time.Now()
+	var m memoryJournal
+	begin := func(n int) error {
+		intent := intentNumber(n)
+		intent.BegunAt = begun.Add(time.Duration(n))
+		earlier, err := m.Begin(ctx, intent)
+		assert.Nil(t, earlier)
+		return err
+	}
+	for n := range memoryOpen {
+		require.NoError(t, begin(n))
+		require.NoError(t, m.Sent(ctx, intentNumber(n).IdempotencyKey, begun))
+	}
+	assert.ErrorIs(t, begin(memoryOpen), errMemoryFull, "a payment that is not recorded is not sent")
+	for _, n := range []int{0, memoryOpen - 1} {
+		found, err := m.Find(ctx, intentNumber(n))
+		require.NoError(t, err)
+		assert.NotNil(t, found)
+	}
+	pending, err := m.Pending(ctx)
+	require.NoError(t, err)
+	require.Len(t, pending, memoryOpen)
+	assert.Equal(t, "key-0", pending[0].IdempotencyKey, "oldest first")
+
+	require.NoError(t, m.Finish(ctx, "key-0", OutcomeRejected, ""))
+	found, err := m.Find(ctx, intentNumber(0))
+	require.NoError(t, err)
+	assert.Nil(t, found)
+	assert.NoError(t, begin(memoryOpen), "one that ended makes room")
 }
 
 func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
 	ctx, first := context.Background(), time.Now()
-	var m memory
-	_, _ = m.Begin(ctx, Intent{IdempotencyKey: "a"})
-	found, _ := m.Find(ctx, "a")
+	var m memoryJournal
+	_, _ = m.Begin(ctx, intentNumber(1))
+	found, _ := m.Find(ctx, intentNumber(1))
 	assert.Nil(t, found)
-	earlier, _ := m.Begin(ctx, Intent{IdempotencyKey: "a"})
-	assert.Nil(t, earlier, "what was never sent is replaced")
-	assert.NoError(t, m.Sent(ctx, "a", first))
-	assert.NoError(t, m.Sent(ctx, "a", first.Add(time.Hour)))
-	earlier, _ = m.Begin(ctx, Intent{IdempotencyKey: "a"})
+	earlier, _ := m.Begin(ctx, intentNumber(1))
+	assert.Nil(t, earlier, "an intent that was never sent is replaced")
+	assert.NoError(t, m.Sent(ctx, "key-1", first))
+	assert.NoError(t, m.Sent(ctx, "key-1", first.Add(time.Hour)))
+	earlier, _ = m.Begin(ctx, intentNumber(1))
 	assert.Equal(t, first, earlier.SentAt)
 	earlier.SentAt = time.Time{}
-	found, _ = m.Find(ctx, "a")
-	assert.Equal(t, first, found.SentAt, "what is handed out is a copy")
+	found, _ = m.Find(ctx, intentNumber(1))
+	assert.Equal(t, first, found.SentAt, "the caller got a copy")
+}
+
+func TestMemoryFindsAPaymentUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(*memoryJournal){
+		"open": func(*memoryJournal) {},
+		"accepted": func(m *memoryJournal) {
+			require.NoError(t, m.Finish(ctx, "key-1", OutcomeAccepted, "t-1"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m memoryJournal
+			_, err := m.Begin(ctx, intentNumber(1))
+			require.NoError(t, err)
+			require.NoError(t, m.Sent(ctx, "key-1", time.Now()))
+			end(&m)
+			otherKey, otherPayment := intentNumber(1), intentNumber(2)
+			otherKey.IdempotencyKey, otherPayment.IdempotencyKey = "key-3", "key-1"
+			for _, again := range []Intent{otherKey, otherPayment} {
+				earlier, err := m.Begin(ctx, again)
+				require.NoError(t, err)
+				require.NotNil(t, earlier)
+				assert.Equal(t, "w-1", earlier.ExternalReference)
+			}
+		})
+	}
 }
 
 // A queue may hand out a job again whose payment was accepted. A gateway that refuses the second call for a reason of its own
 // does not unmake the first.
 func TestMemoryKnowsWhatWasAcceptedLately(t *testing.T) {
 	ctx, sent := context.Background(), time.Now()
-	var m memory
-	finish := func(key string, outcome Outcome) {
-		_, _ = m.Begin(ctx, Intent{IdempotencyKey: key, Body: []byte("personal")})
-		assert.NoError(t, m.Sent(ctx, key, sent))
-		assert.NoError(t, m.Finish(ctx, key, outcome, "t-1"))
+	var m memoryJournal
+	finish := func(n int, outcome Outcome) {
+		intent := intentNumber(n)
+		intent.Body = []byte("personal")
+		_, _ = m.Begin(ctx, intent)
+		assert.NoError(t, m.Sent(ctx, intent.IdempotencyKey, sent))
+		assert.NoError(t, m.Finish(ctx, intent.IdempotencyKey, outcome, "t-1"))
 	}
-	finish("accepted", OutcomeAccepted)
-	finish("rejected", OutcomeRejected)
-	found, _ := m.Find(ctx, "accepted")
-	assert.Equal(t, &Intent{IdempotencyKey: "accepted", SentAt: sent, Outcome: OutcomeAccepted, TransactionID: "t-1"}, found)
-	found, _ = m.Find(ctx, "rejected")
+	finish(0, OutcomeAccepted)
+	finish(1, OutcomeRejected)
+	found, _ := m.Find(ctx, intentNumber(0))
+	require.NotNil(t, found)
+	assert.Nil(t, found.Body)
+	assert.Equal(t, OutcomeAccepted, found.Outcome)
+	assert.Equal(t, "t-1", found.TransactionID)
+	found, _ = m.Find(ctx, intentNumber(1))
 	assert.Nil(t, found)
 	pending, _ := m.Pending(ctx)
 	assert.Empty(t, pending)
 
-	for n := range 2 * generationSize {
-		finish(strconv.Itoa(n), OutcomeAccepted)
+	for n := range 2 * memoryAccepted {
+		finish(n+2, OutcomeAccepted)
 	}
-	found, _ = m.Find(ctx, "accepted")
+	found, _ = m.Find(ctx, intentNumber(0))
 	assert.Nil(t, found, "the oldest are forgotten")
-	found, _ = m.Find(ctx, strconv.Itoa(generationSize))
+	found, _ = m.Find(ctx, intentNumber(memoryAccepted+2))
 	assert.NotNil(t, found)
 }

@@ -26,9 +26,9 @@ type settings struct {
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
 	if s.journal == nil {
-		s.journal = new(memory)
+		s.journal = new(memoryJournal)
 	} else {
-		s.journal = patient{s.journal}
+		s.journal = detachedJournal{s.journal}
 	}
 	switch {
 	case s.window < 0:

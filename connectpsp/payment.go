@@ -101,7 +101,7 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 	earlier = ifSent(earlier)
 	if err != nil && earlier == nil {
 		var failure error
-		if earlier, failure = c.find(ctx, call.key); failure != nil {
+		if earlier, failure = c.find(ctx, c.intentOf(call, p.begun)); failure != nil {
 			p.doubtErr = notRecorded(err)
 			return nil, p.unknown(fmt.Errorf("this call was not sent, and whether an earlier one was is not known: %w", failure))
 		}
@@ -129,6 +129,7 @@ func (c *Client) intentOf(call call, begun time.Time) Intent {
 		Operation:         call.operation.id,
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
+		ChargeID:          call.transactionID,
 		TransactionID:     call.transactionID,
 		Amount:            call.amount,
 		Body:              call.body,
@@ -193,7 +194,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 	if call.key == "" {
 		return err
 	}
-	earlier, failure := c.find(ctx, call.key)
+	earlier, failure := c.find(ctx, c.intentOf(call, time.Now()))
 	if earlier == nil && failure == nil {
 		return err
 	}
@@ -205,9 +206,9 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 	return p.unknown(&unsentError{both(err, failure)})
 }
 
-// find looks for an earlier call with the same key, also when ctx has ended.
-func (c *Client) find(ctx context.Context, key string) (*Intent, error) {
-	earlier, err := c.journal.Find(ctx, key)
+// find looks for an earlier call of the same payment, also when ctx has ended.
+func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
+	earlier, err := c.journal.Find(ctx, intent)
 	return ifSent(earlier), err
 }
 

@@ -55,7 +55,7 @@ func (f *File) Begin(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.forget(time.Now())
-	if earlier := f.state.known(i.IdempotencyKey); earlier != nil {
+	if earlier := f.state.known(i); earlier != nil {
 		return earlier, f.failure
 	}
 	i.Outcome = ""
@@ -63,14 +63,14 @@ func (f *File) Begin(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent
 }
 
 // Find looks an intent up. See connectpsp.Journal.
-func (f *File) Find(_ context.Context, key string) (*connectpsp.Intent, error) {
+func (f *File) Find(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.isClosed() {
 		return nil, errClosed // another process may have it now, and know more
 	}
 	f.state.forget(time.Now())
-	return f.state.known(key), nil
+	return f.state.known(i), nil
 }
 
 // Sent writes that a payment is about to be sent, and waits until that is on disk. See connectpsp.Journal.
@@ -131,6 +131,17 @@ func (f *File) Pending(context.Context) ([]connectpsp.Intent, error) {
 		return nil, errClosed
 	}
 	return f.state.pending(), nil
+}
+
+// Ended returns the intents that ended within the last hour, in the order in which they ended. See connectpsp.Journal.
+func (f *File) Ended(context.Context) ([]connectpsp.Intent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.isClosed() {
+		return nil, errClosed
+	}
+	f.state.forget(time.Now())
+	return f.state.finished(), nil
 }
 
 // Close makes everything durable and gives the journal back. Calls after it fail. Closing twice is no error.

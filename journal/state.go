@@ -106,14 +106,32 @@ func (s *state) renew(now time.Time) {
 	}
 }
 
-// known returns a copy of the intent with key if it is open or was accepted, else nil.
-func (s *state) known(key string) *connectpsp.Intent {
-	e := s.entries[key]
-	if e == nil || !e.open() && e.intent.Outcome == "" {
-		return nil
+// known returns a copy of the intent of the same payment, or else with the same key, that is open or was accepted.
+func (s *state) known(i connectpsp.Intent) *connectpsp.Intent {
+	var sameKey *connectpsp.Intent
+	payment := i.Payment()
+	for _, e := range s.entries {
+		if !e.open() && e.intent.Outcome == "" {
+			continue
+		}
+		intent := e.copied()
+		if intent.Payment() == payment {
+			return &intent
+		}
+		if intent.IdempotencyKey == i.IdempotencyKey {
+			sameKey = &intent
+		}
 	}
-	intent := e.copied()
-	return &intent
+	return sameKey
+}
+
+// finished returns copies of the intents that ended.
+func (s *state) finished() []connectpsp.Intent {
+	var finished []connectpsp.Intent
+	for _, e := range s.ended {
+		finished = append(finished, e.copied())
+	}
+	return finished
 }
 
 // pending returns copies of the intents without an outcome, oldest first.
