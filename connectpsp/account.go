@@ -14,7 +14,7 @@ import (
 // with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero, and
 // so is an answer without one of the three consolidated ones. GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
-	call, err := c.prepare(ctx, getBalance, "", nil, options)
+	call, err := c.prepare(ctx, call{operation: getBalance}, nil, nil, options)
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +49,10 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 // it did not succeed) or an *UnknownOutcomeError: read the balance, then set the target again. POST /account/rebalance,
 // signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (*Rebalance, error) {
-	call, err := c.prepare(ctx, rebalanceAccount, "", checkRebalance(target), options)
+	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, gen.RebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
 	if err != nil {
 		return nil, err
 	}
-	body, err := encode(gen.RebalanceRequest{TargetAmount: target})
-	if err != nil {
-		return nil, err
-	}
-	call.amount, call.body = target, body
 	call.send = sendRebalance
 	select {
 	case c.rebalances <- struct{}{}:

@@ -1,9 +1,12 @@
 package connectpsp
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,33 +38,36 @@ var advice = map[ErrorCode]string{
 	CodeTokenExpired:            "a fresh token was refused too; check that nothing replaces the Authorization header",
 	CodeInvalidApplicationToken: "check ApplicationToken",
 	CodeInvalidSignature:        "check CryptoToken",
-	CodeCashInNotPaid:           "wait for CASHIN_PAID, then refund",
-	CodeCashInAlreadyRefunded:   "it was refunded before, perhaps by an earlier call; read the cash-in for its state",
+	CodeCashInNotPaid:           "wait for CASHIN_PAID, then refund with WithAttempt",
+	CodeCashInAlreadyRefunded:   "it was refunded before, perhaps by an earlier call; read the cash-in",
 	CodeCashInExpired:           "there is nothing to refund",
 	CodeCashInCancelled:         "there is nothing to refund",
-	CodeMissingEndToEndID:       "the settlement is not recorded yet; call again later",
-	CodeInsufficientFunds:       "raise the balance; if no earlier call for this externalReference is open, try it again with WithAttempt",
+	CodeMissingEndToEndID:       "the settlement is not recorded yet; call again later, with WithAttempt if the refusal is repeated",
+	CodeInsufficientFunds:       "raise the balance; if no earlier call for this payment is open, try it again with WithAttempt",
 }
 
 // ErrNotSent is matched, through errors.Is, by every error of a call that ended before its request was sent: each
-// ValidationError, and an APIError for want of a connection, a token or time.
+// [ValidationError], and an [APIError] for want of a connection, a token or time.
 var ErrNotSent = errors.New("connectpsp: nothing was sent")
 
 // APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err, ErrNotSent) holds, the
-// request never left this process. No money moved because of this call, nor of an earlier one with the same key that the
+// request never left this process. No money moved because of this call, nor of an earlier one for the same payment that the
 // client or its journal knows. One that they do not know, of another process say, stays unknown.
 //
-// There is one exception, which errors.Is(err, ErrUnknownOutcome) tells: a conflict (409, or a refusal of the idempotency
-// key) says that something exists already under this externalReference or key, perhaps from an earlier attempt of the same
-// payment. Then the payment may have been made.
+// There is one exception, which errors.Is(err, ErrUnknownOutcome) reports: a conflict. A 409, or a code that says that
+// something exists already, means that the payment may have been made, perhaps by an earlier attempt of it.
+//
+// Tests can make one by hand: &APIError{StatusCode: 409} is a conflict, &APIError{StatusCode: 422} a rejection, and
+// &APIError{Err: ErrNotSent} was not sent. Printed by fmt or slog it shows what Error returns; as JSON it leaves out Type, Title,
+// Detail and Err.
 type APIError struct {
 	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no access token could be had.
-	Operation string
-	// StatusCode is the status of the answer, 0 if there was none.
+	Operation Operation
+	// StatusCode is the status of the response, 0 if there was none.
 	StatusCode int
 	// Type, Title and Detail are the gateway's words. They may hold personal data and are left out of Error.
 	Type, Title, Detail string
-	// Code is empty if the answer held no problem, as a proxy's does.
+	// Code is empty if the response held no problem, as a proxy's does.
 	Code ErrorCode
 	// IdempotencyKey is the key the call carried or would have carried, if any.
 	IdempotencyKey string
@@ -69,35 +75,43 @@ type APIError struct {
 	ExternalReference string
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause if there was no answer, or what kept the call from being repeated, such as the context's error. It may
-	// be nil.
+	// Err is the cause if there was no response, or what kept the call from being repeated, such as the context's error. It
+	// may be nil. It matches ErrNotSent if nothing was sent.
 	Err error
-
-	money    bool // the operation moves money
-	notSent  bool
-	conflict bool
 }
 
+// Error says what happened, what it means for the money and what to do next. It holds no secret and no personal data.
 func (e *APIError) Error() string {
 	var text strings.Builder
-	text.WriteString("connectpsp: " + e.Operation + ": ")
+	text.WriteString("connectpsp: ")
+	if e.Operation != "" {
+		text.WriteString(e.Operation + ": ")
+	}
 	if e.StatusCode != 0 {
 		fmt.Fprintf(&text, "%d %s: ", e.StatusCode, e.label())
 	}
-	switch {
-	case e.conflict:
-		text.WriteString("this externalReference or idempotency key was used before, perhaps by this very payment: it may " +
-			"have been made; wait for its webhook, and do not pay again under another reference")
-	case e.notSent && e.Err != nil:
-		fmt.Fprintf(&text, "this call sent nothing: %v; it is safe to call again with the same request", e.Err)
-	case e.notSent:
+	switch notSent := errors.Is(e.Err, ErrNotSent); {
+	case e.conflict():
+		text.WriteString("the gateway says that this exists already, perhaps made by this very payment: it may have been made; " +
+			"wait for its webhook, and do not pay again under another reference")
+	case notSent && e.StatusCode == 0:
+		fmt.Fprintf(&text, "this call sent nothing%s; it is safe to call again with the same request", because(e.Err))
+	case notSent:
 		text.WriteString("this call sent nothing: " + e.advice())
-	case e.money:
+	case movesMoney(e.Operation):
 		text.WriteString("refused, this call moved no money: " + e.advice())
 	default:
 		text.WriteString("refused: " + e.advice())
 	}
 	return text.String()
+}
+
+// because returns the reason of an error for a sentence, empty if there is none but ErrNotSent.
+func because(err error) string {
+	if err == nil || err == ErrNotSent {
+		return ""
+	}
+	return " (" + err.Error() + ")"
 }
 
 // label is the code or, if it does not look like one, the status in words.
@@ -108,7 +122,7 @@ func (e *APIError) label() string {
 	return http.StatusText(e.StatusCode)
 }
 
-// printable returns the code, or nothing if it does not look like one: an answer may hold anything.
+// printable returns the code, or nothing if it does not look like one: a response may hold anything.
 func (c ErrorCode) printable() ErrorCode {
 	plain := func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' }
 	if len(c) > 64 || strings.IndexFunc(string(c), func(r rune) bool { return !plain(r) }) >= 0 {
@@ -124,30 +138,106 @@ func (e *APIError) advice() string {
 	switch {
 	case e.RetryAfter > 0:
 		return fmt.Sprintf("call again in %v", e.RetryAfter)
-	case e.StatusCode == http.StatusNotFound:
-		return "this application has no such transaction"
 	case e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500:
 		return "call again later"
 	case e.StatusCode/100 == 3:
 		return "the gateway answered a redirect, which is never followed; check BaseURL"
-	case e.ExternalReference != "":
-		return "correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"
+	case e.Code == "" && e.StatusCode/100 == 4:
+		return errNotTheGateway.Error()
+	case e.StatusCode == http.StatusNotFound:
+		return "this application has no such transaction"
+	case movesMoney(e.Operation) && e.Operation != rebalanceAccount.id:
+		return "correct the cause; if no earlier call for this payment is open, try it again with WithAttempt"
 	default:
 		return "correct the cause"
 	}
 }
 
+// conflict reports whether the gateway says that something exists already. No code for that is published but
+// CASH_IN_ALREADY_REFUNDED, so all that sound like one count: that can only make an outcome less certain.
+func (e *APIError) conflict() bool {
+	switch {
+	case errors.Is(e.Err, ErrNotSent), e.Operation != "" && !movesMoney(e.Operation):
+		return false
+	case e.StatusCode == http.StatusConflict:
+		return true
+	case e.StatusCode != 0 && e.StatusCode/100 != 4:
+		return false
+	}
+	return e.Code.speaksOf("IDEMPOT", "DUPLIC", "ALREADY", "CONFLICT") || e.Code.speaksOf("EXISTS") && !e.Code.speaksOf("NOT")
+}
+
+// speaksOf reports whether the code has one of the words in it.
+func (c ErrorCode) speaksOf(words ...string) bool {
+	code := strings.ToUpper(string(c))
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(code, word) })
+}
+
 // Unwrap returns Err.
 func (e *APIError) Unwrap() error { return e.Err }
 
-// Is reports whether target is the error's Code, ErrNotSent for a call that was not sent, or ErrUnknownOutcome for a conflict.
+// Is reports whether target is the error's Code, or ErrUnknownOutcome for a conflict.
 func (e *APIError) Is(target error) bool {
-	switch target {
-	case ErrNotSent:
-		return e.notSent
-	case ErrUnknownOutcome:
-		return e.conflict
+	if target == ErrUnknownOutcome {
+		return e.conflict()
 	}
 	code, ok := target.(ErrorCode)
 	return ok && code != "" && code == e.Code
 }
+
+// Format writes what Error returns, under every verb.
+func (e APIError) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, e.Error()) }
+
+// refusal is an APIError as JSON.
+type refusal struct {
+	Operation         Operation `json:"operation,omitzero"`
+	StatusCode        int       `json:"statusCode"`
+	Code              ErrorCode `json:"code,omitzero"`
+	IdempotencyKey    string    `json:"idempotencyKey,omitzero"`
+	ExternalReference string    `json:"externalReference,omitzero"`
+	RetryAfterSeconds float64   `json:"retryAfterSeconds,omitzero"`
+	NotSent           bool      `json:"notSent,omitzero"`
+}
+
+// MarshalJSON writes the fields that hold no personal data but what ExternalReference may be.
+func (e APIError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(refusal{
+		Operation:         e.Operation,
+		StatusCode:        e.StatusCode,
+		Code:              e.Code.printable(),
+		IdempotencyKey:    e.IdempotencyKey,
+		ExternalReference: e.ExternalReference,
+		RetryAfterSeconds: e.RetryAfter.Seconds(),
+		NotSent:           errors.Is(e.Err, ErrNotSent),
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (e *APIError) UnmarshalJSON(data []byte) error {
+	var read refusal
+	if err := json.Unmarshal(data, &read); err != nil {
+		return err
+	}
+	*e = APIError{
+		Operation:         read.Operation,
+		StatusCode:        read.StatusCode,
+		Code:              read.Code,
+		IdempotencyKey:    read.IdempotencyKey,
+		ExternalReference: read.ExternalReference,
+		RetryAfter:        seconds(read.RetryAfterSeconds),
+	}
+	if read.NotSent {
+		e.Err = ErrNotSent
+	}
+	return nil
+}
+
+// notSentError is the cause of an APIError whose request was not sent.
+type notSentError struct{ cause error }
+
+func (e *notSentError) Error() string { return e.cause.Error() }
+
+func (e *notSentError) Unwrap() error { return e.cause }
+
+// Is reports whether target is ErrNotSent.
+func (e *notSentError) Is(target error) bool { return target == ErrNotSent }

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,14 +35,22 @@ type call struct {
 	decode func(body []byte) (result any, transactionID string, err error)
 }
 
-// prepare checks what the caller gave, options included, and fixes the key. Its error names every fault; nothing was sent.
-func (c *Client) prepare(ctx context.Context, op operation, externalReference string, faults faults, options []CallOption) (call, error) {
+// prepare checks the request and the options, and fixes the key and the bytes of the body. Request is nil for an operation
+// without a body. Its error names every fault; nothing was sent.
+func (c *Client) prepare(ctx context.Context, call call, request any, faults faults, options []CallOption) (call, error) {
 	settings := settingsOf(options)
-	key := c.keyFor(op, externalReference, settings, &faults)
-	if op.signed && !c.canSign {
-		faults.add("CryptoToken", "must be set in Config: "+op.id+" is signed with it")
+	call.raw = settings.raw
+	call.key = c.keyFor(call.operation, cmp.Or(call.externalReference, call.transactionID), settings, &faults)
+	if call.operation.signed && !c.canSign {
+		faults.add("CryptoToken", "must be set in Config: "+call.operation.id+" is signed with it")
 	}
-	call := call{operation: op, key: key, externalReference: externalReference, raw: settings.raw}
+	if request != nil {
+		body, err := json.Marshal(request)
+		if err != nil {
+			faults.add("request", "cannot be written as JSON")
+		}
+		call.body = body
+	}
 	if err := faults.err(); err != nil {
 		return call, c.invalid(ctx, call, err)
 	}
@@ -84,15 +93,6 @@ func run[T any](ctx context.Context, c *Client, call call, check func(call *call
 		return nil, err
 	}
 	return p.verdict.result.(*T), nil
-}
-
-// encode makes the body of a request. It is called once per call: a retry sends the same bytes.
-func encode(request any) ([]byte, error) {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, &ValidationError{Field: "request", Reason: "cannot be written as JSON"}
-	}
-	return body, nil
 }
 
 // mismatchError says that an accepted answer is about something other than what was asked for.

@@ -20,15 +20,11 @@ const contentType = "application/json"
 // *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
 // request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (*CashIn, error) {
-	call, err := c.prepare(ctx, createCashIn, request.ExternalReference, c.checkCashIn(request), options)
+	charge := call{operation: createCashIn, externalReference: request.ExternalReference, amount: request.Amount}
+	call, err := c.prepare(ctx, charge, request, c.checkCashIn(request), options)
 	if err != nil {
 		return nil, err
 	}
-	body, err := encode(request)
-	if err != nil {
-		return nil, err
-	}
-	call.amount, call.body = request.Amount, body
 	return c.cashIn(ctx, call)
 }
 
@@ -49,13 +45,17 @@ func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
 // GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
-	call, err := c.prepare(ctx, getCashIn, "", checkID(id), options)
+	call, err := c.prepare(ctx, call{operation: getCashIn, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
 		return nil, err
 	}
-	call.transactionID = id
 	call.send = sendGetCashIn
-	return run(ctx, c, call, matchCashInRead)
+	cashIn, err := run(ctx, c, call, matchCashInRead)
+	if err == nil {
+		// If the journal fails the payment stays open, and is found again.
+		_ = c.ReconcileCashIn(ctx, cashIn)
+	}
+	return cashIn, err
 }
 
 func sendGetCashIn(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
@@ -72,21 +72,18 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 // RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is accepted, not settled:
 // the event CASHIN_REFUNDED or GetCashIn tells when the money is back. Id is as for GetCashIn.
 //
-// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
-// *UnknownOutcomeError (it may have been accepted). The idempotency key is random per call; a repeated refund moves nothing,
-// because the gateway refuses it with CASH_IN_ALREADY_REFUNDED. If that refusal follows a doubtful attempt of this call and
-// the charge reads REFUNDED, the refund is reported as accepted; in a call that repeats an earlier one, read it as done.
-// POST /cash-in/{id}/refund, signed.
+// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain), or unknown: an
+// *UnknownOutcomeError, or an *APIError that is a conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows
+// an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted. As long as a refund of the
+// charge is open, one that is asked for by another of its ids is unknown too.
+//
+// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. After a certain
+// rejection, such as CASH_IN_NOT_PAID, use WithAttempt. POST /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (*Refund, error) {
-	call, err := c.prepare(ctx, refundCashIn, "", checkRefund(id, request), options)
+	call, err := c.prepare(ctx, call{operation: refundCashIn, transactionID: id}, request, checkRefund(id, request), options)
 	if err != nil {
 		return nil, err
 	}
-	body, err := encode(request)
-	if err != nil {
-		return nil, err
-	}
-	call.transactionID, call.body = id, body
 	return c.refund(ctx, call)
 }
 

@@ -17,21 +17,18 @@ import (
 //   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be
 //     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
 //
-// As long as the client or its journal knows of an earlier call that left this payment open, only a nil error settles it and
-// every other outcome is unknown. In a new process without a journal that is for the caller to know.
+// As long as the client or its journal knows of an attempt that left this payment open, only a nil error settles it and every
+// other outcome is unknown, whatever the attempt number, the key, the options and the request of this call. In a new process
+// without a journal that is for the caller to know.
 //
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
 // again with the same request. POST /cash-out, signed.
 func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (*CashOut, error) {
-	call, err := c.prepare(ctx, createCashOut, request.ExternalReference, c.checkCashOut(request), options)
+	payment := call{operation: createCashOut, externalReference: request.ExternalReference, amount: request.Amount}
+	call, err := c.prepare(ctx, payment, request, c.checkCashOut(request), options)
 	if err != nil {
 		return nil, err
 	}
-	body, err := encode(request)
-	if err != nil {
-		return nil, err
-	}
-	call.amount, call.body = request.Amount, body
 	return c.cashOut(ctx, call)
 }
 
@@ -52,13 +49,17 @@ func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
 // GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
-	call, err := c.prepare(ctx, getCashOut, "", checkID(id), options)
+	call, err := c.prepare(ctx, call{operation: getCashOut, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
 		return nil, err
 	}
-	call.transactionID = id
 	call.send = sendGetCashOut
-	return run(ctx, c, call, matchCashOutRead)
+	cashOut, err := run(ctx, c, call, matchCashOutRead)
+	if err == nil {
+		// If the journal fails the payment stays open, and is found again.
+		_ = c.ReconcileCashOut(ctx, cashOut)
+	}
+	return cashOut, err
 }
 
 func sendGetCashOut(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {

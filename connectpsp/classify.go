@@ -1,11 +1,10 @@
 package connectpsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
@@ -50,6 +49,10 @@ func classify(call call, a attempt) verdict {
 	refusal := newAPIError(call, a)
 	v := verdict{outcome: refused, answer: refusal}
 	switch {
+	case call.operation.money && needsProblem(a.status) && !isProblem(a):
+		// A firewall may put a page of its own in the place of a response to a payment that was made, and a problem that broke
+		// off may have named a conflict. The same key brings the whole response, from the gateway.
+		v.outcome, v.again, v.err = doubtful, true, cmp.Or(a.err, error(errNotTheGateway))
 	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
 		// The answer broke off, and its code, which may have named a conflict, with it. The same key brings the whole answer.
 		v.outcome, v.again, v.err = doubtful, true, a.err
@@ -57,7 +60,7 @@ func classify(call call, a attempt) verdict {
 	case a.status == http.StatusUnauthorized:
 		// A new access token does not mend the other two.
 		v.renew = refusal.Code != CodeInvalidApplicationToken && refusal.Code != CodeInvalidCredentials
-	case a.status == http.StatusConflict && refusal.speaksOf("IDEMPOT"):
+	case a.status == http.StatusConflict && refusal.Code.speaksOf("IDEMPOT"):
 		// The key is in use: a request with it is running just now, and will have an answer soon.
 		v.outcome, v.again = doubtful, true
 	case a.status == http.StatusTooManyRequests:
@@ -111,7 +114,7 @@ func classifySuccess(call call, a attempt) verdict {
 	var declined *declinedError
 	switch {
 	case errors.As(err, &mismatch):
-		return verdict{outcome: doubtful, err: err, transactionID: transactionID}
+		return verdict{outcome: doubtful, err: err}
 	case errors.As(err, &declined):
 		refusal := newAPIError(call, a)
 		refusal.Detail = declined.message
@@ -125,7 +128,7 @@ func classifySuccess(call call, a attempt) verdict {
 // newAPIError describes an answer.
 func newAPIError(call call, a attempt) *APIError {
 	problem := answer.Problem(a.body)
-	e := &APIError{
+	return &APIError{
 		Operation:         call.operation.id,
 		StatusCode:        a.status,
 		Type:              problem.Type,
@@ -135,18 +138,26 @@ func newAPIError(call call, a attempt) *APIError {
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
 		RetryAfter:        answer.RetryAfter(a.header),
-		money:             call.operation.money,
 	}
-	e.conflict = e.money && a.status/100 == 4 &&
-		(a.status == http.StatusConflict || e.speaksOf("IDEMPOT", "DUPLIC", "ALREADY_EXIST"))
-	return e
 }
 
-// speaksOf reports whether the code has one of the words in it. No code for a conflict is published, so all that sound like
-// one count. That can only make an outcome less certain.
-func (e *APIError) speaksOf(words ...string) bool {
-	code := strings.ToUpper(string(e.Code))
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(code, word) })
+var errNotTheGateway = errors.New("the response is not the gateway's problem: something in between answered; check BaseURL, proxies and firewalls")
+
+// needsProblem reports whether a status rejects a payment only in the gateway's own words. 401 and 429 mean that nothing was
+// done, also where a proxy says so; a 409 is no rejection, and the others leave doubt by themselves.
+func needsProblem(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict, http.StatusRequestTimeout, http.StatusTooEarly, 499:
+		return false
+	}
+	return status/100 == 4
+}
+
+// isProblem reports whether a response is a whole problem of the gateway (CONTRACT, "Errors"): its code is what no framework or
+// proxy has, and its status, if it states one, is that of the response.
+func isProblem(a attempt) bool {
+	problem := answer.Problem(a.body)
+	return a.err == nil && problem.Code != "" && (problem.Status == 0 || problem.Status == a.status)
 }
 
 // newTokenError describes why there was no access token for a call, which was therefore not sent.
@@ -161,8 +172,6 @@ func newTokenError(call call, e *auth.Error) *APIError {
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
 		RetryAfter:        e.RetryAfter,
-		Err:               e.Err,
-		money:             call.operation.money,
-		notSent:           true,
+		Err:               &notSentError{cmp.Or(e.Err, ErrNotSent)},
 	}
 }

@@ -27,14 +27,15 @@ type Client struct {
 	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
 	logger     *slog.Logger                            // nil logs nothing
 	retries    budget
-	turns      turns
 	journal    Journal       // never nil
 	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
 	pooled     bool // it sends with the SDK's own transport
 	canSign    bool
-	loopback   bool                   // the gateway is on this machine
+	loopback   bool // the gateway is on this machine
+	made       time.Time
+	recovered  atomic.Bool            // Recover has reported what ended before the client was made
 	rebalances chan struct{}          // holds one element while a rebalance is under way
 	webhookURL atomic.Pointer[string] // the last that was found right
 }
@@ -74,6 +75,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		journal:    settings.journal,
 		window:     settings.window,
 		clientID:   cfg.ClientID,
+		made:       time.Now(),
 		baseURL:    base.String(),
 		pooled:     pooled,
 		canSign:    !cfg.CryptoToken.IsZero(),

@@ -146,7 +146,27 @@ func parseBaseURL(text string) (*url.URL, string) {
 	default:
 		return nil, "must be https, or http on a loopback address"
 	}
-	return base, ""
+	return normal(base), ""
+}
+
+// normal writes the URL of a gateway in one way: scheme and host in lower case, no default port, no slash at the end.
+func normal(base *url.URL) *url.URL {
+	normal := *base
+	normal.Scheme, normal.Host = strings.ToLower(base.Scheme), strings.ToLower(base.Host)
+	if port := base.Port(); port == "" || base.Scheme == "https" && port == "443" || base.Scheme == "http" && port == "80" {
+		normal.Host = strings.TrimSuffix(normal.Host, ":"+port)
+	}
+	normal.Path, normal.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
+	return &normal
+}
+
+// normalURL is normal for text that another version or a person may have written.
+func normalURL(text string) string {
+	base, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return normal(base).String()
 }
 
 func isLoopback(host string) bool {

@@ -232,7 +232,8 @@ func ExampleClient_RefundCashIn() {
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil {
 		log.Fatal(err)
 	}
-	accepted, err := client.RefundCashIn(ctx, charge.TransactionID, refund)
+	// The first attempt was refused for certain. Under its key the gateway would repeat the refusal.
+	accepted, err := client.RefundCashIn(ctx, charge.TransactionID, refund, connectpsp.WithAttempt(1))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -195,11 +195,12 @@ func TestTwoClientsOnOneFileReportNoRejectionOfWhatWasAccepted(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { _, err := one.CreateCashOut(t.Context(), cashOutRequest()); result <- err }()
 	<-firstHere
-	_, err := two.Recover(t.Context())
+	recovered, err := two.Recover(t.Context())
 	require.NoError(t, err)
+	assert.Empty(t, recovered, "the payment is under way in another client on this journal")
 	close(secondDone)
-	err = <-result
-	assert.NotEqual(t, rejected, outcomeOf(err), "the payment was made")
+	assert.Equal(t, rejected, outcomeOf(<-result))
+	assert.Equal(t, 1, n, "nothing was sent by the other client")
 }
 
 // Package net/http quotes an answer that it cannot read.
@@ -328,7 +329,7 @@ func (r returnsUnsent) Begin(ctx context.Context, i connectpsp.Intent) (*connect
 	r.mu.Lock()
 	earlier, found := r.intents[i.IdempotencyKey]
 	r.mu.Unlock()
-	if found {
+	if found && earlier.Outcome == "" {
 		return &earlier, nil
 	}
 	return r.notebook.Begin(ctx, i)

@@ -55,7 +55,7 @@ type Journal interface {
 
 	// Finish records a certain outcome and erases Body. When it returns nil for a rejection, that is durable, and Begin, Find
 	// and Pending never return the intent again; only then does the client report the rejection. TransactionID is the
-	// gateway's, if accepted. An unknown key is no error.
+	// gateway's, if accepted. An unknown key is no error; a rejection of an intent that was accepted is one.
 	Finish(ctx context.Context, idempotencyKey string, outcome Outcome, transactionID string) error
 
 	// Pending returns the intents without an outcome, those that were never sent included, oldest first.

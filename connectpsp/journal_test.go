@@ -1,9 +1,12 @@
 package connectpsp_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +25,10 @@ func newNotebook() *notebook {
 	return &notebook{intents: map[string]connectpsp.Intent{}, fail: map[string]error{}}
 }
 
-var errDiskFull = errors.New("no space left on device")
+var (
+	errDiskFull = errors.New("no space left on device")
+	errAccepted = errors.New("it was accepted")
+)
 
 func (n *notebook) note(step string) {
 	n.mu.Lock()
@@ -34,8 +40,8 @@ func (n *notebook) Begin(_ context.Context, intent connectpsp.Intent) (*connectp
 	n.note("begin")
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if earlier, found := n.intents[intent.IdempotencyKey]; found && !earlier.SentAt.IsZero() {
-		return &earlier, n.fail["begin"]
+	if earlier := earlierOf(n.intents, intent); earlier != nil {
+		return earlier, n.fail["begin"]
 	}
 	if err := n.fail["begin"]; err != nil {
 		return nil, err
@@ -44,13 +50,54 @@ func (n *notebook) Begin(_ context.Context, intent connectpsp.Intent) (*connectp
 	return nil, nil
 }
 
-func (n *notebook) Find(_ context.Context, key string) (*connectpsp.Intent, error) {
+func (n *notebook) Find(_ context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if intent, found := n.intents[key]; found && !intent.SentAt.IsZero() {
-		return &intent, n.fail["find"]
+	return earlierOf(n.intents, intent), n.fail["find"]
+}
+
+// earlierOf returns the intent that Begin of a journal returns, of those that it holds by key.
+func earlierOf(intents map[string]connectpsp.Intent, intent connectpsp.Intent) *connectpsp.Intent {
+	known := func(i connectpsp.Intent) bool { return !i.SentAt.IsZero() && i.Outcome != connectpsp.OutcomeRejected }
+	for _, earlier := range intents {
+		if known(earlier) && earlier.Payment() == intent.Payment() {
+			return &earlier
+		}
 	}
-	return nil, n.fail["find"]
+	if earlier := intents[intent.IdempotencyKey]; known(earlier) {
+		return &earlier
+	}
+	return nil
+}
+
+// endedOf returns the intents that Ended of a journal returns, of those that it holds by key.
+func endedOf(intents map[string]connectpsp.Intent) (ended []connectpsp.Intent) {
+	for _, intent := range intents {
+		begunAnew := func(other connectpsp.Intent) bool {
+			return other.Payment() == intent.Payment() && other.BegunAt.After(intent.BegunAt)
+		}
+		superseded := intent.Outcome == connectpsp.OutcomeRejected && slices.ContainsFunc(slices.Collect(maps.Values(intents)), begunAnew)
+		if intent.Outcome != "" && !superseded {
+			ended = append(ended, intent)
+		}
+	}
+	slices.SortFunc(ended, func(a, b connectpsp.Intent) int {
+		return cmp.Or(a.EndedAt.Compare(b.EndedAt), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
+	})
+	return ended
+}
+
+// end returns the intent as Finish of a journal leaves it.
+func end(intent connectpsp.Intent, outcome connectpsp.Outcome, transactionID string) connectpsp.Intent {
+	intent.Outcome, intent.TransactionID, intent.Body = outcome, cmp.Or(transactionID, intent.TransactionID), nil
+	intent.EndedAt = time.Now()
+	return intent
+}
+
+func (n *notebook) Ended(context.Context) ([]connectpsp.Intent, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return endedOf(n.intents), n.fail["ended"]
 }
 
 func (n *notebook) Sent(_ context.Context, key string, at time.Time) error {
@@ -81,11 +128,10 @@ func (n *notebook) Finish(ctx context.Context, key string, outcome connectpsp.Ou
 	intent, found := n.intents[key]
 	switch {
 	case !found:
-	case outcome == connectpsp.OutcomeRejected:
-		delete(n.intents, key)
-	default:
-		intent.Outcome, intent.TransactionID, intent.Body = outcome, transactionID, nil
-		n.intents[key] = intent
+	case intent.Outcome == connectpsp.OutcomeAccepted && outcome == connectpsp.OutcomeRejected:
+		return errAccepted
+	case intent.Outcome == "":
+		n.intents[key] = end(intent, outcome, transactionID)
 	}
 	return nil
 }

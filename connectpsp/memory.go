@@ -18,7 +18,10 @@ const (
 	memoryAccepted = 1 << 15
 )
 
-var errMemoryFull = errors.New("too many payments of this client are open: settle them, or use a journal")
+var (
+	errMemoryFull = errors.New("too many payments of this client are open: settle them, or use a journal")
+	errPaid       = errors.New("a payment that was accepted cannot be rejected")
+)
 
 // memoryJournal is the journal of a client without one: it remembers the open payments, and the latest accepted ones, as long
 // as the process lives. The zero value is ready.
@@ -81,6 +84,9 @@ func (m *memoryJournal) Finish(_ context.Context, key string, outcome Outcome, t
 	defer m.mu.Unlock()
 	intent := m.open.byKey[key]
 	if intent == nil {
+		if outcome == OutcomeRejected && (m.young.byKey[key] != nil || m.old.byKey[key] != nil) {
+			return errPaid
+		}
 		return nil
 	}
 	m.open.remove(intent.Payment())

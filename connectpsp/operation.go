@@ -18,10 +18,10 @@ type operation struct {
 
 var (
 	authToken        = operation{id: "authToken", method: "POST", path: "/auth/token", public: true}
-	createCashIn     = operation{id: "createCashIn", method: "POST", path: "/cash-in", keyed: true, money: true}
+	createCashIn     = operation{id: OperationCreateCashIn, method: "POST", path: "/cash-in", keyed: true, money: true}
 	getCashIn        = operation{id: "getCashIn", method: "GET", path: "/cash-in/{id}"}
-	refundCashIn     = operation{id: "refundCashIn", method: "POST", path: "/cash-in/{id}/refund", signed: true, keyed: true, money: true}
-	createCashOut    = operation{id: "createCashOut", method: "POST", path: "/cash-out", signed: true, keyed: true, money: true}
+	refundCashIn     = operation{id: OperationRefundCashIn, method: "POST", path: "/cash-in/{id}/refund", signed: true, keyed: true, money: true}
+	createCashOut    = operation{id: OperationCreateCashOut, method: "POST", path: "/cash-out", signed: true, keyed: true, money: true}
 	getCashOut       = operation{id: "getCashOut", method: "GET", path: "/cash-out/{id}"}
 	getBalance       = operation{id: "getBalance", method: "GET", path: "/account/balance"}
 	rebalanceAccount = operation{id: "rebalanceAccount", method: "POST", path: "/account/rebalance", signed: true, money: true}
@@ -30,4 +30,14 @@ var (
 // operations lists every operation of the API.
 var operations = []operation{
 	authToken, createCashIn, getCashIn, refundCashIn, createCashOut, getCashOut, getBalance, rebalanceAccount,
+}
+
+// movesMoney reports whether the operation with this id moves money or promises to.
+func movesMoney(id Operation) bool {
+	for _, operation := range operations {
+		if operation.id == id {
+			return operation.money
+		}
+	}
+	return false
 }

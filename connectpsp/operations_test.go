@@ -122,7 +122,7 @@ func TestARefundThatTheGatewayAlreadyDidIsReportedFromTheCharge(t *testing.T) {
 
 	gateway = newGateway(t, already)
 	_, err = gateway.client().RefundCashIn(t.Context(), cashInID, refund)
-	assert.Equal(t, rejected, outcomeOf(err), "without doubt this call moved nothing")
+	assert.Equal(t, conflict, outcomeOf(err), "it may have been this very payment, in another process")
 	assert.ErrorIs(t, err, connectpsp.CodeCashInAlreadyRefunded)
 
 	gateway = newGateway(t, replyJSON(202, `{"endToEndId":"D1"}`))

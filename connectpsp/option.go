@@ -144,13 +144,13 @@ func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }
 
-// WithAttempt gives CreateCashIn or CreateCashOut a new default key for the same ExternalReference, to be used after the
-// gateway refused it for certain and never while an outcome is unknown. Number n is how many refusals the reference has had:
-// 1 after the first. Zero is the default. With any other operation, or together with WithIdempotencyKey, it is a
-// *ValidationError.
+// WithAttempt gives CreateCashIn, CreateCashOut or RefundCashIn a new default key for the same payment, to be used after the
+// gateway refused it for certain. Number n is how many refusals the payment has had: 1 after the first. Zero is the default.
+// With any other operation, or together with WithIdempotencyKey, it is a *ValidationError.
 //
-// Store n before the call, and give it again whenever the call is repeated. Without it the key of an earlier attempt is sent,
-// the gateway repeats its refusal of that attempt, and a payment that was made reads as refused.
+// Store n before the call, and give it again whenever the call is repeated. As long as the client or its journal knows of an
+// attempt that is open or was accepted, a call with another n sends nothing and is unknown. A new process without a journal does
+// not know: there the gateway repeats its refusal of the earlier attempt, and a payment that was made reads as refused.
 func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
 }

@@ -127,8 +127,18 @@ func TestOutcomeOfACashOut(t *testing.T) {
 		{"408", []http.HandlerFunc{html(408)}, unknown, 4, ""},
 		{"425", []http.HandlerFunc{html(425)}, unknown, 4, ""},
 		{"499", []http.HandlerFunc{html(499)}, unknown, 4, ""},
-		{"403 with a firewall's page", []http.HandlerFunc{html(403)}, rejected, 1, ""},
-		{"no answer, then 403 with a firewall's page", []http.HandlerFunc{drop, html(403)}, unknown, 2, ""},
+		{"403 with a firewall's page", []http.HandlerFunc{html(403)}, unknown, 4, ""},
+		{"404 with an ingress's page, then accepted", []http.HandlerFunc{html(404), accept}, accepted, 2, ""},
+		{"418 with a firewall's page, then insufficient funds", []http.HandlerFunc{html(418), insufficient}, unknown, 2, ""},
+		{"no answer, then 403 with a firewall's page", []http.HandlerFunc{drop, html(403)}, unknown, 4, ""},
+		{"400 with JSON that is no problem", []http.HandlerFunc{replyJSON(400, `{"message":"Bad Request"}`)}, unknown, 4, ""},
+		{"403 with a problem that has no code", []http.HandlerFunc{replyJSON(403, `{"title":"Forbidden","status":403}`)}, unknown, 4, ""},
+		{"403 with the problem of a 500", []http.HandlerFunc{replyJSON(403, `{"title":"x","status":500,"code":"INTERNAL"}`)}, unknown, 4, ""},
+		{"422 that breaks off without a length", []http.HandlerFunc{replyJSON(422, `{"status":422,"code":"INSUFFICIENT_FUN`)}, unknown, 4, ""},
+		{"401 with a proxy's page", []http.HandlerFunc{html(401)}, rejected, 2, ""},
+		{"429 with a proxy's page", []http.HandlerFunc{html(429)}, rejected, 4, ""},
+		{"422 of a code that says that it exists already", []http.HandlerFunc{problem(422, "EXTERNAL_REFERENCE_ALREADY_EXISTS")}, conflict, 1, ""},
+		{"422 of a code that says that something does not exist", []http.HandlerFunc{problem(422, "PIX_KEY_NOT_EXISTS")}, rejected, 1, "PIX_KEY_NOT_EXISTS"},
 		{"a status nobody knows", []http.HandlerFunc{html(799)}, unknown, 1, ""},
 	}
 	for _, c := range cases {
@@ -199,12 +209,15 @@ func TestAnAnswerCountsAsAnAttemptWhateverTheTransportDidWithTheBody(t *testing.
 	assert.Equal(t, 4, doubt.Attempts)
 }
 
-func TestAnAnswerAboutAnotherAmountNamesTheTransactionItFound(t *testing.T) {
-	gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`))
-	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
-	var doubt *connectpsp.UnknownOutcomeError
-	require.ErrorAs(t, err, &doubt)
-	assert.Equal(t, cashOutID, doubt.TransactionID)
+func TestAResponseAboutAnotherPaymentOffersNoIDForReading(t *testing.T) {
+	for _, about := range []string{`"amount":5.00`, `"externalReference":"withdrawal-41","amount":50.00`} {
+		gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`",`+about+`}`))
+		_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
+		var doubt *connectpsp.UnknownOutcomeError
+		require.ErrorAs(t, err, &doubt)
+		assert.Empty(t, doubt.TransactionID)
+		assert.NotContains(t, err.Error(), cashOutID)
+	}
 }
 
 func TestAnIdThatCouldNotBeReadByIsNotNamed(t *testing.T) {

@@ -2,6 +2,7 @@ package connectpsp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,39 +10,70 @@ import (
 )
 
 var (
-	errUnderWay     = errors.New("another call with this idempotency key is under way in this client, and its outcome is the payment's")
-	errEarlierCall  = errors.New("an earlier call with this idempotency key was sent")
-	errOtherRequest = errors.New("this call was not sent: an earlier one with this idempotency key is open, and it had another request")
+	errUnderWay     = errors.New("another call for this payment is under way, and its outcome is the payment's")
+	errEarlierCall  = errors.New("an earlier call for this payment was sent")
 	errSettled      = errors.New("another call has settled it")
-	errOtherGateway = errors.New("this call was not sent: the journal holds this idempotency key for another ClientID or BaseURL")
+	errOtherRequest = &openError{"an earlier call for this payment, or with this idempotency key, had another request", nextSameRequest}
+	errOtherKey     = &openError{"an earlier call for this payment had another idempotency key or attempt number", nextSameRequest}
+	errOtherID      = &openError{"an earlier refund of this charge was asked for by another of its ids", nextSameRequest}
+	errWhichCharge  = &openError{
+		"refunds are open, and the charge could not be read to see whether this is one of them",
+		"call again when the charge can be read",
+	}
+	errOtherGateway = &openError{"an earlier call for this payment had another ClientID or BaseURL", nextItsClient}
 )
 
-// pay makes a call that carries an idempotency key, after any other with the same key, and keeps the journal.
-func (c *Client) pay(ctx context.Context, p *progress) error {
-	key := p.call.key
+// pay makes a call that carries an idempotency key: after any other for the same payment, and with the same key, and keeps the
+// journal.
+func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 	if p.call.doubted != nil && c.left(p.first) <= 0 {
 		return p.unknown(errTooLate)
 	}
-	for {
-		own, others := c.turns.take(key)
-		switch {
-		case own != nil:
-			return c.payInTurn(ctx, p, own)
-		case p.call.recovering:
-			return errSettled
+	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}
+	if p.call.recovering {
+		own, _ := locks.take(payment)
+		if own == nil {
+			return errSettled // or it will be
 		}
-		if err := others.wait(ctx); err != nil {
-			if !p.doubt {
-				p.first = c.turns.firstSent(others)
-			}
-			p.doubtErr = errUnderWay
-			return p.unknown(err)
-		}
-		if others.refusal != nil && !p.doubt {
-			refusal := *others.refusal
-			return &refusal
-		}
+		return c.payLocked(ctx, p, own)
 	}
+	own, err := c.lock(ctx, p, payment)
+	if own == nil {
+		return err
+	}
+	return c.payLocked(ctx, p, own)
+}
+
+// lock waits for the calls of the same payment. Without the lock it returns the error to report: a rejection of the call that
+// it waited for is this call's too.
+func (c *Client) lock(ctx context.Context, p *progress, payment lockName) (*paymentLock, error) {
+	var rejected error
+	own, others, err := locks.wait(ctx, payment, func(heard error) bool {
+		if !p.doubt {
+			rejected = heard
+		}
+		return !p.doubt
+	})
+	switch {
+	case err != nil:
+		if !p.doubt {
+			p.first = locks.firstSent(others)
+		}
+		p.doubtErr = errUnderWay
+		return nil, p.unknown(err)
+	case own == nil:
+		return nil, copyOf(rejected)
+	}
+	return own, nil
+}
+
+// copyOf returns a rejection for another caller, who may change it.
+func copyOf(rejected error) error {
+	if refusal, ok := rejected.(*APIError); ok {
+		copied := *refusal
+		return &copied
+	}
+	return rejected
 }
 
 // left is for how much longer a payment may be sent again on the SDK's own account: as long as the gateway surely knows its
@@ -56,12 +88,25 @@ func (c *Client) left(first time.Time) time.Duration {
 	return c.window - age
 }
 
-// payInTurn makes the call while its key is nobody else's, and gives the turn back.
-func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
-	var refusal *APIError
-	defer func() { c.turns.end(p.call.key, own, refusal) }()
+// payLocked makes the call under the lock of its payment, which it releases.
+func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (err error) {
+	defer func() {
+		var rejected error
+		if err != nil && !errors.Is(err, errSettled) && !errors.Is(err, ErrUnknownOutcome) {
+			rejected = err
+		}
+		locks.release(own, rejected)
+	}()
+	// Two payments with one key: the journal holds one intent for each key.
+	key, _, err := locks.wait(ctx, lockName{c.lockScope(), keyName(p.call.key)}, nil)
+	if err != nil {
+		p.verdict = verdict{outcome: unsent, err: err}
+		return p.report(nil)
+	}
+	defer locks.release(key, nil)
+
 	earlier, err := c.begin(ctx, p)
-	c.turns.inherit(own, p.first)
+	locks.sentAt(own, p.first)
 	if err != nil {
 		return err
 	}
@@ -83,37 +128,40 @@ func (c *Client) payInTurn(ctx context.Context, p *progress, own *turn) error {
 		ctx, cancel = context.WithTimeout(ctx, left)
 		defer cancel()
 	}
-	err = c.finish(ctx, p, c.persist(ctx, p))
-	if !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrNotSent) {
-		errors.As(err, &refusal)
-	}
-	return err
+	return c.finish(ctx, p, c.persist(ctx, p))
 }
 
-// begin records the intent, and takes over what is known of an earlier call with the same key.
+// begin records the intent, and takes over the doubt about an earlier call for the same payment.
 func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err error) {
 	call := p.call
 	intent := c.intentOf(call, p.begun)
 	if call.doubted != nil && !call.recovering {
 		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call; whoever finds this must not call it unsent
 	}
+	if call.operation.id == OperationRefundCashIn && call.doubted == nil {
+		begun, err := c.lockCharge(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		defer begun()
+	}
 	earlier, err = c.journal.Begin(ctx, intent)
 	earlier = ifSent(earlier)
 	if err != nil && earlier == nil {
 		var failure error
-		if earlier, failure = c.find(ctx, c.intentOf(call, p.begun)); failure != nil {
+		if earlier, failure = c.find(ctx, intent); failure != nil {
 			p.doubtErr = notRecorded(err)
-			return nil, p.unknown(fmt.Errorf("this call was not sent, and whether an earlier one was is not known: %w", failure))
+			return nil, p.unknown(fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", failure))
 		}
 	}
 	if earlier != nil {
+		if call.recovering && earlier.IdempotencyKey != call.key {
+			return nil, errSettled // by the attempt that came after it
+		}
 		p.recorded = true
 		p.inherit(earlier)
-		switch {
-		case earlier.ClientID != c.clientID || earlier.BaseURL != c.baseURL:
-			return nil, p.about(earlier).unknown(errOtherGateway)
-		case !call.isAgain(earlier):
-			return nil, p.about(earlier).unknown(errOtherRequest)
+		if differs := c.differs(call, intent, earlier); differs != nil {
+			return nil, p.about(earlier).unknown(differs)
 		}
 	}
 	if err != nil {
@@ -121,6 +169,75 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		return nil, p.report(nil)
 	}
 	return earlier, nil
+}
+
+// lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to let others begin theirs.
+// Refunds that are open or under way under another id are compared by reading the charge.
+func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
+	name := lockName{c.lockScope(), keyName(OperationRefundCashIn)} // no key looks like that
+	var ids []string                                                // of the charge
+	for {
+		own, _, err := locks.wait(ctx, name, nil)
+		if err != nil {
+			p.verdict = verdict{outcome: unsent, err: err}
+			return nil, p.report(nil)
+		}
+		others, failure := c.otherRefunds(ctx, p.call)
+		if len(others) == 0 && failure == nil {
+			return func() { locks.release(own, nil) }, nil
+		}
+		if ids == nil || failure != nil {
+			locks.release(own, nil)
+			if failure == nil {
+				ids, failure = c.chargeIDs(ctx, p.call.transactionID)
+			}
+			if failure != nil {
+				p.doubtErr = errWhichCharge
+				return nil, p.unknown(failure)
+			}
+			continue
+		}
+		for _, other := range others {
+			for _, id := range ids {
+				if canonicalID(id) == canonicalID(other.ChargeID) {
+					locks.release(own, nil)
+					p.inherit(&other)
+					return nil, p.about(&other).unknown(errOtherID)
+				}
+			}
+		}
+		return func() { locks.release(own, nil) }, nil
+	}
+}
+
+// otherRefunds returns the refunds of this client's gateway that are open or under way and were asked for by another id. It is
+// empty if the journal knows the refund by its own id.
+func (c *Client) otherRefunds(ctx context.Context, call call) ([]Intent, error) {
+	intent := c.intentOf(call, time.Now())
+	if earlier, err := c.find(ctx, intent); earlier != nil || err != nil {
+		return nil, nil // Begin finds it, or fails too
+	}
+	pending, err := c.journal.Pending(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var others []Intent
+	for _, other := range pending {
+		underWay := !other.SentAt.IsZero() || locks.isHeld(lockName{c.lockScope(), other.Payment()})
+		if other.Operation == OperationRefundCashIn && other.Payment() != intent.Payment() && underWay && c.owns(other.ClientID, other.BaseURL) {
+			others = append(others, other)
+		}
+	}
+	return others, nil
+}
+
+// chargeIDs reads by which ids a charge may be named.
+func (c *Client) chargeIDs(ctx context.Context, id string) ([]string, error) {
+	cashIn, err := c.GetCashIn(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return []string{cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID}, nil
 }
 
 // intentOf describes a call for the journal.
@@ -140,17 +257,29 @@ func (c *Client) intentOf(call call, begun time.Time) Intent {
 	}
 }
 
-// isAgain reports whether a call is the same as an earlier one. Of one that was accepted the body may be forgotten, and its
-// transaction is the gateway's.
-func (call call) isAgain(earlier *Intent) bool {
+// differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an accepted payment the body may be
+// forgotten.
+func (c *Client) differs(call call, intent Intent, earlier *Intent) error {
 	switch {
-	case earlier.Operation != call.operation.id || earlier.Amount != call.amount:
-		return false
-	case earlier.Outcome == "":
-		return bytes.Equal(earlier.Body, call.body) && earlier.TransactionID == call.transactionID
-	default:
-		return earlier.BodySHA256 == "" || earlier.BodySHA256 == sumOf(call.body)
+	case !c.owns(earlier.ClientID, earlier.BaseURL):
+		return errOtherGateway
+	case earlier.Payment() != intent.Payment() || earlier.Amount != call.amount:
+		return errOtherRequest
+	case earlier.IdempotencyKey != call.key:
+		return errOtherKey
+	case earlier.Outcome == "" && !bytes.Equal(earlier.Body, call.body):
+		return errOtherRequest
+	case earlier.Outcome == "" && cmp.Or(earlier.ChargeID, earlier.TransactionID) != call.transactionID:
+		return errOtherRequest
+	case earlier.Outcome != "" && earlier.BodySHA256 != "" && earlier.BodySHA256 != sumOf(call.body):
+		return errOtherRequest
 	}
+	return nil
+}
+
+// owns reports whether an intent or an error of this ClientID and base URL is of this client's integration and gateway.
+func (c *Client) owns(clientID, baseURL string) bool {
+	return clientID == c.clientID && (baseURL == c.baseURL || normalURL(baseURL) == c.baseURL)
 }
 
 // ifSent drops an intent that was never sent: a journal need not tell of it.
@@ -161,13 +290,15 @@ func ifSent(intent *Intent) *Intent {
 	return intent
 }
 
-// about makes an error tell of an earlier call, which is what has to be settled, and not of this one.
+// about makes an error tell of an earlier call, which is the one to settle, and not of this one.
 func (p *progress) about(earlier *Intent) *progress {
-	p.call.operation.id, p.call.externalReference, p.call.amount = earlier.Operation, earlier.ExternalReference, earlier.Amount
+	p.call.operation.id, p.call.key = earlier.Operation, earlier.IdempotencyKey
+	p.call.externalReference, p.call.amount = earlier.ExternalReference, earlier.Amount
 	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
 	if earlier.Body != nil {
 		p.bodySHA256 = sumOf(earlier.Body)
 	}
+	p.transactionID = earlier.TransactionID
 	p.clientID, p.baseURL = earlier.ClientID, earlier.BaseURL
 	return p
 }
@@ -188,31 +319,39 @@ func (p *progress) inherit(earlier *Intent) {
 	}
 }
 
-// invalid returns the error of a call that was found faulty before it was made: err, unless an earlier call with its key may
-// have made the payment. A fault of this request says nothing about that.
+// invalid returns the error of a call that was found faulty before it was made: err, unless another call may have made the
+// payment. A fault of this request says nothing about that.
 func (c *Client) invalid(ctx context.Context, call call, err error) error {
-	if call.key == "" {
-		return err
-	}
-	earlier, failure := c.find(ctx, c.intentOf(call, time.Now()))
-	if earlier == nil && failure == nil {
+	intent := c.intentOf(call, time.Now())
+	if !call.operation.keyed || call.externalReference == "" && call.transactionID == "" {
 		return err
 	}
 	p := c.newProgress(call)
+	own, failure := c.lock(ctx, p, lockName{c.lockScope(), intent.Payment()})
+	if own == nil {
+		return failure
+	}
+	earlier, failure := c.find(ctx, intent)
+	if earlier == nil && failure == nil {
+		locks.release(own, err)
+		return err
+	}
+	locks.release(own, nil)
 	if earlier != nil {
 		p.inherit(earlier)
 		p.about(earlier)
 	}
-	return p.unknown(&unsentError{both(err, failure)})
+	return p.unknown(&unsentError{joinCauses(err, failure)})
 }
 
-// find looks for an earlier call of the same payment, also when ctx has ended.
+// find looks for an earlier call for the same payment, also when ctx has ended.
 func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
 	earlier, err := c.journal.Find(ctx, intent)
 	return ifSent(earlier), err
 }
 
-// unsentError tells why a call was not sent, and hides that from errors.Is and errors.As: the payment may have been, earlier.
+// unsentError is why a call was not sent. It hides the reason from errors.Is and errors.As: the payment may have been made, by
+// an earlier call.
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "this call was not sent: " + e.err.Error() }
@@ -256,20 +395,17 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 func (c *Client) accept(ctx context.Context, call call, first time.Time, transactionID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
-	for {
-		own, others := c.turns.take(call.key)
-		if own == nil {
-			if others.wait(ctx) != nil {
-				return
-			}
-			continue
-		}
-		defer c.turns.end(call.key, own, nil)
-		intent := c.intentOf(call, first)
-		intent.SentAt = first.UTC()
-		if earlier, err := c.journal.Begin(ctx, intent); err == nil && (earlier == nil || earlier.Outcome == "") {
-			_ = c.journal.Finish(ctx, call.key, OutcomeAccepted, transactionID)
-		}
+	intent := c.intentOf(call, first)
+	intent.SentAt = first.UTC()
+	own, _, err := locks.wait(ctx, lockName{c.lockScope(), intent.Payment()}, nil)
+	if err != nil {
 		return
+	}
+	defer locks.release(own, nil)
+	if earlier, err := c.journal.Begin(ctx, intent); err == nil && (earlier == nil || earlier.Outcome == "") {
+		if earlier != nil {
+			intent = *earlier
+		}
+		_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeAccepted, transactionID)
 	}
 }

@@ -88,8 +88,8 @@ func TestWhatCannotBeWrittenDownIsNotSent(t *testing.T) {
 		assert.Equal(t, rejected, outcomeOf(err), step)
 		require.ErrorIs(t, err, connectpsp.ErrNotSent, step)
 		require.ErrorIs(t, err, errDiskFull, step)
-		assert.EqualError(t, err, "connectpsp: createCashOut: this call sent nothing: the journal could not record the payment: "+
-			"no space left on device; it is safe to call again with the same request")
+		assert.EqualError(t, err, "connectpsp: createCashOut: this call sent nothing (the journal could not record the payment: "+
+			"no space left on device); it is safe to call again with the same request")
 		assert.Empty(t, gateway.requests(), step)
 		assert.Empty(t, journal.open(), step)
 	}
@@ -191,7 +191,7 @@ func TestDoubtOutlivesTheCall(t *testing.T) {
 					assert.True(t, begun.Equal(doubt.FirstSentAt))
 					assert.True(t, time.Now().Equal(doubt.LastSentAt))
 					assert.NotNil(t, doubt.Refusal)
-					assert.ErrorContains(t, err, "an earlier call with this idempotency key was sent")
+					assert.ErrorContains(t, err, "an earlier call for this payment was sent")
 				}
 				_, err = client.CreateCashOut(t.Context(), cashOutRequest())
 				require.NoError(t, err)
@@ -368,7 +368,7 @@ func TestWhoWaitedForARejectedCallHearsTheRejectionAndSendsNothing(t *testing.T)
 	})
 }
 
-func TestWhoWaitedForACallThatSentNothingMakesItsOwn(t *testing.T) {
+func TestACallThatWaitedForOneThatWasNotSentIsNotSentEither(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 		client := gateway.memoryClient(connectpsp.WithTokenSource(&slowToken{}))
@@ -384,10 +384,12 @@ func TestWhoWaitedForACallThatSentNothingMakesItsOwn(t *testing.T) {
 			later, cancel := timeout(t, time.Minute)
 			defer cancel()
 			_, err := client.CreateCashOut(later, cashOutRequest())
-			assert.NoError(t, err)
+			assert.ErrorIs(t, err, connectpsp.ErrNotSent, "the first caller may have given the money back")
 		})
 		all.Wait()
-		assert.Len(t, gateway.requests(), 1)
+		assert.Empty(t, gateway.requests())
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.NoError(t, err, "a call that begins afterwards is a new one")
 	})
 }
 
@@ -426,7 +428,7 @@ func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
 		_, err = client.CreateCashOut(ctx, cashOutRequest())
 		require.Equal(t, unknown, outcomeOf(err))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "another call with this idempotency key is under way")
+		assert.ErrorContains(t, err, "another call for this payment is under way")
 		doubt := must2(asUnknown(err))
 		assert.Zero(t, doubt.Attempts)
 		assert.Equal(t, begun, doubt.FirstSentAt)

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,38 +14,56 @@ import (
 // recoverAtOnce is how many payments Recover settles at the same time.
 const recoverAtOnce = 8
 
-var errNeverSent = errors.New("it was written to the journal and never sent")
+var (
+	errNeverSent      = errors.New("it was written to the journal and never sent")
+	errRejectedBefore = errors.New("the gateway refused it before the process ended")
+)
 
-// Recovered is what became of a payment that Recover found open.
+// Recovered is the outcome of a payment that Recover found open, or that ended before the process did.
 type Recovered struct {
-	// Operation, IdempotencyKey, ExternalReference, TransactionID and Amount are as in Intent.
-	Operation, IdempotencyKey, ExternalReference, TransactionID string
-	Amount                                                      pix.Amount
-	// CashIn, CashOut or Refund, by Operation, is the gateway's answer if the payment was accepted. The others are nil.
+	// Operation is OperationCreateCashIn, OperationRefundCashIn or OperationCreateCashOut: what an outcome means for your books
+	// depends on it.
+	Operation Operation
+	// IdempotencyKey, ExternalReference, ChargeID and Amount are as in Intent. A refund has a ChargeID, the other two have an
+	// ExternalReference and an Amount.
+	IdempotencyKey, ExternalReference, ChargeID string
+	Amount                                      pix.Amount
+	// TransactionID is the gateway's if the payment was accepted. Otherwise it is ChargeID for a refund, or empty.
+	TransactionID string
+	// CashIn, CashOut or Refund, by Operation, is the gateway's response if Recover sent the payment again and it was accepted.
+	// The others are nil, and so are all three of a payment that was accepted before: read it by its TransactionID.
 	CashIn  *CashIn
 	CashOut *CashOut
 	Refund  *Refund
-	// Err is nil if the payment was accepted. If errors.Is(Err, ErrNotSent), it was never sent: no money moved, unless a call
-	// for it that you make at the same time moves it. Else it is an *UnknownOutcomeError: the payment is still open, and stays
-	// in the journal.
+	// Err is nil if the payment was accepted. If errors.Is(Err, ErrUnknownOutcome) it is still open, and stays in the journal.
+	// Otherwise it is an *APIError: the payment was rejected before the process ended or, if errors.Is(Err, ErrNotSent), it was
+	// never sent. No money moved then.
 	Err error
 }
 
-// Recover settles the payments that the journal holds without an outcome, because the process died before the answer or
-// because their calls ended unknown. Call it once after New, before or while other calls are made, and again whenever there
-// are unknown outcomes to settle; payments that another call works on just now are left to it.
+// Recover settles the payments that the journal holds without an outcome, because the process died before the response or
+// because their calls ended unknown. Call it after New, before other calls are made, and again whenever there are unknown
+// outcomes to settle; payments that another call works on just now are left to it.
 //
 // Each is sent again with the same key and the same bytes, if it was first sent within the replay window. After that a
-// refund is looked up, and every other is reported as it is: wait for its webhook, or ask the provider, and end it with the
-// journal's Finish. A payment that was never sent is not sent, but reported as such and taken out of the journal; calls for
-// it wait until Recover returns, and may pay it then.
+// refund is looked up, and every other is reported as it is: wait for its webhook, or ask the provider, and end it with
+// [Client.ReconcileCashOut] or [Client.ReconcileCashIn], or the journal's Finish. A payment that was never sent is not sent, but
+// reported as such and taken out of the journal.
 //
-// What it returns is one element per payment, oldest first. Its error is the journal's, or that of ctx if it ended before all
-// were tried; what was settled until then is returned beside it, and Recover may be called again.
+// The first Recover of a client also reports the payments that ended within the last hour of an earlier process, accepted or
+// rejected: it may have died before it stored the outcome. So store outcomes in a way that does no harm when it is done twice.
+// Calls for a payment that is reported as rejected or not sent wait until Recover returns, and end in the same error.
+//
+// It returns one element for each payment, those that ended before first, oldest first. Its error is the journal's, or that of
+// ctx if it ended before all were tried; the outcomes found until then are returned beside it, and Recover may be called again.
 func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connectpsp: open payments could not be read from the journal: %w", err)
+	}
+	ended, err := c.endedBefore(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connectpsp: payments that ended could not be read from the journal: %w", err)
 	}
 	settled := make([]*Recovered, len(pending))
 	places := make(chan struct{}, recoverAtOnce)
@@ -63,61 +82,128 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
-	release := c.dismiss(ctx, pending, settled)
-	defer release()
+	var rejections rejections
+	defer rejections.release()
 	var recovered []Recovered
-	for _, one := range settled {
+	for _, one := range slices.Concat(c.recoverEnded(ctx, ended, &rejections), c.discardUnsent(ctx, pending, settled, &rejections)) {
 		if one != nil {
 			recovered = append(recovered, *one)
 		}
 	}
+	if ctx.Err() == nil {
+		c.recovered.Store(true)
+	}
 	return recovered, ctx.Err()
 }
 
-// dismiss takes the payments out of the journal that were never sent, and keeps their keys from other calls until they are
-// released: none of them is sent before all are reported. Of pending it leaves alone what another call of this process works on,
-// or has sent or ended since.
-func (c *Client) dismiss(ctx context.Context, pending []Intent, settled []*Recovered) (release func()) {
-	held := map[string]*turn{}
-	release = func() {
-		for key, own := range held {
-			c.turns.end(key, own, nil)
-		}
+// rejections are what Recover reports as rejected. Until it returns it holds the locks of those payments: none is sent before all
+// are reported, and calls that wait for one share its rejection.
+type rejections struct {
+	held   []*paymentLock
+	errors []error
+}
+
+// lock takes the lock of a payment that is to be reported, unless a call works on it.
+func (r *rejections) lock(name lockName) (index int, locked bool) {
+	own, _ := locks.take(name)
+	if own == nil {
+		return 0, false
 	}
+	r.held, r.errors = append(r.held, own), append(r.errors, nil)
+	return len(r.held) - 1, true
+}
+
+func (r *rejections) release() {
+	for i, own := range r.held {
+		locks.release(own, r.errors[i])
+	}
+}
+
+// endedBefore returns the payments of this client that ended before it was made, once.
+func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
+	if c.recovered.Load() {
+		return nil, nil
+	}
+	ended, err := c.journal.Ended(ctx)
+	return slices.DeleteFunc(ended, func(intent Intent) bool {
+		return intent.EndedAt.After(c.made) || !c.owns(intent.ClientID, intent.BaseURL)
+	}), err
+}
+
+// recoverEnded reports the payments that ended. Of the rejected ones it leaves alone those that a call works on, or has begun anew
+// since.
+func (c *Client) recoverEnded(ctx context.Context, ended []Intent, rejections *rejections) (reports []*Recovered) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	for _, intent := range ended {
+		report := newRecovered(intent)
+		if intent.Outcome != OutcomeAccepted {
+			i, locked := rejections.lock(lockName{c.lockScope(), intent.Payment()})
+			if !locked {
+				continue
+			}
+			if earlier, err := c.find(ctx, intent); earlier != nil || err != nil {
+				continue // its own outcome counts
+			}
+			report.Err = rejectedBefore(intent)
+			rejections.errors[i] = report.Err
+		}
+		reports = append(reports, report)
+	}
+	return reports
+}
+
+// rejectedBefore returns how a payment was rejected by an earlier process. The gateway's code is not kept.
+func rejectedBefore(intent Intent) *APIError {
+	rejection := &APIError{Operation: intent.Operation, IdempotencyKey: intent.IdempotencyKey, ExternalReference: intent.ExternalReference, Err: errRejectedBefore}
+	if intent.SentAt.IsZero() {
+		rejection.Err = &notSentError{errNeverSent}
+	}
+	return rejection
+}
+
+// discardUnsent takes the payments out of the journal that were never sent, and adds their reports to settled. Of pending it
+// leaves alone those that a call works on, or has sent or ended since.
+func (c *Client) discardUnsent(ctx context.Context, pending []Intent, settled []*Recovered, rejections *rejections) []*Recovered {
+	held := map[string]int{}
 	for _, intent := range pending {
 		if intent.SentAt.IsZero() && ctx.Err() == nil {
-			if own, _ := c.turns.take(intent.IdempotencyKey); own != nil {
-				held[intent.IdempotencyKey] = own
+			if i, locked := rejections.lock(lockName{c.lockScope(), intent.Payment()}); locked {
+				held[intent.IdempotencyKey] = i
 			}
 		}
 	}
 	if len(held) == 0 {
-		return release
+		return settled
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	now, err := c.journal.Pending(ctx)
 	for i, intent := range pending {
-		if held[intent.IdempotencyKey] == nil || !intent.SentAt.IsZero() {
+		lock, locked := held[intent.IdempotencyKey]
+		if !locked {
 			continue
 		}
 		stays := slices.ContainsFunc(now, func(other Intent) bool {
 			return other.IdempotencyKey == intent.IdempotencyKey && other.SentAt.IsZero() && other.BegunAt.Equal(intent.BegunAt)
 		})
 		if err != nil || stays {
-			settled[i] = c.dismissOne(ctx, intent, err)
+			settled[i] = c.discardOne(ctx, intent, err)
+			if !errors.Is(settled[i].Err, ErrUnknownOutcome) {
+				rejections.errors[lock] = settled[i].Err
+			}
 		}
 	}
-	return release
+	return settled
 }
 
-func (c *Client) dismissOne(ctx context.Context, intent Intent, err error) *Recovered {
-	recovered, p := c.recovered(intent)
+func (c *Client) discardOne(ctx context.Context, intent Intent, err error) *Recovered {
+	recovered, p := c.recovery(intent)
 	switch {
 	case recovered.Err != nil:
 		return recovered
 	case err != nil:
-		p.doubtErr = fmt.Errorf("whether another call has sent it is not known: %w", err)
+		p.doubtErr = fmt.Errorf("the journal cannot say whether another call has sent it: %w", err)
 	default:
 		err = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
 		p.doubtErr = err
@@ -131,27 +217,32 @@ func (c *Client) dismissOne(ctx context.Context, intent Intent, err error) *Reco
 	return recovered
 }
 
-// recovered describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
-func (c *Client) recovered(intent Intent) (*Recovered, *progress) {
-	recovered := &Recovered{
+func newRecovered(intent Intent) *Recovered {
+	return &Recovered{
 		Operation:         intent.Operation,
 		IdempotencyKey:    intent.IdempotencyKey,
 		ExternalReference: intent.ExternalReference,
-		TransactionID:     intent.TransactionID,
+		ChargeID:          intent.ChargeID,
 		Amount:            intent.Amount,
+		TransactionID:     intent.TransactionID,
 	}
+}
+
+// recovery describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
+func (c *Client) recovery(intent Intent) (*Recovered, *progress) {
+	recovered := newRecovered(intent)
 	call := call{
+		operation:         operation{id: intent.Operation},
 		key:               intent.IdempotencyKey,
 		externalReference: intent.ExternalReference,
 		amount:            intent.Amount,
 		body:              intent.Body,
-		transactionID:     intent.TransactionID,
+		transactionID:     cmp.Or(intent.ChargeID, intent.TransactionID),
 		recovering:        true,
 	}
 	if !intent.SentAt.IsZero() {
 		call.doubted = &UnknownOutcomeError{FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID}
 	}
-	call.operation = operation{id: intent.Operation}
 	for _, known := range []operation{createCashIn, createCashOut, refundCashIn} {
 		if known.id == intent.Operation {
 			call.operation = known
@@ -159,27 +250,33 @@ func (c *Client) recovered(intent Intent) (*Recovered, *progress) {
 	}
 	p := c.newProgress(call)
 	switch {
-	case intent.ClientID != c.clientID || intent.BaseURL != c.baseURL:
-		recovered.Err = p.unknown(errOtherGateway)
+	case !c.owns(intent.ClientID, intent.BaseURL):
+		recovered.Err = p.about(&intent).unknown(errOtherGateway)
 	case !call.operation.keyed:
-		recovered.Err = p.unknown(errOtherOperation)
+		recovered.Err = p.about(&intent).unknown(errOtherOperation)
 	}
 	return recovered, p
 }
 
 // recover settles one payment. It returns nil if a call of this process works on it or has ended it.
 func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
-	recovered, p := c.recovered(intent)
+	recovered, p := c.recovery(intent)
 	if recovered.Err != nil {
 		return recovered
 	}
 	switch intent.Operation {
-	case createCashIn.id:
-		recovered.CashIn, recovered.Err = c.cashIn(ctx, p.call)
-	case createCashOut.id:
-		recovered.CashOut, recovered.Err = c.cashOut(ctx, p.call)
-	case refundCashIn.id:
-		recovered.Refund, recovered.Err = c.refund(ctx, p.call)
+	case OperationCreateCashIn:
+		if recovered.CashIn, recovered.Err = c.cashIn(ctx, p.call); recovered.Err == nil {
+			recovered.TransactionID = recovered.CashIn.TransactionID
+		}
+	case OperationCreateCashOut:
+		if recovered.CashOut, recovered.Err = c.cashOut(ctx, p.call); recovered.Err == nil {
+			recovered.TransactionID = recovered.CashOut.TransactionID
+		}
+	case OperationRefundCashIn:
+		if recovered.Refund, recovered.Err = c.refund(ctx, p.call); recovered.Err == nil {
+			recovered.TransactionID = recovered.Refund.TransactionID
+		}
 	}
 	if errors.Is(recovered.Err, errSettled) {
 		return nil

@@ -80,11 +80,13 @@ func TestRecoverSettlesEveryKindOfPayment(t *testing.T) {
 	gateway = newGateway(t, replyJSON(202, refundAccepted))
 	recovered, err = gateway.memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
 	require.NoError(t, err)
-	require.Len(t, recovered, 1)
-	require.NoError(t, recovered[0].Err)
-	assert.Equal(t, cashInID, recovered[0].Refund.TransactionID)
+	require.Len(t, recovered, 2)
+	assert.Equal(t, connectpsp.OperationCreateCashIn, recovered[0].Operation, "the charge ended before, and is reported once more")
+	require.NoError(t, recovered[1].Err)
+	assert.Equal(t, cashInID, recovered[1].Refund.TransactionID)
+	assert.Equal(t, cashInID, recovered[1].ChargeID)
 	assert.Equal(t, "/cash-in/"+cashInID+"/refund", gateway.requests()[0].path)
-	assert.Equal(t, key, gateway.requests()[0].header.Get("X-Idempotency-Key"), "a refund's key is random, and the journal has it")
+	assert.Equal(t, key, gateway.requests()[0].header.Get("X-Idempotency-Key"), "the same key")
 	assert.Empty(t, journal.open())
 }
 
@@ -168,7 +170,7 @@ func TestRecoverSendsNothingAfterTheReplayWindow(t *testing.T) {
 			assert.Equal(t, c.sent, len(gateway.requests()) == 1)
 			if !c.sent {
 				assert.Equal(t, unknown, outcomeOf(recovered[0].Err))
-				assert.ErrorContains(t, recovered[0].Err, "it was first sent too long ago, and the gateway may have forgotten the idempotency key")
+				assert.ErrorContains(t, recovered[0].Err, "it was first sent so long ago that the gateway may have forgotten the idempotency key")
 				assert.Len(t, journal.open(), 1)
 			}
 		})
@@ -202,7 +204,7 @@ func TestAPaymentThatWasNeverSentIsReportedAsSuchAndNotSent(t *testing.T) {
 	require.Len(t, recovered, 1)
 	assert.Equal(t, rejected, outcomeOf(recovered[0].Err))
 	assert.ErrorIs(t, recovered[0].Err, connectpsp.ErrNotSent)
-	assert.EqualError(t, recovered[0].Err, "connectpsp: createCashOut: this call sent nothing: it was written to the journal and never sent; "+
+	assert.EqualError(t, recovered[0].Err, "connectpsp: createCashOut: this call sent nothing (it was written to the journal and never sent); "+
 		"it is safe to call again with the same request")
 	assert.Empty(t, gateway.requests())
 	recovered, err = client.Recover(t.Context())
@@ -257,7 +259,9 @@ func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
 	assert.Empty(t, rejected.open())
 
 	accepted := newNotebook()
-	accepted.put(with(func(i *connectpsp.Intent) { i.Outcome, i.Body = connectpsp.OutcomeAccepted, nil }))
+	accepted.put(with(func(i *connectpsp.Intent) {
+		i.Outcome, i.Body, i.EndedAt = connectpsp.OutcomeAccepted, nil, time.Now().Add(time.Minute)
+	}))
 	recovered, err = gateway.memoryClient(connectpsp.WithJournal(staleJournal{accepted, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, recovered)
@@ -324,6 +328,7 @@ func TestRecoverThatIsCutShortReturnsWhatItSettledAndCanBeCalledAgain(t *testing
 		for n := range 100 {
 			journal.put(with(func(i *connectpsp.Intent) {
 				i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+				i.ExternalReference = fmt.Sprint("withdrawal-", n)
 				i.BegunAt = i.BegunAt.Add(time.Duration(n))
 			}))
 		}

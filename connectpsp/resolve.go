@@ -4,18 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
 
 var (
-	errNoDoubt          = errors.New("it was not sent again: there is no UnknownOutcomeError of a createCashOut to resolve")
-	errAnotherRequest   = errors.New("it was not sent again: the request is not the one that the UnknownOutcomeError is about, byte for byte")
-	errAnotherClient    = errors.New("it was not sent again: the UnknownOutcomeError is of a client with another ClientID or BaseURL")
-	errTooLate          = errors.New("it was not sent again: it was first sent too long ago, and the gateway may have forgotten the idempotency key")
-	errOtherOperation   = errors.New("it was not sent again: this version of the SDK does not know the operation")
-	errNoIdempotencyKey = errors.New("it was not sent again: its idempotency key is no UUID")
+	errNoDoubt          = &openError{"there is no UnknownOutcomeError of a createCashOut to resolve", nextAskProvider}
+	errAnotherRequest   = &openError{"the request is not the one that the UnknownOutcomeError is about, byte for byte", nextSameRequest}
+	errTooLate          = &openError{"it was first sent so long ago that the gateway may have forgotten the idempotency key", nextAskProvider}
+	errOtherOperation   = &openError{"this version of the SDK does not know the operation", nextAskProvider}
+	errNoIdempotencyKey = &openError{"its idempotency key is no UUID", nextAskProvider}
 )
 
 // ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of CreateCashOut or of an earlier
@@ -36,15 +35,15 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	}
 	still := func(reason error) (*CashOut, error) {
 		unresolved := *unknown
-		unresolved.Err = reason
+		unresolved.Err, unresolved.next = reason, ""
 		return nil, &unresolved
 	}
-	body, err := encode(request)
+	body, err := json.Marshal(request)
 	switch {
 	case err != nil || sumOf(body) != unknown.BodySHA256:
 		return still(errAnotherRequest)
-	case unknown.ClientID != c.clientID || unknown.BaseURL != c.baseURL:
-		return still(errAnotherClient)
+	case !c.owns(unknown.ClientID, unknown.BaseURL):
+		return still(errOtherGateway)
 	}
 	key, err := idempotency.ParseKey(unknown.IdempotencyKey)
 	if err != nil {

@@ -101,10 +101,9 @@ func TestResolveReadsTheTransactionIfItIsKnown(t *testing.T) {
 	_, err = newGateway(t, foreign).memoryClient().ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	assert.Equal(t, unknown, outcomeOf(err), "another payment of the same amount")
 
-	// An answer about another amount names the transaction it is about. That is not this payment's.
 	other := replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-42","status":"COMPLETED","amount":5.00}`)
-	doubt = doubtAbout(t, replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`))
-	require.Equal(t, cashOutID, doubt.TransactionID)
+	doubt = doubtAbout(t, redirect(303, "/"))
+	doubt.TransactionID = cashOutID
 	_, err = newGateway(t, other, replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`)).memoryClient().ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	assert.Equal(t, unknown, outcomeOf(err))
 }
@@ -133,7 +132,7 @@ func TestResolveSendsOnlyThePaymentThatIsInDoubt(t *testing.T) {
 			change(doubt, &request)
 			_, err := newGateway(t).memoryClient().ResolveCashOut(t.Context(), doubt, request)
 			require.Equal(t, unknown, outcomeOf(err))
-			assert.ErrorContains(t, err, "it was not sent again: ")
+			assert.NotContains(t, err.Error(), "call again with the same request", "that would end in the same way")
 		})
 	}
 	_, err := newGateway(t).memoryClient().ResolveCashOut(t.Context(), nil, cashOutRequest())
@@ -174,10 +173,12 @@ func TestAnUnknownOutcomeSurvivesJSON(t *testing.T) {
 	assert.Equal(t, time.Second, read.RetryAfter)
 	assert.Equal(t, read, queued(t, read))
 	read.FirstSentAt, read.LastSentAt, read.Err, read.Refusal = doubt.FirstSentAt, doubt.LastSentAt, doubt.Err, doubt.Refusal
-	assert.Equal(t, doubt, read, "nothing else is lost")
+	assert.JSONEq(t, string(must(json.Marshal(doubt))), string(must(json.Marshal(read))), "nothing else is lost")
 
 	plain := queued(t, &connectpsp.UnknownOutcomeError{Operation: "rebalanceAccount", Amount: pix.Centavos(1)})
-	assert.Equal(t, &connectpsp.UnknownOutcomeError{Operation: "rebalanceAccount", Amount: pix.Centavos(1)}, plain)
+	assert.Equal(t, (&connectpsp.UnknownOutcomeError{Operation: "rebalanceAccount"}).Error(), plain.Error())
+	assert.Equal(t, pix.Centavos(1), plain.Amount)
+	assert.True(t, plain.FirstSentAt.IsZero())
 	assert.Error(t, json.Unmarshal([]byte(`{"attempts":"many"}`), plain))
 }
 

@@ -111,7 +111,7 @@ func (p *progress) note(a attempt, v verdict) {
 	}
 	// Of a request that was sent twice only one answer was heard. And a conflict says that something exists under the
 	// reference or key, which no later answer unsays.
-	if v.outcome == doubtful || a.replayed && v.outcome != accepted || v.answer != nil && v.answer.conflict && (v.again || v.renew) {
+	if v.outcome == doubtful || a.replayed && v.outcome != accepted || v.answer != nil && v.answer.conflict() && (v.again || v.renew) {
 		p.doubt = true
 		p.doubtErr = v.err
 	}
@@ -175,7 +175,7 @@ func (p *progress) report(ended error) error {
 		return p.unknown(ended)
 	case p.verdict.outcome == unsent && p.refusal != nil:
 		// An earlier attempt was sent and refused. That it could not be repeated is the smaller news.
-		p.refusal.Err = both(ended, p.verdict.err)
+		p.refusal.Err = joinCauses(ended, p.verdict.err)
 		return p.refusal
 	case answer != nil:
 		if answer.Err == nil {
@@ -187,13 +187,11 @@ func (p *progress) report(ended error) error {
 			Operation:         p.call.operation.id,
 			IdempotencyKey:    p.call.key,
 			ExternalReference: p.call.externalReference,
-			Err:               both(ended, p.verdict.err),
-			money:             p.call.operation.money,
-			notSent:           true,
+			Err:               &notSentError{joinCauses(ended, p.verdict.err)},
 		}
 	default:
 		return fmt.Errorf("connectpsp: %s: no readable answer after %d attempts; it is safe to read again: %w",
-			p.call.operation.id, p.sent, both(ended, p.verdict.err))
+			p.call.operation.id, p.sent, joinCauses(ended, p.verdict.err))
 	}
 }
 
@@ -211,25 +209,28 @@ func (p *progress) unknown(ended error) *UnknownOutcomeError {
 		LastSentAt:        p.last,
 		Attempts:          p.sent,
 		StatusCode:        p.status,
-		Err:               both(ended, p.doubtErr),
+		Err:               joinCauses(ended, p.doubtErr),
+	}
+	if open := (*openError)(nil); errors.As(ended, &open) {
+		e.Err = ended // says more than that an earlier call was sent
 	}
 	if e.FirstSentAt.IsZero() {
 		e.FirstSentAt = p.begun // nothing was sent yet, and the payment is open for another reason
 	}
 	if answer := p.verdict.answer; answer != nil {
 		e.RetryAfter = answer.RetryAfter
-		if p.verdict.outcome == refused || answer.conflict {
+		if p.verdict.outcome == refused || answer.conflict() {
 			e.Refusal = answer
 		}
 	}
 	if p.verdict.outcome == unsent {
-		e.Err = both(e.Err, p.verdict.err)
+		e.Err = joinCauses(e.Err, p.verdict.err)
 	}
 	return e
 }
 
-// both joins two causes of which either may be nil.
-func both(first, second error) error {
+// joinCauses joins two causes of which either may be nil.
+func joinCauses(first, second error) error {
 	switch {
 	case first == nil || errors.Is(second, first):
 		return second

@@ -102,6 +102,8 @@ func TestAnotherPaymentUnderTheSameReferenceIsNeverCalledFailed(t *testing.T) {
 	_, err = must(connectpsp.New(box.Config())).CreateCashOut(t.Context(), other)
 	assert.Equal(t, conflict, outcomeOf(err), "and by another")
 	_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1))
+	assert.Equal(t, unknown, outcomeOf(err), "the client remembers the payment under another key")
+	_, err = must(connectpsp.New(box.Config())).CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1))
 	assert.Equal(t, conflict, outcomeOf(err), "the reference exists under another key")
 }
 

@@ -139,38 +139,3 @@ func TestTheLogTellsEachAttempt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, out.String(), "attempts are for debug level only")
 }
-
-func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T) {
-	for name, c := range map[string]struct {
-		step http.HandlerFunc
-		want string
-	}{
-		"business rule": {problem(422, "INSUFFICIENT_FUNDS"),
-			"connectpsp: createCashOut: 422 INSUFFICIENT_FUNDS: refused, this call moved no money: raise the balance; if no earlier call for this externalReference is open, try it again with WithAttempt"},
-		"unknown rule": {problem(422, "NEW_RULE"),
-			"connectpsp: createCashOut: 422 NEW_RULE: refused, this call moved no money: correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"},
-		"firewall": {html(403),
-			"connectpsp: createCashOut: 403 Forbidden: refused, this call moved no money: correct the cause; if no earlier call for this externalReference is open, try it again with WithAttempt"},
-		"conflict": {problem(409, "DUPLICATE_EXTERNAL_REFERENCE"),
-			"connectpsp: createCashOut: 409 DUPLICATE_EXTERNAL_REFERENCE: this externalReference or idempotency key was used before, perhaps by " +
-				"this very payment: it may have been made; wait for its webhook, and do not pay again under another reference"},
-		"limit": {retryAfter("60", problem(429, "RATE_LIMITED")),
-			"connectpsp: createCashOut: 429 RATE_LIMITED: refused, this call moved no money: call again in 1m0s"},
-		"unknown": {html(502),
-			"connectpsp: createCashOut: unknown outcome after 4 attempts (last answer 502 Bad Gateway): it may have been executed; " +
-				"call again with the same request and key or wait for the webhook, and never pay under a new externalReference"},
-		"unknown, with a transaction": {replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`),
-			"connectpsp: createCashOut: unknown outcome after 1 attempts (last answer 202 Accepted): it may have been executed: the answer is " +
-				"about another amount: the idempotency key was used before; read transaction " + cashOutID +
-				" or wait for the webhook, and never pay under a new externalReference"},
-	} {
-		_, err := newGateway(t, c.step).client().CreateCashOut(t.Context(), cashOutRequest())
-		assert.EqualError(t, err, c.want, name)
-	}
-	_, err := newGateway(t, problem(404, "X")).client().GetCashIn(t.Context(), cashInID)
-	assert.EqualError(t, err, "connectpsp: getCashIn: 404 X: refused: this application has no such transaction")
-	_, err = newGateway(t, html(503)).client().GetCashIn(t.Context(), cashInID)
-	assert.EqualError(t, err, "connectpsp: getCashIn: 503 Service Unavailable: refused: call again later")
-	_, err = newGateway(t, html(451)).client().GetCashIn(t.Context(), cashInID)
-	assert.EqualError(t, err, "connectpsp: getCashIn: 451 Unavailable For Legal Reasons: refused: correct the cause")
-}

@@ -228,7 +228,7 @@ func (o *purchase) heard(r *run) {
 	current := r.key == o.key && !o.over
 	switch outcome {
 	case accepted:
-		w.judge.accept(o, r.reference, r.cashOut)
+		w.judge.accept(o, r.reference, r.cashOut.TransactionID)
 		if current {
 			o.over = true
 			o.lookUp(r.cashOut)
@@ -410,7 +410,7 @@ func (w *world) recovered(r *run) {
 		switch {
 		case one.Err == nil:
 			w.figures.add("recovered", accepted)
-			w.judge.accept(o, one.ExternalReference, one.CashOut)
+			w.judge.accept(o, one.ExternalReference, one.TransactionID)
 			o.over = o.over || current
 		case errors.Is(one.Err, connectpsp.ErrUnknownOutcome):
 			w.figures.add("recovered", unknown)
@@ -429,7 +429,11 @@ func (w *world) recovered(r *run) {
 				o.payOtherwise()
 			}
 		default:
-			w.violate("Recover reports %s for %s", outcomeOf(one.Err), one.ExternalReference)
+			w.figures.add("recovered", rejected)
+			w.judge.reject(one.IdempotencyKey, true)
+			if current {
+				o.payOtherwise()
+			}
 		}
 	}
 	for _, o := range w.orders {

@@ -28,13 +28,6 @@ func (b *book) lose(unsent bool) {
 	}
 }
 
-func (b *book) find(key string) *connectpsp.Intent {
-	if intent, found := b.intents[key]; found && !intent.SentAt.IsZero() {
-		return &intent
-	}
-	return nil
-}
-
 // pen is how one process writes in the book.
 type pen struct {
 	world   *world
@@ -97,7 +90,7 @@ func (w *world) record(s *step) {
 func (p *pen) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
 	book := p.world.book
 	var found *connectpsp.Intent
-	err = p.look(ctx, "begin "+intent.IdempotencyKey, func() { found = book.find(intent.IdempotencyKey) }, func() {
+	err = p.look(ctx, "begin "+intent.IdempotencyKey, func() { found = earlierOf(book.intents, intent) }, func() {
 		if found == nil {
 			book.intents[intent.IdempotencyKey] = intent
 		}
@@ -105,9 +98,14 @@ func (p *pen) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *con
 	return found, err
 }
 
-func (p *pen) Find(ctx context.Context, key string) (earlier *connectpsp.Intent, err error) {
-	err = p.do(ctx, "find "+key, func() { earlier = p.world.book.find(key) })
+func (p *pen) Find(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
+	err = p.do(ctx, "find "+intent.Payment(), func() { earlier = earlierOf(p.world.book.intents, intent) })
 	return earlier, err
+}
+
+func (p *pen) Ended(ctx context.Context) (ended []connectpsp.Intent, err error) {
+	err = p.do(ctx, "ended", func() { ended = endedOf(p.world.book.intents) })
+	return ended, err
 }
 
 func (p *pen) Sent(ctx context.Context, key string, at time.Time) error {
@@ -120,18 +118,23 @@ func (p *pen) Sent(ctx context.Context, key string, at time.Time) error {
 }
 
 func (p *pen) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
-	return p.do(ctx, "finish "+key, func() {
+	var refused bool
+	err := p.do(ctx, "finish "+key, func() {
 		intent, found := p.world.book.intents[key]
 		switch {
-		case !found:
-		case outcome == connectpsp.OutcomeRejected:
-			delete(p.world.book.intents, key)
-			delete(p.world.judge.first, key)
+		case !found || intent.Outcome != "":
+			refused = intent.Outcome == connectpsp.OutcomeAccepted && outcome == connectpsp.OutcomeRejected
 		default:
-			intent.Outcome, intent.TransactionID, intent.Body = outcome, transactionID, nil
-			p.world.book.intents[key] = intent
+			p.world.book.intents[key] = end(intent, outcome, transactionID)
+			if outcome == connectpsp.OutcomeRejected {
+				delete(p.world.judge.first, key)
+			}
 		}
 	})
+	if refused {
+		return errAccepted
+	}
+	return err
 }
 
 func (p *pen) Pending(ctx context.Context) (pending []connectpsp.Intent, err error) {

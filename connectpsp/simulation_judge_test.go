@@ -67,9 +67,9 @@ func (j *judge) reject(key string, final bool) {
 }
 
 // accept takes notice of a payment that is reported as accepted.
-func (j *judge) accept(o *purchase, reference string, accepted *connectpsp.CashOut) {
+func (j *judge) accept(o *purchase, reference, transactionID string) {
 	for _, payment := range j.world.gateway.payments {
-		if accepted != nil && payment.id == accepted.TransactionID && payment.reference == reference && payment.amount == o.amount.String() {
+		if payment.id == transactionID && payment.reference == reference && payment.amount == o.amount.String() {
 			return
 		}
 	}

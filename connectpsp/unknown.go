@@ -3,7 +3,9 @@ package connectpsp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -13,73 +15,119 @@ import (
 // UnknownOutcomeError, and an APIError that is a conflict.
 var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 
-// UnknownOutcomeError says that a request was sent and no readable answer settled it: the payment may have been made. It is
+// UnknownOutcomeError says that a request was sent and no readable response settled it: the payment may have been made. It is
 // neither a success nor a failure. A refusal that came on a later attempt proves nothing about an earlier one, so it does
-// not make this an APIError, and neither its code nor its type is found by errors.Is and errors.As, unless it is a conflict;
+// not make this an [APIError], and neither its code nor its type is found by errors.Is and errors.As, unless it is a conflict;
 // it is in Refusal.
 //
-// Keep the payment open. To settle it, use ResolveCashOut, or call again with the same request and
-// WithIdempotencyKey(e.IdempotencyKey), which for a derived key changes nothing: the gateway repeats its first answer. Or
+// Keep the payment open. To settle it, use [Client.ResolveCashOut], or call again with the same request and
+// WithIdempotencyKey(e.IdempotencyKey), which for a derived key changes nothing: the gateway repeats its first response. Or
 // wait for the webhook, or read the transaction if TransactionID is known. Never pay under a new externalReference.
 //
-// A client remembers what is open, with WithJournal beyond the life of the process. In a call that repeats an open payment it
-// does not report a refusal as a rejection, and only a nil error settles it. A *ValidationError is the exception: it speaks
-// of its own request. So does everything that a new process without a journal is told.
+// A client remembers the open payments, with WithJournal beyond the life of the process. As long as a payment is open, every
+// call for it ends in a nil error or is unknown: with another attempt number or idempotency key, a faulty option, an invalid
+// request or a context that has ended, too. A new process without a journal knows of no open payment.
 //
 // For how long the gateway remembers a key is not published. After some 20 minutes, less than comparable gateways are known
 // to remember, prefer the webhook to calling again.
 //
-// It can be written as JSON and read again: see MarshalJSON.
+// It can be written as JSON and read again: see MarshalJSON. Printed by fmt or slog it shows what Error returns. Tests can make
+// one by hand; the zero value is one of which nothing is known.
 type UnknownOutcomeError struct {
 	// Operation is the operation's id in the description, such as "createCashOut".
-	Operation string
-	// IdempotencyKey is the key every attempt carried; empty for rebalanceAccount, which takes none.
+	Operation Operation
+	// IdempotencyKey is the key of the open attempt; empty for rebalanceAccount, which takes none.
 	IdempotencyKey string
 	// ExternalReference and Amount are the request's, zero where it has none.
 	ExternalReference string
 	Amount            pix.Amount
 	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the same, and not what is in it.
 	BodySHA256 string
-	// ClientID and BaseURL say which integration made the call, of which gateway.
+	// ClientID and BaseURL say which integration made the open attempt, at which gateway.
 	ClientID, BaseURL string
-	// TransactionID is what is known of the transaction: the id given to RefundCashIn, or one found in an answer that did
-	// not match the request. It is empty if nothing is known.
+	// TransactionID is the charge's id as it was given to RefundCashIn, or the gateway's for a payment that was accepted
+	// before. It is empty if it is not known, and never the id of another payment.
 	TransactionID string
 	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may have reached the gateway,
-	// those of earlier calls with the same key included, as far as they are known.
+	// those of earlier calls for the payment included, as far as they are known.
 	FirstSentAt, LastSentAt time.Time
 	// Attempts counts the attempts that may have reached the gateway. It is 0 if this call sent nothing, and an earlier or
-	// another one with the same key is open.
+	// another one for the payment is open.
 	Attempts int
-	// StatusCode is the status of the last answer, 0 if none came.
+	// StatusCode is the status of the last response, 0 if none came.
 	StatusCode int
-	// RetryAfter is how long the gateway asked to wait in its last answer, 0 if it did not.
+	// RetryAfter is how long the gateway asked to wait in its last response, 0 if it did not.
 	RetryAfter time.Duration
 	// Refusal is how the gateway refused a later attempt, nil if it did not.
 	Refusal *APIError
 	// Err is what made the outcome doubtful or ended the call: the network's error, the context's. It may be nil.
 	Err error
+
+	next string // what to do, of an error that was read from JSON
 }
 
+// Error says what happened, what it means for the money and what to do next, in one sentence. It holds no secret and no
+// personal data.
 func (e *UnknownOutcomeError) Error() string {
-	last := "no answer"
-	if e.StatusCode != 0 {
-		last = fmt.Sprintf("last answer %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	var text strings.Builder
+	text.WriteString("connectpsp: ")
+	if e.Operation != "" {
+		text.WriteString(e.Operation + ": ")
 	}
-	text := fmt.Sprintf("connectpsp: %s: unknown outcome after %d attempts (%s): it may have been executed", e.Operation, e.Attempts, last)
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
+	switch {
+	case e.StatusCode != 0:
+		fmt.Fprintf(&text, "the last response was %s, which settles nothing", strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))))
+	case e.Attempts > 0:
+		text.WriteString("the request was sent, and no response settled it")
+	default:
+		text.WriteString("this call sent nothing, and another one for the same payment may have been executed")
 	}
-	if e.Operation == rebalanceAccount.id {
-		return text + "; read the balance, then set the target again if need be"
+	text.WriteString(because(e.Err))
+	text.WriteString(", so the outcome is unknown: ")
+	switch e.Operation {
+	case OperationCreateCashIn:
+		text.WriteString("the charge may exist and be paid")
+	case OperationRefundCashIn:
+		text.WriteString("the refund may have been made")
+	case rebalanceAccount.id:
+		text.WriteString("the balance may have been set")
+	default:
+		text.WriteString("the payment may have been made")
 	}
-	if e.TransactionID != "" {
-		text += "; read transaction " + e.TransactionID
-	} else {
-		text += "; call again with the same request and key"
-	}
-	return text + " or wait for the webhook, and never pay under a new externalReference"
+	text.WriteString("; " + e.advice())
+	return text.String()
 }
+
+// advice says what to do next.
+func (e *UnknownOutcomeError) advice() string {
+	var open *openError
+	switch {
+	case e.next != "":
+		return e.next
+	case e.Operation == rebalanceAccount.id:
+		return "read the balance, then set the target again if need be"
+	case errors.As(e.Err, &open):
+		return open.next
+	case e.Operation == OperationRefundCashIn:
+		return "wait for its webhook, or call again with the same request, and never return the money in another way"
+	case e.TransactionID != "":
+		return "read transaction " + e.TransactionID + " or wait for its webhook, " + neverAnew
+	default:
+		return "wait for its webhook, or call again with the same request and idempotency key, " + neverAnew
+	}
+}
+
+// openError is why a call did not send an open payment, and what to do about that payment.
+type openError struct{ reason, next string }
+
+func (e *openError) Error() string { return e.reason }
+
+const (
+	neverAnew       = "and never pay it under a new externalReference"
+	nextAskProvider = "wait for its webhook or ask the provider, " + neverAnew
+	nextSameRequest = "wait for its webhook, or call again with the open attempt's own request and idempotency key, " + neverAnew
+	nextItsClient   = "settle it with a client of its own ClientID and BaseURL, and never pay it again with another"
+)
 
 // Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by itself.
 func (e *UnknownOutcomeError) Unwrap() []error {
@@ -87,7 +135,7 @@ func (e *UnknownOutcomeError) Unwrap() []error {
 	if e.Err != nil {
 		causes = append(causes, e.Err)
 	}
-	if e.Refusal != nil && e.Refusal.conflict {
+	if e.Refusal != nil && e.Refusal.conflict() {
 		causes = append(causes, e.Refusal)
 	}
 	return causes
@@ -95,3 +143,6 @@ func (e *UnknownOutcomeError) Unwrap() []error {
 
 // Is reports whether target is ErrUnknownOutcome.
 func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
+
+// Format writes what Error returns, under every verb.
+func (e UnknownOutcomeError) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, e.Error()) }

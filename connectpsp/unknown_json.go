@@ -23,20 +23,14 @@ type unknownOutcome struct {
 	Attempts          int        `json:"attempts"`
 	StatusCode        int        `json:"statusCode,omitzero"`
 	RetryAfterSeconds float64    `json:"retryAfterSeconds,omitzero"`
-	Refusal           *refusal   `json:"refusal,omitzero"`
+	Refusal           *APIError  `json:"refusal,omitzero"`
 	Cause             string     `json:"cause,omitzero"`
-}
-
-type refusal struct {
-	StatusCode        int       `json:"statusCode"`
-	Code              ErrorCode `json:"code,omitzero"`
-	RetryAfterSeconds float64   `json:"retryAfterSeconds,omitzero"`
-	Conflict          bool      `json:"conflict,omitzero"`
+	Next              string     `json:"next,omitzero"`
 }
 
 // MarshalJSON writes what is needed to settle the payment later, in another process too: see ResolveCashOut. It holds no
 // secret and no personal data but what ExternalReference may be. Err is written as text, and of Refusal the gateway's words
-// are left out.
+// are left out, see [APIError.MarshalJSON].
 func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	written := unknownOutcome{
 		Operation:         e.Operation,
@@ -52,9 +46,8 @@ func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 		Attempts:          e.Attempts,
 		StatusCode:        e.StatusCode,
 		RetryAfterSeconds: e.RetryAfter.Seconds(),
-	}
-	if r := e.Refusal; r != nil {
-		written.Refusal = &refusal{r.StatusCode, r.Code.printable(), r.RetryAfter.Seconds(), r.conflict}
+		Refusal:           e.Refusal,
+		Next:              e.advice(),
 	}
 	if e.Err != nil {
 		written.Cause = e.Err.Error()
@@ -82,18 +75,8 @@ func (e *UnknownOutcomeError) UnmarshalJSON(data []byte) error {
 		Attempts:          read.Attempts,
 		StatusCode:        read.StatusCode,
 		RetryAfter:        seconds(read.RetryAfterSeconds),
-	}
-	if r := read.Refusal; r != nil {
-		e.Refusal = &APIError{
-			Operation:         read.Operation,
-			StatusCode:        r.StatusCode,
-			Code:              r.Code,
-			IdempotencyKey:    read.IdempotencyKey,
-			ExternalReference: read.ExternalReference,
-			RetryAfter:        seconds(r.RetryAfterSeconds),
-			money:             true,
-			conflict:          r.Conflict,
-		}
+		Refusal:           read.Refusal,
+		next:              read.Next,
 	}
 	if read.Cause != "" {
 		e.Err = errors.New(read.Cause)

@@ -62,7 +62,7 @@ func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (s
 			return nil, err
 		}
 		if err := sleep(ctx, interval/2+rand.N(interval/2)); err != nil {
-			return nil, fmt.Errorf("connectpsp: still waiting, last status %q: %w", last, both(err, failure))
+			return nil, fmt.Errorf("connectpsp: still waiting, last status %q: %w", last, joinCauses(err, failure))
 		}
 	}
 }

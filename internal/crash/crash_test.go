@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/journal"
@@ -199,7 +200,9 @@ func (s *street) audit() []string {
 		}
 		s.found++
 		key := idempotency.DeriveKey(s.gateway.Config().ClientID, "createCashOut", reference, 0)
-		intent, err := payments.Find(s.t.Context(), key)
+		intent, err := payments.Find(s.t.Context(), connectpsp.Intent{
+			Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: key, ExternalReference: reference,
+		})
 		require.NoError(s.t, err)
 		if intent == nil {
 			wrong = append(wrong, fmt.Sprintf("order %d was paid as %s, and the journal does not know", number, reference))

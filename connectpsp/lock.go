@@ -1,0 +1,116 @@
+package connectpsp
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// locks makes the calls of one payment follow one another, so that the outcome of one is known to the next. It is shared by all
+// clients of the process: those that share a journal share its payments.
+var locks paymentLocks
+
+// paymentLocks holds the locks that are taken. The zero value is ready.
+type paymentLocks struct {
+	mu   sync.Mutex
+	held map[lockName]*paymentLock
+}
+
+// lockName names a payment, or an idempotency key, of a journal.
+type lockName struct{ journal, name any }
+
+// keyName is an idempotency key as the name of a lock, which no payment has.
+type keyName string
+
+// paymentLock is held by one call. Those that wait for it share the outcome if that is a rejection: the caller that was told may
+// already pay in some other way.
+type paymentLock struct {
+	name     lockName
+	first    time.Time     // when the payment was first sent, or the lock was taken; guarded by paymentLocks.mu
+	released chan struct{} // made by the first that waits; guarded by paymentLocks.mu
+	rejected error         // how the call was rejected, nil if it was not; set before released is closed
+}
+
+// lockScope returns what names a client's payments among those of all clients: its journal, or the client itself if its journal
+// cannot be compared with others.
+func (c *Client) lockScope() any {
+	journal := any(c.journal)
+	if detached, ok := c.journal.(detachedJournal); ok {
+		journal = detached.Journal
+	}
+	if reflect.ValueOf(journal).Comparable() {
+		return journal
+	}
+	return c
+}
+
+// take returns the lock if it is free, else the one that another call holds.
+func (l *paymentLocks) take(name lockName) (own, others *paymentLock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held := l.held[name]; held != nil {
+		if held.released == nil {
+			held.released = make(chan struct{})
+		}
+		return nil, held
+	}
+	if l.held == nil {
+		l.held = map[lockName]*paymentLock{}
+	}
+	own = &paymentLock{name: name, first: time.Now()}
+	l.held[name] = own
+	return own, nil
+}
+
+// wait takes the lock, or returns the error of ctx with the lock that another call holds. Heard, if not nil, is called after
+// each wait with the rejection of the call that was waited for; if it returns true, wait ends without the lock.
+func (l *paymentLocks) wait(ctx context.Context, name lockName, heard func(rejected error) bool) (own, others *paymentLock, err error) {
+	for {
+		if own, others = l.take(name); own != nil {
+			return own, nil, nil
+		}
+		select {
+		case <-others.released:
+		case <-ctx.Done():
+			return nil, others, ctx.Err()
+		}
+		if heard != nil && others.rejected != nil && heard(others.rejected) {
+			return nil, others, nil
+		}
+	}
+}
+
+// isHeld reports whether a call holds the lock.
+func (l *paymentLocks) isHeld(name lockName) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[name] != nil
+}
+
+// sentAt notes that the payment was first sent before the lock was taken. A zero time says nothing.
+func (l *paymentLocks) sentAt(own *paymentLock, first time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !first.IsZero() && first.Before(own.first) {
+		own.first = first
+	}
+}
+
+// firstSent returns when the payment that another call works on was first sent.
+func (l *paymentLocks) firstSent(others *paymentLock) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return others.first
+}
+
+// release gives the lock back. Rejected is shared with those that wait, nil if the call was not rejected.
+func (l *paymentLocks) release(own *paymentLock, rejected error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, own.name)
+	own.rejected = rejected
+	if own.released != nil {
+		close(own.released)
+	}
+}
