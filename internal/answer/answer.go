@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -59,10 +58,20 @@ func ReadInto(buffer []byte, response *http.Response) ([]byte, error) {
 	}
 }
 
+// ProblemDetails is what a refusal says of itself, as in RFC 7807. Code, an extension of the gateway's, is for programs; the
+// texts are in the gateway's own words.
+type ProblemDetails struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
 // Problem reads an application/problem+json body. Members that are missing or of another type stay empty, and so does
 // everything if the body is not a JSON object.
-func Problem(body []byte) gen.Problem {
-	var problem gen.Problem
+func Problem(body []byte) ProblemDetails {
+	var problem ProblemDetails
 	// A member of the wrong type leaves the others in place, a syntax error leaves nothing: either is what is wanted.
 	_ = json.Unmarshal(body, &problem)
 	return problem

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -128,7 +128,7 @@ func TestReadReturnsWhatCameBeforeTheConnectionWasCut(t *testing.T) {
 }
 
 func TestProblemKeepsWhatItCanRead(t *testing.T) {
-	for body, want := range map[string]gen.Problem{
+	for body, want := range map[string]answer.ProblemDetails{
 		`{"type":"https://e/x","title":"T","status":422,"code":"INSUFFICIENT_FUNDS","detail":"D"}`: {
 			Type: "https://e/x", Title: "T", Status: 422, Code: "INSUFFICIENT_FUNDS", Detail: "D",
 		},
@@ -157,25 +157,25 @@ func TestOddMembersSpoilNoOther(t *testing.T) {
 	const good = `"transactionId":"tx1","externalReference":"w-1"`
 	for name, test := range map[string]struct {
 		body string
-		want gen.CashOut
+		want connectpsp.CashOut
 	}{
-		"nothing odd":           {`{` + good + `,"status":"COMPLETED","amount":10.5}`, gen.CashOut{Status: "COMPLETED", Amount: pix.Centavos(1050)}},
-		"unknown member":        {`{"new":{"a":[1]},` + good + `}`, gen.CashOut{}},
-		"unknown status":        {`{"status":"ON_HOLD",` + good + `}`, gen.CashOut{Status: "ON_HOLD"}},
-		"null":                  {`{"endToEndId":null,"payee":null,"failure":null,` + good + `}`, gen.CashOut{}},
-		"number for text":       {`{"status":7,` + good + `}`, gen.CashOut{}},
-		"object for text":       {`{"status":{"code":7},` + good + `}`, gen.CashOut{}},
-		"text for object":       {`{"payee":"Maria",` + good + `}`, gen.CashOut{}},
-		"array for object":      {`{"failure":[],` + good + `}`, gen.CashOut{Failure: nil}},
-		"date that is none":     {`{"requestedAt":"yesterday",` + good + `}`, gen.CashOut{}},
-		"date that is a number": {`{"requestedAt":1773142500,` + good + `}`, gen.CashOut{}},
-		"odd before and after":  {`{"status":7,` + good + `,"payee":8,"amount":"10.50"}`, gen.CashOut{Amount: pix.Centavos(1050)}},
-		"odd inside an object":  {`{"payee":{"name":7,"document":"12345678909"},` + good + `}`, gen.CashOut{Payee: gen.Payee{Document: "12345678909"}}},
-		"surrounded by space":   {" \r\n\t{" + good + "} \n", gen.CashOut{}},
+		"nothing odd":           {`{` + good + `,"status":"COMPLETED","amount":10.5}`, connectpsp.CashOut{Status: "COMPLETED", Amount: pix.Centavos(1050)}},
+		"unknown member":        {`{"new":{"a":[1]},` + good + `}`, connectpsp.CashOut{}},
+		"unknown status":        {`{"status":"ON_HOLD",` + good + `}`, connectpsp.CashOut{Status: "ON_HOLD"}},
+		"null":                  {`{"endToEndId":null,"payee":null,"failure":null,` + good + `}`, connectpsp.CashOut{}},
+		"number for text":       {`{"status":7,` + good + `}`, connectpsp.CashOut{}},
+		"object for text":       {`{"status":{"code":7},` + good + `}`, connectpsp.CashOut{}},
+		"text for object":       {`{"payee":"Maria",` + good + `}`, connectpsp.CashOut{}},
+		"array for object":      {`{"failure":[],` + good + `}`, connectpsp.CashOut{Failure: nil}},
+		"date that is none":     {`{"requestedAt":"yesterday",` + good + `}`, connectpsp.CashOut{}},
+		"date that is a number": {`{"requestedAt":1773142500,` + good + `}`, connectpsp.CashOut{}},
+		"odd before and after":  {`{"status":7,` + good + `,"payee":8,"amount":"10.50"}`, connectpsp.CashOut{Amount: pix.Centavos(1050)}},
+		"odd inside an object":  {`{"payee":{"name":7,"document":"12345678909"},` + good + `}`, connectpsp.CashOut{Payee: connectpsp.Payee{Document: "12345678909"}}},
+		"surrounded by space":   {" \r\n\t{" + good + "} \n", connectpsp.CashOut{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.want.TransactionID, test.want.ExternalReference = "tx1", "w-1"
-			var got gen.CashOut
+			var got connectpsp.CashOut
 			require.NoError(t, answer.Decode([]byte(test.body), &got))
 			if test.want.Failure == nil && got.Failure != nil {
 				assert.Zero(t, *got.Failure)
@@ -193,16 +193,16 @@ func TestUnreadableAmountIsReportedAndTheRestFilledIn(t *testing.T) {
 				`{"amount":` + amount + `,"transactionId":"tx1","status":"PROCESSING","requestedAt":5,"payee":"odd"}`,
 				`{"transactionId":"tx1","payee":"odd","requestedAt":5,"status":"PROCESSING","amount":` + amount + `}`,
 			} {
-				var got gen.CashOut
+				var got connectpsp.CashOut
 				assert.ErrorIs(t, answer.Decode([]byte(body), &got), pix.ErrInvalidAmount)
-				assert.Equal(t, gen.CashOut{TransactionID: "tx1", Status: "PROCESSING"}, got)
+				assert.Equal(t, connectpsp.CashOut{TransactionID: "tx1", Status: "PROCESSING"}, got)
 			}
 		})
 	}
 }
 
 func TestUnreadableAmountInsideAnObjectIsReported(t *testing.T) {
-	var got gen.Balance
+	var got connectpsp.Balance
 	body := `{"consolidated":{"totalBalance":1.505},"currency":"BRL","referenceDate":7,"updatedAt":"2026-03-10T14:35:00Z"}`
 	assert.ErrorIs(t, answer.Decode([]byte(body), &got), pix.ErrInvalidAmount)
 	assert.Equal(t, "BRL", got.Currency)
@@ -210,18 +210,18 @@ func TestUnreadableAmountInsideAnObjectIsReported(t *testing.T) {
 }
 
 func TestDecodeStartsAfreshAfterAnOddMember(t *testing.T) {
-	got := gen.CashOut{Description: "of another answer"}
+	got := connectpsp.CashOut{Description: "of another answer"}
 	require.NoError(t, answer.Decode([]byte(`{"status":7,"transactionId":"tx1"}`), &got))
-	assert.Equal(t, gen.CashOut{TransactionID: "tx1"}, got)
+	assert.Equal(t, connectpsp.CashOut{TransactionID: "tx1"}, got)
 }
 
 func TestDecodeReadsTheSameAnswerTheSameWay(t *testing.T) {
 	body := []byte(`{"status":"A","STATUS":"B","Status":"C","requestedAt":7,"payee":"odd","amount":1.001,"Amount":1.002,"transactionId":"tx1"}`)
-	var first gen.CashOut
+	var first connectpsp.CashOut
 	firstErr := answer.Decode(body, &first)
 	require.ErrorIs(t, firstErr, pix.ErrInvalidAmount)
 	for range 100 {
-		var again gen.CashOut
+		var again connectpsp.CashOut
 		require.EqualError(t, answer.Decode(body, &again), firstErr.Error())
 		require.Equal(t, first, again)
 	}
@@ -234,7 +234,7 @@ func TestWhatIsNoObjectIsRefused(t *testing.T) {
 		"\xef\xbb\xbf{}", "\x00", `<html></html>`, `{'transactionId':'tx1'}`, `{"status":7} trailing`,
 		strings.Repeat(`[`, 100000), strings.Repeat(`{"a":`, 20000),
 	} {
-		var got gen.CashOut
+		var got connectpsp.CashOut
 		err := answer.Decode([]byte(body), &got)
 		assert.Error(t, err, "%.60s", body)
 		assert.NotErrorIs(t, err, pix.ErrInvalidAmount, "%.60s", body)
@@ -308,8 +308,8 @@ func FuzzProblem(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		decode[gen.CashOut](t, body)
-		decode[gen.Balance](t, body)
+		decode[connectpsp.CashOut](t, body)
+		decode[connectpsp.Balance](t, body)
 	})
 }
 

@@ -9,25 +9,25 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // everything has a field of each kind that Plain tells apart.
 type everything struct {
-	Text    string          `json:"text"`
-	Status  gen.Problem     `json:"nested,omitempty"`
-	Pointer *everything     `json:"pointer"`
-	Amount  pix.Amount      `json:"amount"`
-	Time    pix.Time        `json:"time"`
-	Number  json.Number     `json:"number"`
-	Int     int             `json:"int"`
-	List    []gen.BankData  `json:"list"`
-	Any     any             `json:"any"`
-	Raw     json.RawMessage `json:"raw"`
-	Shadow  *pix.Amount     `json:"shadow"`
-	Bool    bool            `json:"bool"`
+	Text    string                `json:"text"`
+	Status  answer.ProblemDetails `json:"nested,omitempty"`
+	Pointer *everything           `json:"pointer"`
+	Amount  pix.Amount            `json:"amount"`
+	Time    pix.Time              `json:"time"`
+	Number  json.Number           `json:"number"`
+	Int     int                   `json:"int"`
+	List    []connectpsp.BankData `json:"list"`
+	Any     any                   `json:"any"`
+	Raw     json.RawMessage       `json:"raw"`
+	Shadow  *pix.Amount           `json:"shadow"`
+	Bool    bool                  `json:"bool"`
 }
 
 var plainBodies = []string{
@@ -62,14 +62,14 @@ func TestPlainReadsWhatIsPlainAndNothingElse(t *testing.T) {
 
 func TestTheAnswersOfTheContractArePlain(t *testing.T) {
 	charge := `{"transactionId":"t","status":"PAID","amount":10.00,"payer":{"name":"João","bankData":{"ispb":"00000000"}},"pixData":null,"paidAt":null}`
-	assert.True(t, answer.Plain([]byte(charge), new(gen.CashIn)))
-	assert.True(t, answer.Plain([]byte(`{"transactionId":"t","payee":{"destination":{"bankAccount":{"ispb":"1"}}}}`), new(gen.CashOut)))
-	assert.True(t, answer.Plain([]byte(`{"success":true,"message":""}`), new(gen.Rebalance)))
-	assert.True(t, answer.Plain([]byte(`{"banks":[{"accounts":{"proprietary":{"balance":1.00}}}],"consolidated":{"totalBalance":1}}`), new(gen.Balance)))
+	assert.True(t, answer.Plain([]byte(charge), new(connectpsp.CashIn)))
+	assert.True(t, answer.Plain([]byte(`{"transactionId":"t","payee":{"destination":{"bankAccount":{"ispb":"1"}}}}`), new(connectpsp.CashOut)))
+	assert.True(t, answer.Plain([]byte(`{"success":true,"message":""}`), new(connectpsp.Rebalance)))
+	assert.True(t, answer.Plain([]byte(`{"banks":[{"accounts":{"proprietary":{"balance":1.00}}}],"consolidated":{"totalBalance":1}}`), new(connectpsp.Balance)))
 }
 
 func TestPlainLeavesStructsAloneThatItDoesNotUnderstand(t *testing.T) {
-	type embedded struct{ gen.Problem }
+	type embedded struct{ answer.ProblemDetails }
 	type quoted struct {
 		N int `json:"n,string"`
 	}
@@ -91,10 +91,10 @@ func TestPlainLeavesStructsAloneThatItDoesNotUnderstand(t *testing.T) {
 
 func TestTextsOfAnAnswerDoNotChangeWithItsBytes(t *testing.T) {
 	body := []byte(`{"transactionId":"tx1","internalCode":"` + strings.Repeat("c", 70) + `"}`)
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	require.True(t, answer.Plain(body, &charge))
 	clear(body)
-	assert.Equal(t, gen.CashIn{TransactionID: "tx1", InternalCode: strings.Repeat("c", 70)}, charge)
+	assert.Equal(t, connectpsp.CashIn{TransactionID: "tx1", InternalCode: strings.Repeat("c", 70)}, charge)
 }
 
 func FuzzPlain(f *testing.F) {
@@ -104,9 +104,9 @@ func FuzzPlain(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		asUnmarshal[everything](t, body)
-		asUnmarshal[gen.CashIn](t, body)
-		asUnmarshal[gen.CashOut](t, body)
-		asUnmarshal[gen.Balance](t, body)
+		asUnmarshal[connectpsp.CashIn](t, body)
+		asUnmarshal[connectpsp.CashOut](t, body)
+		asUnmarshal[connectpsp.Balance](t, body)
 	})
 }
 
