@@ -49,7 +49,7 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 // it did not succeed) or an *UnknownOutcomeError: read the balance, then set the target again. POST /account/rebalance,
 // signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (*Rebalance, error) {
-	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, gen.RebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
+	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
 	if err != nil {
 		return nil, err
 	}

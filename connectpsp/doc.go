@@ -42,6 +42,14 @@
 // wait and every request ends when the context does. An attempt is bounded by 30 seconds, a call by 90 seconds before the last
 // attempt begins.
 //
+// # Personal data
+//
+// The types of requests and answers print, under every verb of package fmt and in log/slog, only what identifies a payment: its
+// reference, transaction id, status and amount. Their JSON is what is sent, and has all of it. Two ways of printing go past
+// that. Package fmt calls no methods in the unexported fields of a struct of yours: give that struct a Format or String method
+// of its own. And the JSON handler of log/slog encodes a slice, map or struct that holds such a value with encoding/json: log
+// the value itself.
+//
 // # Sharing
 //
 // A Client is made once and shared by all goroutines.

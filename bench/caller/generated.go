@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,13 +42,21 @@ func Generated(url string, transport http.RoundTripper) (*Caller, error) {
 		Name: "gen",
 		CashOut: func(ctx context.Context, reference string) (string, error) {
 			var answer connectpsp.CashOut
-			response, err := raw.CreateCashOut(ctx, CashOutRequest(reference), idempotency.Editor(idempotency.NewKey()))
+			body, err := json.Marshal(CashOutRequest(reference))
+			if err != nil {
+				return "", err
+			}
+			response, err := raw.CreateCashOutWithBody(ctx, "application/json", bytes.NewReader(body), idempotency.Editor(idempotency.NewKey()))
 			err = read(response, err, &answer)
 			return answer.InternalCode, err
 		},
 		CashIn: func(ctx context.Context, reference string) (string, error) {
 			var answer connectpsp.CashIn
-			response, err := raw.CreateCashIn(ctx, CashInRequest(reference), idempotency.Editor(idempotency.NewKey()))
+			body, err := json.Marshal(CashInRequest(reference))
+			if err != nil {
+				return "", err
+			}
+			response, err := raw.CreateCashInWithBody(ctx, "application/json", bytes.NewReader(body), idempotency.Editor(idempotency.NewKey()))
 			err = read(response, err, &answer)
 			return answer.InternalCode, err
 		},

@@ -1,0 +1,125 @@
+package connectpsp_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"log"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// shownFields are the fields of texts that may be printed: they identify a payment, or are words of the API.
+var shownFields = map[string]bool{
+	"CashInRequest.ExternalReference": true, "CashIn.ExternalReference": true, "CashIn.TransactionID": true, "CashIn.Status": true,
+	"CashOutRequest.ExternalReference": true, "CashOut.ExternalReference": true, "CashOut.TransactionID": true, "CashOut.Status": true,
+	"Refund.ExternalReference": true, "Refund.TransactionID": true, "Refund.Status": true,
+	"RefundRequest.Reason": true, "Failure.Code": true, "BankBalance.ISPB": true,
+}
+
+func TestNoRequestAndNoAnswerPrintsPersonalData(t *testing.T) {
+	for _, each := range wireTypes {
+		kind := reflect.TypeOf(each.own)
+		t.Run(kind.Name(), func(t *testing.T) {
+			value := reflect.New(kind)
+			fill(value.Elem(), "Maria;")
+			hideShown(value.Elem())
+			inHex := hex.EncodeToString([]byte("Maria"))
+			for line := range strings.Lines(everyPrint(value)) {
+				for _, canary := range []string{"Maria", inHex, strings.ToUpper(inHex)} {
+					assert.NotContains(t, line, canary)
+				}
+			}
+		})
+	}
+}
+
+// hideShown empties the fields that may be printed.
+func hideShown(value reflect.Value) {
+	for field, into := range value.Fields() {
+		if shownFields[value.Type().Name()+"."+field.Name] {
+			into.SetZero()
+		}
+	}
+}
+
+// everyPrint prints what value points to in every way that the package promises something about.
+func everyPrint(value reflect.Value) string {
+	pointer, plain := value.Interface(), value.Elem().Interface()
+	type ofTheUser struct {
+		Name  string
+		Value any
+	}
+	nested := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "Nested", Type: value.Type().Elem()}})).Elem()
+	nested.Field(0).Set(value.Elem())
+	slice := reflect.Append(reflect.MakeSlice(reflect.SliceOf(value.Type().Elem()), 0, 1), value.Elem()).Interface()
+	inside := []any{
+		slice, nested.Interface(), nested.Addr().Interface(), []any{pointer}, ofTheUser{"nested", plain}, &ofTheUser{"nested", pointer},
+		map[string]any{"value": plain},
+	}
+
+	var out bytes.Buffer
+	toText, toJSON := slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))
+	plainLog := log.New(&out, "", 0)
+	page := template.Must(template.New("").Parse(`{{.}} {{printf "%v %+v" . .}}`))
+	for _, each := range append([]any{plain, pointer}, inside...) {
+		for _, verb := range "vsqxXdtbocUeEfgG" {
+			for _, flag := range []string{"", "+", "#", "-", " ", "0", "40", ".3"} {
+				fmt.Fprintf(&out, "%"+flag+string(verb)+"\n", each)
+			}
+		}
+		fmt.Fprint(&out, each)
+		fmt.Fprintln(&out, each)
+		plainLog.Print(each)
+		_ = page.Execute(&out, each)
+		fmt.Fprintln(&out)
+		toText.Info("paid", "value", each, slog.Group("group", "value", each))
+	}
+	for _, each := range []any{plain, pointer} {
+		toJSON.Info("paid", "value", each, slog.Group("group", "value", each))
+	}
+	return out.String()
+}
+
+func TestRequestsAndAnswersPrintWhatIdentifiesThePayment(t *testing.T) {
+	payer := connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"}
+	payee := connectpsp.Payee{Name: "Maria Silva", Document: "12345678909", Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909")}
+	for want, value := range map[string]any{
+		"connectpsp.CashInRequest[externalReference=order-1 amount=10.50]": connectpsp.CashInRequest{
+			ExternalReference: "order-1", Amount: pix.Centavos(1050), Payer: payer},
+		"connectpsp.CashIn[externalReference=order-1 transactionId=tx1 status=PAID amount=10.50]": connectpsp.CashIn{
+			ExternalReference: "order-1", TransactionID: "tx1", Status: connectpsp.CashInPaid, Amount: pix.Centavos(1050), Payer: payer},
+		"connectpsp.CashOutRequest[externalReference=withdrawal-1 amount=50.00]": connectpsp.CashOutRequest{
+			ExternalReference: "withdrawal-1", Amount: pix.Centavos(5000), Payee: payee},
+		"connectpsp.CashOut[transactionId=tx2]": connectpsp.CashOut{TransactionID: "tx2", Payee: payee},
+		"connectpsp.Refund[transactionId=tx1 status=REFUNDED amount=10.50]": connectpsp.Refund{
+			TransactionID: "tx1", Status: connectpsp.CashInRefunded, Amount: pix.Centavos(1050)},
+		"connectpsp.RefundRequest[reason=FRAUD]": connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "Maria Silva"},
+		"connectpsp.Failure[code=PIX_KEY_NOT_FOUND]": connectpsp.Failure{
+			Code: connectpsp.FailurePIXKeyNotFound, Message: "maria@example.com is not known."},
+		"connectpsp.Payee[redacted]":         payee,
+		"connectpsp.Rebalance[success=true]": connectpsp.Rebalance{Success: true, Message: "Done."},
+		"[]":                                 []connectpsp.Payer{},
+		"[connectpsp.Payer[redacted]]":       []connectpsp.Payer{payer},
+		"{connectpsp.Payer[redacted] 7}": struct {
+			Payer connectpsp.Payer
+			Count int
+		}{payer, 7},
+		"<nil>": (*connectpsp.CashIn)(nil),
+	} {
+		assert.Equal(t, want, fmt.Sprint(value))
+	}
+
+	var out bytes.Buffer
+	charge := &connectpsp.CashIn{ExternalReference: "order-1", Amount: pix.Centavos(1050), Payer: payer}
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("paid", "charge", charge)
+	assert.Contains(t, out.String(), `"charge":{"externalReference":"order-1","amount":10.50}`)
+}

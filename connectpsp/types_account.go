@@ -1,0 +1,82 @@
+package connectpsp
+
+import "github.com/connectpsp/connectpsp-go/pix"
+
+// Balance holds the balances of your accounts, as [Client.GetBalance] read them. Nothing is added up or compared. It prints
+// without the accounts.
+type Balance struct {
+	// Currency is BRL.
+	Currency string `json:"currency"`
+
+	// ReferenceDate is the day of the balances as YYYY-MM-DD. Its time zone is not published.
+	ReferenceDate string `json:"referenceDate"`
+
+	// Consolidated holds the totals. They need not be the sums of Banks.
+	Consolidated ConsolidatedBalance `json:"consolidated"`
+
+	// Banks holds the balances at each bank.
+	Banks []BankBalance `json:"banks"`
+
+	// UpdatedAt is when the balances were right, with the UTC offset that the gateway sent.
+	UpdatedAt pix.Time `json:"updatedAt"`
+}
+
+// ConsolidatedBalance holds the totals over all banks, in BRL.
+type ConsolidatedBalance struct {
+	// TotalBalance is all of it.
+	TotalBalance pix.Amount `json:"totalBalance"`
+
+	// TransactionalBalance is what payments are made from: the wallets of your users, and operations in flight.
+	TransactionalBalance pix.Amount `json:"transactionalBalance"`
+
+	// ProprietaryBalance is your own money.
+	ProprietaryBalance pix.Amount `json:"proprietaryBalance"`
+}
+
+// BankBalance holds the balances at one bank. It prints without the accounts.
+type BankBalance struct {
+	// ISPB names the bank by its eight digits; leading zeros count.
+	ISPB string `json:"ispb"`
+
+	// Bank is the name of the bank.
+	Bank string `json:"bank"`
+
+	// Accounts holds your two accounts at the bank.
+	Accounts BankAccounts `json:"accounts"`
+}
+
+// BankAccounts holds your two accounts at one bank. It prints without their numbers.
+type BankAccounts struct {
+	// Transactional is the account that payments are made from.
+	Transactional AccountBalance `json:"transactional"`
+
+	// Proprietary is the account with your own money.
+	Proprietary AccountBalance `json:"proprietary"`
+}
+
+// AccountBalance is one of your accounts and what is on it. It prints without the account.
+type AccountBalance struct {
+	// Branch is the number of the branch; leading zeros count.
+	Branch string `json:"branch"`
+
+	// Account is the number of the account; leading zeros count.
+	Account string `json:"account"`
+
+	// Balance is what is on the account, in BRL.
+	Balance pix.Amount `json:"balance"`
+}
+
+// rebalanceRequest is the body of [Client.RebalanceAccount].
+type rebalanceRequest struct {
+	TargetAmount pix.Amount `json:"targetAmount"`
+}
+
+// Rebalance says that the gateway has set the transactional balance; see [Client.RebalanceAccount]. It prints without the
+// message.
+type Rebalance struct {
+	// Success is true: an answer that says false is an error.
+	Success bool `json:"success"`
+
+	// Message says so in the gateway's words. It may be empty.
+	Message string `json:"message,omitzero"`
+}
