@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -34,20 +34,20 @@ func (s *Sandbox) getBalance(call call) (any, error) {
 		}
 	}
 	transactional, proprietary := pix.Centavos(s.transactional), pix.Centavos(s.proprietary)
-	return gen.Balance{
+	return connectpsp.Balance{
 		Currency:      "BRL",
 		ReferenceDate: s.clock.now().In(brasilia).Format(time.DateOnly),
-		Consolidated: gen.ConsolidatedBalance{
+		Consolidated: connectpsp.ConsolidatedBalance{
 			TotalBalance:         pix.Centavos(s.transactional + s.proprietary),
 			TransactionalBalance: transactional,
 			ProprietaryBalance:   proprietary,
 		},
-		Banks: []gen.BankBalance{{
+		Banks: []connectpsp.BankBalance{{
 			ISPB: ispb,
 			Bank: bankName,
-			Accounts: gen.BankAccounts{
-				Transactional: gen.AccountBalance{Branch: "0001", Account: "123456", Balance: transactional},
-				Proprietary:   gen.AccountBalance{Branch: "0001", Account: "654321", Balance: proprietary},
+			Accounts: connectpsp.BankAccounts{
+				Transactional: connectpsp.AccountBalance{Branch: "0001", Account: "123456", Balance: transactional},
+				Proprietary:   connectpsp.AccountBalance{Branch: "0001", Account: "654321", Balance: proprietary},
 			},
 		}},
 		UpdatedAt: pix.Time{Time: s.balanceUpdatedAt.Truncate(time.Second)},
@@ -65,7 +65,7 @@ func (s *Sandbox) rebalanceAccount(call call) (any, error) {
 	}
 	s.addTransactional(target.Centavos() - s.transactional)
 	s.proprietary = total - s.transactional
-	return gen.Rebalance{
+	return connectpsp.Rebalance{
 		Success: true,
 		Message: "The transactional balance is R$ " + target.String() + ".",
 	}, nil

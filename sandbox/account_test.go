@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/stretchr/testify/assert"
@@ -17,7 +17,7 @@ func TestTheBalancesAddUp(t *testing.T) {
 	g.SetTime(time.Date(2026, 3, 11, 1, 0, 0, 0, time.UTC))
 	g.token = g.newToken()
 	g.newCashOut("withdrawal-1", "")
-	var balance gen.Balance
+	var balance connectpsp.Balance
 	g.get("/account/balance?date=2026-03-10").into(200, &balance)
 	assert.Equal(t, "BRL", balance.Currency)
 	assert.Equal(t, "2026-03-10", balance.ReferenceDate)
@@ -43,7 +43,7 @@ func TestRebalancingSetsATargetWithinTheTotal(t *testing.T) {
 		{"150", "150.00", "0.00"},
 		{"20.5", "20.50", "129.50"},
 	} {
-		var done gen.Rebalance
+		var done connectpsp.Rebalance
 		g.post("/account/rebalance", `{"targetAmount":`+step.target+`}`).into(200, &done)
 		assert.True(t, done.Success)
 		transactional, proprietary := g.balances()

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/connectpsp/connectpsp-go/gen"
 )
 
 // answer is what the gateway answers. It is not changed once made.
@@ -50,6 +48,15 @@ func invalidRequest(format string, arguments ...any) error {
 	return refuse(http.StatusBadRequest, "INVALID_REQUEST", format, arguments...)
 }
 
+// problem is the body of an answer that refuses, as in RFC 7807.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
 // refusalOf returns the answer to a request that failed with err. An error that is no refusal is the sandbox's own.
 func refusalOf(err error) answer {
 	var refused *refusal
@@ -57,7 +64,7 @@ func refusalOf(err error) answer {
 		refused = &refusal{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
 	}
 	words := strings.Split(strings.ToLower(refused.code), "_")
-	problem := gen.Problem{
+	body := problem{
 		Type:   "https://connect-psp.redocly.app/errors/" + strings.Join(words, "-"),
 		Status: refused.status,
 		Code:   refused.code,
@@ -66,6 +73,6 @@ func refusalOf(err error) answer {
 	for i, word := range words {
 		words[i] = strings.ToUpper(word[:1]) + word[1:]
 	}
-	problem.Title = strings.Join(words, " ")
-	return newAnswer(refused.status, "application/problem+json", problem)
+	body.Title = strings.Join(words, " ")
+	return newAnswer(refused.status, "application/problem+json", body)
 }

@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // cashIn is a charge as getCashIn answers it, and what is not shown.
 type cashIn struct {
-	gen.CashIn
+	connectpsp.CashIn
 	expiresAt  time.Time
 	refundID   string // the endToEndId of an accepted refund
 	webhookURL string
@@ -21,37 +21,37 @@ type cashIn struct {
 // PayCashIn pays a charge: it becomes PAID, its amount comes into the transactional account, and CASHIN_PAID is sent. The
 // error wraps ErrNotFound, or ErrTransition if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) PayCashIn(id string) error {
-	return s.moveCashIn(id, gen.CashInStatusPAID, func(charge *cashIn) {
+	return s.moveCashIn(id, connectpsp.CashInPaid, func(charge *cashIn) {
 		charge.EndToEndID = s.newEndToEndID("E")
 		charge.PaidAt = s.timestamp()
-		charge.Payer.BankData = &gen.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
+		charge.Payer.BankData = &connectpsp.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
 		s.cashIns[charge.EndToEndID] = charge
 		s.addTransactional(charge.Amount.Centavos())
-		s.publishCashIn(charge, gen.CashInEventTypeCASHINPAID)
+		s.publishCashIn(charge, cashInPaid)
 	})
 }
 
 // ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps ErrNotFound, or ErrTransition
 // if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) ExpireCashIn(id string) error {
-	return s.moveCashIn(id, gen.CashInStatusEXPIRED, func(charge *cashIn) { charge.ExpiredAt = s.timestamp() })
+	return s.moveCashIn(id, connectpsp.CashInExpired, func(charge *cashIn) { charge.ExpiredAt = s.timestamp() })
 }
 
 // CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps ErrNotFound, or ErrTransition if the charge is
 // not AWAITING_PAYMENT.
 func (s *Sandbox) CancelCashIn(id string) error {
-	return s.moveCashIn(id, gen.CashInStatusCANCELLED, func(*cashIn) {})
+	return s.moveCashIn(id, connectpsp.CashInCancelled, func(*cashIn) {})
 }
 
 // moveCashIn brings a charge that awaits payment into another state.
-func (s *Sandbox) moveCashIn(id string, status gen.CashInStatus, change func(*cashIn)) error {
+func (s *Sandbox) moveCashIn(id string, status connectpsp.CashInStatus, change func(*cashIn)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	charge := s.findCashIn(id)
 	if charge == nil {
 		return ErrNotFound
 	}
-	if charge.Status != gen.CashInStatusAWAITINGPAYMENT {
+	if charge.Status != connectpsp.CashInAwaitingPayment {
 		return fmt.Errorf("%w: the cash-in is %s and cannot become %s", ErrTransition, charge.Status, status)
 	}
 	charge.Status = status
@@ -62,11 +62,11 @@ func (s *Sandbox) moveCashIn(id string, status gen.CashInStatus, change func(*ca
 func (s *Sandbox) createCashIn(call call) (any, error) {
 	request := call.body
 	payer := request.object("payer")
-	charge := &cashIn{CashIn: gen.CashIn{
+	charge := &cashIn{CashIn: connectpsp.CashIn{
 		Amount:            request.amount("amount", pix.Centavos(1)),
 		ExternalReference: request.text("externalReference"),
-		Payer:             gen.Payer{Name: payer.text("name"), Document: payer.document("document")},
-		Status:            gen.CashInStatusAWAITINGPAYMENT,
+		Payer:             connectpsp.Payer{Name: payer.text("name"), Document: payer.document("document")},
+		Status:            connectpsp.CashInAwaitingPayment,
 		RequestedAt:       s.timestamp(),
 	}}
 	minutes := request.count("expirationInMinutes", 24*60)
@@ -128,8 +128,8 @@ func (s *Sandbox) expireCashIns() {
 }
 
 func (c *cashIn) expireIfDue(now time.Time) {
-	if c.Status == gen.CashInStatusAWAITINGPAYMENT && !now.Before(c.expiresAt) {
-		c.Status = gen.CashInStatusEXPIRED
+	if c.Status == connectpsp.CashInAwaitingPayment && !now.Before(c.expiresAt) {
+		c.Status = connectpsp.CashInExpired
 		c.ExpiredAt = pix.Time{Time: c.expiresAt.In(brasilia).Truncate(time.Second)}
 	}
 }
@@ -139,12 +139,8 @@ func (s *Sandbox) timestamp() pix.Time {
 	return pix.Time{Time: s.clock.now().In(brasilia).Truncate(time.Second)}
 }
 
-func (s *Sandbox) publishCashIn(charge *cashIn, eventType gen.CashInEventType) {
-	charge.last = s.publish(charge.webhookURL, string(eventType), charge.TransactionID, gen.CashInEvent{
-		EventType: eventType,
-		EventAt:   pix.Time{Time: s.Now().Truncate(time.Second)},
-		Data:      charge.CashIn,
-	})
+func (s *Sandbox) publishCashIn(charge *cashIn, eventType string) {
+	charge.last = s.publish(charge.webhookURL, eventType, charge.TransactionID, charge.CashIn)
 }
 
 func transactionNotFound() error {

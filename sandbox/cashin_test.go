@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/stretchr/testify/assert"
@@ -22,9 +22,9 @@ func TestANewChargeCanBePaidByItsQRCode(t *testing.T) {
 	assert.Regexp(t, regexp.MustCompile(`^[a-z0-9]{35}$`), charge.TransactionID)
 	assert.Regexp(t, regexp.MustCompile(`^[A-Z0-9]{7}$`), charge.InternalCode)
 	assert.Equal(t, "order-1", charge.ExternalReference)
-	assert.Equal(t, gen.CashInStatusAWAITINGPAYMENT, charge.Status)
+	assert.Equal(t, connectpsp.CashInAwaitingPayment, charge.Status)
 	assert.Equal(t, pix.Centavos(1050), charge.Amount)
-	assert.Equal(t, gen.Payer{Name: "Maria Silva", Document: "12345678909"}, charge.Payer)
+	assert.Equal(t, connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"}, charge.Payer)
 	_, offset := charge.RequestedAt.Zone()
 	assert.Equal(t, -3*60*60, offset)
 	assert.WithinDuration(t, g.Now(), charge.RequestedAt.Time, 10*time.Second)
@@ -48,7 +48,7 @@ func TestANewChargeCanBePaidByItsQRCode(t *testing.T) {
 
 func TestOpenFinanceGivesAnAddressInPlaceOfAQRCode(t *testing.T) {
 	g := start(t)
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	g.post("/cash-in", `{"amount":1,"externalReference":"order-1","openFinance":{"redirectUrl":"https://shop.example/back"},
 		"payer":{"name":"Maria Silva","document":"12345678909"}}`).into(201, &charge)
 	assert.Nil(t, charge.PIXData)
@@ -62,7 +62,7 @@ func TestAPaymentSettlesTheChargeAndTheBalance(t *testing.T) {
 	require.NoError(t, g.PayCashIn(charge.TransactionID))
 
 	paid := g.cashIn(charge.TransactionID)
-	assert.Equal(t, gen.CashInStatusPAID, paid.Status)
+	assert.Equal(t, connectpsp.CashInPaid, paid.Status)
 	id, err := pix.ParseEndToEndID(paid.EndToEndID)
 	require.NoError(t, err)
 	assert.False(t, id.IsReturn())
@@ -82,32 +82,32 @@ func TestAChargeExpiresAtItsTime(t *testing.T) {
 	g := start(t)
 	charge := g.newCashIn("order-1", "")
 	g.Advance(29 * time.Minute)
-	assert.Equal(t, gen.CashInStatusAWAITINGPAYMENT, g.cashIn(charge.TransactionID).Status)
+	assert.Equal(t, connectpsp.CashInAwaitingPayment, g.cashIn(charge.TransactionID).Status)
 	g.Advance(time.Minute)
 	expired := g.cashIn(charge.TransactionID)
-	assert.Equal(t, gen.CashInStatusEXPIRED, expired.Status)
+	assert.Equal(t, connectpsp.CashInExpired, expired.Status)
 	assert.WithinDuration(t, charge.RequestedAt.Add(30*time.Minute), expired.ExpiredAt.Time, time.Second)
 	assert.ErrorIs(t, g.PayCashIn(charge.TransactionID), sandbox.ErrTransition)
 }
 
 func TestAChargeWithoutExpiryLivesADay(t *testing.T) {
 	g := start(t)
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	g.post("/cash-in", `{"amount":1,"externalReference":"order-1","payer":{"name":"Maria Silva","document":"12345678909"}}`).
 		into(201, &charge)
 	g.Advance(24*time.Hour - time.Minute)
 	g.token = g.newToken()
-	assert.Equal(t, gen.CashInStatusAWAITINGPAYMENT, g.cashIn(charge.TransactionID).Status)
+	assert.Equal(t, connectpsp.CashInAwaitingPayment, g.cashIn(charge.TransactionID).Status)
 	g.Advance(time.Minute)
-	assert.Equal(t, gen.CashInStatusEXPIRED, g.cashIn(charge.TransactionID).Status)
+	assert.Equal(t, connectpsp.CashInExpired, g.cashIn(charge.TransactionID).Status)
 }
 
 func TestOnlyAChargeThatAwaitsPaymentMoves(t *testing.T) {
-	moves := func(g *gateway) map[gen.CashInStatus]func(string) error {
-		return map[gen.CashInStatus]func(string) error{
-			gen.CashInStatusPAID:      g.PayCashIn,
-			gen.CashInStatusEXPIRED:   g.ExpireCashIn,
-			gen.CashInStatusCANCELLED: g.CancelCashIn,
+	moves := func(g *gateway) map[connectpsp.CashInStatus]func(string) error {
+		return map[connectpsp.CashInStatus]func(string) error{
+			connectpsp.CashInPaid:      g.PayCashIn,
+			connectpsp.CashInExpired:   g.ExpireCashIn,
+			connectpsp.CashInCancelled: g.CancelCashIn,
 		}
 	}
 	g := start(t)
@@ -155,7 +155,7 @@ func TestARefundIsSettledLater(t *testing.T) {
 
 	require.NoError(t, g.SettleRefund(refund.EndToEndID))
 	refunded := g.cashIn(charge.TransactionID)
-	assert.Equal(t, gen.CashInStatusREFUNDED, refunded.Status)
+	assert.Equal(t, connectpsp.CashInRefunded, refunded.Status)
 	assert.Equal(t, refund.EndToEndID, refunded.EndToEndID)
 	assert.Equal(t, paid.EndToEndID, refunded.OriginalEndToEndID)
 	assert.False(t, refunded.RefundedAt.IsZero())

@@ -2,16 +2,15 @@ package sandbox
 
 import (
 	"fmt"
-	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/google/uuid"
 )
 
 // cashOut is a payment as getCashOut answers it, and what is not shown.
 type cashOut struct {
-	gen.CashOut
+	connectpsp.CashOut
 	webhookURL string
 	last       *event // the last one sent, nil before
 }
@@ -19,29 +18,29 @@ type cashOut struct {
 // CompleteCashOut settles a payment: it becomes COMPLETED, and CASHOUT_COMPLETED is sent. The error wraps ErrNotFound, or
 // ErrTransition if the payment is not PROCESSING.
 func (s *Sandbox) CompleteCashOut(id string) error {
-	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusCOMPLETED, func(payment *cashOut) {
+	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCompleted, func(payment *cashOut) {
 		payment.EndToEndID = s.newEndToEndID("E")
 		payment.CompletedAt = s.timestamp()
 		s.cashOuts[payment.EndToEndID] = payment
-		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTCOMPLETED)
+		s.publishCashOut(payment, cashOutCompleted)
 	})
 }
 
 // FailCashOut makes a payment FAILED for the reason given, such as "PIX_KEY_NOT_FOUND": its amount comes back, and
 // CASHOUT_FAILED is sent. The error wraps ErrNotFound, or ErrTransition if the payment is not PROCESSING.
 func (s *Sandbox) FailCashOut(id, code, message string) error {
-	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusFAILED, func(payment *cashOut) {
-		payment.Failure = &gen.Failure{Code: gen.FailureCode(code), Message: message}
+	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutFailed, func(payment *cashOut) {
+		payment.Failure = &connectpsp.Failure{Code: connectpsp.FailureCode(code), Message: message}
 		payment.FailedAt = s.timestamp()
 		s.addTransactional(payment.Amount.Centavos())
-		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTFAILED)
+		s.publishCashOut(payment, cashOutFailed)
 	})
 }
 
 // CancelCashOut makes a payment CANCELLED: its amount comes back. No webhook is sent. The error wraps ErrNotFound, or
 // ErrTransition if the payment is not PROCESSING.
 func (s *Sandbox) CancelCashOut(id string) error {
-	return s.moveCashOut(id, gen.CashOutStatusPROCESSING, gen.CashOutStatusCANCELLED, func(payment *cashOut) {
+	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCancelled, func(payment *cashOut) {
 		payment.CancelledAt = s.timestamp()
 		s.addTransactional(payment.Amount.Centavos())
 	})
@@ -50,16 +49,16 @@ func (s *Sandbox) CancelCashOut(id string) error {
 // ReturnCashOut has the payee's bank return a payment: it becomes REFUNDED, its amount comes back, and CASHOUT_REFUNDED is
 // sent. The error wraps ErrNotFound, or ErrTransition if the payment is not COMPLETED.
 func (s *Sandbox) ReturnCashOut(id string) error {
-	return s.moveCashOut(id, gen.CashOutStatusCOMPLETED, gen.CashOutStatusREFUNDED, func(payment *cashOut) {
+	return s.moveCashOut(id, connectpsp.CashOutCompleted, connectpsp.CashOutRefunded, func(payment *cashOut) {
 		payment.OriginalEndToEndID, payment.EndToEndID = payment.EndToEndID, s.newEndToEndID("D")
 		payment.RefundedAt = s.timestamp()
 		s.cashOuts[payment.EndToEndID] = payment
 		s.addTransactional(payment.Amount.Centavos())
-		s.publishCashOut(payment, gen.CashOutEventTypeCASHOUTREFUNDED)
+		s.publishCashOut(payment, cashOutRefunded)
 	})
 }
 
-func (s *Sandbox) moveCashOut(id string, from, to gen.CashOutStatus, change func(*cashOut)) error {
+func (s *Sandbox) moveCashOut(id string, from, to connectpsp.CashOutStatus, change func(*cashOut)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	payment := s.cashOuts[id]
@@ -77,16 +76,16 @@ func (s *Sandbox) moveCashOut(id string, from, to gen.CashOutStatus, change func
 func (s *Sandbox) createCashOut(call call) (any, error) {
 	request := call.body
 	payee := request.object("payee")
-	payment := &cashOut{CashOut: gen.CashOut{
+	payment := &cashOut{CashOut: connectpsp.CashOut{
 		Amount:            request.amount("amount", pix.Centavos(1)),
 		ExternalReference: request.text("externalReference"),
 		Description:       request.optionalText("description"),
-		Payee: gen.Payee{
+		Payee: connectpsp.Payee{
 			Name:        payee.text("name"),
 			Document:    payee.document("document"),
 			Destination: destination(payee.object("destination")),
 		},
-		Status:      gen.CashOutStatusPROCESSING,
+		Status:      connectpsp.CashOutProcessing,
 		RequestedAt: s.timestamp(),
 	}}
 	payment.webhookURL = request.optionalURL("webhookUrl")
@@ -115,10 +114,6 @@ func (s *Sandbox) getCashOut(call call) (any, error) {
 	return payment.CashOut, nil
 }
 
-func (s *Sandbox) publishCashOut(payment *cashOut, eventType gen.CashOutEventType) {
-	payment.last = s.publish(payment.webhookURL, string(eventType), payment.TransactionID, gen.CashOutEvent{
-		EventType: eventType,
-		EventAt:   pix.Time{Time: s.Now().Truncate(time.Second)},
-		Data:      payment.CashOut,
-	})
+func (s *Sandbox) publishCashOut(payment *cashOut, eventType string) {
+	payment.last = s.publish(payment.webhookURL, eventType, payment.TransactionID, payment.CashOut)
 }

@@ -3,7 +3,7 @@ package sandbox_test
 import (
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/google/uuid"
@@ -17,10 +17,10 @@ func TestAnAcceptedPaymentIsProcessingAndItsMoneyGone(t *testing.T) {
 	assert.NoError(t, uuid.Validate(payment.TransactionID))
 	assert.Len(t, payment.InternalCode, 7)
 	assert.Equal(t, "withdrawal-1", payment.ExternalReference)
-	assert.Equal(t, gen.CashOutStatusPROCESSING, payment.Status)
+	assert.Equal(t, connectpsp.CashOutProcessing, payment.Status)
 	assert.Equal(t, pix.Centavos(5000), payment.Amount)
 	assert.Equal(t, "Withdrawal", payment.Description)
-	assert.Equal(t, gen.Destination{Type: "PIX", PIXKeyType: "EMAIL", PIXKey: "maria@example.com"}, payment.Payee.Destination)
+	assert.Equal(t, connectpsp.Destination{Type: "PIX", PIXKeyType: "EMAIL", PIXKey: "maria@example.com"}, payment.Payee.Destination)
 	assert.False(t, payment.RequestedAt.IsZero())
 	assert.Empty(t, payment.EndToEndID)
 	assert.Equal(t, payment, g.cashOut(payment.InternalCode))
@@ -29,12 +29,12 @@ func TestAnAcceptedPaymentIsProcessingAndItsMoneyGone(t *testing.T) {
 
 func TestAPaymentMayGoToABankAccount(t *testing.T) {
 	g := start(t)
-	var payment gen.CashOut
+	var payment connectpsp.CashOut
 	g.post("/cash-out", `{"amount":0.01,"externalReference":"withdrawal-1","payee":{"name":"ACME","document":"00000000000191",
 		"destination":{"type":"BANK_ACCOUNT",
 			"bankAccount":{"ispb":"18236120","branch":"0001","account":"947710840","accountType":"PAYMENT"}}}}`).into(202, &payment)
 	require.NotNil(t, payment.Payee.Destination.BankAccount)
-	assert.Equal(t, gen.BankAccount{ISPB: "18236120", Branch: "0001", Account: "947710840", AccountType: "PAYMENT"},
+	assert.Equal(t, connectpsp.BankAccount{ISPB: "18236120", Branch: "0001", Account: "947710840", AccountType: "PAYMENT"},
 		*payment.Payee.Destination.BankAccount)
 }
 
@@ -43,14 +43,14 @@ func TestACompletedPaymentMayComeBack(t *testing.T) {
 	payment := g.newCashOut("withdrawal-1", "")
 	require.NoError(t, g.CompleteCashOut(payment.TransactionID))
 	completed := g.cashOut(payment.TransactionID)
-	assert.Equal(t, gen.CashOutStatusCOMPLETED, completed.Status)
+	assert.Equal(t, connectpsp.CashOutCompleted, completed.Status)
 	assert.Regexp(t, "^E", completed.EndToEndID)
 	assert.False(t, completed.CompletedAt.IsZero())
 	assert.Equal(t, "499950.00", g.transactional())
 
 	require.NoError(t, g.ReturnCashOut(completed.EndToEndID))
 	returned := g.cashOut(payment.TransactionID)
-	assert.Equal(t, gen.CashOutStatusREFUNDED, returned.Status)
+	assert.Equal(t, connectpsp.CashOutRefunded, returned.Status)
 	assert.Regexp(t, "^D", returned.EndToEndID)
 	assert.Equal(t, completed.EndToEndID, returned.OriginalEndToEndID)
 	assert.False(t, returned.RefundedAt.IsZero())
@@ -65,8 +65,8 @@ func TestAFailedPaymentSaysWhyAndGivesTheMoneyBack(t *testing.T) {
 	payment := g.newCashOut("withdrawal-1", "")
 	require.NoError(t, g.FailCashOut(payment.TransactionID, "PIX_KEY_NOT_FOUND", "No such key."))
 	failed := g.cashOut(payment.TransactionID)
-	assert.Equal(t, gen.CashOutStatusFAILED, failed.Status)
-	assert.Equal(t, &gen.Failure{Code: gen.FailureCodePIXKEYNOTFOUND, Message: "No such key."}, failed.Failure)
+	assert.Equal(t, connectpsp.CashOutFailed, failed.Status)
+	assert.Equal(t, &connectpsp.Failure{Code: connectpsp.FailurePIXKeyNotFound, Message: "No such key."}, failed.Failure)
 	assert.Empty(t, failed.EndToEndID)
 	assert.False(t, failed.FailedAt.IsZero())
 	assert.Equal(t, "500000.00", g.transactional())
@@ -77,7 +77,7 @@ func TestACancelledPaymentGivesTheMoneyBack(t *testing.T) {
 	payment := g.newCashOut("withdrawal-1", "")
 	require.NoError(t, g.CancelCashOut(payment.TransactionID))
 	cancelled := g.cashOut(payment.TransactionID)
-	assert.Equal(t, gen.CashOutStatusCANCELLED, cancelled.Status)
+	assert.Equal(t, connectpsp.CashOutCancelled, cancelled.Status)
 	assert.False(t, cancelled.CancelledAt.IsZero())
 	assert.Equal(t, "500000.00", g.transactional())
 }
@@ -85,12 +85,12 @@ func TestACancelledPaymentGivesTheMoneyBack(t *testing.T) {
 func TestAPaymentMovesOnlyFromTheStateBefore(t *testing.T) {
 	g := start(t)
 	fail := func(id string) error { return g.FailCashOut(id, "CODE", "message") }
-	prepare := map[gen.CashOutStatus][]func(string) error{
-		gen.CashOutStatusPROCESSING: nil,
-		gen.CashOutStatusCOMPLETED:  {g.CompleteCashOut},
-		gen.CashOutStatusFAILED:     {fail},
-		gen.CashOutStatusCANCELLED:  {g.CancelCashOut},
-		gen.CashOutStatusREFUNDED:   {g.CompleteCashOut, g.ReturnCashOut},
+	prepare := map[connectpsp.CashOutStatus][]func(string) error{
+		connectpsp.CashOutProcessing: nil,
+		connectpsp.CashOutCompleted:  {g.CompleteCashOut},
+		connectpsp.CashOutFailed:     {fail},
+		connectpsp.CashOutCancelled:  {g.CancelCashOut},
+		connectpsp.CashOutRefunded:   {g.CompleteCashOut, g.ReturnCashOut},
 	}
 	for status, steps := range prepare {
 		id := g.newCashOut("withdrawal-"+string(status), "").TransactionID
@@ -99,10 +99,10 @@ func TestAPaymentMovesOnlyFromTheStateBefore(t *testing.T) {
 		}
 		before := g.cashOut(id)
 		require.Equal(t, status, before.Status)
-		if status != gen.CashOutStatusCOMPLETED {
+		if status != connectpsp.CashOutCompleted {
 			assert.ErrorIs(t, g.ReturnCashOut(id), sandbox.ErrTransition)
 		}
-		if status != gen.CashOutStatusPROCESSING {
+		if status != connectpsp.CashOutProcessing {
 			assert.ErrorIs(t, g.CompleteCashOut(id), sandbox.ErrTransition)
 			assert.ErrorIs(t, g.CancelCashOut(id), sandbox.ErrTransition)
 			assert.ErrorIs(t, fail(id), sandbox.ErrTransition)
@@ -129,6 +129,6 @@ func TestAPaymentAboveTheBalanceIsRefusedAndFreesItsReference(t *testing.T) {
 	problem := g.post("/cash-out", cashOutBody("withdrawal-1", "100.01", "")).problem(422, "INSUFFICIENT_FUNDS")
 	assert.Equal(t, "The requested amount of R$ 100.01 exceeds the available balance of R$ 100.00.", problem.Detail)
 	assert.Equal(t, "100.00", g.transactional())
-	g.post("/cash-out", cashOutBody("withdrawal-1", "100.00", "")).into(202, &gen.CashOut{})
+	g.post("/cash-out", cashOutBody("withdrawal-1", "100.00", "")).into(202, &connectpsp.CashOut{})
 	assert.Equal(t, "0.00", g.transactional())
 }

@@ -2,51 +2,18 @@ package sandbox_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/connectpsp/connectpsp-go/auth"
-	"github.com/connectpsp/connectpsp-go/gen"
-	"github.com/connectpsp/connectpsp-go/idempotency"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
-	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/webhook"
 )
-
-// newClient returns a raw client of the sandbox. Most programs use package connectpsp, with Config as it is.
-func newClient(gateway *sandbox.Sandbox) *gen.Client {
-	config := gateway.Config()
-	plain, err := gen.NewClient(config.BaseURL)
-	if err != nil {
-		log.Fatal(err)
-	}
-	tokens := auth.NewClientCredentials(plain, config.ClientID, config.ClientSecret)
-	client, err := gen.NewClient(config.BaseURL,
-		gen.WithRequestEditorFn(auth.Bearer(tokens)),
-		gen.WithRequestEditorFn(auth.ApplicationToken(config.ApplicationToken)),
-		gen.WithRequestEditorFn(signing.Editor(config.CryptoToken.Reveal())))
-	if err != nil {
-		log.Fatal(err)
-	}
-	return client
-}
-
-// read closes an answer and returns its body as a T.
-func read[T any](response *http.Response, err error) T {
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer response.Body.Close()
-	var value T
-	if err := json.NewDecoder(response.Body).Decode(&value); err != nil {
-		log.Fatal(err)
-	}
-	return value
-}
 
 func Example() {
 	gateway, err := sandbox.Start()
@@ -54,14 +21,20 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer gateway.Close()
-	client := newClient(gateway)
-	ctx := context.Background()
+	client, err := connectpsp.New(gateway.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
 
-	charge := read[gen.CashIn](client.CreateCashIn(ctx, gen.CashInRequest{
+	ctx := context.Background()
+	charge, err := client.CreateCashIn(ctx, connectpsp.CashInRequest{
 		Amount:            pix.Centavos(15050),
 		ExternalReference: "order-1",
-		Payer:             gen.Payer{Name: "Maria Silva", Document: "12345678909"},
-	}))
+		Payer:             connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	code, err := pix.ParseBRCode(charge.PIXData.CopyAndPaste)
 	if err != nil {
 		log.Fatal(err)
@@ -71,7 +44,11 @@ func Example() {
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(read[gen.CashIn](client.GetCashIn(ctx, charge.TransactionID)).Status)
+	paid, err := client.GetCashIn(ctx, charge.TransactionID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(paid.Status)
 	// Output:
 	// AWAITING_PAYMENT 150.50
 	// PAID
@@ -83,22 +60,33 @@ func ExampleSandbox_PayCashIn() {
 		log.Fatal(err)
 	}
 	defer gateway.Close()
+	client, err := connectpsp.New(gateway.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var event gen.CashInEvent
-		if err := json.NewDecoder(r.Body).Decode(&event); err != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println("received", event.EventType, event.Data.ExternalReference)
+		event, err := webhook.Parse(body, r.Header, gateway.Config().CryptoToken)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("received", event.Type, event.CashIn.ExternalReference)
 	}))
 	defer receiver.Close()
 
 	ctx := context.Background()
-	charge := read[gen.CashIn](newClient(gateway).CreateCashIn(ctx, gen.CashInRequest{
+	charge, err := client.CreateCashIn(ctx, connectpsp.CashInRequest{
 		Amount:            pix.Centavos(15050),
 		ExternalReference: "order-1",
 		WebhookURL:        receiver.URL,
-		Payer:             gen.Payer{Name: "Maria Silva", Document: "12345678909"},
-	}))
+		Payer:             connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil {
 		log.Fatal(err)
 	}
@@ -119,33 +107,41 @@ func ExampleSandbox_FailNext() {
 		log.Fatal(err)
 	}
 	defer gateway.Close()
-	client := newClient(gateway)
-	ctx := context.Background()
-
-	payment := gen.CashOutRequest{
-		Amount:            pix.Centavos(5000),
-		ExternalReference: "withdrawal-1",
-		Payee: gen.Payee{Name: "Maria Silva", Document: "12345678909", Destination: gen.Destination{
-			Type: gen.DestinationTypePIX, PIXKeyType: pix.KeyTypeEmail, PIXKey: "maria@example.com",
-		}},
-	}
-	key := idempotency.Editor(idempotency.NewKey())
-
-	// The payment is made, and its answer is lost.
-	gateway.FailNext("createCashOut", sandbox.CutAnswer)
-	response, err := client.CreateCashOut(ctx, payment, key)
+	once := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})
+	client, err := connectpsp.New(gateway.Config(), once)
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = io.ReadAll(response.Body)
-	response.Body.Close()
-	fmt.Println(response.StatusCode, err)
 
-	// The same key tells how it ended, and pays nothing twice.
-	fmt.Println(read[gen.CashOut](client.CreateCashOut(ctx, payment, key)).Status)
-	fmt.Println(read[gen.Balance](client.GetBalance(ctx, nil)).Consolidated.TransactionalBalance)
+	ctx := context.Background()
+	payment := connectpsp.CashOutRequest{
+		Amount:            pix.Centavos(5000),
+		ExternalReference: "withdrawal-1",
+		Payee: connectpsp.Payee{
+			Name:        "Maria Silva",
+			Document:    "12345678909",
+			Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"),
+		},
+	}
+
+	// The payment is made, and its answer is lost.
+	gateway.FailNext("createCashOut", sandbox.CutAnswer)
+	_, err = client.CreateCashOut(ctx, payment)
+	fmt.Println("unknown:", errors.Is(err, connectpsp.ErrUnknownOutcome))
+
+	// The same call tells how it ended, and pays nothing twice.
+	made, err := client.CreateCashOut(ctx, payment)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(made.Status)
+	balance, err := client.GetBalance(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(balance.Consolidated.TransactionalBalance)
 	// Output:
-	// 202 unexpected EOF
+	// unknown: true
 	// PROCESSING
 	// 499950.00
 }

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/stretchr/testify/assert"
@@ -41,7 +41,7 @@ func TestAFaultLosesWhatItSaysAndNothingElse(t *testing.T) {
 			}
 			assert.Equal(t, want, g.transactional())
 
-			g.post("/cash-out", body, key(once)).into(202, &gen.CashOut{})
+			g.post("/cash-out", body, key(once)).into(202, &connectpsp.CashOut{})
 			assert.Equal(t, "499950.00", g.transactional(), "the same key tells how it ended")
 		})
 	}

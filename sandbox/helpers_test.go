@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/sandbox"
@@ -148,16 +149,16 @@ func header(name, value string) func(*http.Request) {
 func key(value string) func(*http.Request) { return header("X-Idempotency-Key", value) }
 
 // newCashIn creates a charge of R$ 10.50 whose events go to webhookURL, unless that is empty.
-func (g *gateway) newCashIn(reference, webhookURL string) gen.CashIn {
+func (g *gateway) newCashIn(reference, webhookURL string) connectpsp.CashIn {
 	g.t.Helper()
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	g.post("/cash-in", cashInBody(reference, webhookURL)).into(201, &charge)
 	return charge
 }
 
-func (g *gateway) newCashOut(reference, webhookURL string) gen.CashOut {
+func (g *gateway) newCashOut(reference, webhookURL string) connectpsp.CashOut {
 	g.t.Helper()
-	var payment gen.CashOut
+	var payment connectpsp.CashOut
 	g.post("/cash-out", cashOutBody(reference, "50.00", webhookURL)).into(202, &payment)
 	return payment
 }
@@ -182,23 +183,23 @@ func optional(name, value string) string {
 }
 
 // refund accepts the refund of a charge.
-func (g *gateway) refund(id string) gen.Refund {
+func (g *gateway) refund(id string) connectpsp.Refund {
 	g.t.Helper()
-	var refund gen.Refund
+	var refund connectpsp.Refund
 	g.post("/cash-in/"+id+"/refund", `{"reason":"CUSTOMER_REQUEST"}`).into(202, &refund)
 	return refund
 }
 
-func (g *gateway) cashIn(id string) gen.CashIn {
+func (g *gateway) cashIn(id string) connectpsp.CashIn {
 	g.t.Helper()
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	g.get("/cash-in/"+id).into(200, &charge)
 	return charge
 }
 
-func (g *gateway) cashOut(id string) gen.CashOut {
+func (g *gateway) cashOut(id string) connectpsp.CashOut {
 	g.t.Helper()
-	var payment gen.CashOut
+	var payment connectpsp.CashOut
 	g.get("/cash-out/"+id).into(200, &payment)
 	return payment
 }
@@ -206,7 +207,7 @@ func (g *gateway) cashOut(id string) gen.CashOut {
 // balances returns the transactional and the proprietary balance in reais.
 func (g *gateway) balances() (transactional, proprietary string) {
 	g.t.Helper()
-	var balance gen.Balance
+	var balance connectpsp.Balance
 	g.get("/account/balance").into(200, &balance)
 	return balance.Consolidated.TransactionalBalance.String(), balance.Consolidated.ProprietaryBalance.String()
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
@@ -85,7 +85,7 @@ func TestARefusalOfTheRequestLeavesTheKeyUnused(t *testing.T) {
 	g.post("/cash-out", body, key(once), header("DigitalSignature", "")).problem(422, "INVALID_SIGNATURE")
 	g.post("/cash-out", "{}", key(once)).problem(400, "INVALID_REQUEST")
 	g.post("/cash-in/nothing/refund", `{"reason":"FRAUD"}`, key(once)).problem(404, "TRANSACTION_NOT_FOUND")
-	g.post("/cash-out", body, key(once)).into(202, &gen.CashOut{})
+	g.post("/cash-out", body, key(once)).into(202, &connectpsp.CashOut{})
 }
 
 func TestAKeyMustBeAUUID(t *testing.T) {
@@ -99,7 +99,7 @@ func TestAKeyMustBeAUUID(t *testing.T) {
 func TestRebalancingIgnoresTheKey(t *testing.T) {
 	g := startUnchecked(t)
 	once := idempotency.NewKey()
-	g.post("/account/rebalance", `{"targetAmount":1}`, key(once)).into(200, &gen.Rebalance{})
-	g.post("/account/rebalance", `{"targetAmount":2}`, key(once)).into(200, &gen.Rebalance{})
+	g.post("/account/rebalance", `{"targetAmount":1}`, key(once)).into(200, &connectpsp.Rebalance{})
+	g.post("/account/rebalance", `{"targetAmount":2}`, key(once)).into(200, &connectpsp.Rebalance{})
 	assert.Equal(t, "2.00", g.transactional())
 }

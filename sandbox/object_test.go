@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -34,13 +34,13 @@ func TestABodyMustBeOneJSONObject(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded"} {
 		g.post("/cash-in", good, header("Content-Type", contentType)).problem(400, "INVALID_REQUEST")
 	}
-	g.post("/cash-in", good, header("Content-Type", "application/json; charset=utf-8")).into(201, &gen.CashIn{})
+	g.post("/cash-in", good, header("Content-Type", "application/json; charset=utf-8")).into(201, &connectpsp.CashIn{})
 }
 
 func TestUnknownMembersAreIgnored(t *testing.T) {
 	g := startUnchecked(t)
 	body := strings.Replace(cashInBody("order-1", ""), "{", `{"AMOUNT":"x","list":[1,{"a":[]}],"nothing":null,`, 1)
-	var charge gen.CashIn
+	var charge connectpsp.CashIn
 	g.post("/cash-in", body).into(201, &charge)
 	assert.Equal(t, "10.50", charge.Amount.String())
 }
@@ -82,7 +82,7 @@ func TestEachMemberOfACashInIsChecked(t *testing.T) {
 			assert.True(t, strings.HasPrefix(problem.Detail, test.member+" "), problem.Detail)
 		})
 	}
-	g.post("/cash-in", strings.Replace(good, ":30", ":9223372036854775807", 1)).into(201, &gen.CashIn{})
+	g.post("/cash-in", strings.Replace(good, ":30", ":9223372036854775807", 1)).into(201, &connectpsp.CashIn{})
 }
 
 func TestEachMemberOfACashOutIsChecked(t *testing.T) {

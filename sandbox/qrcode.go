@@ -4,13 +4,13 @@ import (
 	"encoding/base64"
 	"fmt"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"rsc.io/qr"
 )
 
 // newPIXData makes the dynamic BR Code of a charge and its image. Nothing answers at its URL.
-func newPIXData(transactionID string, amount pix.Amount) (*gen.PIXData, error) {
+func newPIXData(transactionID string, amount pix.Amount) (*connectpsp.PIXData, error) {
 	text, err := pix.BRCode{
 		URL:          "sandbox.connectpsp.example/qr/v2/" + transactionID,
 		Amount:       amount,
@@ -26,7 +26,7 @@ func newPIXData(transactionID string, amount pix.Amount) (*gen.PIXData, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	image.Scale = 4 // as wide as a telephone's screen needs it
-	return &gen.PIXData{
+	return &connectpsp.PIXData{
 		CopyAndPaste:      text,
 		QRCodeImageBase64: base64.StdEncoding.EncodeToString(image.PNG()),
 	}, nil

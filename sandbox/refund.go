@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
 // SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes REFUNDED, and
@@ -16,19 +16,19 @@ func (s *Sandbox) SettleRefund(id string) error {
 	if charge == nil {
 		return ErrNotFound
 	}
-	if charge.Status != gen.CashInStatusPAID || charge.refundID == "" {
+	if charge.Status != connectpsp.CashInPaid || charge.refundID == "" {
 		return fmt.Errorf("%w: the cash-in is %s and no refund of it is on its way", ErrTransition, charge.Status)
 	}
-	charge.Status = gen.CashInStatusREFUNDED
+	charge.Status = connectpsp.CashInRefunded
 	charge.OriginalEndToEndID, charge.EndToEndID = charge.EndToEndID, charge.refundID
 	charge.RefundedAt = s.timestamp()
-	s.publishCashIn(charge, gen.CashInEventTypeCASHINREFUNDED)
+	s.publishCashIn(charge, cashInRefunded)
 	return nil
 }
 
 func (s *Sandbox) refundCashIn(call call) (any, error) {
-	call.body.oneOf("reason", string(gen.RefundReasonFRAUD), string(gen.RefundReasonDUPLICATEDPAYMENT),
-		string(gen.RefundReasonCUSTOMERREQUEST), string(gen.RefundReasonMERCHANTERROR))
+	call.body.oneOf("reason", string(connectpsp.RefundFraud), string(connectpsp.RefundDuplicatedPayment),
+		string(connectpsp.RefundCustomerRequest), string(connectpsp.RefundMerchantError))
 	call.body.optionalText("description")
 	if err := call.body.err(); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (s *Sandbox) refundCashIn(call call) (any, error) {
 	}
 	charge.refundID = s.newEndToEndID("D")
 	s.cashIns[charge.refundID] = charge
-	return gen.Refund{
+	return connectpsp.Refund{
 		TransactionID:      charge.TransactionID,
 		InternalCode:       charge.InternalCode,
 		ExternalReference:  charge.ExternalReference,
@@ -60,11 +60,11 @@ func (s *Sandbox) refundCashIn(call call) (any, error) {
 func (c *cashIn) checkRefund() error {
 	code, detail := "", ""
 	switch {
-	case c.Status == gen.CashInStatusAWAITINGPAYMENT:
+	case c.Status == connectpsp.CashInAwaitingPayment:
 		code, detail = "CASH_IN_NOT_PAID", "The cash-in has not been paid."
-	case c.Status == gen.CashInStatusEXPIRED:
+	case c.Status == connectpsp.CashInExpired:
 		code, detail = "CASH_IN_EXPIRED", "The cash-in has expired."
-	case c.Status == gen.CashInStatusCANCELLED:
+	case c.Status == connectpsp.CashInCancelled:
 		code, detail = "CASH_IN_CANCELLED", "The cash-in was cancelled."
 	case c.refundID != "":
 		code, detail = "CASH_IN_ALREADY_REFUNDED", "A refund of the cash-in was accepted before."

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
-	"github.com/connectpsp/connectpsp-go/gen"
-	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/google/uuid"
 )
@@ -19,6 +17,14 @@ func (s *Sandbox) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tokens)
+}
+
+// issuedToken is the answer to a request for a token.
+type issuedToken struct {
+	AccessToken string    `json:"accessToken"`
+	TokenType   string    `json:"tokenType"`
+	ExpiresIn   int       `json:"expiresIn"` // in seconds
+	IssuedAt    time.Time `json:"issuedAt"`
 }
 
 // authToken gives a token that differs from all before it, even within the same second.
@@ -34,11 +40,11 @@ func (s *Sandbox) authToken(call call) (any, error) {
 	expiresAt := issuedAt.Add(s.tokenLifetime)
 	token := s.newJWT(issuedAt, expiresAt)
 	s.tokens[token] = expiresAt
-	return gen.Token{
+	return issuedToken{
 		AccessToken: token,
 		TokenType:   "Bearer",
 		ExpiresIn:   int(s.tokenLifetime / time.Second),
-		IssuedAt:    pix.Time{Time: issuedAt.Truncate(time.Second)},
+		IssuedAt:    issuedAt.Truncate(time.Second),
 	}, nil
 }
 

@@ -33,14 +33,27 @@ type event struct {
 	body          []byte
 }
 
-// publish sends a webhook and returns it. Without a URL it does neither. The lock is held.
-func (s *Sandbox) publish(url, eventType, transactionID string, content any) *event {
+// The types of events.
+const (
+	cashInPaid       = "CASHIN_PAID"
+	cashInRefunded   = "CASHIN_REFUNDED"
+	cashOutCompleted = "CASHOUT_COMPLETED"
+	cashOutFailed    = "CASHOUT_FAILED"
+	cashOutRefunded  = "CASHOUT_REFUNDED"
+)
+
+// publish sends a webhook about a transaction, which data tells, and returns it. Without a URL it does neither. The lock is held.
+func (s *Sandbox) publish(url, eventType, transactionID string, data any) *event {
 	if url == "" {
 		return nil
 	}
-	body, err := json.Marshal(content)
+	body, err := json.Marshal(struct {
+		EventType string    `json:"eventType"`
+		EventAt   time.Time `json:"eventAt"`
+		Data      any       `json:"data"`
+	}{eventType, s.Now().Truncate(time.Second), data})
 	if err != nil {
-		// The content is the sandbox's own. Only a year beyond 9999 cannot be written.
+		// The data are the sandbox's own. Only a year beyond 9999 cannot be written.
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
 	published := &event{eventType: eventType, transactionID: transactionID, url: url, body: body}

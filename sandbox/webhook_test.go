@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
@@ -350,5 +349,5 @@ func TestAClosedSandboxSendsNothingMore(t *testing.T) {
 	deliveries := g.Deliveries()
 	require.Len(t, deliveries, 1)
 	assert.NotEmpty(t, deliveries[0].Error)
-	assert.Equal(t, string(gen.CashInEventTypeCASHINPAID), deliveries[0].EventType)
+	assert.Equal(t, "CASHIN_PAID", deliveries[0].EventType)
 }
