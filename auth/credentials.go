@@ -209,7 +209,10 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	if err != nil {
 		return nil, &Error{StatusCode: response.StatusCode, Err: err}
 	}
-	var token gen.Token
+	var token struct {
+		AccessToken string `json:"accessToken"`
+		ExpiresIn   int    `json:"expiresIn"` // in seconds
+	}
 	// An odd field beside the token does not matter, and the error could quote the answer.
 	_ = json.Unmarshal(body, &token)
 	if !sendable(token.AccessToken) {
