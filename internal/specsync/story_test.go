@@ -148,14 +148,17 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	}
 	assert.Contains(t, asWords, "`webhooks about a cash-out`")
 
-	// The sandbox and a test of it use the field that is gone. Both are ours to change.
-	_, err = p.taken(t, version210(t))
-	require.ErrorContains(t, err, "sandbox/cashout.go")
-	p.edit(t, "sandbox/cashout.go", "payment.CancelledAt = s.timestamp()", "")
-	p.edit(t, "sandbox/cashout_test.go", "assert.False(t, cancelled.CancelledAt.IsZero())", "")
 	printed, err = p.taken(t, version210(t))
 	require.NoError(t, err, printed)
 	assert.Contains(t, printed, "The SDK has no method for POST /pix-keys")
+
+	// The types of connectpsp lack the field that is new and have the one that is gone. Both are ours to change.
+	_, err = output(t.Context(), p.root, "make", "contract", "RACE=")
+	require.ErrorContains(t, err, "settledBy")
+	require.ErrorContains(t, err, "cancelledAt")
+	p.edit(t, "connectpsp/types_cashout.go", "CancelledAt pix.Time `json:\"cancelledAt,omitzero\"`", "SettledBy string `json:\"settledBy,omitzero\"`")
+	p.edit(t, "sandbox/cashout.go", "payment.CancelledAt = s.timestamp()", "")
+	p.edit(t, "sandbox/cashout_test.go", "assert.False(t, cancelled.CancelledAt.IsZero())", "")
 	p.contractHolds(t)
 
 	// What it means for users, and for the version.
