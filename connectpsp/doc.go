@@ -44,11 +44,15 @@
 //
 // # Personal data
 //
-// The types of requests and answers print, under every verb of package fmt and in log/slog, only what identifies a payment: its
-// reference, transaction id, status and amount. Their JSON is what is sent, and has all of it. Two ways of printing go past
-// that. Package fmt calls no methods in the unexported fields of a struct of yours: give that struct a Format or String method
-// of its own. And the JSON handler of log/slog encodes a slice, map or struct that holds such a value with encoding/json: log
-// the value itself.
+// The types of requests and answers print only what identifies a payment: reference, transaction id,
+// status and amount. That holds for package fmt, log and log/slog. Their JSON is what is sent, and has
+// all of it. Three ways of printing go past that:
+//
+//   - Package fmt calls no methods in the unexported fields of a struct of yours. Give that struct a
+//     Format or String method of its own.
+//   - Package fmt calls no methods for %p and %w, which go vet refuses.
+//   - The JSON handler of log/slog leaves a slice, a map or a struct that holds such a value to
+//     encoding/json. Log the value itself.
 //
 // # Sharing
 //

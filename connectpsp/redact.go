@@ -7,9 +7,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Every type of a request or an answer that holds more than amounts prints, under every verb of package fmt and in log/slog,
-// only what identifies the payment: reference, transaction id, status and amount. What is left out is personal data, or a text
-// in which the gateway may have put some. encoding/json is the wire, and writes all of it.
+// Every type of a request or an answer that holds more than amounts prints, under every verb of
+// package fmt and in log/slog, only what identifies the payment: reference, transaction id, status
+// and amount. What is left out is personal data, or a text in which the gateway may have put some.
+// encoding/json is the wire, and writes all of it.
 
 // redacted stands for a value of which nothing is shown.
 var redacted = slog.StringValue("[redacted]")

@@ -17,12 +17,23 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// shownFields are the fields of texts that may be printed: they identify a payment, or are words of the API.
+// shownFields are the fields of texts that may be printed: they identify a payment, or are words of
+// the API.
 var shownFields = map[string]bool{
-	"CashInRequest.ExternalReference": true, "CashIn.ExternalReference": true, "CashIn.TransactionID": true, "CashIn.Status": true,
-	"CashOutRequest.ExternalReference": true, "CashOut.ExternalReference": true, "CashOut.TransactionID": true, "CashOut.Status": true,
-	"Refund.ExternalReference": true, "Refund.TransactionID": true, "Refund.Status": true,
-	"RefundRequest.Reason": true, "Failure.Code": true, "BankBalance.ISPB": true,
+	"CashInRequest.ExternalReference":  true,
+	"CashIn.ExternalReference":         true,
+	"CashIn.TransactionID":             true,
+	"CashIn.Status":                    true,
+	"RefundRequest.Reason":             true,
+	"Refund.ExternalReference":         true,
+	"Refund.TransactionID":             true,
+	"Refund.Status":                    true,
+	"CashOutRequest.ExternalReference": true,
+	"CashOut.ExternalReference":        true,
+	"CashOut.TransactionID":            true,
+	"CashOut.Status":                   true,
+	"Failure.Code":                     true,
+	"BankBalance.ISPB":                 true,
 }
 
 func TestNoRequestAndNoAnswerPrintsPersonalData(t *testing.T) {
@@ -58,16 +69,25 @@ func everyPrint(value reflect.Value) string {
 		Name  string
 		Value any
 	}
-	nested := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "Nested", Type: value.Type().Elem()}})).Elem()
+	kind := value.Type().Elem()
+	field := reflect.StructField{Name: "Nested", Type: kind}
+	nested := reflect.New(reflect.StructOf([]reflect.StructField{field})).Elem()
 	nested.Field(0).Set(value.Elem())
-	slice := reflect.Append(reflect.MakeSlice(reflect.SliceOf(value.Type().Elem()), 0, 1), value.Elem()).Interface()
+	slice := reflect.MakeSlice(reflect.SliceOf(kind), 1, 1)
+	slice.Index(0).Set(value.Elem())
 	inside := []any{
-		slice, nested.Interface(), nested.Addr().Interface(), []any{pointer}, ofTheUser{"nested", plain}, &ofTheUser{"nested", pointer},
+		slice.Interface(),
+		nested.Interface(),
+		nested.Addr().Interface(),
+		[]any{pointer},
+		ofTheUser{"nested", plain},
+		&ofTheUser{"nested", pointer},
 		map[string]any{"value": plain},
 	}
 
 	var out bytes.Buffer
-	toText, toJSON := slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))
+	toText := slog.New(slog.NewTextHandler(&out, nil))
+	toJSON := slog.New(slog.NewJSONHandler(&out, nil))
 	plainLog := log.New(&out, "", 0)
 	page := template.Must(template.New("").Parse(`{{.}} {{printf "%v %+v" . .}}`))
 	for _, each := range append([]any{plain, pointer}, inside...) {
@@ -91,31 +111,49 @@ func everyPrint(value reflect.Value) string {
 
 func TestRequestsAndAnswersPrintWhatIdentifiesThePayment(t *testing.T) {
 	payer := connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"}
-	payee := connectpsp.Payee{Name: "Maria Silva", Document: "12345678909", Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909")}
-	for want, value := range map[string]any{
-		"connectpsp.CashInRequest[externalReference=order-1 amount=10.50]": connectpsp.CashInRequest{
-			ExternalReference: "order-1", Amount: pix.Centavos(1050), Payer: payer},
-		"connectpsp.CashIn[externalReference=order-1 transactionId=tx1 status=PAID amount=10.50]": connectpsp.CashIn{
-			ExternalReference: "order-1", TransactionID: "tx1", Status: connectpsp.CashInPaid, Amount: pix.Centavos(1050), Payer: payer},
-		"connectpsp.CashOutRequest[externalReference=withdrawal-1 amount=50.00]": connectpsp.CashOutRequest{
-			ExternalReference: "withdrawal-1", Amount: pix.Centavos(5000), Payee: payee},
-		"connectpsp.CashOut[transactionId=tx2]": connectpsp.CashOut{TransactionID: "tx2", Payee: payee},
-		"connectpsp.Refund[transactionId=tx1 status=REFUNDED amount=10.50]": connectpsp.Refund{
-			TransactionID: "tx1", Status: connectpsp.CashInRefunded, Amount: pix.Centavos(1050)},
-		"connectpsp.RefundRequest[reason=FRAUD]": connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "Maria Silva"},
-		"connectpsp.Failure[code=PIX_KEY_NOT_FOUND]": connectpsp.Failure{
-			Code: connectpsp.FailurePIXKeyNotFound, Message: "maria@example.com is not known."},
-		"connectpsp.Payee[redacted]":         payee,
-		"connectpsp.Rebalance[success=true]": connectpsp.Rebalance{Success: true, Message: "Done."},
-		"[]":                                 []connectpsp.Payer{},
-		"[connectpsp.Payer[redacted]]":       []connectpsp.Payer{payer},
-		"{connectpsp.Payer[redacted] 7}": struct {
-			Payer connectpsp.Payer
-			Count int
-		}{payer, 7},
-		"<nil>": (*connectpsp.CashIn)(nil),
+	payee := connectpsp.Payee{Name: "Maria Silva", Document: "12345678909"}
+	amount := pix.Centavos(1050)
+	for _, test := range []struct {
+		value any
+		want  string
+	}{
+		{
+			connectpsp.CashInRequest{ExternalReference: "order-1", Amount: amount, Payer: payer},
+			"connectpsp.CashInRequest[externalReference=order-1 amount=10.50]",
+		},
+		{
+			connectpsp.CashIn{
+				ExternalReference: "order-1", TransactionID: "tx1", Status: connectpsp.CashInPaid,
+				Amount: amount, Payer: payer,
+			},
+			"connectpsp.CashIn[externalReference=order-1 transactionId=tx1 status=PAID amount=10.50]",
+		},
+		{
+			connectpsp.CashOutRequest{ExternalReference: "w-1", Amount: amount, Payee: payee},
+			"connectpsp.CashOutRequest[externalReference=w-1 amount=10.50]",
+		},
+		{
+			&connectpsp.CashOut{TransactionID: "tx2", Payee: payee},
+			"connectpsp.CashOut[transactionId=tx2]",
+		},
+		{
+			connectpsp.Refund{TransactionID: "tx1", Status: connectpsp.CashInRefunded, Amount: amount},
+			"connectpsp.Refund[transactionId=tx1 status=REFUNDED amount=10.50]",
+		},
+		{
+			connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "Maria Silva"},
+			"connectpsp.RefundRequest[reason=FRAUD]",
+		},
+		{
+			connectpsp.Failure{Code: connectpsp.FailurePIXKeyNotFound, Message: "maria@example.com?"},
+			"connectpsp.Failure[code=PIX_KEY_NOT_FOUND]",
+		},
+		{connectpsp.Rebalance{Success: true}, "connectpsp.Rebalance[success=true]"},
+		{payee, "connectpsp.Payee[redacted]"},
+		{[]connectpsp.Payer{payer}, "[connectpsp.Payer[redacted]]"},
+		{(*connectpsp.CashIn)(nil), "<nil>"},
 	} {
-		assert.Equal(t, want, fmt.Sprint(value))
+		assert.Equal(t, test.want, fmt.Sprint(test.value))
 	}
 
 	var out bytes.Buffer

@@ -2,8 +2,8 @@ package connectpsp
 
 import "github.com/connectpsp/connectpsp-go/pix"
 
-// Balance holds the balances of your accounts, as [Client.GetBalance] read them. Nothing is added up or compared. It prints
-// without the accounts.
+// Balance holds the balances of your accounts, as [Client.GetBalance] read them. Nothing is added
+// up or compared. It prints without the accounts.
 type Balance struct {
 	// Currency is BRL.
 	Currency string `json:"currency"`
@@ -26,7 +26,8 @@ type ConsolidatedBalance struct {
 	// TotalBalance is all of it.
 	TotalBalance pix.Amount `json:"totalBalance"`
 
-	// TransactionalBalance is what payments are made from: the wallets of your users, and operations in flight.
+	// TransactionalBalance is what payments are made from: the wallets of your users, and
+	// operations in flight.
 	TransactionalBalance pix.Amount `json:"transactionalBalance"`
 
 	// ProprietaryBalance is your own money.
@@ -71,8 +72,8 @@ type rebalanceRequest struct {
 	TargetAmount pix.Amount `json:"targetAmount"`
 }
 
-// Rebalance says that the gateway has set the transactional balance; see [Client.RebalanceAccount]. It prints without the
-// message.
+// Rebalance says that the gateway has set the transactional balance; see [Client.RebalanceAccount].
+// It prints without the message.
 type Rebalance struct {
 	// Success is true: an answer that says false is an error.
 	Success bool `json:"success"`

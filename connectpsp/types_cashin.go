@@ -2,41 +2,45 @@ package connectpsp
 
 import "github.com/connectpsp/connectpsp-go/pix"
 
-// CashInRequest asks for a charge; see [Client.CreateCashIn]. Amount, ExternalReference and Payer are required. It prints
-// without personal data.
+// CashInRequest asks for a charge; see [Client.CreateCashIn]. Amount, ExternalReference and Payer
+// are required. It prints without personal data.
 type CashInRequest struct {
 	// Amount is how much is charged, from R$ 0.01 to R$ 9,999,999,999.99.
 	Amount pix.Amount `json:"amount"`
 
-	// ExpirationInMinutes is how long the charge can be paid, counted by the gateway from when it creates it. Zero leaves it to
-	// the gateway, whose default is 1440: a day.
+	// ExpirationInMinutes is how long the charge can be paid, counted by the gateway from when it
+	// creates it. Zero leaves it to the gateway, whose default is 1440: a day.
 	ExpirationInMinutes int `json:"expirationInMinutes,omitzero"`
 
-	// ExternalReference is your own identifier of the charge, unique within your application: printable, without spaces around
-	// it. The idempotency key is derived from it.
+	// ExternalReference is your own identifier of the charge, unique within your application:
+	// printable, without spaces around it. The idempotency key is derived from it.
 	ExternalReference string `json:"externalReference"`
 
-	// OpenFinance selects the OpenFinance flow, also if it points to an empty value. Nil asks for a QR code.
+	// OpenFinance selects the OpenFinance flow, also if it points to an empty value. Nil asks for a
+	// QR code.
 	OpenFinance *OpenFinance `json:"openFinance,omitzero"`
 
 	// Payer is the one who is to pay. Its BankData must be nil.
 	Payer Payer `json:"payer"`
 
-	// WebhookURL is where the events of this charge are sent: https on a public name, or on loopback if the gateway is. If it is
-	// empty no event is sent.
+	// WebhookURL is where the events of this charge are sent: https on a public name, or on
+	// loopback if the gateway is. If it is empty no event is sent.
 	WebhookURL string `json:"webhookUrl,omitzero"`
 }
 
-// OpenFinance holds what the OpenFinance flow needs; see [CashInRequest]. It prints without the URL.
+// OpenFinance holds what the OpenFinance flow needs; see [CashInRequest]. It prints without the
+// URL.
 type OpenFinance struct {
-	// RedirectURL is where the payer comes back to, by the rules of a WebhookURL; it may be empty. The name of this member is
-	// not published in full: test it with the gateway before you rely on it.
+	// RedirectURL is where the payer comes back to, by the rules of a WebhookURL; it may be empty.
+	// The name of this member is not published in full: test it with the gateway before you rely on
+	// it.
 	RedirectURL string `json:"redirectUrl,omitzero"`
 }
 
 // Payer is the one who pays a charge. It prints without personal data.
 type Payer struct {
-	// BankData is the account that paid. The gateway sets it when the payment settles; it is nil before.
+	// BankData is the account that paid. The gateway sets it when the payment settles; it is nil
+	// before.
 	BankData *BankData `json:"bankData,omitzero"`
 
 	// Document is a CPF of 11 or a CNPJ of 14 digits, without punctuation. It is required.
@@ -61,11 +65,14 @@ type BankData struct {
 	ISPB string `json:"ispb,omitzero"`
 }
 
-// CashIn is a charge, as [Client.CreateCashIn], [Client.GetCashIn] and an event of it tell it. It prints without personal data.
+// CashIn is a charge, as [Client.CreateCashIn], [Client.GetCashIn] and an event of it tell it. It
+// prints without personal data.
 //
-// Times carry the UTC offset that the gateway sent, usually −03:00. One that is absent or cannot be read is zero.
+// Times carry the UTC offset that the gateway sent, usually −03:00. One that is absent or cannot be
+// read is zero.
 type CashIn struct {
-	// TransactionID is the gateway's identifier, the TxId of the charge: about 35 letters and digits. It is not a UUID.
+	// TransactionID is the gateway's identifier, the TxId of the charge: about 35 letters and
+	// digits. It is not a UUID.
 	TransactionID string `json:"transactionId"`
 
 	// InternalCode is the gateway's short identifier, for people.
@@ -74,10 +81,12 @@ type CashIn struct {
 	// ExternalReference is the request's.
 	ExternalReference string `json:"externalReference"`
 
-	// EndToEndID is empty before payment, the payment's (E…) once paid and the refund's (D…) once refunded.
+	// EndToEndID is empty before payment, the payment's (E…) once paid and the refund's (D…) once
+	// refunded.
 	EndToEndID string `json:"endToEndId,omitzero"`
 
-	// OriginalEndToEndID is the payment's (E…) once EndToEndID holds the refund's. Else it is empty.
+	// OriginalEndToEndID is the payment's (E…) once EndToEndID holds the refund's. Else it is
+	// empty.
 	OriginalEndToEndID string `json:"originalEndToEndId,omitzero"`
 
 	// Status is the state of the charge when the gateway answered.
@@ -89,11 +98,12 @@ type CashIn struct {
 	// Payer is the one who is to pay, or has paid.
 	Payer Payer `json:"payer"`
 
-	// PIXData holds the QR code. It is nil in the OpenFinance flow, and may be nil when the charge is read again.
+	// PIXData holds the QR code. It is nil in the OpenFinance flow, and may be nil when the charge
+	// is read again.
 	PIXData *PIXData `json:"pixData,omitzero"`
 
-	// PaymentURL is where to send the payer in the OpenFinance flow. Else it is empty. That it is a member of this name is not
-	// published: test it with the gateway before you rely on it.
+	// PaymentURL is where to send the payer in the OpenFinance flow. Else it is empty. That it is a
+	// member of this name is not published: test it with the gateway before you rely on it.
 	PaymentURL string `json:"paymentUrl,omitzero"`
 
 	// RequestedAt is when the charge was created.
@@ -118,8 +128,8 @@ type PIXData struct {
 	QRCodeImageBase64 string `json:"qrCodeImageBase64,omitzero"`
 }
 
-// RefundRequest says why a paid charge is returned; see [Client.RefundCashIn]. A refund is always of the full amount. It
-// prints without the description.
+// RefundRequest says why a paid charge is returned; see [Client.RefundCashIn]. A refund is always
+// of the full amount. It prints without the description.
 type RefundRequest struct {
 	// Description is for your own records. The payer does not see it. It may be empty.
 	Description string `json:"description,omitzero"`
@@ -128,9 +138,10 @@ type RefundRequest struct {
 	Reason RefundReason `json:"reason"`
 }
 
-// Refund is a refund that was accepted. It is not settled yet: CASHIN_REFUNDED or [Client.GetCashIn] tells when the money is
-// back. Only the identifiers up to EndToEndID are published; any other field may be zero. Times are as in [CashIn]. It prints
-// as ids, status and amount.
+// Refund is a refund that was accepted. It is not settled yet: CASHIN_REFUNDED or
+// [Client.GetCashIn] tells when the money is back. Only the identifiers up to EndToEndID are
+// published; any other field may be zero. Times are as in [CashIn]. It prints as ids, status and
+// amount.
 type Refund struct {
 	// TransactionID is that of the charge.
 	TransactionID string `json:"transactionId"`
@@ -160,7 +171,8 @@ type Refund struct {
 	RefundedAt pix.Time `json:"refundedAt,omitzero"`
 }
 
-// CashInStatus is the state of a charge. A value without a constant is kept as it came, and is not a final one.
+// CashInStatus is the state of a charge. A value without a constant is kept as it came, and is not
+// a final one.
 type CashInStatus string
 
 const (

@@ -2,8 +2,8 @@ package connectpsp
 
 import "github.com/connectpsp/connectpsp-go/pix"
 
-// CashOutRequest asks for a payment; see [Client.CreateCashOut]. Amount, ExternalReference and Payee are required. It prints
-// without personal data.
+// CashOutRequest asks for a payment; see [Client.CreateCashOut]. Amount, ExternalReference and
+// Payee are required. It prints without personal data.
 type CashOutRequest struct {
 	// Amount is how much is paid, from R$ 0.01 to R$ 9,999,999,999.99.
 	Amount pix.Amount `json:"amount"`
@@ -11,21 +11,24 @@ type CashOutRequest struct {
 	// Description may appear on the payee's statement. It may be empty.
 	Description string `json:"description,omitzero"`
 
-	// ExternalReference is your own identifier of the payment, unique within your application: printable, without spaces around
-	// it. The idempotency key is derived from it, and the gateway refuses one that it knows with 409.
+	// ExternalReference is your own identifier of the payment, unique within your application:
+	// printable, without spaces around it. The idempotency key is derived from it, and the gateway
+	// refuses one that it knows with 409.
 	ExternalReference string `json:"externalReference"`
 
 	// Payee is the one who is paid.
 	Payee Payee `json:"payee"`
 
-	// WebhookURL is where the events of this payment are sent: https on a public name, or on loopback if the gateway is. If it
-	// is empty no event is sent, and only calling again settles an outcome that is unknown.
+	// WebhookURL is where the events of this payment are sent: https on a public name, or on
+	// loopback if the gateway is. If it is empty no event is sent, and only calling again settles
+	// an outcome that is unknown.
 	WebhookURL string `json:"webhookUrl,omitzero"`
 }
 
 // Payee is the one who is paid. It prints without personal data.
 type Payee struct {
-	// Destination is where the money goes. It is required; make it with [ToPIXKey] or [ToBankAccount].
+	// Destination is where the money goes. It is required; make it with [ToPIXKey] or
+	// [ToBankAccount].
 	Destination Destination `json:"destination"`
 
 	// Document is a CPF of 11 or a CNPJ of 14 digits, without punctuation. It is required.
@@ -40,19 +43,21 @@ type Destination struct {
 	// BankAccount is set for DestinationBankAccount, and nil for DestinationPIX.
 	BankAccount *BankAccount `json:"bankAccount,omitzero"`
 
-	// PIXKey is set for DestinationPIX, in the form that the directory of keys has it in; [ToPIXKey] takes care of that.
+	// PIXKey is set for DestinationPIX, in the form that the directory of keys has it in;
+	// [ToPIXKey] takes care of that.
 	PIXKey string `json:"pixKey,omitzero"`
 
-	// PIXKeyType is the kind of PIXKey. It is never guessed: eleven digits may be a CPF or a phone number.
+	// PIXKeyType is the kind of PIXKey. It is never guessed: eleven digits may be a CPF or a phone
+	// number.
 	PIXKeyType PIXKeyType `json:"pixKeyType,omitzero"`
 
 	// Type says which of the two it is.
 	Type DestinationType `json:"type"`
 }
 
-// ToPIXKey returns the destination of a PIX key. Surrounding spaces are dropped and e-mail addresses and EVP keys are
-// written in lower case, as the directory of keys has them; nothing else is changed or guessed. [Client.CreateCashOut] checks
-// it.
+// ToPIXKey returns the destination of a PIX key. Surrounding spaces are dropped and e-mail
+// addresses and EVP keys are written in lower case, as the directory of keys has them; nothing else
+// is changed or guessed. [Client.CreateCashOut] checks it.
 func ToPIXKey(t PIXKeyType, key string) Destination {
 	if parsed, err := pix.ParseKey(t, key); err == nil {
 		key = parsed.Text()
@@ -65,7 +70,8 @@ func ToBankAccount(account BankAccount) Destination {
 	return Destination{Type: DestinationBankAccount, BankAccount: &account}
 }
 
-// BankAccount is an account to be paid to. All fields are required, and leading zeros count. It prints without the account.
+// BankAccount is an account to be paid to. All fields are required, and leading zeros count. It
+// prints without the account.
 type BankAccount struct {
 	// Account is the number of the account, with its check digit.
 	Account string `json:"account"`
@@ -80,11 +86,12 @@ type BankAccount struct {
 	ISPB string `json:"ispb"`
 }
 
-// CashOut is a payment, as [Client.CreateCashOut], [Client.GetCashOut] and an event of it tell it. It prints without personal
-// data.
+// CashOut is a payment, as [Client.CreateCashOut], [Client.GetCashOut] and an event of it tell it.
+// It prints without personal data.
 //
-// A field that the gateway left out is zero; right after CreateCashOut that may be every field but TransactionID. Times carry
-// the UTC offset that the gateway sent, usually −03:00. Their names are not published: use them to show, not to decide.
+// A field that the gateway left out is zero; right after CreateCashOut that may be every field but
+// TransactionID. Times carry the UTC offset that the gateway sent, usually −03:00. Their names are
+// not published: use them to show, not to decide.
 type CashOut struct {
 	// TransactionID is the gateway's identifier, a UUID.
 	TransactionID string `json:"transactionId"`
@@ -95,13 +102,16 @@ type CashOut struct {
 	// ExternalReference is the request's.
 	ExternalReference string `json:"externalReference,omitzero"`
 
-	// EndToEndID is the payment's (E…) once completed and the return's (D…) once refunded. Else it is empty.
+	// EndToEndID is the payment's (E…) once completed and the return's (D…) once refunded. Else it
+	// is empty.
 	EndToEndID string `json:"endToEndId,omitzero"`
 
-	// OriginalEndToEndID is the payment's (E…) once EndToEndID holds the return's. Else it is empty.
+	// OriginalEndToEndID is the payment's (E…) once EndToEndID holds the return's. Else it is
+	// empty.
 	OriginalEndToEndID string `json:"originalEndToEndId,omitzero"`
 
-	// Status is the state of the payment when the gateway answered. [Client.GetCashOut] always returns one.
+	// Status is the state of the payment when the gateway answered. [Client.GetCashOut] always
+	// returns one.
 	Status CashOutStatus `json:"status,omitzero"`
 
 	// Amount is how much is paid, in BRL. Zero means that the gateway does not tell it.
@@ -141,7 +151,8 @@ type Failure struct {
 	Message string `json:"message,omitzero"`
 }
 
-// CashOutStatus is the state of a payment. A value without a constant is kept as it came, and is not a final one.
+// CashOutStatus is the state of a payment. A value without a constant is kept as it came, and is
+// not a final one.
 type CashOutStatus string
 
 const (
@@ -176,5 +187,6 @@ const AccountTypePayment AccountType = "PAYMENT"
 // FailureCode is why a payment failed. A value without a constant is kept as it came.
 type FailureCode string
 
-// FailurePIXKeyNotFound is a PIX key that the directory does not have. It is the one code that is published.
+// FailurePIXKeyNotFound is a PIX key that the directory does not have. It is the one code that is
+// published.
 const FailurePIXKeyNotFound FailureCode = "PIX_KEY_NOT_FOUND"

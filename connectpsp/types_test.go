@@ -19,7 +19,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// wireTypes are the types of requests and answers, each with the model that is generated from the description.
+// wireTypes are the types of requests and answers, each with the model that is generated from the
+// description.
 var wireTypes = []struct{ own, model any }{
 	{connectpsp.CashInRequest{}, gen.CashInRequest{}},
 	{connectpsp.OpenFinance{}, gen.OpenFinance{}},
@@ -67,7 +68,8 @@ func TestEveryTypeOfARequestOrAnswerIsTested(t *testing.T) {
 	assert.Equal(t, declared, listed)
 }
 
-// A new version of the description that has a field more or less fails here, and nowhere in the programs of users.
+// A new version of the description that has a field more or less fails here, and nowhere in the
+// programs of users.
 func TestTheTypesHaveTheFieldsOfTheDescription(t *testing.T) {
 	for _, each := range wireTypes {
 		own := reflect.TypeOf(each.own)
@@ -75,7 +77,8 @@ func TestTheTypesHaveTheFieldsOfTheDescription(t *testing.T) {
 	}
 }
 
-// members returns what a type is, by the names of JSON: without the names of types and fields, and the order.
+// members returns what a type is, by the names of JSON: without the names of types and fields, and
+// the order.
 func members(t reflect.Type) any {
 	switch {
 	case t == reflect.TypeFor[pix.Amount]() || t == reflect.TypeFor[pix.Time]():
@@ -94,7 +97,8 @@ func members(t reflect.Type) any {
 	}
 }
 
-// A gateway and a journal recognise a call that is repeated by its bytes, also after the SDK was updated in between.
+// A gateway and a journal recognise a call that is repeated by its bytes, also after the SDK was
+// updated in between.
 func TestTheBytesOfARequestAreThoseOfTheDescriptionsModel(t *testing.T) {
 	for _, each := range wireTypes {
 		own := reflect.TypeOf(each.own)
@@ -119,7 +123,8 @@ func TestTheBytesOfARequestAreThoseOfTheDescriptionsModel(t *testing.T) {
 	}
 }
 
-// fill gives every field in a value something other than zero; texts are given the text and the name of the field.
+// fill gives every field in a value something other than zero; texts are given the text and the
+// name of the field.
 func fill(value reflect.Value, text string) {
 	switch value.Interface().(type) {
 	case pix.Amount:
