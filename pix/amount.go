@@ -28,7 +28,7 @@ func Centavos(n int64) Amount { return Amount{centavos: n} }
 // decimal comma are refused, as is an amount that does not fit in an int64 of
 // centavos. Every error wraps [ErrInvalidAmount].
 func ParseAmount(s string) (Amount, error) {
-	n, err := parseCentavos(s)
+	n, err := parseCentavos(s, false)
 	if err != nil {
 		return Amount{}, err
 	}
@@ -51,8 +51,10 @@ func (a Amount) String() string { return string(a.text()) }
 func (a Amount) MarshalJSON() ([]byte, error) { return a.text(), nil }
 
 // UnmarshalJSON reads a JSON number, or a JSON string that holds the text of
-// one, by the rules of [ParseAmount]; a string that spells its digits with
-// escapes is refused. A null leaves the amount as it was, which is the
+// one. Beyond [ParseAmount] it reads exponents, because a JSON number may have
+// one: 1E+2, 100 and 10000e-2 are all R$ 100.00. A number that is not a whole
+// number of centavos or does not fit, and a string that spells its digits with
+// escapes, are refused. A null leaves the amount as it was, which is the
 // convention of encoding/json. Everything else is an error that wraps
 // [ErrInvalidAmount], and the amount is then left as it was.
 //
@@ -65,7 +67,7 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	if len(data) >= 2 && data[0] == '"' && data[len(data)-1] == '"' {
 		data = data[1 : len(data)-1]
 	}
-	n, err := parseCentavos(data)
+	n, err := parseCentavos(data, true)
 	if err != nil {
 		return err
 	}
@@ -88,11 +90,33 @@ func (a Amount) text() []byte {
 }
 
 // parseCentavos is generic so that UnmarshalJSON can read its bytes in place.
-func parseCentavos[T string | []byte](s T) (int64, error) {
+func parseCentavos[T string | []byte](s T, exponents bool) (int64, error) {
 	i := 0
 	negative := len(s) > 0 && s[0] == '-'
 	if negative {
 		i++
+	}
+	whole := i
+	i = skipDigits(s, i)
+	point := i
+	if point == whole {
+		return 0, amountError("it must start with a digit, after an optional minus sign")
+	}
+	if s[whole] == '0' && point-whole > 1 {
+		return 0, amountError("it has a leading zero")
+	}
+	if i < len(s) && s[i] == '.' {
+		i = skipDigits(s, i+1)
+		if i == point+1 {
+			return 0, amountError("no digit follows the decimal point")
+		}
+	}
+	end, exponent := i, 0
+	if exponents {
+		exponent, i = readExponent(s, i)
+	}
+	if i != len(s) {
+		return 0, amountError("it has a character that is not part of a decimal number")
 	}
 
 	// The sum is built below zero, where int64 reaches one further than above,
@@ -107,37 +131,21 @@ func parseCentavos[T string | []byte](s T) (int64, error) {
 		}
 		sum = sum*10 - d
 	}
-
-	whole := i
-	for i < len(s) && isDigit(s[i]) {
-		push(s[i])
-		i++
-	}
-	if i == whole {
-		return 0, amountError("it must start with a digit, after an optional minus sign")
-	}
-	if s[whole] == '0' && i-whole > 1 {
-		return 0, amountError("it has a leading zero")
-	}
-
-	decimals := 0
-	if i < len(s) && s[i] == '.' {
-		for i++; i < len(s) && isDigit(s[i]); i++ {
-			decimals++
-			if decimals <= 2 {
-				push(s[i])
-			} else if s[i] != '0' {
-				return 0, amountError("it is not a whole number of centavos")
-			}
+	// The digit at i is worth ten to this power in centavos.
+	power := point - whole + 1 + exponent
+	for i = whole; i < end; i++ {
+		if i == point {
+			continue
 		}
-		if decimals == 0 {
-			return 0, amountError("no digit follows the decimal point")
+		if power >= 0 {
+			push(s[i])
+		} else if s[i] != '0' {
+			return 0, amountError("it is not a whole number of centavos")
 		}
+		power--
 	}
-	if i != len(s) {
-		return 0, amountError("it has a character that is not part of a plain decimal number")
-	}
-	for ; decimals < 2; decimals++ {
+	// Some twenty zeros make any sum too large, however large the exponent is.
+	for ; power >= 0 && sum != 0 && fits; power-- {
 		push('0')
 	}
 
@@ -151,6 +159,42 @@ func parseCentavos[T string | []byte](s T) (int64, error) {
 		return 0, amountError("it does not fit in 64 bits of centavos")
 	}
 	return sum, nil
+}
+
+// skipDigits returns where the digits that begin at i end.
+func skipDigits[T string | []byte](s T, i int) int {
+	for i < len(s) && isDigit(s[i]) {
+		i++
+	}
+	return i
+}
+
+// readExponent reads the exponent that begins at i and returns where it ends,
+// which is i if there is none. It stops counting beyond a hundred million: no
+// text has the digits to make up for such an exponent.
+func readExponent[T string | []byte](s T, i int) (exponent, end int) {
+	const enough = 100_000_000
+	if i == len(s) || s[i] != 'e' && s[i] != 'E' {
+		return 0, i
+	}
+	digits := i + 1
+	negative := digits < len(s) && s[digits] == '-'
+	if negative || digits < len(s) && s[digits] == '+' {
+		digits++
+	}
+	end = skipDigits(s, digits)
+	if end == digits {
+		return 0, i
+	}
+	for ; digits < end; digits++ {
+		if exponent < enough {
+			exponent = exponent*10 + int(s[digits]-'0')
+		}
+	}
+	if negative {
+		exponent = -exponent
+	}
+	return exponent, end
 }
 
 func amountError(reason string) error {

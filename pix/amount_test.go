@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -122,6 +123,48 @@ func TestAmountIsReadFromAJSONNumberOrString(t *testing.T) {
 	}
 }
 
+func TestAmountReadsAJSONNumberHoweverItIsWritten(t *testing.T) {
+	zeros := strings.Repeat("0", 100_000)
+	for token, centavos := range map[string]int64{
+		"1E+2":                               10000,
+		"1e2":                                10000,
+		"1.05e1":                             1050,
+		"10050e-2":                           10050,
+		"-10050E-2":                          -10050,
+		"1e-2":                               1,
+		"0.5e0":                              50,
+		"12e00":                              1200,
+		"1050.000e-2":                        1050,
+		"9.223372036854775807e16":            math.MaxInt64,
+		"-9223372036854775808e-2":            math.MinInt64,
+		"0e999999999999999999999999":         0,
+		"0.00E-999999999999999999999999":     0,
+		"0.00000000000000000000001050e24":    1050,
+		"105" + zeros + "e-100001":           1050,
+		"0." + zeros + "105e100002":          1050,
+		"1e0" + zeros:                        100,
+		`"1E+2"`:                             10000,
+		`"10050e-2"`:                         10050,
+		"0.0000000000000000000000000000e-30": 0,
+	} {
+		var amount pix.Amount
+		require.NoError(t, json.Unmarshal([]byte(token), &amount), "%.50s", token)
+		assert.Equal(t, centavos, amount.Centavos(), "%.50s", token)
+	}
+}
+
+func TestAmountRefusesAnExponentThatItCannotKeepExactly(t *testing.T) {
+	for _, token := range []string{
+		"1e-3", "1.001e0", "1005e-3", "1e17", "-1e17", "9.2233720368547758071e16", "9.223372036854775808e16", "-9.223372036854775809e16",
+		"1e999999999999999999999999", "1e-999999999999999999999999", "1e2147483648", "1e-2147483648", "1e9223372036854775808",
+		"1" + strings.Repeat("0", 100) + "1e-101",
+	} {
+		var amount pix.Amount
+		assert.ErrorIs(t, json.Unmarshal([]byte(token), &amount), pix.ErrInvalidAmount, token)
+		assert.Zero(t, amount, token)
+	}
+}
+
 func TestAmountIsReadWithoutAFloat(t *testing.T) {
 	// The double nearest to this number is 90071992547409.94.
 	const text = "90071992547409.93"
@@ -137,13 +180,13 @@ func TestAmountKeepsItsValueOnNullAndOnError(t *testing.T) {
 	assert.Equal(t, pix.Centavos(7), amount)
 
 	for _, token := range []string{
-		`true`, `{}`, `[]`, `[1]`, `""`, `"`, `" 1"`, `"null"`, `"1,00"`, `1e2`, `"1e2"`, `0.001`, `"\u0031"`, `"1`, `1"`,
+		`true`, `{}`, `[]`, `[1]`, `""`, `"`, `" 1"`, `"null"`, `"1,00"`, `1e`, `"1e+"`, `1e2.5`, `1e-3`, `1ee2`, `e2`, `0.001`, `"\u0031"`, `"1`, `1"`,
 	} {
 		err := amount.UnmarshalJSON([]byte(token))
 		require.ErrorIs(t, err, pix.ErrInvalidAmount, token)
 		assert.Equal(t, pix.Centavos(7), amount, token)
 	}
-	require.ErrorIs(t, json.Unmarshal([]byte(`1e2`), &amount), pix.ErrInvalidAmount)
+	require.ErrorIs(t, json.Unmarshal([]byte(`1e-3`), &amount), pix.ErrInvalidAmount)
 }
 
 func TestAmountReadsANumberWithoutAllocating(t *testing.T) {
@@ -205,26 +248,32 @@ func seedAmounts(f *testing.F) {
 	}
 }
 
+// exactCentavos tells by big arithmetic which amount a number is, if it is one
+// and has the form that grammar says.
+func exactCentavos(grammar *regexp.Regexp, text string) (centavos int64, ok bool) {
+	if !grammar.MatchString(text) {
+		return 0, false
+	}
+	exact, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, false
+	}
+	exact.Mul(exact, big.NewRat(100, 1))
+	return exact.Num().Int64(), exact.IsInt() && exact.Num().IsInt64()
+}
+
 func FuzzParseAmount(f *testing.F) {
 	seedAmounts(f)
 	grammar := regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
-	hundred := big.NewRat(100, 1)
 	f.Fuzz(func(t *testing.T, text string) {
 		amount, err := pix.ParseAmount(text)
-
-		exact, ok := new(big.Rat), grammar.MatchString(text)
-		if ok {
-			exact, ok = exact.SetString(text)
-			require.True(t, ok)
-			exact.Mul(exact, hundred)
-			ok = exact.IsInt() && exact.Num().IsInt64()
-		}
+		centavos, ok := exactCentavos(grammar, text)
 		if !ok {
 			require.ErrorIs(t, err, pix.ErrInvalidAmount)
 			return
 		}
 		require.NoError(t, err)
-		require.Equal(t, exact.Num().Int64(), amount.Centavos())
+		require.Equal(t, centavos, amount.Centavos())
 		again, err := pix.ParseAmount(amount.String())
 		require.NoError(t, err)
 		require.Equal(t, amount, again)
@@ -233,29 +282,38 @@ func FuzzParseAmount(f *testing.F) {
 
 func FuzzAmountJSON(f *testing.F) {
 	seedAmounts(f)
-	f.Add(`"10.50"`)
-	f.Add(`null`)
-	f.Add(`{"amount":1}`)
+	for _, token := range []string{`"10.50"`, `null`, `{"amount":1}`, `1E+2`, `1.05e1`, `10050e-2`, `-0.0e-0`, `"1e3"`, `1e-3`, `922337203685477580.7e-1`} {
+		f.Add(token)
+	}
+	number := regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$`)
+	longExponent := regexp.MustCompile(`[eE][+-]?[0-9]{4}`)
 	f.Fuzz(func(t *testing.T, token string) {
 		var amount pix.Amount
-		if err := json.Unmarshal([]byte(token), &amount); err != nil {
+		err := amount.UnmarshalJSON([]byte(token))
+		if token == "null" {
+			require.NoError(t, err)
 			return
 		}
-		text, err := json.Marshal(amount)
-		require.NoError(t, err)
-		var again pix.Amount
-		require.NoError(t, json.Unmarshal(text, &again))
-		require.Equal(t, amount, again)
-
-		var number json.Number
-		require.NoError(t, json.Unmarshal([]byte(token), &number))
-		if number == "" { // null
+		text := token
+		if len(token) >= 2 && token[0] == '"' && token[len(token)-1] == '"' {
+			text = token[1 : len(token)-1]
+		}
+		if longExponent.MatchString(text) {
+			return // big arithmetic would take too long
+		}
+		centavos, ok := exactCentavos(number, text)
+		if !ok {
+			require.ErrorIs(t, err, pix.ErrInvalidAmount)
 			require.Zero(t, amount)
 			return
 		}
-		parsed, err := pix.ParseAmount(number.String())
 		require.NoError(t, err)
-		require.Equal(t, parsed, amount)
+		require.Equal(t, centavos, amount.Centavos())
+		written, err := json.Marshal(amount)
+		require.NoError(t, err)
+		var again pix.Amount
+		require.NoError(t, json.Unmarshal(written, &again))
+		require.Equal(t, amount, again)
 	})
 }
 

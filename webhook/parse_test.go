@@ -280,7 +280,7 @@ func TestABodyThatCannotBeTrustedToMeanOneThingIsMalformed(t *testing.T) {
 		"null transactionId":            {event(`{"transactionId":null,"amount":10}`), "transactionId"},
 		"numeric transactionId":         {event(`{"transactionId":1,"amount":10}`), "transactionId"},
 		"amount with three decimals":    {event(`{"transactionId":"t1","amount":10.001}`), "amount"},
-		"amount with an exponent":       {event(`{"transactionId":"t1","amount":1e3}`), "amount"},
+		"amount with a tiny exponent":   {event(`{"transactionId":"t1","amount":1e-3}`), "amount"},
 		"amount that is no number":      {event(`{"transactionId":"t1","amount":"ten"}`), "amount"},
 		"amount too large":              {event(`{"transactionId":"t1","amount":1` + strings.Repeat("0", 30) + `}`), "amount"},
 		"amount in an object":           {event(`{"transactionId":"t1","amount":{"value":10}}`), "amount"},

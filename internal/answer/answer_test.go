@@ -187,7 +187,7 @@ func TestOddMembersSpoilNoOther(t *testing.T) {
 }
 
 func TestUnreadableAmountIsReportedAndTheRestFilledIn(t *testing.T) {
-	for _, amount := range []string{`10.505`, `1e3`, `"R$ 10,50"`, `""`, `{}`, `[]`, `true`, `92233720368547758.08`} {
+	for _, amount := range []string{`10.505`, `1e-3`, `"R$ 10,50"`, `""`, `{}`, `[]`, `true`, `92233720368547758.08`} {
 		t.Run(amount, func(t *testing.T) {
 			for _, body := range []string{
 				`{"amount":` + amount + `,"transactionId":"tx1","status":"PROCESSING","requestedAt":5,"payee":"odd"}`,

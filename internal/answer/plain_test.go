@@ -35,7 +35,7 @@ var plainBodies = []string{
 	`{"text":"\u00e7\ud83d\ude00\ud800","unknown":"\n"}`, `{"pointer":{"pointer":{"text":""}},"nested":{"code":"C","status":7}}`,
 	`{"amount":10.00,"number":-1.5e+3,"int":0,"list":[{"ispb":"1"},{}],"any":[1,{"a":null}],"raw":{"b":[ ]},"bool":true,"shadow":1}`,
 	`{"text":null,"pointer":null,"amount":null,"time":null,"number":null,"list":null,"any":null,"raw":null,"bool":null,"nested":null,"shadow":null}`,
-	`{"time":{"not":"a time"},"unknown":[[],{},"",0,-0,1E5,true,false,null]}`, `{"text":"` + strings.Repeat("long ", 100) + `"}`,
+	`{"amount":1E+2}`, `{"time":{"not":"a time"},"unknown":[[],{},"",0,-0,1E5,true,false,null]}`, `{"text":"` + strings.Repeat("long ", 100) + `"}`,
 }
 
 var oddBodies = []string{
@@ -43,7 +43,7 @@ var oddBodies = []string{
 	`{text:"a"}`, `{"text":'a'}`, `{"text":"a" "int":1}`, `{"text":"` + "\n" + `"}`, `{"text":"` + "\xff" + `"}`, `{"unknown":"` + "\xc3\x28" + `"}`,
 	`{"text":"\x"}`, `{"unknown":"\x"}`, `{"unknown":"\u12"}`, `{"text":"\"}`, `{"unknown":01}`, `{"unknown":1.}`, `{"unknown":.1}`, `{"unknown":1e}`,
 	`{"unknown":+1}`, `{"unknown":-}`, `{"unknown":nul}`, `{"unknown":truex}`, `{"unknown":[1,]}`, `{"unknown":[1 2]}`, `{"unknown":[`, `{"unknown":`,
-	`{"text":1}`, `{"text":{}}`, `{"nested":"text"}`, `{"pointer":[]}`, `{"amount":"ten"}`, `{"amount":1e3}`, `{"int":1.5}`, `{"number":"x"}`, `{"bool":0}`,
+	`{"text":1}`, `{"text":{}}`, `{"nested":"text"}`, `{"pointer":[]}`, `{"amount":"ten"}`, `{"amount":1e-3}`, `{"int":1.5}`, `{"number":"x"}`, `{"bool":0}`,
 	`{"text":"a","text":"b"}`, `{"text":"a","TEXT":"b"}`, `{"Text":"a"}`, `{"unknown":1,"UnKnown":2}`, `{"unknown":{"a":1,"A":2}}`,
 	`{"unknown":[{"a":1,"a":1}]}`, `{"raw":{"a":1,"a":1}}`, `{"te\u0078t":"a"}`, `{"ünknown":1}`, `{"boo\u006c":1}`,
 	`{"unknown":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, `{"a":` + strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat("}", 41),
