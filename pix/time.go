@@ -16,19 +16,20 @@ import "time"
 type Time struct{ time.Time }
 
 // UnmarshalJSON reads a JSON string with an RFC 3339 date and time and keeps
-// its UTC offset. Anything else gives the zero time: null, an empty string, a
-// number, an object, a date without a time or without an offset. It always
-// returns nil.
+// its UTC offset, which may be written without its colon, as in -0300. Anything
+// else gives the zero time: null, an empty string, a number, an object, a date
+// without a time or without an offset. It always returns nil.
 //
 // The location of the result depends on the text alone: UTC for a zero offset
 // and a nameless fixed zone for the others, never the zone of the machine.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	*t = Time{}
-	if !isRFC3339(data) {
+	layout, ok := layoutOf(data)
+	if !ok {
 		return nil
 	}
 	// Parse would answer in time.Local where the offsets agree.
-	parsed, err := time.ParseInLocation(time.RFC3339, string(data[1:len(data)-1]), time.UTC)
+	parsed, err := time.ParseInLocation(layout, string(data[1:len(data)-1]), time.UTC)
 	if err == nil {
 		t.Time = parsed
 	}
@@ -45,13 +46,14 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return t.Time.MarshalJSON()
 }
 
-// isRFC3339 reports whether a JSON token has the form of an RFC 3339 date and
-// time. The parser of package time is more lenient: it takes a comma before
+// layoutOf returns the layout by which package time reads a JSON token, if it
+// has the form of an RFC 3339 date and time, with or without a colon in its
+// offset. The parser of package time is more lenient: it takes a comma before
 // the fraction, hours of one digit, and offsets it cannot write.
-func isRFC3339(token []byte) bool {
+func layoutOf(token []byte) (layout string, ok bool) {
 	const upToSeconds = "\"0000-00-00T00:00:00"
 	if len(token) <= len(upToSeconds) || !hasForm(token[:len(upToSeconds)], upToSeconds) {
-		return false
+		return "", false
 	}
 	rest := token[len(upToSeconds):]
 	if rest[0] == '.' {
@@ -60,14 +62,19 @@ func isRFC3339(token []byte) bool {
 			digits++
 		}
 		if digits == 0 {
-			return false
+			return "", false
 		}
 		rest = rest[digits+1:]
 	}
-	if string(rest) == "Z\"" {
-		return true
+	switch {
+	case string(rest) == "Z\"":
+		return time.RFC3339, true
+	case hasForm(rest, "+00:00\""), hasForm(rest, "-00:00\""):
+		return time.RFC3339, string(rest[1:3]) < "24" && string(rest[4:6]) < "60"
+	case hasForm(rest, "+0000\""), hasForm(rest, "-0000\""):
+		return "2006-01-02T15:04:05Z0700", string(rest[1:3]) < "24" && string(rest[3:5]) < "60"
 	}
-	return (hasForm(rest, "+00:00\"") || hasForm(rest, "-00:00\"")) && string(rest[1:3]) < "24" && string(rest[4:6]) < "60"
+	return "", false
 }
 
 // hasForm compares text with a form, in which 0 stands for any digit.
