@@ -48,8 +48,8 @@ type Document struct{ text unique.Handle[string] }
 // The first twelve characters of a CNPJ may be digits or upper-case letters, as
 // issued since July 2026. Lower-case letters are refused: a number that is
 // about to be sent on must be the one that was checked. The ten CPFs made of
-// one repeated digit and the CNPJ of zeros satisfy the arithmetic but are not
-// numbers anybody holds, and are refused too.
+// one repeated digit, and the CNPJs made of zeros or of one repeated letter,
+// satisfy the arithmetic but are not numbers anybody holds, and are refused too.
 //
 // Every error wraps [ErrInvalidDocument] and none repeats s.
 func ParseDocument(s string) (Document, error) {
@@ -136,8 +136,15 @@ func isCNPJ(s string) bool {
 	return len(s) == cnpjLength &&
 		countFunc(s[:12], isUpperAlphanumeric) == 12 &&
 		countFunc(s[12:], isDigit) == 2 &&
-		strings.Trim(s, "0") != "" &&
+		!isFiller(s[:12]) &&
 		hasCheckDigits(s, 9)
+}
+
+// isFiller reports whether the first twelve characters of a CNPJ are what forms
+// are filled with to try them. Other digits than zero, repeated, may be a branch
+// of a company that exists.
+func isFiller(s string) bool {
+	return (s[0] == '0' || !isDigit(s[0])) && strings.Trim(s, s[:1]) == ""
 }
 
 // hasCheckDigits reports whether the last two characters are the check digits

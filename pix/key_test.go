@@ -52,6 +52,7 @@ var invalidKeys = []struct {
 	{pix.KeyTypeCNPJ, "00000000000192"},
 	{pix.KeyTypeCNPJ, "00.000.000/0001-91"},
 	{pix.KeyTypeCNPJ, "12abc34501de35"},
+	{pix.KeyTypeCNPJ, "12abc34501de05"}, // its check digits are right
 	{pix.KeyTypeCNPJ, "00000000000000"},
 	{pix.KeyTypeCNPJ, "12345678909"},
 	{pix.KeyTypeEmail, "a%b@c.br"},
@@ -76,6 +77,9 @@ var invalidKeys = []struct {
 	{pix.KeyTypePhone, "+５511987654321"},
 	{pix.KeyTypeEVP, "123e4567e12b12d1a456426655440000"},
 	{pix.KeyTypeEVP, "123e4567-e12b-12d1-a456-42665544000"},
+	{pix.KeyTypeEVP, "123e4567-e12b-12d1-a456-4266554400000"},
+	{pix.KeyTypeEVP, "123e4567-e12b-12d1-a456-426655440000\nx"},
+	{pix.KeyTypeEVP, "x123e4567-e12b-12d1-a456-426655440000"},
 	{pix.KeyTypeEVP, "g23e4567-e12b-12d1-a456-426655440000"},
 	{pix.KeyTypeEVP, "{123e4567-e12b-12d1-a456-426655440000}"},
 	{"EMAILS", "pix@bcb.gov.br"},
