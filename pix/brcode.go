@@ -123,7 +123,7 @@ type BRCode struct {
 
 // ParseBRCode reads the text of a PIX QR code of at most 512 bytes. The
 // checksum must be right and the lengths must add up to exactly the whole
-// text; spaces around it are not removed.
+// text. Spaces and newlines around it, which come with copying, are ignored.
 //
 // What cannot change who receives how much is read with tolerance: a name
 // longer than allowed, a missing city, lengths that count characters where
@@ -137,6 +137,7 @@ type BRCode struct {
 //
 // Every error wraps [ErrInvalidBRCode] and none repeats the text.
 func ParseBRCode(text string) (BRCode, error) {
+	text = strings.TrimSpace(text)
 	if len(text) > maxBRCode {
 		return BRCode{}, brCodeError("it is longer than %d bytes", maxBRCode)
 	}
@@ -162,7 +163,7 @@ func ParseBRCode(text string) (BRCode, error) {
 }
 
 // Encode returns the text of the code with its checksum. It fails if a field is
-// too long or has a control character, if the merchant's name or city is
+// too long, has a control character, or begins or ends with a space, if the merchant's name or city is
 // missing, or unless exactly one of URL and Key is set; a code read by
 // [ParseBRCode] may also have neither, if it carries the link of a recurring
 // payment. Every error wraps [ErrInvalidBRCode] and none repeats a field.
@@ -238,6 +239,9 @@ func (c BRCode) validate() error {
 			return brCodeError("the %s is longer than %d bytes", field.name, field.limit)
 		case !utf8.ValidString(field.value) || strings.ContainsFunc(field.value, unicode.IsControl):
 			return brCodeError("the %s has a character that cannot be printed", field.name)
+		case strings.TrimSpace(field.value) != field.value:
+			// Banks refuse such a code. It comes of cutting a long name.
+			return brCodeError("the %s begins or ends with a space", field.name)
 		}
 	}
 	if strings.Contains(c.URL, "://") {

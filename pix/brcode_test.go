@@ -123,6 +123,16 @@ func TestBRCodeIsReadAndWrittenBackUnchanged(t *testing.T) {
 	}
 }
 
+func TestBRCodeIsReadAsItIsCopied(t *testing.T) {
+	for _, c := range canonicalBRCodes {
+		for _, text := range []string{c.text + "\n", c.text + "\r\n", c.text + " ", " " + c.text, "\n\t" + c.text + "\u00a0", c.text + strings.Repeat("\n", 512)} {
+			code, err := pix.ParseBRCode(text)
+			require.NoError(t, err, "%q", text)
+			assert.Equal(t, c.want, code)
+		}
+	}
+}
+
 func TestBRCodeKeepsARecurrence(t *testing.T) {
 	for _, c := range recurringBRCodes {
 		code, err := pix.ParseBRCode(c.text)
@@ -250,8 +260,8 @@ func TestBRCodeRefusesWhatCouldMoveMoneyElsewhere(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":                        "",
 		"checksum alone":               signed(""),
-		"space before":                 " " + canonicalBRCodes[0].text,
-		"newline after":                canonicalBRCodes[0].text + "\n",
+		"newline within":               strings.Replace(canonicalBRCodes[0].text, "5204", "\n5204", 1),
+		"space before the checksum":    strings.Replace(canonicalBRCodes[0].text, "6304", " 6304", 1),
 		"not UTF-8":                    signed(staticBody(object("61", "\xff"))),
 		"too long":                     signed(staticBody(object("70", strings.Repeat("x", 99)), object("71", strings.Repeat("x", 99)), object("72", strings.Repeat("x", 99)), object("73", strings.Repeat("x", 99)))),
 		"no format":                    signed(account + tail),
@@ -312,6 +322,10 @@ func TestBRCodeIsNotWrittenWithABadField(t *testing.T) {
 		"city too long":            func(c *pix.BRCode) { c.MerchantCity = strings.Repeat("c", 16) },
 		"postal code too long":     func(c *pix.BRCode) { c.PostalCode = "01310-10000" },
 		"control character":        func(c *pix.BRCode) { c.MerchantName = "LOJA\n" },
+		"name cut after a space":   func(c *pix.BRCode) { c.MerchantName = "LOJA DA " },
+		"space before the city":    func(c *pix.BRCode) { c.MerchantCity = " RECIFE" },
+		"space after the key":      func(c *pix.BRCode) { c.Key += " " },
+		"description of a space":   func(c *pix.BRCode) { c.Description = " " },
 		"not UTF-8":                func(c *pix.BRCode) { c.MerchantName = "LOJ\xc3" },
 		"category of three digits": func(c *pix.BRCode) { c.MerchantCategory = "541" },
 		"category with a letter":   func(c *pix.BRCode) { c.MerchantCategory = "541a" },
