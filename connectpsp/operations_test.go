@@ -1,7 +1,9 @@
 package connectpsp_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -200,6 +202,32 @@ func TestTheRawAnswerIsAtHandAlsoWhenTheCallFails(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, 403, raw.StatusCode)
 	assert.Contains(t, string(raw.Body), "proxy")
+}
+
+// Some services write one before every answer, so the one for a token, a refusal and a balance have it too.
+func TestAByteOrderMarkBeforeAnAnswerChangesNothing(t *testing.T) {
+	marked := func(gateway *gateway) *connectpsp.Client {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorder := httptest.NewRecorder()
+			gateway.handler.ServeHTTP(recorder, r)
+			w.WriteHeader(recorder.Code)
+			_, _ = io.WriteString(w, "\ufeff"+recorder.Body.String())
+		}))
+		t.Cleanup(server.Close)
+		return newClient(t, server.URL)
+	}
+	cashOut, err := marked(newGateway(t, replyJSON(202, cashOutAccepted))).CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	assert.Equal(t, cashOutID, cashOut.TransactionID)
+	assert.Equal(t, pix.Centavos(5000), cashOut.Amount)
+
+	_, err = marked(newGateway(t, problem(422, "INSUFFICIENT_FUNDS"))).CreateCashOut(t.Context(), cashOutRequest())
+	assert.ErrorIs(t, err, connectpsp.CodeInsufficientFunds)
+	assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+
+	balance, err := marked(newGateway(t, replyJSON(200, balanceAnswer))).GetBalance(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, pix.Centavos(150000000), balance.Consolidated.TotalBalance)
 }
 
 func TestConcurrentCallsShareOneTokenRequest(t *testing.T) {

@@ -161,7 +161,7 @@ func WithRawResponse(dst *RawResponse) CallOption {
 	return func(s *callSettings) { s.raw = dst }
 }
 
-// RawResponse is an answer as it came. The body may hold personal data; it is cut at 2 MiB.
+// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data; it is cut at 2 MiB.
 type RawResponse struct {
 	StatusCode int
 	Header     http.Header

@@ -72,7 +72,9 @@ func TestABalanceThatCannotBeReadIsAnErrorNotZero(t *testing.T) {
 
 	for _, body := range []string{
 		`{}`, `{"error":"maintenance"}`, `{"consolidated":null}`, `{"consolidated":"x"}`,
+		`{"consolidated":{"transactionalBalance":1,"proprietaryBalance":1}}`,
 		`{"consolidated":{"totalBalance":1,"transactionalBalance":null,"proprietaryBalance":1}}`,
+		`{"consolidated":{"totalBalance":1,"transactionalBalance":1}}`,
 	} {
 		balance, err := newGateway(t, replyJSON(200, body)).client().GetBalance(t.Context())
 		assert.Nil(t, balance, body)
@@ -179,6 +181,17 @@ func TestRetryAfterIsObeyedOrTheCallStops(t *testing.T) {
 			_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
 			require.NoError(t, err)
 			assert.GreaterOrEqual(t, time.Since(begun), 8*time.Second)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			ahead := time.Now().Add(10 * time.Minute).UTC() // the gateway's clock is
+			later := func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Date", ahead.Format(http.TimeFormat))
+				retryAfter(ahead.Add(9*time.Second).Format(http.TimeFormat), problem(status, "LATER"))(w, r)
+			}
+			_, err := newGateway(t, later, replyJSON(202, cashOutAccepted)).memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+			require.NoError(t, err)
+			assert.Equal(t, 9*time.Second, time.Since(begun).Truncate(time.Second))
 		})
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()

@@ -28,11 +28,23 @@ var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
 // errSwitched is for an answer whose body is the connection itself, and ends when the other side likes.
 var errSwitched = errors.New("the answer switches to another protocol")
 
-// Read reads and closes the body of response. With an error it returns what could be read before it.
+// byteOrderMark is U+FEFF in UTF-8. Some services begin every text with it, though RFC 8259 section 8.1 forbids it in JSON.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// SkipMark returns text without the byte order mark that it may begin with.
+func SkipMark(text []byte) []byte { return bytes.TrimPrefix(text, byteOrderMark) }
+
+// Read reads and closes the body of response. With an error it returns what could be read before it. A byte order mark at the
+// beginning is left out.
 func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
 
 // ReadInto is Read into the memory of buffer, or more if that is too small.
 func ReadInto(buffer []byte, response *http.Response) ([]byte, error) {
+	body, err := read(buffer, response)
+	return SkipMark(body), err
+}
+
+func read(buffer []byte, response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, errSwitched
@@ -110,15 +122,21 @@ func Decode(body []byte, into any) error {
 }
 
 // RetryAfter returns how long the header asks to wait, 0 if it does not ask. Both forms of RFC 9110 are read: seconds and a
-// date.
+// date. A date is measured against that of the answer, whose clock it was made with, and against the clock here if the answer
+// has no readable one.
 func RetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	seconds, err := strconv.ParseInt(value, 10, 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // out of range, ParseInt returns the nearest that is in it
 		return time.Duration(min(max(seconds, 0), math.MaxInt64/int64(time.Second))) * time.Second
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(time.Until(date), 0)
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(date.Sub(now), 0)
 }

@@ -127,6 +127,20 @@ func TestReadReturnsWhatCameBeforeTheConnectionWasCut(t *testing.T) {
 	}
 }
 
+func TestReadLeavesOutAByteOrderMark(t *testing.T) {
+	for sent, want := range map[string]string{
+		"\ufeff{}":       "{}",
+		"\ufeff":         "",
+		"\ufeff\ufeff{}": "\ufeff{}",
+		"{\ufeff}":       "{\ufeff}",
+		"\xef\xbb":       "\xef\xbb",
+	} {
+		body, err := answer.Read(&http.Response{ContentLength: -1, Body: io.NopCloser(strings.NewReader(sent))})
+		require.NoError(t, err)
+		assert.Equal(t, want, string(body))
+	}
+}
+
 func TestProblemKeepsWhatItCanRead(t *testing.T) {
 	for body, want := range map[string]answer.ProblemDetails{
 		`{"type":"https://e/x","title":"T","status":422,"code":"INSUFFICIENT_FUNDS","detail":"D"}`: {
@@ -279,6 +293,22 @@ func TestRetryAfterReadsBothForms(t *testing.T) {
 
 		farOff := answer.RetryAfter(http.Header{"Retry-After": {"Fri, 31 Dec 9999 23:59:59 GMT"}})
 		assert.Greater(t, farOff, 100*365*24*time.Hour, "a date beyond what a duration holds")
+	})
+}
+
+func TestARetryAfterDateIsMeasuredByTheClockThatMadeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, ahead := range []time.Duration{0, 10 * time.Minute, -24 * time.Hour, 200 * 365 * 24 * time.Hour} {
+			there := time.Now().Add(ahead).UTC()
+			for asked, want := range map[time.Duration]time.Duration{5 * time.Second: 5 * time.Second, 0: 0, -time.Hour: 0} {
+				header := http.Header{"Date": {there.Format(http.TimeFormat)}, "Retry-After": {there.Add(asked).Format(http.TimeFormat)}}
+				assert.Equal(t, want, answer.RetryAfter(header), "a clock that is %v ahead", ahead)
+			}
+		}
+		for _, date := range []string{"", "today", "0", "2026-03-10T14:35:00Z"} {
+			header := http.Header{"Date": {date}, "Retry-After": {time.Now().Add(5 * time.Second).UTC().Format(http.TimeFormat)}}
+			assert.Equal(t, 5*time.Second, answer.RetryAfter(header), "an answer of %q", date)
+		}
 	})
 }
 
