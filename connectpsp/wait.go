@@ -12,12 +12,14 @@ import (
 const (
 	firstPoll   = 250 * time.Millisecond
 	longestPoll = 10 * time.Second
+	readLag     = time.Minute // a transaction may take as long until it can be read
 )
 
 // WaitCashIn reads a charge until it is no longer waiting for payment: PAID, EXPIRED, REFUNDED or CANCELLED. A status that
 // the SDK does not know is waited through. It reads at once, then at intervals that grow from a quarter of a second to ten
 // seconds, and goes on through failures that may pass, until ctx ends: give it a deadline, and prefer webhooks where many
-// are to be watched. Its error is that of GetCashIn, or the context's.
+// are to be watched. A 404 is returned once the transaction has been missing for a minute: one that was just made may not be
+// readable yet. Its error is that of GetCashIn, or the context's.
 func (c *Client) WaitCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	return wait(ctx, func() (*CashIn, error) { return c.GetCashIn(ctx, id, options...) },
 		func(cashIn *CashIn) (string, bool) {
@@ -47,7 +49,8 @@ func (c *Client) WaitCashOut(ctx context.Context, id string, options ...CallOpti
 // wait reads until the transaction is final, the error is, or ctx ends.
 func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (status string, final bool)) (*T, error) {
 	last := "not read yet"
-	var failure error // of the last reading
+	var failure error     // of the last reading
+	var missing time.Time // since when the transaction is not found
 	for interval := firstPoll; ; interval = min(interval*3/2, longestPoll) {
 		transaction, err := read()
 		failure = err
@@ -57,8 +60,13 @@ func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (s
 			if final {
 				return transaction, nil
 			}
-			last = status
-		case ctx.Err() == nil && !passing(err):
+			last, missing = status, time.Time{}
+		case ctx.Err() != nil, passing(err):
+		case !notFound(err):
+			return nil, err
+		case missing.IsZero():
+			missing = time.Now()
+		case time.Since(missing) >= readLag:
 			return nil, err
 		}
 		if err := sleep(ctx, interval/2+rand.N(interval/2)); err != nil {
@@ -75,4 +83,9 @@ func passing(err error) bool {
 			refusal.StatusCode == http.StatusRequestTimeout || refusal.StatusCode == http.StatusTooEarly
 	}
 	return !errors.As(err, new(*ValidationError))
+}
+
+func notFound(err error) bool {
+	var refusal *APIError
+	return errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound
 }

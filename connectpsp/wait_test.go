@@ -49,11 +49,62 @@ func TestWaitingGoesOnThroughAnOutage(t *testing.T) {
 func TestWaitingStopsAtARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		_, err := newGateway(t, problem(404, "X")).memoryClient().WaitCashIn(t.Context(), cashInID)
+		_, err := newGateway(t, problem(403, "X")).memoryClient().WaitCashIn(t.Context(), cashInID)
 		var refusal *connectpsp.APIError
 		require.ErrorAs(t, err, &refusal)
-		assert.Equal(t, 404, refusal.StatusCode)
+		assert.Equal(t, 403, refusal.StatusCode)
 		assert.Zero(t, time.Since(begun))
+	})
+}
+
+func TestWaitingGoesOnWhileATransactionIsNotThereYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missing := steps(8, problem(404, "TRANSACTION_NOT_FOUND"), html(503))
+		gateway := newGateway(t, append(missing, replyJSON(200, cashOutWithStatus("PROCESSING")),
+			problem(404, "TRANSACTION_NOT_FOUND"), replyJSON(200, cashOutWithStatus("COMPLETED")))...)
+		cashOut, err := gateway.memoryClient().WaitCashOut(t.Context(), cashOutID)
+		require.NoError(t, err)
+		assert.Equal(t, connectpsp.CashOutCompleted, cashOut.Status)
+	})
+}
+
+func TestWaitingBelievesAfterAMinuteThatThereIsNoSuchTransaction(t *testing.T) {
+	for name, found := range map[string][]http.HandlerFunc{
+		"never read":  nil,
+		"read before": steps(29, replyJSON(200, cashInAccepted), replyJSON(200, cashInAccepted)), // for minutes
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := timeout(t, time.Hour)
+				defer cancel()
+				var missing time.Time
+				gateway := newGateway(t, append(found, func(w http.ResponseWriter, r *http.Request) {
+					if missing.IsZero() {
+						missing = time.Now()
+					}
+					problem(404, "TRANSACTION_NOT_FOUND")(w, r)
+				})...)
+				_, err := gateway.memoryClient().WaitCashIn(ctx, cashInID)
+				var refusal *connectpsp.APIError
+				require.ErrorAs(t, err, &refusal)
+				assert.Equal(t, 404, refusal.StatusCode)
+				assert.InDelta(t, time.Minute, time.Since(missing), float64(11*time.Second))
+			})
+		})
+	}
+}
+
+func TestWaitingForATransactionThatIsNotThereEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		ctx, cancel := timeout(t, 10*time.Second)
+		defer cancel()
+		_, err := newGateway(t, problem(404, "TRANSACTION_NOT_FOUND")).memoryClient().WaitCashOut(ctx, cashOutID)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		var refusal *connectpsp.APIError
+		require.ErrorAs(t, err, &refusal, "it says why it is still waiting")
+		assert.Equal(t, 404, refusal.StatusCode)
+		assert.Equal(t, 10*time.Second, time.Since(begun))
 	})
 }
 
