@@ -66,6 +66,9 @@ func TestAWrongCashOutNamesItsField(t *testing.T) {
 		}},
 		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = " " }},
 		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = "Maria\r\n" }},
+		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = "Jos\xe9" }}, // JSON would send another name
+		{"description", func(r *connectpsp.CashOutRequest) { r.Description = "sal\xe1rio" }},
+		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "pedido-\xe9" }},
 		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "12345678901" }},
 		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "123.456.789-09" }},
 		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "12ABC34501DE35" }},
