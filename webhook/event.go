@@ -29,15 +29,19 @@ type Event struct {
 	// CashIn is the charge as GetCashIn would return it. It is not nil for CashInPaid and CashInRefunded, and then has a
 	// TransactionID. For other types that begin with CASHIN_ it is nil if the data could not be read.
 	//
-	// Fields that were absent, null or unreadable are zero. An Amount of zero was absent or null, never unreadable.
+	// Fields that were absent, null or unreadable are zero. Where the Amount is zero, read the transaction before you give
+	// anything out; a Worker does so on its own if the amount was stated and is no whole number of centavos.
 	CashIn *connectpsp.CashIn
 
 	// CashOut is the payment as GetCashOut would return it. It is not nil for CashOutCompleted, CashOutFailed and
 	// CashOutRefunded, and otherwise follows the rules of CashIn, for types that begin with CASHOUT_.
 	CashOut *connectpsp.CashOut
 
-	// Raw is the whole body as it was signed, with what the SDK has no field for.
+	// Raw is the whole body as JSON in UTF-8, with what the SDK has no field for. It has the bytes that were received, unless
+	// they were packed, began with a byte order mark or were not UTF-8.
 	Raw json.RawMessage
+
+	amountUnreadable bool // it is stated, and no amount of money
 }
 
 // Key returns the identity of the event: its type, transaction id and end-to-end id, the same for every delivery of it, and

@@ -113,7 +113,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 		item.Key, item.Held = quarantineMark+digestOf(body), err.Error()
 		success = quarantined
 	default:
-		item.Key, item.Transaction = event.Key(), event.transactionKey()
+		// Raw, because the same event may come packed and unpacked.
+		item.Key, item.Transaction, item.Body = event.Key(), event.transactionKey(), event.Raw
 	}
 	// The gateway may hang up without this making its delivery undone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)

@@ -79,6 +79,11 @@ func TestADeliveryIsAnsweredByWhatBecameOfIt(t *testing.T) {
 			third := strings.Replace(paid, "10.50", "10.5000", 1)
 			return post(h, third, sign(third))
 		}, 200, webhook.Counts{Stored: 1, Conflicting: 2}},
+		{"packed, and as it is", func(h http.Handler) *httptest.ResponseRecorder {
+			post(h, pack(paid), sign(paid))
+			post(h, pack(paid), sign(pack(paid)))
+			return post(h, paid, sign(paid))
+		}, 200, webhook.Counts{Stored: 1, Duplicates: 2}},
 		{"unreadable, and another", func(h http.Handler) *httptest.ResponseRecorder {
 			post(h, "<html>", sign("<html>"))
 			return post(h, "<body>", sign("<body>"))

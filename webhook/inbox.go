@@ -53,7 +53,7 @@ type Item struct {
 	// Transaction is the kind and the id of the transaction that the item is about, such as CASHOUT/0b0c5c8e, and empty if it
 	// is about none.
 	Transaction string
-	// Body is the event as it was signed, empty for a transaction to be read.
+	// Body is the Raw of the event, or what was received if that cannot be read. It is empty for a transaction to be read.
 	Body []byte
 	// DeliveryID is the X-Event-Id of the delivery, for talking to support.
 	DeliveryID string

@@ -2,12 +2,14 @@ package webhook
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,33 +44,62 @@ func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignat
 
 // Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded and encoded again, they
 // have another signature. Bound them with http.MaxBytesReader; an event is about a thousand bytes long. The header is that
-// of the request.
+// of the request, with its names in any case.
 //
 // The secrets are CryptoTokens. While one is being replaced, give both: a signature by any of them is valid. Unset secrets
 // are skipped, and if none is set nothing is valid. There must be exactly one X-Connect-Signature. The error wraps
-// ErrInvalidSignature, and then nothing of the body was looked at, or ErrMalformed; it repeats nothing of the body.
+// ErrInvalidSignature, and then the body was not read, or ErrMalformed; it repeats nothing of the body.
 //
-// The body must be one JSON object in UTF-8, in which no object has two members whose names are equal or differ in case only.
-// An event of a published type must have a transactionId, and an amount must be readable. In all else Parse is lenient: a
-// field it cannot read is zero and a type it does not know is an event all the same.
+// A body in gzip is unpacked, up to 64 KiB, and its signature may be over the bytes as they came or over what they unpack to. A
+// byte order mark is skipped, and bytes that are not UTF-8 are read as ISO-8859-1. The body must then be one JSON object, in
+// which no object has two members whose names are equal or differ in case only. An event of a published type must have a
+// transactionId. In all else Parse is lenient: a field it cannot read is zero and a type it does not know is an event all the
+// same.
 //
 // A valid signature does not make an event new: the same body is valid for ever. Only the receiver's record of Keys tells a
 // repeated or replayed delivery from the first.
 //
 // Parse keeps neither body nor header. It may be called by several goroutines at once.
 func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, error) {
-	if err := verify(body, header, secrets); err != nil {
+	signatures := valuesOf(header, "X-Connect-Signature")
+	err := verify(body, signatures, secrets)
+	if err == errNoMatch && isGzip(body) {
+		// It may have been signed before it was packed. Gunzip is bounded, so a forged body costs little.
+		if unpacked, ok := gunzip(body); ok {
+			body, err = unpacked, verify(unpacked, signatures, secrets)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	return read(body, header.Get("X-Event-Id"))
+	deliveryID := ""
+	if ids := valuesOf(header, "X-Event-Id"); len(ids) > 0 {
+		deliveryID = ids[0]
+	}
+	return read(body, deliveryID)
+}
+
+// valuesOf returns the values of a header under all spellings of its name, which is given in its canonical form. Net/http makes
+// a Header of canonical names only; an adapter of a function platform may keep those of the wire.
+func valuesOf(header http.Header, name string) []string {
+	values := header[name]
+	for spelling, more := range header {
+		if spelling != name && strings.EqualFold(spelling, name) {
+			values = slices.Concat(values, more)
+		}
+	}
+	return values
 }
 
 // read reads a body that was verified.
 func read(body []byte, deliveryID string) (*Event, error) {
+	text, err := textOf(body)
+	if err != nil {
+		return nil, err
+	}
 	var envelope envelope
-	if !answer.Plain(body, &envelope) {
-		var err error
-		if envelope, err = readOdd(body); err != nil {
+	if !answer.Plain(text, &envelope) {
+		if envelope, err = readOdd(text); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +107,7 @@ func read(body []byte, deliveryID string) (*Event, error) {
 		Type:       envelope.EventType.eventType(),
 		At:         envelope.EventAt.UTC(),
 		DeliveryID: deliveryID,
-		Raw:        bytes.Clone(body),
+		Raw:        bytes.Clone(text),
 	}
 	if event.Type == "" {
 		return nil, malformed("it has no eventType")
@@ -85,6 +116,45 @@ func read(body []byte, deliveryID string) (*Event, error) {
 		return nil, err
 	}
 	return event, nil
+}
+
+// textOf returns the text of a body: unpacked, without a byte order mark, and in UTF-8. That is nearly always the body as it is.
+func textOf(body []byte) ([]byte, error) {
+	if isGzip(body) {
+		unpacked, ok := gunzip(body)
+		if !ok {
+			return nil, malformed("it cannot be unpacked, or to more than 64 KiB")
+		}
+		body = unpacked
+	}
+	body = answer.SkipMark(body)
+	if utf8.Valid(body) {
+		return body, nil
+	}
+	text := make([]byte, 0, 2*len(body))
+	for len(body) > 0 {
+		char, size := utf8.DecodeRune(body)
+		if char == utf8.RuneError && size == 1 {
+			char = rune(body[0]) // the first 256 characters of Unicode are those of ISO-8859-1
+		}
+		text = utf8.AppendRune(text, char)
+		body = body[size:]
+	}
+	return text, nil
+}
+
+// isGzip reports whether a body begins as gzip does, and as no JSON does. The header Content-Encoding is not asked: a proxy that
+// unpacks may leave it, and the inbox keeps none.
+func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte{0x1f, 0x8b}) }
+
+// gunzip unpacks a body, if that is whole and no longer than maxBody.
+func gunzip(body []byte) (unpacked []byte, ok bool) {
+	reader, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, false
+	}
+	unpacked, err = io.ReadAll(io.LimitReader(reader, maxBody+1))
+	return unpacked, err == nil && len(unpacked) <= maxBody
 }
 
 // envelope is what all events have in common.
@@ -115,13 +185,12 @@ func (p part) eventType() EventType {
 	return other
 }
 
-func verify(body []byte, header http.Header, secrets []auth.Secret) error {
+func verify(body []byte, signatures []string, secrets []auth.Secret) error {
 	set, valid := false, false
-	values := header.Values("X-Connect-Signature")
-	if len(values) > 1 {
+	if len(signatures) > 1 {
 		return errTwoSignatures
 	}
-	text := strings.Join(values, "")
+	text := strings.Join(signatures, "")
 	var signature [sha256.Size]byte
 	wellFormed := len(text) == hex.EncodedLen(sha256.Size)
 	if wellFormed {
@@ -141,7 +210,7 @@ func verify(body []byte, header http.Header, secrets []auth.Secret) error {
 	switch {
 	case !set:
 		return errNoSecret
-	case len(values) == 0:
+	case len(signatures) == 0:
 		return errNoSignature
 	case !wellFormed:
 		return errNotHexadecimal
@@ -151,12 +220,8 @@ func verify(body []byte, header http.Header, secrets []auth.Secret) error {
 	return nil
 }
 
-// readOdd reads what answer.Plain does not take. It refuses a body that is not UTF-8, and one in which names are ambiguous, as
-// Plain does.
+// readOdd reads what answer.Plain does not take. It refuses a text in which names are ambiguous, as Plain does.
 func readOdd(body []byte) (envelope, error) {
-	if !utf8.Valid(body) {
-		return envelope{}, malformed("it is not UTF-8")
-	}
 	tokens := json.NewDecoder(bytes.NewReader(body))
 	tokens.UseNumber() // a number that fits no float is none of the scan's business
 	if err := scan(tokens, 0); err != nil {
@@ -236,27 +301,35 @@ func (e *Event) decode(data []byte) error {
 	switch {
 	case strings.HasPrefix(string(e.Type), "CASHIN_"):
 		var cashIn connectpsp.CashIn
-		if err = answer.Decode(data, &cashIn); err == nil {
+		if err = e.decodeInto(&cashIn, &cashIn.Amount, data); err == nil {
 			e.CashIn, transactionID = &cashIn, cashIn.TransactionID
 		}
 	case strings.HasPrefix(string(e.Type), "CASHOUT_"):
 		var cashOut connectpsp.CashOut
-		if err = answer.Decode(data, &cashOut); err == nil {
+		if err = e.decodeInto(&cashOut, &cashOut.Amount, data); err == nil {
 			e.CashOut, transactionID = &cashOut, cashOut.TransactionID
 		}
 	}
-	if !slices.Contains(published[:], e.Type) {
-		return nil
-	}
 	switch {
-	case errors.Is(err, pix.ErrInvalidAmount):
-		return malformed("its amount cannot be read")
+	case !slices.Contains(published[:], e.Type):
+		return nil
 	case err != nil:
 		return malformed("its data is not an object")
 	case transactionID == "":
 		return malformed("its data has no transactionId")
 	}
 	return nil
+}
+
+// decodeInto reads data into a transaction, of which amount is a part. A number that is no amount of money stays zero, and is
+// noted if it is that amount.
+func (e *Event) decodeInto(transaction any, amount *pix.Amount, data []byte) error {
+	err := answer.Decode(data, transaction)
+	if errors.Is(err, pix.ErrInvalidAmount) {
+		e.amountUnreadable = amount.IsZero()
+		return nil
+	}
+	return err
 }
 
 var errNotJSON = malformed("it is not one JSON value")
