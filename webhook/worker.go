@@ -44,7 +44,8 @@ type WorkerOption func(*Worker)
 // WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
 // more, or not stated; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the
 // gateway does not confirm changes nothing, and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
-// Without this option only contradictions are read.
+// Without this option only contradictions are read, and transactions whose event states an amount that is no whole number of
+// centavos.
 func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
@@ -213,10 +214,11 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 	})
 }
 
-// wantsConfirmation also of an event that states no amount: the payment may be of any.
+// wantsConfirmation also of an event that states no amount: the payment may be of any. Of one whose amount cannot be read it is
+// wanted without WithConfirmation, too.
 func (w *Worker) wantsConfirmation(f fact) bool {
 	amount := f.amount().Centavos()
-	return w.confirms && (amount <= 0 || amount >= w.confirmFrom.Centavos())
+	return f.event.amountUnreadable || w.confirms && (amount <= 0 || amount >= w.confirmFrom.Centavos())
 }
 
 // call calls the user's function. A panic is an error like others: the item is tried again, and the process lives on.

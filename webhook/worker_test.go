@@ -289,6 +289,29 @@ func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
 	}
 }
 
+// What the event says of the money is unknown, so the function is given what the gateway says, and nothing if that cannot be had.
+func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
+	event := strings.Replace(paid, "10.50", "10.505", 1)
+	r := newReceiver(t)
+	r.bank.set(charge(webhook.StatusPaid))
+	r.receive(t, event, event)
+	assert.Equal(t, ">PAID", r.books.String())
+	assert.Equal(t, 1, r.bank.read())
+	assert.Equal(t, pix.Centavos(1050), r.books.transitions[0].CashIn.Amount)
+	assert.Empty(t, r.reasons())
+
+	r = newReceiver(t)
+	r.bank.set(charge(webhook.StatusAwaitingPayment))
+	r.receive(t, event)
+	assert.Empty(t, r.books.String())
+	assert.Empty(t, r.reasons(), "it is tried again")
+
+	r = newReceiver(t) // other numbers are none of its business
+	r.receive(t, strings.Replace(paid, `"amount"`, `"exchangeRate":1.125,"amount"`, 1))
+	assert.Equal(t, ">PAID", r.books.String())
+	assert.Zero(t, r.bank.read())
+}
+
 // A payment comes back in two parts, and the gateway tells of the second by the time the first is worked off.
 func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
 	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
