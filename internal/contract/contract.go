@@ -105,6 +105,7 @@ func load(file string) (*description, error) {
 	if err != nil {
 		return nil, err
 	}
+	DropForeignPatterns(doc)
 	// Examples are for people. One that contradicts its schema is a question to the provider and no reason to check nothing.
 	if err := doc.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
 		return nil, err

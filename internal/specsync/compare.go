@@ -67,7 +67,30 @@ func compare(ctx context.Context, older, newer []byte) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	return newReport("The description", documents[0].version, documents[1].version, append(changes, unjudged...)), nil
+	unchecked, err := newForeignPatterns(older, newer)
+	if err != nil {
+		return report{}, err
+	}
+	return newReport("The description", documents[0].version, documents[1].version, slices.Concat(changes, unjudged, unchecked)), nil
+}
+
+// newForeignPatterns lists the patterns that have come and that Go cannot compile. What they ask for, the contract tests do not see.
+func newForeignPatterns(older, newer []byte) ([]change, error) {
+	before, err := foreignPatterns(older)
+	if err != nil {
+		return nil, err
+	}
+	now, err := foreignPatterns(newer)
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for _, where := range slices.Sorted(maps.Keys(now)) {
+		if pattern := now[where]; pattern != before[where] {
+			changes = append(changes, change{words, where, "Go cannot compile the pattern, so no contract test checks it: `" + pattern + "`"})
+		}
+	}
+	return changes, nil
 }
 
 // runOasdiff lists the changes as oasdiff sees them.

@@ -58,6 +58,9 @@ func TestEveryChangeIsCalledWhatItIs(t *testing.T) {
 			item["parameters"] = at(t, item, "get")["parameters"]
 			delete(at(t, item, "get"), "parameters")
 		}, nothing, nil},
+		"a pattern that only ECMAScript knows": {nothingMore, func(root object) {
+			schema(root, "CashInRequest", "properties", "externalReference")["pattern"] = `^(?=.*\S)`
+		}, breaking, []string{"words     /components/schemas/CashInRequest/properties/externalReference: Go cannot compile"}},
 		"words": {nothingMore, func(root object) { schema(root, "CashOut")["description"] = "Another text." }, words, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +72,32 @@ func TestEveryChangeIsCalledWhatItIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// OpenAPI has the regular expressions of ECMAScript, and those know more than Go's.
+func TestAPatternThatGoCannotCompileIsTakenInAndReported(t *testing.T) {
+	const where = "/components/schemas/CashInRequest/properties/externalReference"
+	with := func(pattern string) []byte {
+		return reshape(t, func(root object) {
+			at(t, root, "components", "schemas", "CashInRequest", "properties", "externalReference")["pattern"] = pattern
+			at(t, root, "components", "schemas", "CashInRequest", "properties", "payer")["example"] = object{"pattern": "(?=no schema)"}
+		})
+	}
+	lookahead := with(`^(?=.*\S)[A-Za-z0-9_.-]{1,64}$`)
+	written, d, err := normalise(lookahead)
+	require.NoError(t, err)
+	assert.Contains(t, string(written), `^(?=.*\S)[A-Za-z0-9_.-]{1,64}$`, "the description stays the provider's")
+	assert.NoError(t, d.examplesFault(), "its examples do not contradict what cannot be checked")
+
+	told, err := newForeignPatterns(current(t), written)
+	require.NoError(t, err)
+	assert.Equal(t, []change{{words, where, "Go cannot compile the pattern, so no contract test checks it: `^(?=.*\\S)[A-Za-z0-9_.-]{1,64}$`"}}, told)
+	told, err = newForeignPatterns(written, written)
+	require.NoError(t, err)
+	assert.Empty(t, told, "it is no news")
+	told, err = newForeignPatterns(written, with(`^[A-Za-z0-9_.-]{1,64}$`))
+	require.NoError(t, err)
+	assert.Empty(t, told)
 }
 
 // Something harmless about an operation is no word about the rest of it.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
 // document is an OpenAPI description as its author ordered it.
@@ -70,14 +72,24 @@ func parse(text []byte) (*yaml.Node, error) {
 	return readYAML(text)
 }
 
-// validate has the description judged as a whole.
+// validate has the description judged as a whole, but for patterns that Go cannot compile.
 func validate(text []byte, options ...openapi3.ValidationOption) error {
 	loader := openapi3.NewLoader() // which follows no reference out of the file
 	doc, err := loader.LoadFromData(text)
 	if err != nil {
 		return err
 	}
+	contract.DropForeignPatterns(doc)
 	return doc.Validate(context.Background(), options...)
+}
+
+// foreignPatterns lists the patterns that Go cannot compile, by where they are.
+func foreignPatterns(text []byte) (map[string]string, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, err
+	}
+	return contract.DropForeignPatterns(doc), nil
 }
 
 // examplesFault tells which of the description's examples is none of what it is an example of.
