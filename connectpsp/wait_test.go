@@ -3,6 +3,7 @@ package connectpsp_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,9 +60,12 @@ func TestWaitingStopsAtARefusal(t *testing.T) {
 
 func TestWaitingGoesOnWhileATransactionIsNotThereYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		missing := steps(8, problem(404, "TRANSACTION_NOT_FOUND"), html(503))
-		gateway := newGateway(t, append(missing, replyJSON(200, cashOutWithStatus("PROCESSING")),
-			problem(404, "TRANSACTION_NOT_FOUND"), replyJSON(200, cashOutWithStatus("COMPLETED")))...)
+		missing := problem(404, "TRANSACTION_NOT_FOUND")
+		gateway := newGateway(t, slices.Concat(
+			steps(8, missing, html(503)),
+			steps(30, replyJSON(200, cashOutWithStatus("PROCESSING")), missing), // for minutes
+			[]http.HandlerFunc{replyJSON(200, cashOutWithStatus("COMPLETED"))},
+		)...)
 		cashOut, err := gateway.memoryClient().WaitCashOut(t.Context(), cashOutID)
 		require.NoError(t, err)
 		assert.Equal(t, connectpsp.CashOutCompleted, cashOut.Status)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // FuzzEnvelope holds the quick reading of events against the thorough one: what the first takes, the second reads the same way.
@@ -32,4 +33,20 @@ func FuzzEnvelope(f *testing.F) {
 		_ = json.Unmarshal(thorough.EventType, &kind)
 		require.Equal(t, kind, quick.EventType.eventType())
 	})
+}
+
+// A number of which the SDK thinks that it is money, and the provider does not, is no reason to doubt the amount.
+func TestOnlyTheAmountOfATransactionMakesItDoubtful(t *testing.T) {
+	for data, doubtful := range map[string]bool{
+		`{"amount":10.50,"rate":1.125}`: false, `{"rate":1.125,"amount":10.50}`: false, `{"amount":10.50}`: false, `{}`: false,
+		`{"amount":10.505,"rate":1.25}`: true, `{"amount":10.505}`: true,
+	} {
+		var event Event
+		var transaction struct {
+			Amount pix.Amount `json:"amount"`
+			Rate   pix.Amount `json:"rate"`
+		}
+		require.NoError(t, event.decodeInto(&transaction, &transaction.Amount, []byte(data)))
+		require.Equal(t, doubtful, event.amountUnreadable, data)
+	}
 }
