@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -341,7 +342,8 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 		p.inherit(earlier)
 		p.about(earlier)
 	}
-	return p.unknown(&unsentError{joinCauses(err, failure)})
+	p.doubtErr = nil // the fault says more
+	return p.unknown(&faultError{err, failure})
 }
 
 // find looks for an earlier call for the same payment, also when ctx has ended.
@@ -350,11 +352,19 @@ func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
 	return ifSent(earlier), err
 }
 
-// unsentError is why a call was not sent. It hides the reason from errors.Is and errors.As: the payment may have been made, by
-// an earlier call.
-type unsentError struct{ err error }
+// faultError is the fault of a call for a payment that may have been made. It hides the fault from errors.Is and errors.As, which
+// would find ErrNotSent, and leaves the journal's failure, if any, to be found.
+type faultError struct{ fault, journal error }
 
-func (e *unsentError) Error() string { return "this call was not sent: " + e.err.Error() }
+func (e *faultError) Error() string {
+	text := strings.TrimPrefix(e.fault.Error(), ErrNotSent.Error()+": ")
+	if e.journal != nil {
+		text += "; the journal cannot say whether an earlier call was sent: " + e.journal.Error()
+	}
+	return text
+}
+
+func (e *faultError) Unwrap() error { return e.journal }
 
 // announce records that the call is about to be sent. Only the first attempt does.
 func (c *Client) announce(ctx context.Context, p *progress) error {

@@ -40,10 +40,10 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	}
 	body, err := json.Marshal(request)
 	switch {
-	case err != nil || sumOf(body) != unknown.BodySHA256:
-		return still(errAnotherRequest)
 	case !c.owns(unknown.ClientID, unknown.BaseURL):
 		return still(errOtherGateway)
+	case err != nil || sumOf(body) != unknown.BodySHA256:
+		return still(errAnotherRequest)
 	}
 	key, err := idempotency.ParseKey(unknown.IdempotencyKey)
 	if err != nil {
