@@ -1,83 +1,345 @@
 package journal
 
 import (
-	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
-// compactFrom is the size in bytes from which a file is written anew, with what still matters. The next time is when it has
-// doubled.
-const compactFrom = 1 << 20
+const (
+	// compactFrom is the size in bytes from which a file is compacted.
+	compactFrom = 512 << 10
+	// smallFile is the size below which a compaction takes some milliseconds.
+	smallFile = 4 << 20
+	// requestsStay is for how long the file holds the request of a payment that has ended, until a
+	// compaction begins.
+	requestsStay = 5 * time.Minute
+	// copyRounds is how often the records that came meanwhile are copied before payments are stopped
+	// for the rest, unless fewer than tailSize bytes came.
+	copyRounds, tailSize = 8, 64 << 10
+)
+
+var errNoRoom = errors.New("journal: the volume is nearly full, and what room there is will be needed" +
+	" to record outcomes: nothing was sent; make room")
 
 // fsync makes durable what was written to a file, or renamed in a directory. Tests watch it.
 var fsync = (*os.File).Sync
 
-// compact writes the file anew if it has grown enough. If that fails the old one stays in use.
-func (f *File) compact() {
-	f.mu.Lock()
-	due := f.size >= f.compactAt
-	f.mu.Unlock()
-	if !due {
-		return
-	}
-	f.flushing.Lock()
-	defer f.flushing.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.failure != nil || f.size < f.compactAt {
-		return
-	}
-	f.state.forget(time.Now())
-	if err := f.rewrite(); err != nil {
-		_ = os.Remove(f.path + ".tmp")
-	}
-	f.compactAt = max(compactFrom, 2*f.size)
+// compactions says when the file is compacted. File.mu guards it, except for running.
+type compactions struct {
+	running sync.WaitGroup
+	current *compaction // nil if there is none
+	at      int64       // the size from which the file is compacted
+	from    int64       // the size when the current one began, or the last
+	timer   *time.Timer // nil if the file holds no request that it should not
+	// noRoom says that the next compaction might not fit beside the file. Then nothing new is begun,
+	// so that what is open can be finished, which makes the next one smaller.
+	noRoom bool
+	// Until rest, a full volume is not compacted again. Last is how that went.
+	rest time.Time
+	last error
 }
 
-// rewrite puts a new file in the place of the old one. All that it needs of the system it takes before the old one goes.
-func (f *File) rewrite() error {
-	directory, err := os.Open(filepath.Dir(f.path))
-	if err != nil {
-		return err
+// compaction is one that is under way. Err is set before done is closed.
+type compaction struct {
+	done chan struct{}
+	err  error
+}
+
+func (c *compactions) stop() {
+	if c.timer != nil {
+		c.timer.Stop()
 	}
-	defer directory.Close()
-	anew, size, err := writeAnew(f.path+".tmp", f.state.records())
-	if err != nil {
-		return err
+}
+
+// scheduleLocked sees to the next compaction after records were applied; mu is held.
+func (f *File) scheduleLocked() {
+	if f.size >= f.compactions.at {
+		f.startCompactionLocked()
 	}
-	if err := lock(anew); err != nil {
-		return errors.Join(err, anew.Close())
+	if f.state.stale > 0 && f.compactions.timer == nil && !f.closing && f.failure == nil {
+		f.compactions.timer = time.AfterFunc(requestsStay, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.compactions.timer = nil
+			if f.state.stale > 0 {
+				f.startCompactionLocked()
+			}
+		})
 	}
-	if err := f.replace(anew); err != nil {
-		return err
+}
+
+// startCompactionLocked begins a compaction unless there is one, and returns it: nil if the journal
+// takes nothing more. Payments go on meanwhile. Mu is held.
+func (f *File) startCompactionLocked() *compaction {
+	if f.failure != nil || f.closing {
+		return nil
 	}
-	f.size = size
-	if err := ignoreUnsupported(fsync(directory)); err != nil {
-		f.failure = err // the old file may come back
-		return err
+	if f.compactions.current == nil {
+		c := &compaction{done: make(chan struct{})}
+		f.compactions.current = c
+		f.compactions.running.Go(func() {
+			c.err = f.compact()
+			f.mu.Lock()
+			f.compactions.current = nil
+			f.scheduleLocked()
+			f.mu.Unlock()
+			close(c.done)
+		})
 	}
-	f.synced = f.written
+	return f.compactions.current
+}
+
+// makeRoom waits for a compaction, for the volume is full. It reports whether that went well.
+func (f *File) makeRoom(ctx context.Context) bool {
+	f.mu.Lock()
+	if f.compactions.current == nil && time.Now().Before(f.compactions.rest) {
+		defer f.mu.Unlock()
+		return f.compactions.last == nil
+	}
+	c := f.startCompactionLocked()
+	f.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.done:
+		return c.err == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// roomForNew returns an error if a new payment might leave no room for the ends of others. While a
+// small file grows faster than it is compacted, new payments wait for that.
+func (f *File) roomForNew(ctx context.Context) error {
+	f.mu.Lock()
+	current := f.compactions.current
+	if f.size >= smallFile || f.size <= f.compactions.from+tailSize {
+		current = nil
+	}
+	f.mu.Unlock()
+	if current != nil {
+		select {
+		case <-current.done:
+		case <-ctx.Done():
+			return contextEnded(ctx)
+		}
+	}
+	noRoom := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.compactions.noRoom
+	}
+	if noRoom() && (!f.makeRoom(ctx) || noRoom()) {
+		return errNoRoom
+	}
 	return nil
 }
 
-// writeAnew writes records to a file of their own, makes them durable, and returns the file and its size.
-func writeAnew(path string, records []record) (file *os.File, size int64, err error) {
-	file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+// compact writes the file anew with what still matters. If that fails the old one stays in use. There
+// is one compaction at a time.
+//
+// The new file is written beside the old one while payments go on, from a snapshot of the state. Then
+// the records that came meanwhile are copied, and payments are stopped only for the last few, and for
+// an fsync and the change of the name.
+func (f *File) compact() error {
+	began := time.Now()
+	f.mu.Lock()
+	f.state.forget(f.age())
+	ended, pending := f.state.allEnded(), f.state.allPending()
+	stale, from := f.state.stale, f.size
+	f.compactions.from = from
+	f.mu.Unlock()
+
+	size, noRoom, err := f.rewrite(ended, pending, from)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := &f.compactions
+	c.last, c.rest = err, time.Now().Add(10*time.Since(began))
 	if err != nil {
-		return nil, 0, err
+		c.at = f.size + max(compactFrom/8, f.size/16) // something may have ended by then
+		c.noRoom = c.noRoom || isFull(err)
+		return err
 	}
-	buffered := bufio.NewWriter(file)
-	for _, r := range records {
-		line, lineErr := r.line()
-		n, writeErr := buffered.Write(line)
-		size += int64(n)
-		err = errors.Join(err, lineErr, writeErr)
+	f.state.stale -= stale
+	c.noRoom = noRoom
+	c.at = nextCompaction(size)
+	return nil
+}
+
+// nextCompaction returns the size from which a file that had one when it was compacted, or nearly, is
+// compacted again. A small one may be on a small volume, where it must fit beside the next.
+func nextCompaction(size int64) int64 {
+	growth := size / 2
+	if size < smallFile {
+		growth = size / 4
 	}
-	if err = errors.Join(err, buffered.Flush(), fsync(file)); err != nil {
-		return nil, 0, errors.Join(err, file.Close())
+	return max(compactFrom, size+growth)
+}
+
+// rewrite puts a new file in the place of the old one, with the intents and with what follows from an
+// offset of the old one. All that it needs of the system it takes before the old one goes.
+func (f *File) rewrite(
+	ended []*ended, pending []*intent, from int64,
+) (size int64, noRoom bool, err error) {
+	directory, err := os.Open(filepath.Dir(f.path))
+	if err != nil {
+		return 0, false, err
 	}
-	return file, size, nil
+	defer directory.Close()
+	anew, err := create(f.path + ".tmp")
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() {
+		if inUse, _ := f.place(); err != nil && inUse != disk(anew) {
+			_ = anew.Close()
+			_ = os.Remove(anew.Name())
+		}
+	}()
+	if size, err = writeSnapshot(anew, ended, pending); err != nil {
+		return 0, false, err
+	}
+	noRoom = !hasRoom(anew, size, size*3/2-from)
+	if err := errors.Join(anew.Truncate(size), lock(anew)); err != nil {
+		return 0, false, err
+	}
+	for range copyRounds {
+		old, end := f.place()
+		n, err := copyRecords(anew, size, old, from, end)
+		if err := errors.Join(err, fsync(anew)); err != nil {
+			return 0, false, err
+		}
+		size, from = size+n, end
+		if n <= tailSize {
+			break // not more will have come meanwhile
+		}
+	}
+	size, err = f.swap(anew, size, from, directory)
+	return size, noRoom, err
+}
+
+// create makes a file that was not there: neither a link nor somebody's file is followed.
+func create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// writeSnapshot writes a whole file, and returns its size.
+func writeSnapshot(file io.WriterAt, past []*ended, pending []*intent) (size int64, err error) {
+	write := func(r record) error {
+		line, err := r.line()
+		if err != nil {
+			return err
+		}
+		_, err = file.WriteAt(line, size)
+		size += int64(len(line))
+		return err
+	}
+	if err = write(firstRecord(formatVersion)); err == nil {
+		err = packAll(past, func(packed []byte) error { return write(record{Ended: packed}) })
+	}
+	if err == nil {
+		err = packAll(pending, func(packed []byte) error { return write(record{Pending: packed}) })
+	}
+	return size, err
+}
+
+// packAll compresses intents, as many together as make a pack, and passes on each pack.
+func packAll[T any](all []T, write func(packed []byte) error) error {
+	var lines bytes.Buffer
+	flush := func() error {
+		packed, err := pack(lines.Bytes())
+		if err != nil {
+			return err
+		}
+		lines.Reset()
+		return write(packed)
+	}
+	for _, one := range all {
+		text, err := json.Marshal(one)
+		if err != nil {
+			return err
+		}
+		if lines.Len() > 0 && lines.Len()+len(text) > packSize {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		lines.Write(text)
+	}
+	if lines.Len() == 0 {
+		return nil
+	}
+	return flush()
+}
+
+// hasRoom reports whether some more bytes fit on the volume. It leaves zeros behind size.
+//
+// The next compaction begins when a small file has grown by a quarter, and writes a little more than
+// this one did: that takes half as much again as this one wrote, and the old file leaves its size.
+func hasRoom(file io.WriterAt, size, more int64) bool {
+	zeros := make([]byte, 64<<10)
+	for ; more > 0; more -= int64(len(zeros)) {
+		if _, err := file.WriteAt(zeros[:min(int64(len(zeros)), more)], size); err != nil {
+			return false
+		}
+		size += int64(len(zeros))
+	}
+	return true
+}
+
+// copyRecords copies what stands between two offsets of the old file to the end of the new one.
+func copyRecords(anew io.WriterAt, size int64, old io.ReaderAt, from, to int64) (int64, error) {
+	n, err := io.Copy(io.NewOffsetWriter(anew, size), io.NewSectionReader(old, from, to-from))
+	if err == nil && n != to-from {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// swap copies the last records and gives the new file the name of the old one, while nobody writes.
+func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64, error) {
+	f.flushing.take()
+	defer f.flushing.leave()
+	f.writing.take()
+	defer f.writing.leave()
+	if err := f.failed(); err != nil {
+		return 0, err
+	}
+	old, end := f.place()
+	if err := f.isInPlace(old, end); err != nil {
+		return 0, f.fail(err)
+	}
+	if from < end {
+		n, err := copyRecords(anew, size, old, from, end)
+		if err := errors.Join(err, fsync(anew)); err != nil {
+			return 0, err
+		}
+		size += n
+	}
+	if err := f.replaceLocked(old, anew); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	f.size, f.synced = size, f.written
+	f.mu.Unlock()
+	if err := ignoreUnsupported(fsync(directory)); err != nil {
+		// After a power cut the old file may be there again.
+		return 0, f.fail(fmt.Errorf("journal: the name of the compacted file may not be durable,"+
+			" mend the disk and open the journal anew: %w", err))
+	}
+	f.markLocked(size)
+	return size, nil
 }

@@ -16,12 +16,15 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// replace puts a new file in the place of the old one, which stays in use if that fails.
-func (f *File) replace(anew *os.File) error {
+// replaceLocked puts a new file in the place of the old one, which stays in use if that fails. Flushing
+// and writing are held.
+func (f *File) replaceLocked(old disk, anew *os.File) error {
 	if err := os.Rename(anew.Name(), f.path); err != nil {
-		return errors.Join(err, anew.Close())
+		return err
 	}
-	_ = f.disk.Close() // all of it that matters is in the new one
+	f.mu.Lock()
 	f.disk = anew
+	f.mu.Unlock()
+	_ = old.Close() // all of it that matters is in the new one
 	return nil
 }

@@ -6,23 +6,41 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"syscall"
 	"time"
 )
 
-// Age makes a journal believe that time has passed since its payments ended.
+// Age makes a journal believe that it has been open for longer.
 func Age(f *File, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, e := range f.state.ended {
-		e.endedAt = e.endedAt.Add(-d)
-	}
+	f.opened = f.opened.Add(-d)
 }
 
-// CompactFrom sets the size from which the file is written anew.
+// CompactFrom sets the size from which the file is compacted next.
 func CompactFrom(f *File, size int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.compactAt = size
+	f.compactions.at = size
+}
+
+// Compact compacts the file now.
+func Compact(f *File) error {
+	f.mu.Lock()
+	c := f.startCompactionLocked()
+	f.mu.Unlock()
+	<-c.done
+	return c.err
+}
+
+// AfterCompaction waits for a compaction that is under way.
+func AfterCompaction(f *File) {
+	f.mu.Lock()
+	c := f.compactions.current
+	f.mu.Unlock()
+	if c != nil {
+		<-c.done
+	}
 }
 
 // faultyDisk fails when told to.
@@ -36,6 +54,10 @@ type Fault struct {
 	Write, Truncate, Sync bool
 	Short                 int
 	Syncs                 int // how often it was asked to
+	// Full makes Write fail as a full volume does.
+	Full bool
+	// OnSync is called before each fsync, if set.
+	OnSync func()
 }
 
 // ErrFault is the error of a disk that was told to fail.
@@ -46,6 +68,9 @@ func (d faultyDisk) WriteAt(data []byte, offset int64) (int, error) {
 		return d.disk.WriteAt(data, offset)
 	}
 	n, _ := d.disk.WriteAt(data[:min(d.fault.Short, len(data))], offset)
+	if d.fault.Full {
+		return n, syscall.ENOSPC
+	}
 	return n, ErrFault
 }
 
@@ -58,6 +83,9 @@ func (d faultyDisk) Truncate(size int64) error {
 
 func (d faultyDisk) Sync() error {
 	d.fault.Syncs++
+	if d.fault.OnSync != nil {
+		d.fault.OnSync()
+	}
 	if d.fault.Sync {
 		return ErrFault
 	}
@@ -114,8 +142,14 @@ func Repaired(data []byte) []byte {
 
 // HoldFlushes keeps everybody from an fsync until release is called.
 func HoldFlushes(f *File) (release func()) {
-	f.flushing.Lock()
-	return f.flushing.Unlock
+	f.flushing.take()
+	return f.flushing.leave
+}
+
+// HoldWrites keeps everybody from writing until release is called.
+func HoldWrites(f *File) (release func()) {
+	f.writing.take()
+	return f.writing.leave
 }
 
 // Written is how many records were written.

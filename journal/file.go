@@ -5,34 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// File is a connectpsp.Journal in a file. Make it with Open. It may be shared by goroutines, and by clients of
-// different ClientIDs; two clients of one would not know of each other's calls. Its methods do not look at their contexts: what they wait for is the disk.
+// File is a [connectpsp.Journal] in a file. Make it with [Open]. Goroutines may share it, and so may
+// all clients of a process.
+//
+// A method whose context ends while it waits for the disk, or for another call, returns an error that
+// matches the context's. What it was to write may then be in the file or not.
 type File struct {
-	path string
-	lock io.Closer
+	path   string
+	lock   io.Closer
+	opened time.Time
+	closed sync.Once
 
-	// flushing is held during an fsync, and is taken before mu. Synced is how many records are known to be durable.
-	flushing sync.Mutex
-	synced   uint64
+	// flushing is held during an fsync, and while a compacted file takes the place of the old one.
+	// It is taken before writing.
+	flushing gate
+	// writing is held while a record is written. It is taken before mu.
+	writing gate
 
-	mu        sync.Mutex // guards all below
-	disk      disk
-	size      int64 // of the file, up to the end of the last whole record
-	written   uint64
-	compactAt int64
-	state     *state
-	failure   error // why the journal takes nothing more, nil if it does
+	mu          sync.Mutex // guards all below, and is not held while the disk works
+	disk        disk
+	size        int64  // of the file, up to the end of the last whole record
+	written     uint64 // how many records were written
+	synced      uint64 // how many of them are known to be durable
+	state       *state
+	failure     error // why the journal takes nothing more, nil if it does
+	closing     bool
+	compactions compactions
 }
 
 // disk is what is used of an *os.File.
 type disk interface {
+	io.ReaderAt
 	io.WriterAt
+	Stat() (os.FileInfo, error)
 	Truncate(size int64) error
 	Sync() error
 	Close() error
@@ -41,173 +53,187 @@ type disk interface {
 var _ connectpsp.Journal = (*File)(nil)
 
 var (
-	errClosed  = errors.New("journal: it is closed")
-	errNoKey   = errors.New("journal: an intent has no idempotency key")
-	errPaid    = errors.New("journal: a payment that was accepted cannot be rejected: two clients work on it")
-	errUnknown = errors.New("journal: there is no intent with this idempotency key that could be sent")
+	errClosed = errors.New("journal: it is closed")
+	errNoKey  = errors.New("journal: an intent has no idempotency key")
+	errPaid   = errors.New("journal: a payment that was accepted cannot be rejected:" +
+		" two clients work on it")
+	errUnknown = errors.New("journal: no intent with this idempotency key can be sent")
 )
 
-// Begin writes an intent. See connectpsp.Journal.
-func (f *File) Begin(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
+// Begin writes an intent. See [connectpsp.Journal].
+func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
 	if i.IdempotencyKey == "" {
 		return nil, errNoKey
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.state.forget(time.Now())
-	if earlier := f.state.known(i); earlier != nil {
-		return earlier, f.failure
+	if len(i.Body) > longestBody {
+		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
 	}
-	i.Outcome = ""
-	return nil, f.write(record{Intent: intentOf(i, time.Time{})})
+	earlier, err := f.known(i)
+	if earlier != nil || err != nil {
+		return earlier, err
+	}
+	if err := f.roomForNew(ctx); err != nil {
+		return nil, err
+	}
+	_, err = f.append(ctx, func() ([]record, error) {
+		if earlier = f.state.known(i); earlier != nil {
+			return nil, nil // another call of the same payment was faster
+		}
+		var records []record
+		for _, key := range f.state.replaced(i) {
+			records = append(records, record{Finished: &finished{
+				Key: key, Outcome: connectpsp.OutcomeRejected, At: time.Now().UTC(),
+			}})
+		}
+		return append(records, record{Intent: intentOf(i)}), nil
+	})
+	if err != nil {
+		earlier, _ := f.known(i)
+		return earlier, err
+	}
+	return earlier, nil
 }
 
-// Find looks an intent up. See connectpsp.Journal.
+// Find looks an intent up. It does not wait for the disk. See [connectpsp.Journal].
 func (f *File) Find(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.isClosed() {
-		return nil, errClosed // another process may have it now, and know more
+	earlier, err := f.known(i)
+	if errors.Is(err, errClosed) {
+		return nil, err // another process may have the file now, and know more
 	}
-	f.state.forget(time.Now())
-	return f.state.known(i), nil
+	return earlier, nil
 }
 
-// Sent writes that a payment is about to be sent, and waits until that is on disk. See connectpsp.Journal.
-func (f *File) Sent(_ context.Context, key string, at time.Time) error {
+// known looks an intent up, and tells why the journal takes nothing more.
+func (f *File) known(i connectpsp.Intent) (*connectpsp.Intent, error) {
 	f.mu.Lock()
-	var err error
-	switch e := f.state.entries[key]; {
-	case e == nil || e.intent.Outcome != "" || at.IsZero():
-		err = errUnknown
-	case e.intent.SentAt.IsZero():
-		err = f.write(record{Sent: &sent{Key: key, At: at.UTC()}})
-	}
-	number := f.written
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	f.state.forget(f.age())
+	return f.state.known(i), f.failure
+}
+
+// age is for how long the journal has been open, by the monotonic clock.
+func (f *File) age() time.Duration { return time.Since(f.opened) }
+
+// Sent writes that a payment is about to be sent, and waits until that is durable. See
+// [connectpsp.Journal].
+func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
+	number, err := f.append(ctx, func() ([]record, error) {
+		e := f.state.byKey[key]
+		switch {
+		case e == nil || e.past != nil || at.IsZero():
+			return nil, errUnknown
+		case e.unsent():
+			return []record{{Sent: &sent{Key: key, At: at.UTC()}}}, nil
+		}
+		return nil, nil
+	})
 	if err != nil {
 		return err
 	}
-	return f.flush(number)
+	return f.flush(ctx, number)
 }
 
-// Finish writes a certain outcome, and waits until a rejection is on disk. See connectpsp.Journal.
-func (f *File) Finish(_ context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
+// Finish writes a certain outcome, and waits until a rejection is durable. See [connectpsp.Journal].
+func (f *File) Finish(
+	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string,
+) error {
 	if outcome != connectpsp.OutcomeAccepted && outcome != connectpsp.OutcomeRejected {
 		return fmt.Errorf("journal: %q is no outcome", outcome)
 	}
-	f.mu.Lock()
-	e := f.state.entries[key]
-	switch {
-	case f.isClosed():
-		f.mu.Unlock()
-		return errClosed
-	case e != nil && e.intent.Outcome != "" && outcome == connectpsp.OutcomeRejected:
-		f.mu.Unlock()
-		return errPaid
-	case e == nil || e.intent.Outcome != "":
-		f.mu.Unlock()
-		return nil
-	}
-	neverSent := e.intent.SentAt.IsZero()
-	err := f.write(record{Finished: &finished{Key: key, Outcome: outcome, TransactionID: transactionID, At: time.Now().UTC()}})
-	number := f.written
-	f.mu.Unlock()
-	if err != nil {
+	durable := outcome == connectpsp.OutcomeRejected
+	number, err := f.append(ctx, func() ([]record, error) {
+		e := f.state.byKey[key]
+		switch {
+		case e == nil:
+			return nil, nil
+		case e.past != nil && outcome == connectpsp.OutcomeRejected:
+			return nil, errPaid
+		case e.past != nil:
+			return nil, nil
+		}
+		durable = durable && !e.unsent()
+		return []record{{Finished: &finished{
+			Key: key, Outcome: outcome, TransactionID: transactionID, At: time.Now().UTC(),
+		}}}, nil
+	})
+	if err != nil || !durable {
 		return err
 	}
-	f.compact()
-	if outcome == connectpsp.OutcomeAccepted || neverSent {
-		return nil
-	}
-	return f.flush(number)
+	return f.flush(ctx, number)
 }
 
-// Pending returns the intents without an outcome, oldest first. See connectpsp.Journal.
+// Pending returns the intents without an outcome, oldest first. See [connectpsp.Journal].
 func (f *File) Pending(context.Context) ([]connectpsp.Intent, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.isClosed() {
-		return nil, errClosed
-	}
-	return f.state.pending(), nil
+	return list(f, (*state).allPending, (*intent).public)
 }
 
-// Ended returns the intents that ended within the last hour, in the order in which they ended. See connectpsp.Journal.
+// Ended returns the intents that ended within the last hour, in the order in which they ended. See
+// [connectpsp.Journal].
 func (f *File) Ended(context.Context) ([]connectpsp.Intent, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.isClosed() {
-		return nil, errClosed
-	}
-	f.state.forget(time.Now())
-	return f.state.finished(), nil
+	return list(f, (*state).allEnded, (*ended).public)
 }
 
-// Close makes everything durable and gives the journal back. Calls after it fail. Closing twice is no error.
-func (f *File) Close() error {
-	f.flushing.Lock()
-	defer f.flushing.Unlock()
+// list copies intents while others use the journal.
+func list[T any](
+	f *File, find func(*state) []*T, public func(*T) connectpsp.Intent,
+) ([]connectpsp.Intent, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.isClosed() {
-		return nil
+	f.state.forget(f.age())
+	found, failure := find(f.state), f.failure
+	f.mu.Unlock()
+	if errors.Is(failure, errClosed) {
+		return nil, failure
 	}
+	intents := make([]connectpsp.Intent, 0, len(found))
+	for _, i := range found {
+		intents = append(intents, public(i))
+	}
+	return intents, nil
+}
+
+// Close removes the requests of ended payments from the file, makes everything durable and gives the
+// file back. It waits for a compaction under way. Calls after it fail. Closing twice is no error.
+func (f *File) Close() (err error) {
+	f.closed.Do(func() { err = f.end() })
+	return err
+}
+
+func (f *File) end() error {
+	f.mu.Lock()
+	f.closing = true
+	f.compactions.stop()
+	f.mu.Unlock()
+	f.compactions.running.Wait()
+	f.mu.Lock()
+	stale := f.failure == nil && f.state.stale > 0
+	f.mu.Unlock()
+	if stale {
+		_ = f.compact() // if that fails, Open does it
+	}
+	f.flushing.take()
+	defer f.flushing.leave()
+	f.writing.take()
+	defer f.writing.leave()
 	var err error
-	if f.failure == nil {
+	if f.failed() == nil {
 		err = f.disk.Sync()
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.failure = errClosed
 	return errors.Join(err, f.disk.Close(), f.lock.Close())
 }
 
-func (f *File) isClosed() bool { return errors.Is(f.failure, errClosed) }
-
-// write appends a record and applies it. If that fails the file and the state are as before. The lock is held.
-func (f *File) write(r record) error {
-	if f.failure != nil {
-		return f.failure
-	}
-	line, err := r.line()
-	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	if _, err := f.disk.WriteAt(line, f.size); err != nil {
-		err = fmt.Errorf("journal: a record could not be written, make room or mend the disk: %w", err)
-		if undo := f.disk.Truncate(f.size); undo != nil {
-			f.failure = fmt.Errorf("%w; and half of it could not be taken back, so open the journal anew: %w", err, undo)
-			return f.failure
-		}
-		return err
-	}
-	if err := f.state.apply(r); err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	f.size += int64(len(line))
-	f.written++
-	return nil
+func (f *File) failed() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failure
 }
 
-// flush makes the first records durable, as many as number says. Goroutines that come while one is at it are served together
-// by the next.
-func (f *File) flush(number uint64) error {
-	f.flushing.Lock()
-	defer f.flushing.Unlock()
-	if f.synced >= number {
-		return nil
-	}
+// fail makes the journal take nothing more, and returns the reason.
+func (f *File) fail(err error) error {
 	f.mu.Lock()
-	written, disk, failure := f.written, f.disk, f.failure
-	f.mu.Unlock()
-	if failure != nil {
-		return failure
-	}
-	if err := disk.Sync(); err != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.failure = fmt.Errorf("journal: what is on disk is unknown, mend the disk and open the journal anew: %w", err)
-		return f.failure
-	}
-	f.synced = written
-	return nil
+	defer f.mu.Unlock()
+	f.failure = err
+	return err
 }

@@ -73,3 +73,11 @@ func contents(t testing.TB, path string) []byte {
 	require.NoError(t, err)
 	return data
 }
+
+// find returns what the journal knows of payment n, nil if it knows nothing.
+func find(t testing.TB, file *journal.File, n int) *connectpsp.Intent {
+	t.Helper()
+	found, err := file.Find(t.Context(), intent(n))
+	require.NoError(t, err)
+	return found
+}

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +13,11 @@ import (
 
 // lockFile takes a lock that the system gives back when the process ends, however it ends.
 func lockFile(path string) (io.Closer, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := lock(file); err != nil {
+	if err := cmp.Or(lock(file), tighten(file)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil

@@ -3,6 +3,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -69,28 +70,60 @@ func locate(path string) (string, error) {
 }
 
 func open(path string) (*File, error) {
-	disk, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := own(disk, path); err != nil {
-		return nil, errors.Join(err, disk.Close())
+	f := &File{
+		path: path, opened: time.Now(), flushing: newGate(), writing: newGate(),
+		disk: file, state: newState(),
 	}
-	f := &File{path: path, disk: disk, state: newState(), compactAt: compactFrom}
-	if f.size, err = f.state.read(disk); err == nil {
-		err = f.repair(disk)
+	err = cmp.Or(own(file, path), tighten(file))
+	if err == nil {
+		err = f.load(file)
 	}
 	if err != nil {
-		var corrupt *CorruptError
-		if errors.As(err, &corrupt) {
-			corrupt.Path = path
-		} else {
-			err = fmt.Errorf("journal: %w", err)
-		}
-		return nil, errors.Join(err, disk.Close())
+		return nil, errors.Join(err, f.disk.Close())
 	}
-	f.state.renew(time.Now())
 	return f, nil
+}
+
+// load reads the file, makes it durable and, if it holds what it should not, compacts it.
+func (f *File) load(file *os.File) error {
+	found, err := f.state.read(file)
+	if err == nil {
+		f.size = found.size
+		err = f.repair(file, found)
+	}
+	var corrupt *CorruptError
+	switch {
+	case errors.As(err, &corrupt):
+		corrupt.Path = f.path
+		return corrupt
+	case err != nil:
+		return fmt.Errorf("journal: %w", err)
+	}
+	f.compactions.at = nextCompaction(found.packed)
+	if found.version < formatVersion || f.state.stale > 0 || f.size >= f.compactions.at {
+		_ = f.compact() // if that fails the old file is as good
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scheduleLocked()
+	return f.failure
+}
+
+// tighten takes the file from everybody but its owner. It may have been made in another way.
+func tighten(file *os.File) error {
+	info, err := file.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = file.Chmod(0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("journal: the file holds personal data, and could not be made readable by its"+
+			" owner only: %w", err)
+	}
+	return nil
 }
 
 // own locks the journal itself too: the lock beside it is of no use if somebody deletes that, or another name leads here.
@@ -108,17 +141,18 @@ func own(disk *os.File, path string) error {
 	return nil
 }
 
-// repair cuts off what was not written whole, writes the first record into a new file, and makes durable what was read.
-func (f *File) repair(file *os.File) error {
-	if err := f.disk.Truncate(f.size); err != nil {
+// repair cuts off what was not written whole, writes the first record into a new file, and makes
+// durable what was read.
+func (f *File) repair(file *os.File, found contents) error {
+	if err := file.Truncate(f.size); err != nil {
 		return err
 	}
 	if f.size == 0 {
-		line, err := firstRecord.line()
+		line, err := firstRecord(formatVersion).line()
 		if err != nil {
 			return err
 		}
-		if _, err := f.disk.WriteAt(line, 0); err != nil {
+		if _, err := file.WriteAt(line, 0); err != nil {
 			return err
 		}
 		f.size = int64(len(line))
@@ -126,41 +160,143 @@ func (f *File) repair(file *os.File) error {
 	if err := fsync(file); err != nil {
 		return err
 	}
-	return syncDirectory(f.path)
+	if err := syncDirectory(f.path); err != nil {
+		return err
+	}
+	if found.version == formatVersion && found.durable < found.last {
+		f.markLocked(f.size)
+	}
+	return nil
 }
 
-// read takes the records of a file, and returns where the last whole one ends: 0 if the file is new.
-func (s *state) read(file io.Reader) (int64, error) {
+// contents is what is known of a file that was read.
+type contents struct {
+	version int
+	size    int64 // up to the end of the last record that counts
+	packed  int64 // up to the end of the last one that a compaction wrote
+	last    int64 // up to the end of the last one that is no mark of durability
+	durable int64 // what is durable for certain
+}
+
+// read takes the records of a file.
+//
+// A page of the file that was not fsynced when the machine lost power may be there or not, whatever
+// its neighbours are. So the first record that is not whole begins the torn tail, and what follows is
+// cut off with it: nothing was sent for it. But if the file was durable beyond that record, as a mark
+// says that stands anywhere behind it, the record was whole once: then the file is damaged. Files of
+// version 1 have no marks; of them only a last line without an end is a torn tail.
+func (s *state) read(file io.Reader) (contents, error) {
 	lines := bufio.NewReaderSize(file, 64<<10)
-	var offset int64
+	found := contents{version: formatVersion}
 	for number := 1; ; number++ {
 		line, whole, err := readLine(lines)
 		if err != nil {
-			return 0, err
+			return found, err
 		}
-		corrupt := func(reason string) error { return &CorruptError{Record: number, Offset: offset, Reason: reason} }
-		if !whole {
-			return offset, torn(line, number, corrupt)
+		corrupt := func(reason string) error {
+			return &CorruptError{Record: number, Offset: found.size, Reason: reason}
 		}
-		if len(line) > longestRecord {
-			return 0, corrupt("it is too long")
+		if len(line) == 0 {
+			return found, nil
 		}
-		r, err := parse(line[:len(line)-1])
+		r, err := parseWhole(line, whole)
+		end := found.size + int64(len(line))
 		switch {
+		case number == 1 && !whole:
+			if !beginsLike(line) {
+				return found, corrupt(notAJournal)
+			}
+			return found, nil
 		case number == 1 && (err != nil || r.Header == nil || r.Header.Format != formatName):
-			return 0, corrupt("the file does not begin as a journal does; it is something else, or its beginning is damaged")
-		case number == 1 && r.Header.Version != formatVersion:
-			return 0, corrupt(fmt.Sprintf("it says version %d, and this SDK reads version %d; use the version that wrote it", r.Header.Version, formatVersion))
+			return found, corrupt(notAJournal)
+		case number == 1 && (r.Header.Version < 1 || r.Header.Version > formatVersion):
+			return found, corrupt(fmt.Sprintf("it says version %d, and this SDK reads up to version %d;"+
+				" use the version that wrote it", r.Header.Version, formatVersion))
 		case number == 1:
+			found.version = r.Header.Version
 		case err != nil:
-			return 0, corrupt(err.Error())
+			torn, failure := isTorn(line, whole, lines, found)
+			if failure == nil && !torn {
+				failure = corrupt(err.Error())
+			}
+			return found, failure
 		default:
-			if err := s.apply(r); err != nil {
-				return 0, corrupt(err.Error())
+			if err := s.apply(r, 0); err != nil {
+				return found, corrupt(err.Error())
 			}
 		}
-		offset += int64(len(line))
+		if r.Durable != nil {
+			found.durable = max(found.durable, found.size-r.Durable.Before)
+		} else {
+			found.last = end
+		}
+		if r.Pending != nil || r.Ended != nil {
+			found.packed = end
+		}
+		found.size = end
 	}
+}
+
+const notAJournal = "the file does not begin as a journal does;" +
+	" it is something else, or its beginning is damaged"
+
+// parseWhole reads a line with its end.
+func parseWhole(line []byte, whole bool) (record, error) {
+	switch {
+	case len(line) > longestRecord:
+		return record{}, errors.New("it is too long")
+	case !whole:
+		return record{}, errors.New("it does not end")
+	}
+	return parse(line[:len(line)-1])
+}
+
+// beginsLike reports whether a line without an end is the first of a journal, broken off.
+func beginsLike(line []byte) bool {
+	begun := bytes.TrimRight(line, "\x00")
+	for version := 1; version <= formatVersion; version++ {
+		first, err := firstRecord(version).line()
+		if err == nil && len(begun) > 0 && bytes.HasPrefix(first, begun) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTorn judges a line that is no record and stands where the records end that were found. It looks
+// for a mark in it, for another line may be a part of it, and in all lines behind it.
+func isTorn(line []byte, whole bool, rest *bufio.Reader, found contents) (bool, error) {
+	if found.version == 1 {
+		if whole {
+			return false, nil
+		}
+		_, err := parse(line[:len(line)-1])
+		return err != nil, nil // else it was whole, and its end was changed
+	}
+	for offset := found.size; len(line) > 0; {
+		if at, mark := lastMark(line); mark != nil && offset+at-mark.Before > found.size {
+			return false, nil
+		}
+		offset += int64(len(line))
+		var err error
+		if line, _, err = readLine(rest); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// lastMark returns the mark of durability at the end of a line, and where in it that begins.
+func lastMark(line []byte) (int64, *durable) {
+	at := bytes.LastIndex(line, []byte(` {"durable":`)) - len("01234567")
+	if at < 0 {
+		return 0, nil
+	}
+	r, err := parse(bytes.TrimSuffix(line[at:], []byte("\n")))
+	if err != nil {
+		return 0, nil
+	}
+	return int64(at), r.Durable
 }
 
 // readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too long it reads the beginning.
@@ -177,25 +313,6 @@ func readLine(lines *bufio.Reader) (line []byte, whole bool, err error) {
 			return nil, false, err
 		}
 	}
-}
-
-// torn judges what stands after the last end of a line. The process or the machine died while it was written, and nothing was
-// sent for it; unless it shows that it was whole once, or that the file is not a journal.
-func torn(rest []byte, number int, corrupt func(string) error) error {
-	if number == 1 {
-		first, err := firstRecord.line()
-		begun := bytes.TrimRight(rest, "\x00")
-		if err == nil && len(rest) > 0 && (len(begun) == 0 || !bytes.HasPrefix(first, begun)) {
-			err = corrupt("the file does not begin as a journal does; it is something else, or its beginning is damaged")
-		}
-		return err
-	}
-	if len(rest) > 0 {
-		if _, err := parse(rest[:len(rest)-1]); err == nil {
-			return corrupt("it is whole but for its last byte, which should end the line")
-		}
-	}
-	return nil
 }
 
 func syncDirectory(path string) error {

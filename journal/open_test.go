@@ -43,6 +43,16 @@ func write(t testing.TB, data []byte) (path string) {
 	return path
 }
 
+// whole counts the records of a journal that say something about payments, and the header.
+func whole(data []byte) (n int) {
+	for line := range bytes.Lines(data) {
+		if bytes.HasSuffix(line, []byte("\n")) && !bytes.Contains(line, []byte(`"durable"`)) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole cuts a journal at every byte.
 func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 	data, states := aJournal(t)
@@ -53,11 +63,12 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 				continue // nothing but zeros is no journal
 			}
 			path := filepath.Join(directory, fmt.Sprint(length, len(tail)))
-			require.NoError(t, os.WriteFile(path, append(bytes.Clone(data[:length]), tail...), 0o600))
+			data := append(bytes.Clone(data[:length]), tail...)
+			require.NoError(t, os.WriteFile(path, data, 0o600))
 			file, err := journal.Open(path)
 			require.NoError(t, err, "%d bytes", length)
-			whole := max(bytes.Count(data[:length], []byte("\n")), 1)
-			assert.Equal(t, states[whole-1], pending(t, file), "%d bytes", length)
+			state := states[max(whole(data), 1)-1]
+			assert.Equal(t, state, pending(t, file), "%d bytes", length)
 			if length%5 != 0 {
 				require.NoError(t, file.Close())
 				continue
@@ -67,18 +78,21 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 			require.NoError(t, file.Close())
 			file, err = journal.Open(path)
 			require.NoError(t, err, "%d bytes", length)
-			assert.Len(t, pending(t, file), len(states[whole-1])+1, "what comes after is not lost")
+			assert.Len(t, pending(t, file), len(state)+1, "what comes after is not lost")
 			require.NoError(t, file.Close())
 		}
 	}
 }
 
-// TestADamagedFileIsRefusedAndLeftAsItIs flips bits in every byte of a journal, upper and lower case among them. A damaged record may be one that says that a payment was
-// sent, so none is passed over.
+// TestADamagedFileIsRefusedAndLeftAsItIs flips bits in every byte of a journal that was fsynced, upper
+// and lower case among them. A damaged record may be one that says that a payment was sent, so none
+// is passed over.
 func TestADamagedFileIsRefusedAndLeftAsItIs(t *testing.T) {
 	data, _ := aJournal(t)
 	path := filepath.Join(t.TempDir(), "payments.journal")
-	for i := range data {
+	lastMark := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+	require.Contains(t, string(data[lastMark:]), `{"durable":{"before":0}}`)
+	for i := range lastMark {
 		for _, bit := range []int{i % 5, 5, 6 + i%2} {
 			damaged := bytes.Clone(data)
 			damaged[i] ^= 1 << bit
@@ -91,6 +105,59 @@ func TestADamagedFileIsRefusedAndLeftAsItIs(t *testing.T) {
 			require.Equal(t, damaged, contents(t, path))
 		}
 	}
+}
+
+// TestWhatNoFsyncCoveredMayBeTorn: pages that were not fsynced may be lost one by one when the machine
+// loses power. None of their payments was sent, so the journal opens, and knows all that was durable.
+func TestWhatNoFsyncCoveredMayBeTorn(t *testing.T) {
+	data, states := aJournal(t)
+	path := path(t)
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	file := open(t, path)
+	for n := 10; n < 40; n++ {
+		begin(t, file, n)
+	}
+	written := contents(t, path)
+	require.NoError(t, file.Close())
+	durable := bytes.LastIndex(written, []byte(`{"durable"`)) + 25
+	for page := durable; page+512 < len(written); page += 500 {
+		for name, lost := range map[string][]byte{
+			"zeros": make([]byte, 512), "garbage": bytes.Repeat([]byte("\x07\n{\"durable\":"), 40)[:512],
+		} {
+			torn := bytes.Clone(written)
+			copy(torn[page:], lost)
+			torn = append(torn, make([]byte, 4096)...)
+			require.NoError(t, os.WriteFile(path, torn, 0o600))
+			file, err := journal.Open(path)
+			require.NoError(t, err, "%s at %d of %d", name, page, len(written))
+			known := pending(t, file)
+			require.GreaterOrEqual(t, len(known), len(states[len(states)-1]))
+			assert.Equal(t, states[len(states)-1], known[:len(states[len(states)-1])])
+			send(t, file, 50)
+			require.NoError(t, file.Close())
+		}
+	}
+}
+
+// TestADamagedRecordBeforeALaterFsyncIsNotATornTail: a mark behind it says that it was whole once,
+// also if other lines between them are damaged.
+func TestADamagedRecordBeforeALaterFsyncIsNotATornTail(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	size := len(contents(t, path))
+	begin(t, file, 2)
+	for n := 3; n < 20; n++ {
+		begin(t, file, n)
+	}
+	require.NoError(t, file.Sent(t.Context(), key(2), noon))
+	damaged := contents(t, path)
+	require.NoError(t, file.Close())
+	clear(damaged[size : size+1024])
+	require.NoError(t, os.WriteFile(path, damaged, 0o600))
+	_, err := journal.Open(path)
+	assert.ErrorAs(t, err, new(*journal.CorruptError))
+	assert.Equal(t, damaged, contents(t, path))
 }
 
 func TestARecordThatIsMissingIsNoticedWhereAnotherBuildsOnIt(t *testing.T) {
@@ -107,29 +174,31 @@ func TestARecordThatIsMissingIsNoticedWhereAnotherBuildsOnIt(t *testing.T) {
 
 func TestWhatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
 	data, _ := aJournal(t)
-	newer := journal.Line(`{"header":{"format":"connectpsp payments","version":2}}`)
+	newer := journal.Line(`{"header":{"format":"connectpsp payments","version":3}}`)
 	head := string(data[:bytes.IndexByte(data, '\n')+1])
+	durable := journal.Line(`{"durable":{"before":0}}`)
 	for name, c := range map[string]struct{ data, says string }{
 		"a text":                  {"hello\nworld\n", "something else"},
 		"a text without an end":   {"hello", "something else"},
 		"one byte":                {"x", "something else"},
 		"nothing but zeros":       {strings.Repeat("\x00", 4096), "something else"},
-		"something long":          {strings.Repeat("x", 3<<20), "too long"},
+		"something long":          {strings.Repeat("x", 3<<20), "something else"},
 		"JSON":                    {`{"header":{}}` + "\n", "something else"},
 		"another format":          {journal.Line(`{"header":{"format":"sqlite","version":1}}`), "something else"},
-		"a newer version":         {newer, "version 2, and this SDK reads version 1"},
+		"a newer version":         {newer, "version 3, and this SDK reads up to version 2"},
 		"a record of no kind":     {head + journal.Line(`{}`), "unknown kind"},
 		"a record of a new kind":  {head + journal.Line(`{"moved":{"key":"a"}}`), "unknown kind"},
 		"two headers":             {head + head, "unknown kind"},
-		"not JSON":                {head + journal.Line(`{"intent":`), "not the JSON"},
+		"not JSON":                {head + journal.Line(`{"intent":`) + durable, "not the JSON"},
 		"an intent without a key": {head + journal.Line(`{"intent":{"operation":"createCashOut"}}`), "without a key"},
+		"no gzip":                 {head + journal.Line(`{"ended":"AAAA"}`), "cannot be decompressed"},
 		"an odd outcome":          {head + journal.Line(`{"intent":{"key":"a","outcome":"LOST"}}`), "unknown outcome"},
 		"an odd end":              {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"finished":{"key":"a","outcome":"LOST"}}`), "unknown outcome"},
 		"an end of nothing":       {head + journal.Line(`{"finished":{"key":"a","outcome":"REJECTED"}}`), "not under way"},
 		"a sending of nothing":    {head + journal.Line(`{"sent":{"key":"a","at":"2026-03-10T12:00:00Z"}}`), "not about to be sent"},
 		"a sending at no time":    {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"sent":{"key":"a"}}`), "not about to be sent"},
-		"an empty line":           {head + "\n", "checksum"},
-		"a line that is too long": {head + strings.Repeat("x", 2<<20) + "\n", "too long"},
+		"an empty line":           {head + "\n" + durable, "checksum"},
+		"a line that is too long": {head + strings.Repeat("x", 2<<20) + "\n" + durable, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, []byte(c.data))

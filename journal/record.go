@@ -2,10 +2,14 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -13,10 +17,16 @@ import (
 )
 
 const (
-	formatName    = "connectpsp payments"
-	formatVersion = 1
+	formatName = "connectpsp payments"
+	// formatVersion is what a new file says. Version 1 had no Pending, Ended and Durable; it is read,
+	// and compacted into a file of this version.
+	formatVersion = 2
 	// longestRecord bounds what is read of a file for one record. A request is a thousandth of it.
 	longestRecord = 1 << 20
+	// longestBody bounds a request, so that every intent fits in a record, packed or not.
+	longestBody = 256 << 10
+	// packSize is how many bytes of JSON are compressed together.
+	packSize = 64 << 10
 )
 
 // record is one line of the file. Exactly one of its fields is set.
@@ -25,6 +35,11 @@ type record struct {
 	Intent   *intent   `json:"intent,omitzero"`
 	Sent     *sent     `json:"sent,omitzero"`
 	Finished *finished `json:"finished,omitzero"`
+	// Pending and Ended are what a compaction wrote: intents and ended as lines of JSON, compressed
+	// with gzip.
+	Pending []byte   `json:"pending,omitzero"`
+	Ended   []byte   `json:"ended,omitzero"`
+	Durable *durable `json:"durable,omitzero"`
 }
 
 // header is the first record.
@@ -33,21 +48,47 @@ type header struct {
 	Version int    `json:"version"`
 }
 
-// intent is a connectpsp.Intent. Where the file is written anew it holds what later records said, too.
+// intent is a connectpsp.Intent that is pending, in the file and in memory. In a compacted file it
+// holds what later records said, too, and in one of version 1 it may have been accepted.
 type intent struct {
 	Operation         string             `json:"operation"`
 	Key               string             `json:"key"`
 	ExternalReference string             `json:"externalReference,omitzero"`
+	ChargeID          string             `json:"chargeId,omitzero"`
 	TransactionID     string             `json:"transactionId,omitzero"`
 	Amount            pix.Amount         `json:"amount,omitzero"`
 	Body              []byte             `json:"body,omitzero"`
 	BodySHA256        string             `json:"bodySha256,omitzero"`
 	ClientID          string             `json:"clientId"`
 	BaseURL           string             `json:"baseUrl"`
-	BegunAt           time.Time          `json:"begunAt"`
+	BegunAt           time.Time          `json:"begunAt,omitzero"`
 	SentAt            time.Time          `json:"sentAt,omitzero"`
 	Outcome           connectpsp.Outcome `json:"outcome,omitzero"`
 	EndedAt           time.Time          `json:"endedAt,omitzero"`
+}
+
+// ended is a connectpsp.Intent that has ended, in the file and in memory. There are many, so it is
+// short. Its times are in milliseconds since 1970, 0 if they are not known.
+type ended struct {
+	Operation         string     `json:"op"`
+	Key               string     `json:"key"`
+	ExternalReference string     `json:"ref,omitzero"`
+	ChargeID          string     `json:"charge,omitzero"`
+	TransactionID     string     `json:"tx,omitzero"`
+	Amount            pix.Amount `json:"amount,omitzero"`
+	BodySHA256        string     `json:"sum,omitzero"`
+	ClientID          string     `json:"client"`
+	BaseURL           string     `json:"url"`
+	BegunAt           int64      `json:"begun,omitzero"`
+	SentAt            int64      `json:"sent,omitzero"`
+	EndedAt           int64      `json:"at,omitzero"`
+	Rejected          bool       `json:"rejected,omitzero"`
+}
+
+// durable says that the file was durable up to some bytes before this record, when it was written. As
+// a distance that holds after a compaction, too.
+type durable struct {
+	Before int64 `json:"before"`
 }
 
 type sent struct {
@@ -62,7 +103,10 @@ type finished struct {
 	At            time.Time          `json:"at"`
 }
 
-var firstRecord = record{Header: &header{Format: formatName, Version: formatVersion}}
+// firstRecord is the header of a file of a version.
+func firstRecord(version int) record {
+	return record{Header: &header{Format: formatName, Version: version}}
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -91,16 +135,133 @@ func parse(line []byte) (record, error) {
 	return r, nil
 }
 
-func intentOf(i connectpsp.Intent, endedAt time.Time) *intent {
-	return &intent{
-		i.Operation, i.IdempotencyKey, i.ExternalReference, i.TransactionID, i.Amount, i.Body, i.BodySHA256, i.ClientID, i.BaseURL,
-		i.BegunAt.UTC(), i.SentAt.UTC(), i.Outcome, endedAt.UTC(),
+// pack compresses lines of JSON. A higher level would gain a twentieth and take twice as long.
+func pack(lines []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	compressor, err := gzip.NewWriterLevel(&packed, 3)
+	if err != nil {
+		return nil, err
+	}
+	_, err = compressor.Write(lines)
+	err = errors.Join(err, compressor.Close())
+	return packed.Bytes(), err
+}
+
+// unpack decompresses lines of JSON, and passes on each.
+func unpack[T any](packed []byte, each func(*T) error) error {
+	compressed, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return errors.New("it cannot be decompressed")
+	}
+	lines := json.NewDecoder(io.LimitReader(compressed, longestRecord))
+	for {
+		one := new(T)
+		err := lines.Decode(one)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return errors.New("it holds something other than intents")
+		}
+		if err := each(one); err != nil {
+			return err
+		}
 	}
 }
 
+// intentOf returns a new intent, of which the journal itself will say how it ends.
+func intentOf(i connectpsp.Intent) *intent {
+	return &intent{
+		Operation:         i.Operation,
+		Key:               i.IdempotencyKey,
+		ExternalReference: i.ExternalReference,
+		ChargeID:          i.ChargeID,
+		TransactionID:     i.TransactionID,
+		Amount:            i.Amount,
+		Body:              i.Body,
+		BodySHA256:        i.BodySHA256,
+		ClientID:          i.ClientID,
+		BaseURL:           i.BaseURL,
+		BegunAt:           i.BegunAt.UTC(),
+		SentAt:            i.SentAt.UTC(),
+	}
+}
+
+// public returns a copy that the caller may change.
 func (i *intent) public() connectpsp.Intent {
 	return connectpsp.Intent{
-		Operation: i.Operation, IdempotencyKey: i.Key, ExternalReference: i.ExternalReference, TransactionID: i.TransactionID,
-		Amount: i.Amount, Body: i.Body, BodySHA256: i.BodySHA256, ClientID: i.ClientID, BaseURL: i.BaseURL, BegunAt: i.BegunAt, SentAt: i.SentAt, Outcome: i.Outcome,
+		Operation:         i.Operation,
+		IdempotencyKey:    i.Key,
+		ExternalReference: i.ExternalReference,
+		ChargeID:          i.ChargeID,
+		TransactionID:     i.TransactionID,
+		Amount:            i.Amount,
+		Body:              bytes.Clone(i.Body),
+		BodySHA256:        i.BodySHA256,
+		ClientID:          i.ClientID,
+		BaseURL:           i.BaseURL,
+		BegunAt:           i.BegunAt,
+		SentAt:            i.SentAt,
 	}
+}
+
+// endedOf returns what is remembered of an intent. The transaction's id may be a part of a response,
+// which is not to be kept with it.
+func endedOf(
+	i *intent, outcome connectpsp.Outcome, transactionID string, at time.Time,
+) *ended {
+	return &ended{
+		Operation:         i.Operation,
+		Key:               i.Key,
+		ExternalReference: i.ExternalReference,
+		ChargeID:          i.ChargeID,
+		TransactionID:     cmp.Or(strings.Clone(transactionID), i.TransactionID),
+		Amount:            i.Amount,
+		BodySHA256:        i.BodySHA256,
+		ClientID:          i.ClientID,
+		BaseURL:           i.BaseURL,
+		BegunAt:           milliseconds(i.BegunAt),
+		SentAt:            milliseconds(i.SentAt),
+		EndedAt:           milliseconds(at),
+		Rejected:          outcome == connectpsp.OutcomeRejected,
+	}
+}
+
+func (e *ended) outcome() connectpsp.Outcome {
+	if e.Rejected {
+		return connectpsp.OutcomeRejected
+	}
+	return connectpsp.OutcomeAccepted
+}
+
+func (e *ended) public() connectpsp.Intent {
+	return connectpsp.Intent{
+		Operation:         e.Operation,
+		IdempotencyKey:    e.Key,
+		ExternalReference: e.ExternalReference,
+		ChargeID:          e.ChargeID,
+		TransactionID:     e.TransactionID,
+		Amount:            e.Amount,
+		BodySHA256:        e.BodySHA256,
+		ClientID:          e.ClientID,
+		BaseURL:           e.BaseURL,
+		BegunAt:           timeOf(e.BegunAt),
+		SentAt:            timeOf(e.SentAt),
+		EndedAt:           timeOf(e.EndedAt),
+		Outcome:           e.outcome(),
+	}
+}
+
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(milliseconds int64) time.Time {
+	if milliseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(milliseconds).UTC()
 }

@@ -53,9 +53,7 @@ func TestNeitherADeletedLockNorASecondNameLetsAnotherProcessIn(t *testing.T) {
 			require.ErrorIs(t, err, journal.ErrInUse, name)
 		}
 		// And once more when it was written anew.
-		journal.CompactFrom(file, 1)
-		begin(t, file, 1)
-		require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+		require.NoError(t, journal.Compact(file))
 		require.NoError(t, os.Remove(second))
 		require.NoError(t, os.Link(first, second))
 	}
@@ -79,9 +77,7 @@ func TestAJournalStaysWhereItIsWhenTheProcessGoesElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	send(t, file, 1)
 	require.NoError(t, os.Chdir(two))
-	journal.CompactFrom(file, 1)
-	begin(t, file, 2)
-	require.NoError(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""))
+	require.NoError(t, journal.Compact(file))
 	send(t, file, 3)
 	require.NoError(t, file.Close())
 	require.NoError(t, os.Chdir(one))
