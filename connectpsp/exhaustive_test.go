@@ -82,7 +82,7 @@ func payOnce(v variant, f *figures, fate func() int, tracing bool) *world {
 	w.rules = rules{fate: fate, delay: 40 * time.Second, policy: connectpsp.RetryPolicy{MaxAttempts: *exhaustiveAttempts}}
 	w.booth = &booth{} // the faults are of payments, not of requests for tokens
 	w.start()
-	w.orders = []*purchase{newPurchase(w, 0)}
+	w.orders = []*purchase{newPurchase(w, 0, false)}
 	w.orders[0].pay()
 	w.drive()
 	w.end()

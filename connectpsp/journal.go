@@ -62,7 +62,8 @@ type Journal interface {
 	Pending(ctx context.Context) ([]Intent, error)
 
 	// Ended returns the intents that ended within the last hour, in the order in which they ended: the accepted ones and,
-	// unless the payment was begun again since, the rejected ones. That hour, too, is counted anew when the process starts.
+	// unless the payment was begun again since, the rejected ones. That hour, too, is counted anew when the process starts. A
+	// journal that does not outlive the process may leave the rejected ones out.
 	Ended(ctx context.Context) ([]Intent, error)
 }
 

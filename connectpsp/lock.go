@@ -2,6 +2,7 @@ package connectpsp
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
 	"time"
@@ -104,13 +105,20 @@ func (l *paymentLocks) firstSent(others *paymentLock) time.Time {
 	return others.first
 }
 
-// release gives the lock back. Rejected is shared with those that wait, nil if the call was not rejected.
-func (l *paymentLocks) release(own *paymentLock, rejected error) {
+// release gives the lock back. The error of the call is shared with those that wait if it is a rejection.
+func (l *paymentLocks) release(own *paymentLock, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, own.name)
-	own.rejected = rejected
+	if isRejection(err) {
+		own.rejected = err
+	}
 	if own.released != nil {
 		close(own.released)
 	}
+}
+
+// isRejection reports whether an error says for certain that no money moved.
+func isRejection(err error) bool {
+	return err != nil && !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, errSettled)
 }

@@ -114,8 +114,20 @@ func (m *memoryJournal) Pending(context.Context) ([]Intent, error) {
 	return pending, nil
 }
 
-// Ended returns nothing: all that ended did so in this process, and its callers know.
-func (m *memoryJournal) Ended(context.Context) ([]Intent, error) { return nil, nil }
+func (m *memoryJournal) Ended(context.Context) ([]Intent, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ended []Intent
+	for _, accepted := range []*intents{&m.old, &m.young} {
+		for _, intent := range accepted.byPayment {
+			ended = append(ended, *intent)
+		}
+	}
+	slices.SortFunc(ended, func(a, b Intent) int {
+		return cmp.Or(a.EndedAt.Compare(b.EndedAt), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
+	})
+	return ended, nil
+}
 
 // intents holds intents by payment and by idempotency key. The zero value is ready.
 type intents struct{ byPayment, byKey map[string]*Intent }

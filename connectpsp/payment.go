@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,14 +91,36 @@ func (c *Client) left(first time.Time) time.Duration {
 }
 
 // payLocked makes the call under the lock of its payment, which it releases.
-func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (err error) {
-	defer func() {
-		var rejected error
-		if err != nil && !errors.Is(err, errSettled) && !errors.Is(err, ErrUnknownOutcome) {
-			rejected = err
-		}
-		locks.release(own, rejected)
-	}()
+func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) error {
+	err := c.attemptLocked(ctx, p, own)
+	if isRejection(err) && p.call.operation.id == OperationRefundCashIn {
+		err = c.checkOtherName(ctx, p, err)
+	}
+	locks.release(own, err)
+	return err
+}
+
+// checkOtherName returns the error of a refund that was rejected: err, unless a refund of the charge was accepted that was asked
+// for by another of its ids.
+func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
+	others, failure := c.otherRefunds(ctx, p.call, true)
+	earlier := sameCharge(p.chargeIDs, others)
+	if failure == nil && p.chargeIDs == nil {
+		earlier, _, failure = c.findOtherName(ctx, p.call.transactionID, others)
+	}
+	switch {
+	case failure != nil:
+		p.doubtErr = errWhichCharge
+		return p.unknown(failure)
+	case earlier != nil:
+		p.inherit(earlier)
+		return p.about(earlier).unknown(errOtherID)
+	}
+	return err
+}
+
+// attemptLocked makes the call under the lock of its payment.
+func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLock) error {
 	// Two payments with one key: the journal holds one intent for each key.
 	key, _, err := locks.wait(ctx, lockName{c.lockScope(), keyName(p.call.key)}, nil)
 	if err != nil {
@@ -173,72 +196,78 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 }
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to let others begin theirs.
-// Refunds that are open or under way under another id are compared by reading the charge.
 func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
 	name := lockName{c.lockScope(), keyName(OperationRefundCashIn)} // no key looks like that
-	var ids []string                                                // of the charge
 	for {
 		own, _, err := locks.wait(ctx, name, nil)
 		if err != nil {
 			p.verdict = verdict{outcome: unsent, err: err}
 			return nil, p.report(nil)
 		}
-		others, failure := c.otherRefunds(ctx, p.call)
-		if len(others) == 0 && failure == nil {
+		others, err := c.otherRefunds(ctx, p.call, false)
+		earlier := sameCharge(p.chargeIDs, others)
+		if err == nil && earlier == nil && (len(others) == 0 || p.chargeIDs != nil) {
 			return func() { locks.release(own, nil) }, nil
 		}
-		if ids == nil || failure != nil {
-			locks.release(own, nil)
-			if failure == nil {
-				ids, failure = c.chargeIDs(ctx, p.call.transactionID)
-			}
-			if failure != nil {
-				p.doubtErr = errWhichCharge
-				return nil, p.unknown(failure)
-			}
-			continue
+		locks.release(own, nil) // reading may take long
+		if err == nil && earlier == nil {
+			// The reading may settle the refund that it is for. It is found among others all the same.
+			earlier, p.chargeIDs, err = c.findOtherName(ctx, p.call.transactionID, others)
 		}
-		for _, other := range others {
-			for _, id := range ids {
-				if canonicalID(id) == canonicalID(other.ChargeID) {
-					locks.release(own, nil)
-					p.inherit(&other)
-					return nil, p.about(&other).unknown(errOtherID)
-				}
-			}
+		switch {
+		case err != nil:
+			p.doubtErr = errWhichCharge
+			return nil, p.unknown(err)
+		case earlier != nil:
+			p.inherit(earlier)
+			return nil, p.about(earlier).unknown(errOtherID)
 		}
-		return func() { locks.release(own, nil) }, nil
 	}
 }
 
-// otherRefunds returns the refunds of this client's gateway that are open or under way and were asked for by another id. It is
-// empty if the journal knows the refund by its own id.
-func (c *Client) otherRefunds(ctx context.Context, call call) ([]Intent, error) {
+// findOtherName looks for a refund of the charge among others, which were asked for by other ids. If there are any the charge is
+// read, and its ids are returned.
+func (c *Client) findOtherName(ctx context.Context, id string, others []Intent) (earlier *Intent, ids []string, err error) {
+	if len(others) == 0 {
+		return nil, nil, nil
+	}
+	charge, err := c.GetCashIn(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids = []string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}
+	return sameCharge(ids, others), ids, nil
+}
+
+// sameCharge returns the refund whose charge has one of the ids.
+func sameCharge(ids []string, refunds []Intent) *Intent {
+	for i := range refunds {
+		for _, id := range ids {
+			if canonicalID(id) == canonicalID(refunds[i].ChargeID) {
+				return &refunds[i]
+			}
+		}
+	}
+	return nil
+}
+
+// otherRefunds returns the refunds of this client's gateway that were asked for by another id: those that are open or under way
+// and, if wanted, those that were accepted. It is empty if the journal knows the refund by its own id.
+func (c *Client) otherRefunds(ctx context.Context, call call, accepted bool) ([]Intent, error) {
 	intent := c.intentOf(call, time.Now())
 	if earlier, err := c.find(ctx, intent); earlier != nil || err != nil {
-		return nil, nil // Begin finds it, or fails too
+		return nil, err // Begin returns it
 	}
-	pending, err := c.journal.Pending(ctx)
-	if err != nil {
-		return nil, err
+	known, err := c.journal.Pending(ctx)
+	if err == nil && accepted {
+		var ended []Intent
+		ended, err = c.journal.Ended(ctx)
+		known = append(known, ended...)
 	}
-	var others []Intent
-	for _, other := range pending {
-		underWay := !other.SentAt.IsZero() || locks.isHeld(lockName{c.lockScope(), other.Payment()})
-		if other.Operation == OperationRefundCashIn && other.Payment() != intent.Payment() && underWay && c.owns(other.ClientID, other.BaseURL) {
-			others = append(others, other)
-		}
-	}
-	return others, nil
-}
-
-// chargeIDs reads by which ids a charge may be named.
-func (c *Client) chargeIDs(ctx context.Context, id string) ([]string, error) {
-	cashIn, err := c.GetCashIn(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return []string{cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID}, nil
+	return slices.DeleteFunc(known, func(other Intent) bool {
+		sent := !other.SentAt.IsZero() && other.Outcome != OutcomeRejected || locks.isHeld(lockName{c.lockScope(), other.Payment()})
+		return !sent || other.Operation != OperationRefundCashIn || other.Payment() == intent.Payment() || !c.owns(other.ClientID, other.BaseURL)
+	}), err
 }
 
 // intentOf describes a call for the journal.
@@ -334,6 +363,9 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 	}
 	earlier, failure := c.find(ctx, intent)
 	if earlier == nil && failure == nil {
+		if call.operation.id == OperationRefundCashIn && checkID(call.transactionID) == nil {
+			err = c.checkOtherName(ctx, p, err)
+		}
 		locks.release(own, err)
 		return err
 	}

@@ -82,7 +82,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
-	var rejections rejections
+	rejections := rejections{refunds: refundsOf(pending, ended)}
 	defer rejections.release()
 	var recovered []Recovered
 	for _, one := range slices.Concat(c.recoverEnded(ctx, ended, &rejections), c.discardUnsent(ctx, pending, settled, &rejections)) {
@@ -99,8 +99,31 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 // rejections are what Recover reports as rejected. Until it returns it holds the locks of those payments: none is sent before all
 // are reported, and calls that wait for one share its rejection.
 type rejections struct {
-	held   []*paymentLock
-	errors []error
+	held    []*paymentLock
+	errors  []error
+	refunds []Intent // that may have been made
+}
+
+// refundsOf returns the refunds that were sent and not rejected.
+func refundsOf(pending, ended []Intent) (refunds []Intent) {
+	for _, intent := range slices.Concat(pending, ended) {
+		if intent.Operation == OperationRefundCashIn && !intent.SentAt.IsZero() && intent.Outcome != OutcomeRejected {
+			refunds = append(refunds, intent)
+		}
+	}
+	return refunds
+}
+
+// isSuperseded reports whether another attempt may have made the payment: under another key, or a refund under another id of its
+// charge. Then the outcome of that one counts.
+func (c *Client) isSuperseded(ctx context.Context, intent Intent, rejections *rejections) (bool, error) {
+	earlier, err := c.find(ctx, intent)
+	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
+		return earlier != nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(rejections.refunds), func(other Intent) bool { return other.Payment() == intent.Payment() })
+	earlier, _, err = c.findOtherName(ctx, intent.ChargeID, others)
+	return earlier != nil, err
 }
 
 // lock takes the lock of a payment that is to be reported, unless a call works on it.
@@ -142,8 +165,8 @@ func (c *Client) recoverEnded(ctx context.Context, ended []Intent, rejections *r
 			if !locked {
 				continue
 			}
-			if earlier, err := c.find(ctx, intent); earlier != nil || err != nil {
-				continue // its own outcome counts
+			if superseded, err := c.isSuperseded(ctx, intent, rejections); superseded || err != nil {
+				continue
 			}
 			report.Err = rejectedBefore(intent)
 			rejections.errors[i] = report.Err
@@ -187,11 +210,18 @@ func (c *Client) discardUnsent(ctx context.Context, pending []Intent, settled []
 		stays := slices.ContainsFunc(now, func(other Intent) bool {
 			return other.IdempotencyKey == intent.IdempotencyKey && other.SentAt.IsZero() && other.BegunAt.Equal(intent.BegunAt)
 		})
-		if err != nil || stays {
-			settled[i] = c.discardOne(ctx, intent, err)
-			if !errors.Is(settled[i].Err, ErrUnknownOutcome) {
-				rejections.errors[lock] = settled[i].Err
+		failure := err
+		if failure == nil && stays {
+			var superseded bool
+			if superseded, failure = c.isSuperseded(ctx, intent, rejections); superseded {
+				// If it cannot be taken out it is found again.
+				_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+				continue
 			}
+		}
+		if failure != nil || stays {
+			settled[i] = c.discardOne(ctx, intent, failure)
+			rejections.errors[lock] = settled[i].Err
 		}
 	}
 	return settled
@@ -203,7 +233,7 @@ func (c *Client) discardOne(ctx context.Context, intent Intent, err error) *Reco
 	case recovered.Err != nil:
 		return recovered
 	case err != nil:
-		p.doubtErr = fmt.Errorf("the journal cannot say whether another call has sent it: %w", err)
+		p.doubtErr = fmt.Errorf("whether another call has sent it cannot be known: %w", err)
 	default:
 		err = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
 		p.doubtErr = err

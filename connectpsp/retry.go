@@ -22,7 +22,8 @@ type progress struct {
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was changed once already
 
-	recorded bool // the journal has it that the payment is being sent
+	recorded  bool     // the journal has it that the payment is being sent
+	chargeIDs []string // of the charge that is refunded, nil if it was not read
 
 	sent        int       // attempts that may have reached the gateway
 	first, last time.Time // of these, or of the earlier call's

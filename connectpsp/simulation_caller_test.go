@@ -14,17 +14,21 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// purchase is a payment that its owner wants made once. It does what the client tells it, and no more. All but the last fields
-// are on the owner's disk.
+// purchase is a payment that its owner wants made once: a cash-out, or the refund of a charge. The owner has debited a wallet for
+// it, and does what docs/money-safety.md says: it keeps the payment open while the outcome is unknown, and gives the money back
+// when the client says that it was rejected. All but the last fields are on the owner's disk.
 type purchase struct {
 	world     *world
 	index     int
+	refund    bool
 	amount    pix.Amount
 	paid      int // how often, which only the judge knows
+	debits    int // how often the wallet was debited: once for each reference and attempt
+	givenBack int
 	reference int // which of its references it is paid under
 	attempt   int // the number for WithAttempt
 	key       string
-	started   bool // the first call with this key is about to be made, or was
+	started   bool // the first call for this debit is about to be made, or was
 	startedAt time.Time
 	doubt     []byte // the last UnknownOutcomeError
 	over      bool
@@ -41,16 +45,19 @@ type run struct {
 	what      string
 	order     *purchase // nil for Recover
 	process   *process
+	debit     int
 	key       string
 	reference string
+	odd       bool // its options are not those of the payment
 	untrusted bool
 	cancel    context.CancelFunc
 	ended     func(*run)
 
-	cashOut   *connectpsp.CashOut
-	recovered []connectpsp.Recovered
-	err       error
-	panicked  any
+	transactionID string
+	amount        pix.Amount // of a payment that was read
+	recovered     []connectpsp.Recovered
+	err           error
+	panicked      any
 }
 
 type runKey struct{}
@@ -62,18 +69,26 @@ func (r *run) String() string {
 	return fmt.Sprintf("%s %s/%d (call %d)", r.what, r.reference, r.order.attempt, r.number)
 }
 
-func newPurchase(w *world, index int) *purchase {
-	o := &purchase{world: w, index: index, amount: pix.Centavos(int64(1000*index) + 1050)}
+func newPurchase(w *world, index int, refund bool) *purchase {
+	o := &purchase{world: w, index: index, refund: refund, debits: 1, amount: pix.Centavos(int64(1000*index) + 1050)}
 	o.key = o.keyOf()
 	return o
 }
 
+// externalReference is that of a cash-out, and the transaction id of the charge that is refunded.
 func (o *purchase) externalReference() string {
 	return "order" + strconv.Itoa(o.index) + "-" + strconv.Itoa(o.reference)
 }
 
+func (o *purchase) operation() string {
+	if o.refund {
+		return connectpsp.OperationRefundCashIn
+	}
+	return connectpsp.OperationCreateCashOut
+}
+
 func (o *purchase) keyOf() string {
-	return idempotency.DeriveKey(clientID, "createCashOut", o.externalReference(), o.attempt)
+	return idempotency.DeriveKey(clientID, o.operation(), o.externalReference(), o.attempt)
 }
 
 func (o *purchase) request() connectpsp.CashOutRequest {
@@ -82,7 +97,17 @@ func (o *purchase) request() connectpsp.CashOutRequest {
 	return request
 }
 
-// orderOf finds the order that a reference belongs to.
+// body is what the payment's requests carry.
+func (o *purchase) body(reference string) []byte {
+	if o.refund {
+		return must(json.Marshal(fraud))
+	}
+	request := o.request()
+	request.ExternalReference = reference
+	return must(json.Marshal(request))
+}
+
+// orderOf finds the order that a reference belongs to, or one of a charge's ids.
 func (w *world) orderOf(reference string) *purchase {
 	number, _, _ := strings.Cut(strings.TrimPrefix(reference, "order"), "-")
 	index, err := strconv.Atoi(number)
@@ -107,6 +132,10 @@ func (w *world) begin(r *run, call func(context.Context, *connectpsp.Client)) {
 		w.note("%v begins", r)
 	}
 	w.inFlight++
+	client := r.process.clients[0]
+	if n := len(r.process.clients); n > 1 {
+		client = r.process.clients[w.choices.choose(n, 50)]
+	}
 	go func() {
 		defer func() {
 			r.cancel()
@@ -116,17 +145,38 @@ func (w *world) begin(r *run, call func(context.Context, *connectpsp.Client)) {
 			w.mu.Unlock()
 			w.ring()
 		}()
-		call(ctx, r.process.client)
+		call(ctx, client)
 	}()
 }
 
 // work makes a call about the order.
-func (o *purchase) work(what string, call func(context.Context, *connectpsp.Client, *run)) {
-	r := &run{what: what, order: o, key: o.key, reference: o.externalReference(), untrusted: o.untrusted, ended: o.heard}
+func (o *purchase) work(what string, odd bool, call func(context.Context, *connectpsp.Client, *run)) {
+	r := &run{what: what, order: o, debit: o.debits, key: o.key, reference: o.externalReference(), odd: odd, untrusted: o.untrusted, ended: o.heard}
 	o.world.figures.add("call", what)
 	o.calls++
 	o.working++
 	o.world.begin(r, func(ctx context.Context, client *connectpsp.Client) { call(ctx, client, r) })
+}
+
+// call asks the client for the payment. Id names the charge of a refund.
+func (o *purchase) call(what, id string, request connectpsp.CashOutRequest, odd bool, options ...connectpsp.CallOption) {
+	reason := fraud
+	if request.Payee.Name == "" {
+		reason.Reason = ""
+	}
+	o.work(what, odd, func(ctx context.Context, client *connectpsp.Client, r *run) {
+		if o.refund {
+			var refund *connectpsp.Refund
+			if refund, r.err = client.RefundCashIn(ctx, id, reason, options...); r.err == nil {
+				r.transactionID = refund.TransactionID
+			}
+			return
+		}
+		var cashOut *connectpsp.CashOut
+		if cashOut, r.err = client.CreateCashOut(ctx, request, options...); r.err == nil {
+			r.transactionID = cashOut.TransactionID
+		}
+	})
 }
 
 // pay makes the call that the order is about.
@@ -134,18 +184,14 @@ func (o *purchase) pay() {
 	if !o.started {
 		o.started, o.startedAt = true, time.Now()
 	}
-	request, attempt := o.request(), o.attempt
-	o.work("pays", func(ctx context.Context, client *connectpsp.Client, r *run) {
-		r.cashOut, r.err = client.CreateCashOut(ctx, request, connectpsp.WithAttempt(attempt))
-	})
+	o.call("pays", o.externalReference(), o.request(), false, connectpsp.WithAttempt(o.attempt))
 }
 
 // repeat makes it once more, if the order may do so.
 func (o *purchase) repeat() {
-	if !o.mayRepeat() {
-		return
+	if o.mayRepeat() {
+		o.pay()
 	}
-	o.pay()
 }
 
 // mayRepeat says whether a gateway that knows nothing but keys makes a further call dangerous.
@@ -153,36 +199,64 @@ func (o *purchase) mayRepeat() bool {
 	return !o.world.gateway.ignoresReferences || !o.started || !o.untrusted && time.Since(o.startedAt) < 20*time.Minute
 }
 
-// repeatFaultily calls with a request that cannot be sent.
-func (o *purchase) repeatFaultily() {
-	request, attempt := o.request(), o.attempt
-	request.Payee.Name = ""
-	o.work("faultily repeats", func(ctx context.Context, client *connectpsp.Client, r *run) {
-		r.cashOut, r.err = client.CreateCashOut(ctx, request, connectpsp.WithAttempt(attempt))
-	})
+// repeatOddly calls with a fault, or with options that are not those of the payment. A caller must not do so where its client may
+// have forgotten the payment.
+func (o *purchase) repeatOddly() {
+	w := o.world
+	request := o.request()
+	if o.untrusted || w.book == nil && w.rules.crashes > 0 || !o.mayRepeat() {
+		request.Payee.Name = ""
+		o.call("faultily repeats", o.externalReference(), request, true, connectpsp.WithAttempt(o.attempt))
+		return
+	}
+	id, option := o.externalReference(), connectpsp.WithAttempt(o.attempt)
+	how := [...]string{
+		"faultily repeats", "repeats with a later attempt", "repeats without its attempt", "repeats with a negative attempt",
+		"repeats with no key", "repeats with another key", "repeats under another id",
+	}[w.choices.choose(7, 80)]
+	switch how {
+	case "faultily repeats":
+		request.Payee.Name = ""
+	case "repeats with a later attempt":
+		option = connectpsp.WithAttempt(o.attempt + 1)
+	case "repeats without its attempt":
+		option = connectpsp.WithAttempt(0)
+	case "repeats with a negative attempt":
+		option = connectpsp.WithAttempt(-1)
+	case "repeats with no key":
+		option = connectpsp.WithIdempotencyKey("")
+	case "repeats with another key":
+		option = connectpsp.WithIdempotencyKey(idempotency.DeriveKey("another", o.operation(), o.externalReference(), o.calls))
+	default:
+		id = [...]func(string) string{endToEndOf, codeOf}[w.choices.choose(2, 50)](id)
+	}
+	o.call(how, id, request, true, option)
 }
 
 // resolve has the last unknown outcome settled.
 func (o *purchase) resolve() {
 	doubt, request := o.doubt, o.request()
-	o.work("resolves", func(ctx context.Context, client *connectpsp.Client, r *run) {
+	o.work("resolves", false, func(ctx context.Context, client *connectpsp.Client, r *run) {
 		var unknown connectpsp.UnknownOutcomeError
 		if r.err = json.Unmarshal(doubt, &unknown); r.err == nil {
-			r.cashOut, r.err = client.ResolveCashOut(ctx, &unknown, request)
+			var cashOut *connectpsp.CashOut
+			if cashOut, r.err = client.ResolveCashOut(ctx, &unknown, request); r.err == nil {
+				r.transactionID = cashOut.TransactionID
+			}
 		}
 	})
 }
 
 // plan does something later, if the process lives until then and the order is not over.
 func (o *purchase) plan(after time.Duration, do func()) {
-	p, key := o.world.process, o.key
+	p, debit := o.world.process, o.debits
 	o.planned = true
 	o.world.later(after, func() {
 		if p.dead {
 			return
 		}
 		o.planned = false
-		if !o.over && o.key == key {
+		if !o.over && o.debits == debit {
 			do()
 		}
 	})
@@ -191,7 +265,6 @@ func (o *purchase) plan(after time.Duration, do func()) {
 // resume goes on after a restart.
 func (o *purchase) resume() {
 	w := o.world
-	o.untrusted = o.untrusted || o.started && w.book == nil
 	if o.over {
 		return
 	}
@@ -203,7 +276,7 @@ func (o *purchase) resume() {
 	case 1:
 		o.plan(o.drawPause(), o.repeat)
 	case 2:
-		if o.doubt != nil {
+		if o.doubt != nil && !o.refund {
 			o.plan(o.drawPause(), o.resolve)
 		} else {
 			o.plan(o.drawPause(), o.repeat)
@@ -216,7 +289,7 @@ func (o *purchase) drawPause() time.Duration {
 	return pauses[o.world.choices.choose(len(pauses), 60)]
 }
 
-// heard acts upon the outcome of a call.
+// heard acts upon the outcome of a call, by the switch of docs/money-safety.md.
 func (o *purchase) heard(r *run) {
 	w := o.world
 	o.working--
@@ -225,19 +298,19 @@ func (o *purchase) heard(r *run) {
 	if w.tracing {
 		w.note("%v ends: %s%s", r, outcome, because(r.err))
 	}
-	current := r.key == o.key && !o.over
+	current := r.debit == o.debits && !o.over
 	switch outcome {
 	case accepted:
-		w.judge.accept(o, r.reference, r.cashOut.TransactionID)
+		w.judge.accept(o, r.reference, r.transactionID)
 		if current {
 			o.over = true
-			o.lookUp(r.cashOut)
+			o.lookUp(r.transactionID)
 		}
 	case unknown, conflict:
 		blind := w.isBlind(r.err)
-		w.judge.doubt(o, r.key, r.reference, r.err, blind)
+		w.judge.doubt(r, blind)
 		if current {
-			if !blind {
+			if !blind && !r.odd {
 				o.remember(r.err)
 			}
 			o.wait()
@@ -251,7 +324,7 @@ func (o *purchase) heard(r *run) {
 			}
 			return
 		}
-		o.refused(r, current)
+		o.rejected(r.reference, errors.Is(r.err, connectpsp.ErrNotSent), current)
 	default:
 		w.violate("%v ended in %s", r, outcome)
 	}
@@ -271,38 +344,19 @@ func because(err error) string {
 	return ": " + err.Error()
 }
 
-// refused acts upon a rejection.
-func (o *purchase) refused(r *run, current bool) {
+// rejected acts upon a rejection: it gives the money back, or calls again if nothing was sent.
+func (o *purchase) rejected(reference string, notSent, current bool) {
 	w := o.world
-	unsent := errors.Is(r.err, connectpsp.ErrNotSent)
-	if !unsent {
-		w.judge.reject(r.key, true)
-		if current {
-			o.payOtherwise()
-		}
-		return
+	w.judge.reject(reference)
+	if notSent {
+		w.figures.add("outcome", "rejected, nothing sent")
 	}
-	w.figures.add("outcome", "rejected, nothing sent")
-	w.judge.reject(r.key, false)
-	if current && o.working == 0 && !o.planned {
-		o.notSent()
-	}
-}
-
-// notSent acts upon the certainty that nothing was sent.
-func (o *purchase) notSent() {
-	w := o.world
-	switch w.choices.choose(3, 70) {
-	case 0:
-		w.judge.reject(o.key, true)
-		o.over = true
-	case 1:
-		if o.calls < mostCalls {
-			o.plan(o.drawPause(), o.repeat)
-		}
-	case 2:
-		w.judge.reject(o.key, true)
-		o.payOtherwise()
+	switch {
+	case !current:
+	case notSent && o.calls < mostCalls && w.choices.choose(2, 25) == 1:
+		o.plan(o.drawPause(), o.repeat)
+	default:
+		o.giveBack()
 	}
 }
 
@@ -311,24 +365,29 @@ const (
 	mostReferences = 3
 )
 
-// payOtherwise pays an order that was rejected: not at all, under another reference, or under the same one once more.
-func (o *purchase) payOtherwise() {
+// giveBack undoes the debit. The customer may ask for the payment once more: it is paid under another reference, or the same one
+// with the next attempt.
+func (o *purchase) giveBack() {
+	w := o.world
+	o.givenBack++
+	w.judge.balance(o)
 	if o.calls >= mostCalls || o.reference+o.attempt >= mostReferences {
 		o.over = true
 		return
 	}
-	switch o.world.choices.choose(3, 75) {
-	case 0:
+	switch again := w.choices.choose(3, 75); {
+	case again == 0:
 		o.over = true
 		return
-	case 1:
+	case again == 1 && !o.refund:
 		o.reference++
 		o.attempt = 0
-		o.world.figures.add("caller", "paid under a new reference")
-	case 2:
+		w.figures.add("caller", "paid under a new reference")
+	default:
 		o.attempt++
-		o.world.figures.add("caller", "paid with WithAttempt")
+		w.figures.add("caller", "paid with WithAttempt")
 	}
+	o.debits++
 	o.key, o.started, o.doubt, o.untrusted = o.keyOf(), false, nil, false
 	o.plan(o.drawPause(), o.pay)
 }
@@ -347,13 +406,13 @@ func (o *purchase) wait() {
 	if o.working > 0 || o.planned || o.calls >= mostCalls {
 		return
 	}
-	switch w.choices.choose(6, 85) {
+	switch w.choices.choose(7, 85) {
 	case 0:
 		w.figures.add("caller", "left open")
 	case 1, 2:
 		o.plan(o.drawPause(), o.repeat)
 	case 3:
-		if o.doubt == nil {
+		if o.doubt == nil || o.refund {
 			o.plan(o.drawPause(), o.repeat)
 		} else {
 			o.plan(o.drawPause(), o.resolve)
@@ -361,26 +420,29 @@ func (o *purchase) wait() {
 	case 4:
 		o.calls++
 		o.plan(o.drawPause(), w.recover)
-	case 5:
-		o.plan(o.drawPause(), o.repeatFaultily)
+	default:
+		o.plan(o.drawPause(), o.repeatOddly)
 	}
 }
 
-// lookUp reads a payment that was accepted, now and then.
-func (o *purchase) lookUp(found *connectpsp.CashOut) {
+// lookUp reads a cash-out that was accepted, now and then.
+func (o *purchase) lookUp(transactionID string) {
 	w := o.world
-	if found == nil || w.choices.choose(2, 10) == 0 {
+	if o.refund || w.choices.choose(2, 10) == 0 {
 		return
 	}
 	r := &run{what: "looks up", order: o, reference: o.externalReference()}
 	w.figures.add("call", r.what)
 	r.ended = func(r *run) {
-		if r.err == nil && (r.cashOut.TransactionID != found.TransactionID || r.cashOut.Amount != o.amount) {
+		if r.err == nil && (r.transactionID != transactionID || r.amount != o.amount) {
 			w.violate("%v got another payment", r)
 		}
 	}
 	w.begin(r, func(ctx context.Context, client *connectpsp.Client) {
-		r.cashOut, r.err = client.GetCashOut(ctx, found.TransactionID)
+		var cashOut *connectpsp.CashOut
+		if cashOut, r.err = client.GetCashOut(ctx, transactionID); r.err == nil {
+			r.transactionID, r.amount = cashOut.TransactionID, cashOut.Amount
+		}
 	})
 }
 
@@ -395,50 +457,72 @@ func (w *world) recover() {
 	w.begin(r, func(ctx context.Context, client *connectpsp.Client) { r.recovered, r.err = client.Recover(ctx) })
 }
 
-// recovered acts upon what Recover found.
+// recovered acts upon what Recover reports, by the loop of docs/money-safety.md. At the start of a process the orders go on after it.
 func (w *world) recovered(r *run) {
 	w.recovering = false
 	if w.tracing {
 		w.note("%v ends with %d payments%s", r, len(r.recovered), because(r.err))
 	}
 	for _, one := range r.recovered {
-		o := w.orderOf(one.ExternalReference)
-		current := one.IdempotencyKey == o.key && !o.over
-		if w.tracing {
-			w.note("recovered %s (key %.4s): %s%s", one.ExternalReference, one.IdempotencyKey, outcomeOf(one.Err), because(one.Err))
+		w.act(one)
+	}
+	if r.err == nil {
+		w.judge.knows()
+	}
+	if w.process.starting {
+		if r.err != nil {
+			p := w.process
+			w.later(time.Second, func() { // as a program that is started again
+				if !p.dead {
+					w.recover()
+				}
+			})
+			return
 		}
-		switch {
-		case one.Err == nil:
-			w.figures.add("recovered", accepted)
-			w.judge.accept(o, one.ExternalReference, one.TransactionID)
-			o.over = o.over || current
-		case errors.Is(one.Err, connectpsp.ErrUnknownOutcome):
-			w.figures.add("recovered", unknown)
-			w.judge.doubt(o, one.IdempotencyKey, one.ExternalReference, one.Err, w.isBlind(one.Err))
-			if current && !w.isBlind(one.Err) {
-				o.remember(one.Err)
-			}
-		case errors.Is(one.Err, connectpsp.ErrNotSent):
-			w.figures.add("recovered", "never sent")
-			if o.untrusted {
-				continue
-			}
-			busy := current && (o.working > 0 || o.planned)
-			w.judge.reject(one.IdempotencyKey, !busy)
-			if current && !busy {
-				o.payOtherwise()
-			}
-		default:
-			w.figures.add("recovered", rejected)
-			w.judge.reject(one.IdempotencyKey, true)
-			if current {
-				o.payOtherwise()
-			}
+		w.process.starting = false
+		for _, o := range w.orders {
+			o.resume()
 		}
+		return
 	}
 	for _, o := range w.orders {
 		if o.started && !o.over {
 			o.wait()
 		}
+	}
+}
+
+func (w *world) act(one connectpsp.Recovered) {
+	reference := one.ExternalReference
+	if one.Operation == connectpsp.OperationRefundCashIn {
+		reference = chargeOf(one.ChargeID)
+	}
+	o := w.orderOf(reference)
+	outcome := outcomeOf(one.Err)
+	if w.tracing {
+		w.note("recovered %s (key %.4s): %s%s", reference, one.IdempotencyKey, outcome, because(one.Err))
+	}
+	// Of several attempts the key tells which one was rejected.
+	current := one.IdempotencyKey == o.key && !o.over
+	switch outcome {
+	case accepted:
+		w.figures.add("recovered", accepted)
+		w.judge.accept(o, reference, one.TransactionID)
+		o.over = o.over || reference == o.externalReference()
+	case unknown:
+		w.figures.add("recovered", unknown)
+		w.judge.doubt(&run{what: "recovers", order: o, key: one.IdempotencyKey, reference: reference, err: one.Err, odd: one.IdempotencyKey != o.key},
+			w.isBlind(one.Err))
+		if current && !w.isBlind(one.Err) {
+			o.remember(one.Err)
+		}
+	case rejected:
+		notSent := errors.Is(one.Err, connectpsp.ErrNotSent)
+		w.figures.add("recovered", map[bool]string{true: "never sent", false: rejected}[notSent])
+		if !o.untrusted && current {
+			o.rejected(reference, notSent, true)
+		}
+	default:
+		w.violate("Recover reports %s for %s", outcome, reference)
 	}
 }

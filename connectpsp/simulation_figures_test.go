@@ -51,13 +51,16 @@ func (f *figures) requireAll(t *testing.T) {
 	t.Helper()
 	expected := map[string][]string{
 		"outcome": {accepted, rejected, unknown, conflict, "rejected, nothing sent", "rejected by a client that cannot know"},
-		"call":    {"pays", "faultily repeats", "resolves", "recovers", "looks up"},
+		"call": {
+			"pays", "resolves", "recovers", "looks up", "faultily repeats", "repeats with a later attempt", "repeats without its attempt",
+			"repeats with a negative attempt", "repeats with no key", "repeats with another key", "repeats under another id",
+		},
 		"caller":  {"paid under a new reference", "paid with WithAttempt", "left open"},
 		"gateway": {"paid late"},
 		"journal": {"done", "failed", "done, and reported as failed", "crash before", "crash after"},
 		"crash":   {"the process died"},
 		"recovered": {
-			accepted, unknown, "never sent",
+			accepted, rejected, unknown, "never sent",
 		},
 		"variant": append(variant{memory: forgetsAtOnce, funds: noFunds, checks: 5, storesErrors: true, unlocked: true, reservesLate: true,
 			burnsReferences: true, ignoresReferences: true}.traits(), variant{}.traits()...),

@@ -117,6 +117,7 @@ type gatewayModel struct {
 	world      *world
 	keys       map[string]keyEntry
 	references map[string]bool // those that a further payment may not have
+	refunded   map[string]bool // charges whose refund has settled; a further one is refused, as is published
 	payments   []*payment
 	issued     int // tokens so far
 	revoked    int // tokens up to this one are not valid
@@ -133,6 +134,7 @@ type keyEntry struct {
 type payment struct {
 	id, reference, key, amount string
 	number                     int // of its request
+	refund                     bool
 }
 
 // answerModel is what goes over the wire.
@@ -162,6 +164,7 @@ func (a answerModel) String() string {
 var (
 	insufficientFunds  = problemAnswer(422, "INSUFFICIENT_FUNDS")
 	duplicateReference = problemAnswer(409, "DUPLICATE_EXTERNAL_REFERENCE")
+	alreadyRefunded    = problemAnswer(422, "CASH_IN_ALREADY_REFUNDED")
 	keyInUse           = problemAnswer(409, "IDEMPOTENCY_KEY_IN_USE")
 	tokenExpired       = problemAnswer(401, "TOKEN_EXPIRED")
 	internalError      = problemAnswer(500, "INTERNAL_ERROR")
@@ -208,6 +211,9 @@ func (g *gatewayModel) decide(m message, how mode) answerModel {
 }
 
 func (g *gatewayModel) read(m message) answerModel {
+	if id, charge := strings.CutPrefix(m.path, "/cash-in/"); charge {
+		return g.readCharge(chargeOf(id))
+	}
 	for _, payment := range g.payments {
 		if m.path == "/cash-out/"+payment.id {
 			return payment.answer(200)
@@ -216,7 +222,19 @@ func (g *gatewayModel) read(m message) answerModel {
 	return noSuchTransaction
 }
 
+// readCharge answers with a charge: it was paid before the schedule began.
+func (g *gatewayModel) readCharge(id string) answerModel {
+	ids, status := `"endToEndId":"`+endToEndOf(id)+`"`, "PAID"
+	if g.refunded[id] {
+		ids, status = `"endToEndId":"D","originalEndToEndId":"`+endToEndOf(id)+`"`, "REFUNDED"
+	}
+	return answerModel{status: 200, body: `{"transactionId":"` + id + `","internalCode":"` + codeOf(id) + `",` + ids + `,"status":"` + status + `"}`}
+}
+
 func (p *payment) answer(status int) answerModel {
+	if p.refund {
+		return answerModel{status: status, body: `{"transactionId":"` + p.id + `","internalCode":"` + p.id + `C","endToEndId":"D"}`}
+	}
 	return answerModel{status: status, body: `{"transactionId":"` + p.id + `","internalCode":"` + p.id + `C","externalReference":"` + p.reference +
 		`","status":"PROCESSING","amount":` + p.amount + `}`}
 }
@@ -235,11 +253,15 @@ func (g *gatewayModel) check(which check, m message) (answer answerModel, ends b
 			return entry.answer, true
 		}
 	case checkReference:
-		if g.ignoresReferences || !g.references[m.reference] {
+		if !g.refunded[m.reference] && (g.ignoresReferences || !g.references[m.reference]) {
 			return answer, false
 		}
-		g.store(m.key, duplicateReference)
-		return duplicateReference, true
+		answer := duplicateReference
+		if m.refund {
+			answer = alreadyRefunded
+		}
+		g.store(m.key, answer)
+		return answer, true
 	default:
 		if g.funded() {
 			return answer, false
@@ -351,7 +373,11 @@ func (g *gatewayModel) isPaid(reference string) bool {
 
 // pay moves the money.
 func (g *gatewayModel) pay(m message) answerModel {
-	paid := &payment{id: "t" + strconv.Itoa(len(g.payments)+1), reference: m.reference, key: m.key, amount: m.amount, number: m.number}
+	paid := &payment{id: "t" + strconv.Itoa(len(g.payments)+1), reference: m.reference, key: m.key, amount: m.amount, number: m.number, refund: m.refund}
+	if m.refund {
+		g.world.later(g.world.drawDelay(time.Minute), func() { g.refunded[m.reference] = true })
+		paid.id, paid.amount = m.reference, g.world.orderOf(m.reference).amount.String() // the charge's own
+	}
 	g.payments = append(g.payments, paid)
 	g.references[m.reference] = true
 	if g.world.tracing {
@@ -363,5 +389,6 @@ func (g *gatewayModel) pay(m message) answerModel {
 
 // another is the answer to a request of somebody else.
 func another(status int) answerModel {
-	return (&payment{id: "other", reference: "other", amount: "1.00"}).answer(status)
+	return answerModel{status: status, body: `{"transactionId":"other","internalCode":"otherC","externalReference":"other","amount":1.00,` +
+		`"endToEndId":"D","originalEndToEndId":"` + endToEndOf("order9-9") + `"}`}
 }

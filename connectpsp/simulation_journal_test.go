@@ -93,6 +93,7 @@ func (p *pen) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *con
 	err = p.look(ctx, "begin "+intent.IdempotencyKey, func() { found = earlierOf(book.intents, intent) }, func() {
 		if found == nil {
 			book.intents[intent.IdempotencyKey] = intent
+			p.world.judge.references[intent.IdempotencyKey] = chargeOf(cmp.Or(intent.ExternalReference, intent.ChargeID))
 		}
 	})
 	return found, err

@@ -3,9 +3,7 @@ package connectpsp_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -13,14 +11,15 @@ import (
 
 // judge holds what the client says against what the gateway did. It knows both at once, as nobody in the world does.
 type judge struct {
-	world    *world
-	bodies   map[string]string    // the one body of each key
-	first    map[string]time.Time // when each key was first sent, as far as those who are alive can know
-	rejected map[string]int       // key: no request before this number may be executed, neither was any
+	world      *world
+	bodies     map[string]string    // the one body of each key
+	first      map[string]time.Time // when each key was first sent, as far as those who are alive can know
+	references map[string]string    // of each key
+	rejected   map[string]int       // reference: no request before this number may be executed, neither was any
 }
 
 func newJudge(w *world) judge {
-	return judge{world: w, bodies: map[string]string{}, first: map[string]time.Time{}, rejected: map[string]int{}}
+	return judge{world: w, bodies: map[string]string{}, first: map[string]time.Time{}, references: map[string]string{}, rejected: map[string]int{}}
 }
 
 // sent takes notice of a request whose body was read.
@@ -30,6 +29,7 @@ func (j *judge) sent(m message) {
 	} else if body != m.body {
 		j.world.violate("key %.4s was sent with two bodies", m.key)
 	}
+	j.references[m.key] = m.reference
 	if _, found := j.first[m.key]; !found {
 		j.first[m.key] = time.Now()
 	}
@@ -37,7 +37,7 @@ func (j *judge) sent(m message) {
 
 // paid takes notice of money that moves.
 func (j *judge) paid(m message) {
-	if before, found := j.rejected[m.key]; found && m.number < before {
+	if before, found := j.rejected[m.reference]; found && m.number < before {
 		j.world.violate("%v was reported as rejected, and is paid", m)
 	}
 	o := j.world.orderOf(m.reference)
@@ -45,23 +45,46 @@ func (j *judge) paid(m message) {
 		j.world.violate("%v is nobody's order", m)
 		return
 	}
-	if o.paid++; o.paid > 1 {
-		j.world.violate("order %d is paid twice", o.index)
+	o.paid++
+	j.balance(o)
+}
+
+// balance holds the wallet against the gateway: it is debited once for each payment that is made and not given back.
+func (j *judge) balance(o *purchase) {
+	if o.paid+o.givenBack > o.debits {
+		j.world.violate("order %d was debited %d times, paid %d times and given back %d times", o.index, o.debits, o.paid, o.givenBack)
 	}
 }
 
-// reject takes notice of a rejection: nothing under this key was executed, or will be by what was sent so far. Final says
-// that nothing else will be sent under it either.
-func (j *judge) reject(key string, final bool) {
-	delete(j.first, key)
-	before := j.world.number()
-	if final {
-		before = math.MaxInt
+// reject takes notice of a rejection: nothing was executed for the reference, or will be by what was sent so far.
+func (j *judge) reject(reference string) {
+	for key := range j.first {
+		if j.references[key] == reference {
+			delete(j.first, key)
+		}
 	}
-	j.rejected[key] = max(before, j.rejected[key])
+	j.rejected[reference] = j.world.number()
 	for _, payment := range j.world.gateway.payments {
-		if payment.key == key && payment.number < before {
-			j.world.violate("%s with key %.4s was paid, and is reported as rejected", payment.reference, key)
+		if payment.reference == reference {
+			j.world.violate("%s with key %.4s was paid, and is reported as rejected", reference, payment.key)
+		}
+	}
+}
+
+// knows holds the journal against the gateway, after Recover: of each payment that was made, the owner or the journal knows.
+func (j *judge) knows() {
+	w := j.world
+	if w.book == nil || w.book.faulty {
+		return
+	}
+	for _, payment := range w.gateway.payments {
+		o := w.orderOf(payment.reference)
+		intent := w.book.intents[payment.key]
+		if !o.over && o.working == 0 && intent.Outcome != "" && w.process.starting {
+			w.violate("%s was paid and ended in the journal, and its owner was not told", payment.reference)
+		}
+		if !o.over && intent.SentAt.IsZero() {
+			w.violate("%s was paid, and neither its owner nor the journal knows", payment.reference)
 		}
 	}
 }
@@ -78,37 +101,46 @@ func (j *judge) accept(o *purchase, reference, transactionID string) {
 
 // doubt takes notice of an unknown outcome, which must say all that is needed to settle it. Blind says that only the payment
 // is known.
-func (j *judge) doubt(o *purchase, key, reference string, err error, blind bool) {
+func (j *judge) doubt(r *run, blind bool) {
+	o := r.order
+	named := r.reference
+	if o.refund {
+		named = ""
+	}
 	var unknown *connectpsp.UnknownOutcomeError
-	if !errors.As(err, &unknown) {
+	if !errors.As(r.err, &unknown) {
 		// A conflict is one that the gateway speaks of. It says less, and the client remembers the rest.
 		var conflict *connectpsp.APIError
-		if !errors.As(err, &conflict) || conflict.Operation != "createCashOut" || conflict.IdempotencyKey != key || conflict.ExternalReference != reference {
-			j.world.violate("a conflict does not say what it is about: %v", err)
+		if !errors.As(r.err, &conflict) || conflict.Operation != o.operation() || !r.odd && conflict.IdempotencyKey != r.key || conflict.ExternalReference != named {
+			j.world.violate("a conflict does not say what it is about: %v", r.err)
 		}
 		return
 	}
 	var missing string
-	first, sent := j.first[key]
+	otherRefund := o.refund && unknown.Attempts == 0 // it may be about another refund of the charge
+	first, sent := j.first[unknown.IdempotencyKey]
+	sent = sent && !o.refund // a refund that was rejected may be reported as unknown, because another may be of its charge
 	switch {
-	case unknown.Operation != "createCashOut":
+	case unknown.Operation != o.operation():
 		missing = "the operation"
-	case unknown.IdempotencyKey != key:
+	case !r.odd && !otherRefund && unknown.IdempotencyKey != r.key && j.references[unknown.IdempotencyKey] != r.reference:
 		missing = "the key"
-	case unknown.ExternalReference != reference:
+	case unknown.ExternalReference != named, o.refund && chargeOf(unknown.TransactionID) != r.reference:
 		missing = "the reference"
 	case blind:
 		return
-	case unknown.Amount != o.amount:
+	case !o.refund && unknown.Amount != o.amount && !r.odd:
 		missing = "the amount"
+	case otherRefund:
+		return
 	case unknown.FirstSentAt.IsZero() || unknown.FirstSentAt.After(time.Now()) || sent && unknown.FirstSentAt.After(first):
 		missing = "when it was first sent"
-	case unknown.BodySHA256 != o.sum(reference) && (unknown.BodySHA256 != "" || unknown.TransactionID == ""):
+	case unknown.BodySHA256 != o.sum(r.reference) && !r.odd && (unknown.BodySHA256 != "" || unknown.TransactionID == ""):
 		missing = "the sum of the body"
 	default:
 		return
 	}
-	j.world.violate("%s is unknown, and the error does not say right %s: %v", reference, missing, err)
+	j.world.violate("%s is unknown, and the error does not say right %s: %v", r.reference, missing, r.err)
 }
 
 // panics takes notice of a call that panicked.
@@ -120,8 +152,6 @@ func (j *judge) panics(r *run) {
 
 // sum is what BodySHA256 should be.
 func (o *purchase) sum(reference string) string {
-	request := o.request()
-	request.ExternalReference = reference
-	sum := sha256.Sum256(must(json.Marshal(request)))
+	sum := sha256.Sum256(o.body(reference))
 	return hex.EncodeToString(sum[:])
 }

@@ -68,6 +68,8 @@ var fates = []fate{
 	{name: "page 502", answer: page(502)},
 	{name: "page 502, late arrival", arrives: late, answer: page(502)},
 	{name: "page 403", answer: page(403)},
+	{name: "page 403 after", arrives: now, answer: page(403)},
+	{name: "422 that breaks off, after", arrives: now, answer: answerModel{status: 422, body: `{"title":"A title","status":422,"code":"DUPLIC`}},
 	{name: "redirect 303 after", arrives: now, answer: page(303)},
 	{name: "redirect 307", answer: page(307)},
 	{name: "401 TOKEN_EXPIRED", answer: tokenExpired},
@@ -93,7 +95,7 @@ var fates = []fate{
 }
 
 // fatesOfTheLiving is how many of them a process survives.
-const fatesOfTheLiving = 39
+const fatesOfTheLiving = 41
 
 // message is a request as the gateway sees it.
 type message struct {
@@ -102,7 +104,23 @@ type message struct {
 	reference, amount string
 	token             int
 	body              string
+	refund            bool
 }
+
+// chargeOf returns the transaction id of the charge that an id names.
+func chargeOf(id string) string {
+	if hidden, found := strings.CutPrefix(id, endToEndPrefix); found {
+		id = strings.Replace(strings.TrimSuffix(hidden, "ABC"), "x", "-", 1)
+	}
+	return strings.TrimSuffix(id, "C")
+}
+
+const endToEndPrefix = "E13935893202603101827"
+
+// codeOf and endToEndOf return the other two ids of a charge.
+func codeOf(id string) string { return id + "C" }
+
+func endToEndOf(id string) string { return endToEndPrefix + strings.Replace(id, "-", "x", 1) + "ABC" }
 
 func (m message) String() string {
 	if m.reference == "" {
@@ -125,6 +143,9 @@ func (w *world) read(s *step) (message, bool) {
 		m.body = string(body)
 	}
 	m.reference, _, _ = strings.Cut(afterText(m.body, `"externalReference":"`), `"`)
+	if id, refund := strings.CutSuffix(strings.TrimPrefix(m.path, "/cash-in/"), "/refund"); refund {
+		m.reference, m.refund = chargeOf(id), true
+	}
 	m.amount, _, _ = strings.Cut(afterText(m.body, `"amount":`), `,`)
 	m.token, _ = strconv.Atoi(afterText(r.Header.Get("Authorization"), "Bearer header.payload."))
 	if m.key != "" {

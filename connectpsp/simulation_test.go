@@ -33,6 +33,9 @@ func schedule(c *choices, f *figures, tracing bool) *world {
 	case 2:
 		w.book = &book{intents: map[string]connectpsp.Intent{}, faulty: true}
 	}
+	if w.book != nil {
+		w.rules.moreClients = c.choose(2, 30)
+	}
 	if c.choose(2, 10) == 0 {
 		w.booth = &booth{}
 	}
@@ -42,7 +45,7 @@ func schedule(c *choices, f *figures, tracing bool) *world {
 	}
 	w.start()
 	for n := range 1 + c.choose(3, 35) {
-		o := newPurchase(w, n)
+		o := newPurchase(w, n, c.choose(3, 35) == 1)
 		w.orders = append(w.orders, o)
 		o.plan(time.Duration(n)*[...]time.Duration{time.Second, time.Millisecond}[c.choose(2, 30)], o.pay)
 		if c.choose(2, 12) == 1 {
@@ -60,9 +63,9 @@ func schedule(c *choices, f *figures, tracing bool) *world {
 // second makes another worker call for the same order.
 func (o *purchase) second() {
 	pauses := [...]time.Duration{10 * time.Millisecond, 3 * time.Second, 35 * time.Second}
-	p, key := o.world.process, o.key
+	p, debit := o.world.process, o.debits
 	o.world.later(pauses[o.world.choices.choose(len(pauses), 60)], func() {
-		if !p.dead && !o.over && o.key == key && o.mayRepeat() {
+		if !p.dead && !o.over && o.debits == debit && o.mayRepeat() {
 			o.pay()
 		}
 	})

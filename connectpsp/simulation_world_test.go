@@ -55,6 +55,8 @@ type rules struct {
 	delay   time.Duration // of everything late, if it is not to be drawn
 	fate    func() int    // chooses the fates in place of a draw
 	crashes int           // that are still allowed
+
+	moreClients int // that share the journal
 }
 
 // event is something that happens at a time.
@@ -66,11 +68,12 @@ type event struct {
 
 // process is one life of the program.
 type process struct {
-	number int
-	client *connectpsp.Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	dead   bool // guarded by world.mu
+	number   int
+	clients  []*connectpsp.Client // which share a journal
+	starting bool                 // Recover is to end before the orders go on
+	ctx      context.Context
+	cancel   context.CancelFunc
+	dead     bool // guarded by world.mu
 }
 
 // step is a goroutine that waits for the driver: with a request that is to be sent, or with something to write down.
@@ -102,7 +105,7 @@ const mostSteps = 3000
 func newWorld(c *choices, f *figures, tracing bool) *world {
 	w := &world{choices: c, figures: f, tracing: tracing, begun: time.Now(), wake: make(chan struct{}, 1)}
 	w.judge = newJudge(w)
-	w.gateway = gatewayModel{world: w, keys: map[string]keyEntry{}, references: map[string]bool{}}
+	w.gateway = gatewayModel{world: w, keys: map[string]keyEntry{}, references: map[string]bool{}, refunded: map[string]bool{}}
 	return w
 }
 
@@ -349,11 +352,14 @@ func (w *world) start() {
 	if w.book != nil {
 		options = append(options, connectpsp.WithJournal(&pen{w, p}))
 	}
-	p.client = must(connectpsp.New(config("https://gateway.example"), options...))
-	connectpsp.SetJitter(p.client, func(bound time.Duration) time.Duration {
-		// It follows from the time alone, so that it does not matter who draws first, and is never over at once.
-		return 1 + time.Duration(uint64(time.Since(w.begun))*0x9E3779B97F4A7C15>>1)%bound
-	})
+	for range 1 + w.rules.moreClients {
+		client := must(connectpsp.New(config("https://gateway.example"), options...))
+		connectpsp.SetJitter(client, func(bound time.Duration) time.Duration {
+			// It follows from the time alone, so that it does not matter who draws first, and is never over at once.
+			return 1 + time.Duration(uint64(time.Since(w.begun))*0x9E3779B97F4A7C15>>1)%bound
+		})
+		p.clients = append(p.clients, client)
+	}
 }
 
 func (w *world) restart() {
@@ -361,11 +367,15 @@ func (w *world) restart() {
 	if w.tracing {
 		w.note("process %d begins", w.process.number)
 	}
-	if w.book != nil {
-		w.recover()
-	} else {
-		clear(w.judge.first) // nobody remembers
+	for _, o := range w.orders {
+		o.untrusted = o.untrusted || o.started && w.book == nil
 	}
+	if w.book != nil {
+		w.process.starting = true
+		w.recover()
+		return
+	}
+	clear(w.judge.first) // nobody remembers
 	for _, o := range w.orders {
 		o.resume()
 	}
