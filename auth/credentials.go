@@ -13,6 +13,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 const (
@@ -189,8 +190,16 @@ func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
 
 func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	credentials := gen.TokenRequest{ClientID: c.clientID, ClientSecret: c.clientSecret.Reveal()}
-	response, err := c.client.AuthToken(ctx, credentials, withoutReplay)
+	handed := false // to the HTTP client, by the last request editor
+	response, err := c.client.AuthToken(ctx, credentials, func(_ context.Context, request *http.Request) error {
+		request.GetBody = nil // else the credentials follow a redirect to another host
+		handed = true
+		return nil
+	})
 	if err != nil {
+		if handed { // else an editor of the caller's refused, in words of its own
+			err = redact.Error(err)
+		}
 		return nil, &Error{Err: err}
 	}
 	received := time.Now()
@@ -219,12 +228,6 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the answer holds no token that can be sent")}
 	}
 	return newLease(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
-}
-
-// withoutReplay keeps the credentials from following a redirect to another host.
-func withoutReplay(_ context.Context, request *http.Request) error {
-	request.GetBody = nil
-	return nil
 }
 
 func newLease(token Secret, expiresIn int, received time.Time) *lease {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 // attemptTimeout bounds one attempt. A short one would itself make outcomes unknown.
@@ -68,7 +70,10 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	sending = httptrace.WithClientTrace(sending, &witness.trace)
 	response, err := call.send(sending, c.raw, call, body, witness.edit)
 	if err != nil {
-		a.err = quiet(err)
+		a.err = err
+		if witness.handed { // else an editor refused, or the source of tokens or the journal: in words of the caller's own
+			a.err = redact.Error(err)
+		}
 	} else {
 		a.status, a.header = response.StatusCode, response.Header
 		a.buffer = buffers.Get().(*[]byte)
@@ -105,7 +110,7 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 	ctx, c, call := w.ctx, w.client, &w.progress.call
 	for _, edit := range c.editors {
 		if err := edit(ctx, request); err != nil {
-			return err
+			return redactTokenError(err)
 		}
 	}
 	if call.operation.signed {
@@ -130,6 +135,15 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 	request.ContentLength = w.body.content.Size() // net/http sees that of its own readers only
 	w.handed = true
 	return nil
+}
+
+// redactTokenError redacts the error of a token source that asks over the network, for net/http may quote the token in it. An
+// [*auth.Error] is redacted, and every other is in words of the source's own.
+func redactTokenError(err error) error {
+	if errors.As(err, new(*url.Error)) && !errors.As(err, new(*auth.Error)) {
+		return redact.Error(err)
+	}
+	return err
 }
 
 // mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
@@ -160,7 +174,7 @@ const (
 	sealed
 )
 
-var errSealed = errors.New("connectpsp: the call has ended")
+const errSealed = redact.Text("connectpsp: the call has ended")
 
 func (b *sealedBody) Read(p []byte) (int, error) {
 	if !b.state.CompareAndSwap(untouched, begun) && b.state.Load() == sealed {

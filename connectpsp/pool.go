@@ -3,13 +3,14 @@ package connectpsp
 import (
 	"container/list"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 // pool keeps a transport from opening more connections than there are calls at a time. A transport by itself dials for every call
@@ -32,7 +33,7 @@ type pool struct {
 // poolPatience is for how long a call waits for a connection that should soon be free. It is not if opening it hangs.
 const poolPatience = time.Second
 
-var errServed = errors.New("the call has got another connection")
+const errServed = redact.Text("the call has got another connection")
 
 func (p *pool) RoundTrip(request *http.Request) (*http.Response, error) {
 	p.count(&p.calls, 1)

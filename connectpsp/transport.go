@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 const dialTimeout = 10 * time.Second
@@ -44,7 +45,7 @@ type once struct{ transport http.RoundTripper }
 func (o once) Do(request *http.Request) (*http.Response, error) {
 	response, err := o.transport.RoundTrip(request)
 	if err == nil && response == nil {
-		err = fmt.Errorf("the transport (%T) gave neither an answer nor an error", o.transport)
+		err = redact.Text(fmt.Sprintf("the transport (%T) gave neither an answer nor an error", o.transport))
 	}
 	if err != nil {
 		var notTLS tls.RecordHeaderError

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -34,7 +35,8 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // SkipMark returns text without the byte order mark that it may begin with.
 func SkipMark(text []byte) []byte { return bytes.TrimPrefix(text, byteOrderMark) }
 
-// Read reads and closes the body of response. With an error it returns what could be read before it. A byte order mark at the
+// Read reads and closes the body of response. With an error, which is redacted, it returns what
+// could be read before it. A byte order mark at the
 // beginning is left out.
 func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
 
@@ -63,7 +65,7 @@ func read(buffer []byte, response *http.Response) ([]byte, error) {
 		case err == io.EOF:
 			return body, nil
 		case err != nil:
-			return body, err
+			return body, redact.Error(err)
 		case len(body) == cap(body):
 			body = slices.Grow(body, len(body))
 		}
