@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -113,6 +116,15 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 		}
 	}
 }
+
+// String returns the type and the client id.
+func (c *ClientCredentials) String() string { return "auth.ClientCredentials(" + c.clientID + ")" }
+
+// Format prints String under every verb: fmt would read fields that a renewal changes at the same time.
+func (c *ClientCredentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue logs String.
+func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // renew starts a request in the background. Whoever moves renewAge wins; the others never touch the lock.
 func (c *ClientCredentials) renew(held *lease, age time.Duration) {

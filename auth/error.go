@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,13 +13,14 @@ type Error struct {
 	StatusCode int
 
 	// Type, Title, Code and Detail come from the problem in the answer and are empty if it held none. They are the
-	// gateway's words: they may hold personal data and are left out of Error.
+	// gateway's words and may hold personal data: neither Error nor fmt, log/slog or encoding/json writes them.
 	Type, Title, Code, Detail string
 
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
 
-	// Err is what went wrong besides the status: the network's error, an answer that cannot be read. It may be nil.
+	// Err is what went wrong besides the status: the network's error, an answer that cannot be read. It may be nil. What a
+	// peer may have put into the text of such an error is left out; errors.Is finds it as it was.
 	Err error
 }
 
@@ -31,6 +33,18 @@ func (e *Error) Error() string {
 	default:
 		return fmt.Sprintf("auth: no access token: the gateway answered %d", e.StatusCode)
 	}
+}
+
+// Format prints Error under every verb.
+func (e Error) Format(f fmt.State, verb rune) { fmt.Fprintf(f, fmt.FormatString(f, verb), e.Error()) }
+
+// MarshalJSON writes Error, the status and, in seconds, RetryAfter.
+func (e Error) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Error             string  `json:"error"`
+		StatusCode        int     `json:"statusCode,omitzero"`
+		RetryAfterSeconds float64 `json:"retryAfterSeconds,omitzero"`
+	}{e.Error(), e.StatusCode, e.RetryAfter.Seconds()})
 }
 
 // Unwrap returns Err.

@@ -48,7 +48,8 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 // Its error is a *ValidationError (nothing was sent), an *APIError (rejected for certain, also if the gateway answers that
 // it did not succeed) or an *UnknownOutcomeError: read the balance, then set the target again. POST /account/rebalance,
 // signed. It takes no idempotency key.
-func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (*Rebalance, error) {
+func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
+	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,8 @@ const contentType = "application/json"
 // Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
 // *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
 // request.ExternalReference. POST /cash-in.
-func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (*CashIn, error) {
+func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (cashIn *CashIn, err error) {
+	defer c.logUnknown(ctx, &err)
 	charge := call{operation: createCashIn, externalReference: request.ExternalReference, amount: request.Amount}
 	call, err := c.prepare(ctx, charge, request, c.checkCashIn(request), options)
 	if err != nil {
@@ -79,7 +80,8 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 //
 // The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. After a certain
 // rejection, such as CASH_IN_NOT_PAID, use WithAttempt. POST /cash-in/{id}/refund, signed.
-func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (*Refund, error) {
+func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
+	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: refundCashIn, transactionID: id}, request, checkRefund(id, request), options)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ import (
 //
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
 // again with the same request. POST /cash-out, signed.
-func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (*CashOut, error) {
+func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (cashOut *CashOut, err error) {
+	defer c.logUnknown(ctx, &err)
 	payment := call{operation: createCashOut, externalReference: request.ExternalReference, amount: request.Amount}
 	call, err := c.prepare(ctx, payment, request, c.checkCashOut(request), options)
 	if err != nil {

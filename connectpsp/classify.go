@@ -22,7 +22,7 @@ const (
 )
 
 func (o outcome) String() string {
-	return [...]string{"accepted", "refused", "not sent", "doubtful"}[o]
+	return [...]string{"accepted", "rejected", "not sent", "unknown"}[o]
 }
 
 // verdict is what to make of one attempt.

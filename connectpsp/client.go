@@ -2,6 +2,8 @@ package connectpsp
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -25,7 +27,7 @@ type Client struct {
 	sign       gen.RequestEditorFn
 	retry      RetryPolicy
 	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
-	logger     *slog.Logger                            // nil logs nothing
+	logger     *slog.Logger                            // never nil
 	retries    budget
 	journal    Journal       // never nil
 	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
@@ -62,7 +64,9 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	raw.RequestEditors = []gen.RequestEditorFn{identify}
 	tokens := settings.tokenSource
 	if tokens == nil {
-		tokens = auth.NewClientCredentials(raw, cfg.ClientID, cfg.ClientSecret)
+		logged := *raw
+		logged.Client = loggedTokens{raw.Client, settings.logger}
+		tokens = auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
 	}
 	return &Client{
 		raw:        raw,
@@ -83,6 +87,15 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		rebalances: make(chan struct{}, 1),
 	}, nil
 }
+
+// String returns the type and the gateway's URL.
+func (c *Client) String() string { return "connectpsp.Client(" + c.baseURL + ")" }
+
+// Format prints String under every verb: fmt would read fields that calls change at the same time.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue logs String.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func identifyAs(userAgent string) gen.RequestEditorFn {
 	return func(_ context.Context, request *http.Request) error {

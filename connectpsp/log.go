@@ -2,31 +2,181 @@ package connectpsp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// log records an attempt. It writes only what is listed here: no header, no body and no error text, for all of those may hold
+// The log has only attributes that WithLogger lists: no header, no body and no error's own text, for all of those may hold
 // secrets or personal data.
+
+// log records an attempt.
 func (c *Client) log(ctx context.Context, p *progress, a attempt) {
-	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
+	if !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	call := p.call
-	attributes := []slog.Attr{
+	call, v := p.call, p.verdict
+	line := attributes{
 		slog.String("operation", call.operation.id),
 		slog.String("method", call.operation.method),
 		slog.String("path", strings.Replace(call.operation.path, "{id}", call.transactionID, 1)),
 		slog.Int("status", a.status),
 		slog.Int("attempt", p.attempts),
 		slog.Duration("duration", a.duration),
-		slog.String("outcome", p.verdict.outcome.String()),
+		slog.String("outcome", wordOf(v)),
 	}
-	if call.key != "" {
-		attributes = append(attributes, slog.String("idempotencyKey", call.key))
+	line.add("idempotencyKey", call.key)
+	line.add("externalReference", call.externalReference)
+	if v.answer != nil {
+		line.add("code", string(v.answer.Code.printable()))
 	}
-	if call.externalReference != "" {
-		attributes = append(attributes, slog.String("externalReference", call.externalReference))
+	line.add("error", kindOf(a, v))
+	line.add("retry", c.retryReason(p, a))
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: attempt", line...)
+}
+
+// logUnknown records that a call ended with an unknown outcome. It is deferred, as the last word on the call's error.
+func (c *Client) logUnknown(ctx context.Context, err *error) {
+	if errors.Is(*err, ErrUnknownOutcome) && c.logger.Enabled(ctx, slog.LevelError) {
+		var line attributes
+		line.describe(*err)
+		c.logger.LogAttrs(ctx, slog.LevelError, "connectpsp: unknown outcome", line...)
 	}
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp attempt", attributes...)
+}
+
+// logRecovered records what Recover found, a line for each payment.
+func (c *Client) logRecovered(ctx context.Context, recovered []Recovered) {
+	if !c.logger.Enabled(ctx, slog.LevelWarn) {
+		return
+	}
+	for _, one := range recovered {
+		outcome := "rejected"
+		switch {
+		case one.Err == nil:
+			outcome = "accepted"
+		case errors.Is(one.Err, ErrUnknownOutcome):
+			outcome = "unknown"
+		case errors.Is(one.Err, ErrNotSent):
+			outcome = "not sent"
+		}
+		line := attributes{slog.String("outcome", outcome)}
+		if one.Err != nil {
+			line.describe(one.Err)
+		} else {
+			line.add("operation", string(one.Operation))
+			line.add("idempotencyKey", one.IdempotencyKey)
+			line.add("externalReference", one.ExternalReference)
+			line.add("transactionId", one.TransactionID)
+		}
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "connectpsp: recovered", line...)
+	}
+}
+
+// attributes are those of one line.
+type attributes []slog.Attr
+
+// add adds an attribute that has a value.
+func (l *attributes) add(name, value string) {
+	if value != "" {
+		*l = append(*l, slog.String(name, value))
+	}
+}
+
+// describe adds what the error of a call tells of the payment.
+func (l *attributes) describe(err error) {
+	var unknown *UnknownOutcomeError
+	var refusal *APIError
+	switch {
+	case errors.As(err, &unknown):
+		l.add("operation", string(unknown.Operation))
+		l.add("idempotencyKey", unknown.IdempotencyKey)
+		l.add("externalReference", unknown.ExternalReference)
+		l.add("transactionId", unknown.TransactionID)
+		*l = append(*l, slog.Time("firstSentAt", unknown.FirstSentAt), slog.Int("status", unknown.StatusCode))
+		refusal = unknown.Refusal
+	case errors.As(err, &refusal):
+		l.add("operation", string(refusal.Operation))
+		l.add("idempotencyKey", refusal.IdempotencyKey)
+		l.add("externalReference", refusal.ExternalReference)
+		*l = append(*l, slog.Int("status", refusal.StatusCode))
+	}
+	if refusal != nil {
+		l.add("code", string(refusal.Code.printable()))
+	}
+}
+
+// wordOf returns what an attempt proves. A conflict proves nothing: it may be about this very payment.
+func wordOf(v verdict) string {
+	if v.answer != nil && errors.Is(v.answer, ErrUnknownOutcome) {
+		return doubtful.String()
+	}
+	return v.outcome.String()
+}
+
+// kindOf returns what went wrong, in words that are safe: the SDK's own for a response that was read, else the kind of the
+// error. Token sources and journals of the caller's have errors that may hold anything.
+func kindOf(a attempt, v verdict) string {
+	var noToken *auth.Error
+	switch {
+	case v.err == nil:
+		return ""
+	case a.err == nil:
+		return v.err.Error()
+	case errors.As(a.err, &noToken) && noToken.Err == nil:
+		return noToken.Error()
+	default:
+		return redact.Error(a.err).Error()
+	}
+}
+
+// retryReason returns why another attempt follows, if time and budget allow. It is empty if none may.
+func (c *Client) retryReason(p *progress, a attempt) string {
+	switch v := p.verdict; {
+	case v.renew && !p.renewed:
+		return "token refused"
+	case !v.again || p.tries >= c.retry.MaxAttempts:
+		return ""
+	case a.status == http.StatusTooManyRequests:
+		return "rate limited"
+	case a.status == 0 && !a.sent:
+		return "not sent"
+	case a.status == 0:
+		return "no response"
+	case v.err != nil:
+		return "unreadable response"
+	case a.status/100 == 5:
+		return "gateway failed"
+	default:
+		return "still under way"
+	}
+}
+
+// loggedTokens sends requests for tokens, and records them. What the gateway says in the response is told by the attempt that
+// waited for the token.
+type loggedTokens struct {
+	gen.HttpRequestDoer
+	logger *slog.Logger
+}
+
+func (l loggedTokens) Do(request *http.Request) (*http.Response, error) {
+	ctx := request.Context()
+	if !l.logger.Enabled(ctx, slog.LevelDebug) {
+		return l.HttpRequestDoer.Do(request)
+	}
+	begun := time.Now()
+	response, err := l.HttpRequestDoer.Do(request)
+	line := attributes{slog.String("operation", authToken.id), slog.Duration("duration", time.Since(begun))}
+	if err != nil {
+		line.add("error", redact.Error(err).Error())
+	} else {
+		line = append(line, slog.Int("status", response.StatusCode))
+	}
+	l.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: token request", line...)
+	return response, err
 }

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,6 +26,7 @@ type settings struct {
 // validate adds to faults what is wrong with the options, base being the gateway's URL, and fills in defaults.
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
+	s.logger = cmp.Or(s.logger, slog.Default())
 	if s.journal == nil {
 		s.journal = new(memoryJournal)
 	} else {
@@ -60,8 +62,31 @@ func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) { s.httpClient = h }
 }
 
-// WithLogger makes the client log every attempt at debug level: operation, method, path, status, attempt, duration, what it
-// made of the answer, idempotency key and external reference. No body, no secret, no personal data.
+// WithLogger makes the client log to l. Without this option, or with nil, it logs to the [slog.Default] of the moment when
+// New is called; for silence give it slog.New(slog.DiscardHandler). It writes
+//
+//   - at level error, once, each call whose outcome is unknown (see ErrUnknownOutcome),
+//   - at level warning each payment that [Client.Recover] reports,
+//   - at level debug each attempt and each request for a token,
+//
+// with those of these attributes that apply:
+//
+//	operation          the operation's id in the description, such as createCashOut
+//	externalReference  the request's
+//	idempotencyKey     the key that it carries
+//	transactionId      the gateway's id, or that of the charge to refund
+//	outcome            accepted, rejected, not sent or unknown: of this attempt, or of the payment that was recovered
+//	firstSentAt        when the payment was first sent
+//	status             the HTTP status of the response, 0 if none came
+//	code               the gateway's code, such as INSUFFICIENT_FUNDS
+//	error              the kind of the failure, such as "context deadline exceeded"
+//	retry              why another attempt follows, if time and budget allow
+//	attempt            the number of the attempt within the call, from 1
+//	duration           of the attempt, or of the request for a token
+//	method, path       of the request
+//
+// No header, no body and no error's own text is written, so no secret, and no personal data unless an external reference
+// is one.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) { s.logger = l }
 }

@@ -93,6 +93,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	if ctx.Err() == nil {
 		c.recovered.Store(true)
 	}
+	c.logRecovered(ctx, recovered)
 	return recovered, ctx.Err()
 }
 

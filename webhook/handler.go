@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,8 +41,8 @@ const (
 // and after it. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
 // an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only.
 type Handler struct {
-	// Logger, if not nil, is told why the inbox failed, at level warning and without personal data of the Handler's own. Set it
-	// before the Handler is used.
+	// Logger gets, at level warning, why the inbox failed, in the inbox's own words. No personal data is added. Nil stands for
+	// [slog.Default]; for silence set slog.New(slog.DiscardHandler). Set it before the Handler is used.
 	Logger *slog.Logger
 
 	inbox   Inbox
@@ -66,6 +67,15 @@ func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 	}
 	return h, nil
 }
+
+// String returns the type.
+func (h *Handler) String() string { return "webhook.Handler" }
+
+// Format prints String under every verb: fmt would read fields that change at the same time.
+func (h *Handler) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, h.String()) }
+
+// LogValue logs String.
+func (h *Handler) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
 // ServeHTTP receives one delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -122,9 +132,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	kind, err := put(ctx, h.inbox, item)
 	switch {
 	case err != nil:
-		if h.Logger != nil {
-			h.Logger.WarnContext(ctx, "webhook: a delivery could not be kept, and will come again", "key", item.Key, "error", err)
-		}
+		logger := cmp.Or(h.Logger, slog.Default())
+		logger.WarnContext(ctx, "webhook: a delivery could not be kept, and will come again", "key", item.Key, "error", err)
 		return unavailable
 	case kind == stored:
 		return success

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -50,10 +51,12 @@ func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
 
-// WithLogger makes the Worker log what goes wrong: at level error what is kept for a person, at level warning what will be
-// tried again. It writes ids and your function's errors, and no personal data of its own. Without it nothing is logged.
+// WithLogger makes the Worker log to logger what goes wrong: at level error what is kept for a person, at level warning what
+// will be tried again. It writes ids, and the errors of your function and of the inbox in their own words; the inbox keeps
+// those of your function too. No personal data is added. Without this option, or with nil, it logs to the [slog.Default] of
+// the moment when the Worker is made; for silence give it slog.New(slog.DiscardHandler).
 func WithLogger(logger *slog.Logger) WorkerOption {
-	return func(w *Worker) { w.logger = logger }
+	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }
 
 // NewWorker returns a Worker on inbox. The client reads transactions where an event alone must not be believed.
@@ -69,12 +72,21 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	if inbox == nil || client == nil || apply == nil {
 		panic("webhook: a Worker needs an Inbox, a Client and a function")
 	}
-	w := &Worker{inbox: inbox, client: client, apply: apply, logger: slog.New(slog.DiscardHandler)}
+	w := &Worker{inbox: inbox, client: client, apply: apply, logger: slog.Default()}
 	for _, option := range options {
 		option(w)
 	}
 	return w
 }
+
+// String returns the type.
+func (w *Worker) String() string { return "webhook.Worker" }
+
+// Format prints String under every verb: fmt would read fields that change at the same time.
+func (w *Worker) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, w.String()) }
+
+// LogValue logs String.
+func (w *Worker) LogValue() slog.Value { return slog.StringValue(w.String()) }
 
 // Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow.
 func (w *Worker) Run(ctx context.Context) error {
@@ -258,7 +270,7 @@ func (w *Worker) askFor(ctx context.Context, kind Kind, id, transactionID string
 	case errors.As(err, &invalid):
 		return answered, &heldError{"the gateway has to be asked, and cannot be asked for such an id"}
 	case err != nil:
-		return answered, err
+		return answered, unasked(err)
 	case answered.transactionID() != transactionID:
 		return answered, &heldError{"the gateway answers with another transactionId: events and watches go by it"}
 	}

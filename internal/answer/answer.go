@@ -35,9 +35,8 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // SkipMark returns text without the byte order mark that it may begin with.
 func SkipMark(text []byte) []byte { return bytes.TrimPrefix(text, byteOrderMark) }
 
-// Read reads and closes the body of response. With an error, which is redacted, it returns what
-// could be read before it. A byte order mark at the
-// beginning is left out.
+// Read reads and closes the body of response. With an error, which is redacted, it returns what could be read before it. A byte
+// order mark at the beginning is left out.
 func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
 
 // ReadInto is Read into the memory of buffer, or more if that is too small.

@@ -144,12 +144,19 @@ func clean(err error) (safe error, known bool) {
 	if known {
 		return safe, true
 	}
+	inside := safe
 	for _, sentinel := range sentinels {
 		if errors.Is(err, sentinel) {
 			return sentinel, true
 		}
 	}
-	return word(err)
+	if safe, known = word(err); known {
+		return safe, true
+	}
+	if kind := fmt.Sprintf("%T", err); inside == nil || !strings.HasPrefix(kind, "*fmt.") && !strings.HasPrefix(kind, "*errors.") {
+		return Text("[redacted " + kind + "]"), false
+	}
+	return inside, false // of which the type says more
 }
 
 // inner is clean for the error inside of one that is known.
@@ -158,7 +165,7 @@ func inner(err error) error {
 	return safe
 }
 
-// word returns what is known of an error by its text.
+// word returns what is known of an error by its text alone.
 func word(err error) (safe error, known bool) {
 	text := err.Error()
 	if text == os.ErrDeadlineExceeded.Error() {
@@ -177,7 +184,7 @@ func word(err error) (safe error, known bool) {
 			return Text(text), true
 		}
 	}
-	return Text(fmt.Sprintf("[redacted %T]", err)), false
+	return nil, false
 }
 
 // address returns a URL without user, query and fragment, where a proxy's password and more may be.
