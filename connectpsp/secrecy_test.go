@@ -2,21 +2,165 @@ package connectpsp_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/webhook"
 )
+
+const (
+	accessToken   = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
+	proxyPassword = "pr0xy-pa55"
+	// words are whatever a peer that is broken, careless or hostile may send: all that it knows, and all that was sent to it.
+	words = accessToken + " " + clientSecret + " " + applicationToken + " " + cryptoToken + " " + proxyPassword +
+		" Maria Silva 12345678909 123.456.789-09 maria@example.com Test User"
+)
+
+// canaries must not be seen in anything that the SDK prints.
+var canaries = []string{accessToken, clientSecret, applicationToken, cryptoToken, proxyPassword, "12345678909", "123.456.789-09", "Maria",
+	"maria@example.com", "Test User", signing.Sign(cryptoToken, accessToken)}
+
+// forms are all in which fmt and encoding/json write a canary, byte by byte too.
+var forms = func() map[string][]string {
+	forms := map[string][]string{}
+	for _, canary := range canaries {
+		for _, form := range []string{
+			canary, hex.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(canary)),
+			strings.Trim(fmt.Sprint([]byte(canary)), "[]"), strings.Trim(fmt.Sprintf("%#v", []byte(canary)), "[]byte{}"),
+		} {
+			forms[canary] = append(forms[canary], strings.ToLower(form))
+		}
+	}
+	return forms
+}()
+
+// leaks returns the canaries that a text holds.
+func leaks(text string) (found []string) {
+	text = strings.ToLower(text)
+	for _, canary := range canaries {
+		if slices.ContainsFunc(forms[canary], func(form string) bool { return strings.Contains(text, form) }) {
+			found = append(found, canary)
+		}
+	}
+	return found
+}
+
+// printed is a value in all the ways in which programs print.
+func printed(value any) map[string]string {
+	texts := map[string]string{}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		texts[verb] = fmt.Sprintf(verb, value)
+	}
+	encoded, err := json.Marshal(value)
+	texts["json"] = fmt.Sprint(string(encoded), err)
+	var lines bytes.Buffer
+	slog.New(slog.NewTextHandler(&lines, nil)).Info("", "value", value)
+	slog.New(slog.NewJSONHandler(&lines, nil)).Info("", "value", value)
+	texts["slog"] = lines.String()
+	return texts
+}
+
+// everyCause returns err and all that is reached from it by Unwrap, and what errors of the SDK hold besides.
+func everyCause(err error) []error {
+	causes := []error{err}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if cause := e.Unwrap(); cause != nil {
+			causes = append(causes, everyCause(cause)...)
+		}
+	case interface{ Unwrap() []error }:
+		for _, cause := range e.Unwrap() {
+			causes = append(causes, everyCause(cause)...)
+		}
+	}
+	var unknown *connectpsp.UnknownOutcomeError
+	if errors.As(err, &unknown) && unknown.Refusal != nil && err == error(unknown) {
+		causes = append(causes, everyCause(unknown.Refusal)...)
+	}
+	return causes
+}
+
+// assertKeepsSecrets asserts that nothing that is reached from err prints a canary.
+func assertKeepsSecrets(t *testing.T, err error) {
+	t.Helper()
+	for _, cause := range everyCause(err) {
+		values := []any{cause, struct{ Err error }{cause}, []error{cause}}
+		switch e := cause.(type) {
+		case *connectpsp.APIError:
+			values = append(values, *e)
+		case *connectpsp.UnknownOutcomeError:
+			values = append(values, *e)
+		case *auth.Error:
+			values = append(values, *e)
+		}
+		for _, value := range values {
+			for way, text := range printed(value) {
+				assert.Empty(t, leaks(text), "%T as %s", value, way)
+			}
+		}
+	}
+}
+
+// logOfAll is a log that several goroutines write.
+type logOfAll struct {
+	mu    sync.Mutex
+	lines bytes.Buffer
+}
+
+func (l *logOfAll) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.Write(line)
+}
+
+func (l *logOfAll) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
+}
+
+// logger writes every line as text and as JSON.
+func (l *logOfAll) logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
+	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(l, options), slog.NewJSONHandler(l, options)))
+}
+
+// raw answers with bytes, whatever they are, and hangs up.
+func raw(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the answer is lost with the connection
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(connection, answer)
+		_ = connection.Close()
+	}
+}
 
 // echo answers with everything that it was sent, as a hostile or careless gateway might.
 func echo(status int, contentType string) http.HandlerFunc {
@@ -30,112 +174,317 @@ func echo(status int, contentType string) http.HandlerFunc {
 	}
 }
 
-// TestNoSecretAndNoPersonalDataInAnyErrorOrLog drives every operation into every kind of failure, with a logger at debug
-// level, and looks for what must not be seen in all that comes out.
-func TestNoSecretAndNoPersonalDataInAnyErrorOrLog(t *testing.T) {
-	secrets := []string{clientSecret, applicationToken, cryptoToken, "header.payload", "payload-1",
-		signing.Sign(cryptoToken, "header.payload-1.signature")}
-	personal := []string{"12345678909", "529.982.247-25", "Maria", "Test User", "maria@example.com"}
+// response is a whole response, with words of the peer's where it has any.
+func response(status, contentType, body string) http.HandlerFunc {
+	return raw("HTTP/1.1 " + status + "\r\nContent-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) +
+		"\r\nConnection: close\r\n\r\n" + body)
+}
 
+// brokenAnswers are what a peer may answer, by the place that is broken.
+func brokenAnswers() map[string]http.HandlerFunc {
+	const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	const chunked = ok + "Transfer-Encoding: chunked\r\n"
+	answers := map[string]http.HandlerFunc{
+		"nothing":            drop,
+		"no status line":     raw(`{"accessToken":"` + words + `"}` + "\r\n\r\n"),
+		"no line":            raw(words),
+		"version":            raw("HTTP/" + words + " 200 OK\r\n\r\n"),
+		"status":             raw("HTTP/1.1 " + words + "\r\n\r\n"),
+		"reason":             raw("HTTP/1.1 500 " + words + "\r\nContent-Length: 0\r\n\r\n"),
+		"informational":      raw("HTTP/1.1 103 " + words + "\r\nLink: " + words + "\r\n\r\n" + words),
+		"body as header":     raw(ok + `{"accessToken":"` + accessToken + `"}` + "\r\n\r\n"),
+		"header without end": raw(ok + "A: " + words),
+		"name of a header":   raw(ok + words + ": a\r\n\r\n"),
+		"value of a header":  raw(ok + "A: \x00" + words + "\r\n\r\n"),
+		"large header":       raw(ok + "A: " + strings.Repeat(words, 1000) + "\r\n\r\n"),
+		"length":             raw(ok + "Content-Length: " + words + "\r\n\r\n"),
+		"two lengths":        raw(ok + "Content-Length: 1\r\nContent-Length: " + words + "\r\n\r\na"),
+		"transfer encoding":  raw(ok + "Transfer-Encoding: " + words + "\r\n\r\n"),
+		"size of a chunk":    raw(chunked + "\r\n" + words + "\r\n\r\n"),
+		"end of a chunk":     raw(chunked + "\r\n2\r\n{}" + words + "\r\n\r\n"),
+		"cut chunk":          raw(chunked + "\r\nfff\r\n" + words),
+		"trailer":            raw(chunked + "\r\n0\r\n" + `{"accessToken":"` + accessToken + `"}` + words + "\r\n\r\n"),
+		"name of a trailer":  raw(chunked + "Trailer: " + words + "\r\n\r\n0\r\n" + words + ": a\r\n\r\n"),
+		"gzip":               raw(ok + "Content-Encoding: gzip\r\n\r\n" + words),
+		"gzip, cut":          raw(ok + "Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + words),
+		"cut body":           raw(ok + "Content-Length: 1000\r\n\r\n" + `{"accessToken":"` + words),
+		"another protocol":   raw("HTTP/1.1 101 " + words + "\r\nUpgrade: " + words + "\r\nConnection: Upgrade\r\n\r\n" + words),
+		"location":           raw("HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/?" + url.QueryEscape(words) + "\r\nContent-Length: 0\r\n\r\n"),
+		"broken location":    raw("HTTP/1.1 307 Found\r\nLocation: http://%zz" + words + "\r\nContent-Length: 0\r\n\r\n"),
+		"dates":              raw("HTTP/1.1 429 " + words + "\r\nRetry-After: " + words + "\r\nDate: " + words + "\r\nContent-Length: 0\r\n\r\n"),
+		"text":               response("200 OK", "text/plain", words),
+		"half of JSON":       response("200 OK", "application/json", `{"transactionId":"`+words),
+		"a list":             response("200 OK", "application/json", `["`+words+`"]`),
+		"types":              response("200 OK", "application/json", `{"transactionId":7,"amount":"`+words+`","status":["`+words+`"],"accessToken":{"`+words+`":1}}`),
+		"fields": response("202 OK", "application/json", `{"transactionId":"`+words+`","externalReference":"`+words+`","status":"`+words+
+			`","amount":50.00,"accessToken":"`+words+`","expiresIn":"`+words+`","success":false,"message":"`+words+`"}`),
+		"echo": echo(422, "application/problem+json"),
+	}
+	problem, _ := json.Marshal(map[string]any{"type": words, "title": words, "detail": words, "code": words, "status": words, "instance": words})
+	for _, status := range []int{200, 301, 400, 401, 403, 404, 408, 409, 418, 422, 429, 500, 502, 503} {
+		line := strconv.Itoa(status) + " " + words
+		answers[fmt.Sprint("problem ", status)] = response(line, "application/problem+json", string(problem))
+		answers[fmt.Sprint("page ", status)] = response(line, "text/html", "<html><body>"+words+"</body></html>")
+		answers[fmt.Sprint("half a problem ", status)] = response(line, "application/problem+json", string(problem[:len(problem)/2]))
+	}
+	return answers
+}
+
+// paymentsOfMaria are calls of every operation. None waits for long.
+func paymentsOfMaria(ctx context.Context, client *connectpsp.Client) []error {
 	request := cashOutRequest()
 	request.Payee.Destination = connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com")
 	wrong := request
 	wrong.Payee.Document, wrong.Payee.Destination.PIXKey = "12345678900", "maria@example.com "
-	calls := []func(*connectpsp.Client) error{
-		func(c *connectpsp.Client) error { _, err := c.CreateCashOut(t.Context(), request); return err },
-		func(c *connectpsp.Client) error { _, err := c.CreateCashOut(t.Context(), wrong); return err },
-		func(c *connectpsp.Client) error { _, err := c.CreateCashIn(t.Context(), cashInRequest()); return err },
-		func(c *connectpsp.Client) error { _, err := c.GetCashIn(t.Context(), cashInID); return err },
-		func(c *connectpsp.Client) error {
-			_, err := c.RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
-			return err
-		},
-		func(c *connectpsp.Client) error { _, err := c.GetBalance(t.Context()); return err },
-		func(c *connectpsp.Client) error {
-			_, err := c.RebalanceAccount(t.Context(), pix.Centavos(1))
-			return err
-		},
+	_, paid := client.CreateCashOut(ctx, request)
+	_, again := client.CreateCashOut(ctx, request)
+	_, invalid := client.CreateCashOut(ctx, wrong)
+	_, charged := client.CreateCashIn(ctx, cashInRequest())
+	_, refunded := client.RefundCashIn(ctx, cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+	_, readIn := client.GetCashIn(ctx, cashInID)
+	_, readOut := client.GetCashOut(ctx, cashOutID)
+	_, balance := client.GetBalance(ctx)
+	_, rebalanced := client.RebalanceAccount(ctx, pix.Centavos(1))
+	errs := []error{paid, again, invalid, charged, refunded, readIn, readOut, balance, rebalanced}
+	var unknown *connectpsp.UnknownOutcomeError
+	if errors.As(paid, &unknown) {
+		_, resolved := client.ResolveCashOut(ctx, unknown, request)
+		errs = append(errs, resolved)
 	}
-	failures := []http.HandlerFunc{
-		drop, cut(202, cashOutAccepted), html(502), redirect(307, "https://elsewhere.example/"+applicationToken),
-		echo(200, "text/plain"), echo(400, "application/problem+json"), echo(401, "application/problem+json"),
-		echo(409, "text/html"), echo(422, "application/problem+json"), echo(500, "application/problem+json"), echo(302, "text/html"),
+	recovered, failed := client.Recover(ctx)
+	errs = append(errs, failed)
+	for _, one := range recovered {
+		errs = append(errs, one.Err)
 	}
-	for _, format := range []func(*bytes.Buffer) slog.Handler{
-		func(b *bytes.Buffer) slog.Handler {
-			return slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})
-		},
-		func(b *bytes.Buffer) slog.Handler {
-			return slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})
-		},
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// reasons is an inbox that keeps why items wait.
+type reasons struct {
+	webhook.Inbox
+	all []string
+}
+
+func (r *reasons) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
+	r.all = append(r.all, reason)
+	return r.Inbox.Postpone(ctx, claim, due, reason)
+}
+
+func (r *reasons) Hold(ctx context.Context, claim *webhook.Claim, reason string) error {
+	r.all = append(r.all, reason)
+	return r.Inbox.Hold(ctx, claim, reason)
+}
+
+// receiveFromMaria lets a Worker confirm a payment with client, and returns what it writes into its inbox.
+func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logger) string {
+	inbox := &reasons{Inbox: webhook.NewMemoryInbox()}
+	handler, err := webhook.NewHandler(inbox, auth.NewSecret(cryptoToken))
+	require.NoError(t, err)
+	handler.Logger = logger
+	for _, body := range []string{
+		`{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T14:22:18Z","data":` + cashInWithStatus("PAID") + `}`,
+		`{"eventType":"CASHIN_PAID","` + words + `"`,
+		`{"eventType":"CASHIN_PAID","data":{"transactionId":"a","amount":"` + words + `"}}`,
 	} {
-		var out bytes.Buffer
-		logger := slog.New(format(&out))
-		for _, failure := range failures {
-			client := newGateway(t, failure).client(connectpsp.WithLogger(logger))
-			for _, call := range calls {
-				err := call(client)
-				for ; err != nil; err = errors.Unwrap(err) {
-					logger.Error("call failed", "err", err, "client", client)
-					fmt.Fprintf(&out, "%v %+v %s %q\n", err, err, err, err)
-				}
-				fmt.Fprintf(&out, "%v %+v %#v\n", client, client, client)
-			}
-		}
-		intent := left(0)
-		logger.Error("intent", "intent", intent, "pointer", &intent)
-		fmt.Fprintf(&out, "%v %+v %#v %s %x %v %v", intent, intent, intent, intent, intent, &intent, []connectpsp.Intent{intent})
-
-		cfg := config("")
-		logger.Error("config", "cfg", cfg)
-		fmt.Fprintf(&out, "%v %+v %#v %s %x %v", cfg, cfg, cfg, cfg.ClientSecret, cfg.CryptoToken, &cfg)
-		encoded, err := json.Marshal(cfg)
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("X-Connect-Signature", signing.Sign(cryptoToken, body))
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	worker := webhook.NewWorker(inbox, client, func(context.Context, webhook.Transition) error { return nil },
+		webhook.WithConfirmation(pix.Centavos(0)), webhook.WithLogger(logger))
+	for {
+		worked, err := worker.Work(t.Context())
 		require.NoError(t, err)
-		out.Write(encoded)
-
-		for _, canary := range append(secrets, personal...) {
-			assert.False(t, strings.Contains(out.String(), canary), "%q is in the output", canary)
+		if !worked {
+			return strings.Join(inbox.all, "\n")
 		}
-		assert.Contains(t, out.String(), "withdrawal-42")
-		assert.Contains(t, out.String(), "[redacted]")
 	}
 }
 
-func TestTheLogTellsEachAttempt(t *testing.T) {
-	var out bytes.Buffer
-	logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	gateway := newGateway(t, html(503), replyJSON(202, cashOutAccepted))
-	_, err := gateway.client(connectpsp.WithLogger(logger)).CreateCashOut(t.Context(), cashOutRequest())
+// assertNothingIsSeen makes calls with a client, prints all that comes of them in all ways, and looks for what must not be seen.
+func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option) {
+	t.Helper()
+	log := &logOfAll{}
+	options = append([]connectpsp.Option{connectpsp.WithLogger(log.logger()),
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 2, BaseDelay: time.Nanosecond, MaxDelay: time.Nanosecond})}, options...)
+	client, err := connectpsp.New(config(url), options...)
 	require.NoError(t, err)
-
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	require.Len(t, lines, 2)
-	for i, want := range []map[string]any{
-		{"status": 503.0, "attempt": 1.0, "outcome": "doubtful"},
-		{"status": 202.0, "attempt": 2.0, "outcome": "accepted"},
-	} {
-		var line map[string]any
-		require.NoError(t, json.Unmarshal([]byte(lines[i]), &line))
-		for name, value := range want {
-			assert.Equal(t, value, line[name])
-		}
-		assert.Equal(t, "DEBUG", line["level"])
-		assert.Equal(t, "createCashOut", line["operation"])
-		assert.Equal(t, "POST", line["method"])
-		assert.Equal(t, "/cash-out", line["path"])
-		assert.Equal(t, "withdrawal-42", line["externalReference"])
-		assert.Equal(t, gateway.requests()[0].header.Get("X-Idempotency-Key"), line["idempotencyKey"])
-		assert.Contains(t, line, "duration")
+	errs := paymentsOfMaria(t.Context(), client)
+	require.NotEmpty(t, errs)
+	for _, err := range errs {
+		assertKeepsSecrets(t, err)
 	}
+	assert.Empty(t, leaks(receiveFromMaria(t, client, log.logger())), "in the inbox")
+	assert.Empty(t, leaks(log.String()), "in the log")
+	assert.Contains(t, log.String(), "withdrawal-42", "the log is not empty")
+	for way, text := range printed(client) {
+		assert.Empty(t, leaks(text), "the client as %s", way)
+	}
+}
 
-	out.Reset()
-	_, err = newGateway(t, replyJSON(200, cashInAccepted)).client(connectpsp.WithLogger(logger)).GetCashIn(t.Context(), cashInID)
-	require.NoError(t, err)
-	assert.Contains(t, out.String(), `"path":"/cash-in/`+cashInID+`"`)
+// The property: no secret and nobody's data is in any error, log or stored reason, whatever a peer sends and wherever it is broken.
+func TestNoSecretAndNoPersonalDataIsSeenWhateverAPeerAnswers(t *testing.T) {
+	token := response("200 OK", "application/json", `{"accessToken":"`+accessToken+`","tokenType":"Bearer","expiresIn":3600}`)
+	answers := brokenAnswers()
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		for place, routes := range map[string][2]http.HandlerFunc{
+			"gateway": {token, answers[name]}, "token endpoint": {answers[name], answers[name]},
+		} {
+			t.Run(place+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/auth/token" {
+						routes[0](w, r)
+						return
+					}
+					routes[1](w, r)
+				}))
+				defer server.Close()
+				assertNothingIsSeen(t, server.URL)
+			})
+		}
+	}
+}
 
-	out.Reset()
-	quiet := slog.New(slog.NewJSONHandler(&out, nil))
-	_, err = newGateway(t, replyJSON(200, cashInAccepted)).client(connectpsp.WithLogger(quiet)).GetCashIn(t.Context(), cashInID)
-	require.NoError(t, err)
-	assert.Empty(t, out.String(), "attempts are for debug level only")
+func TestNoPasswordOfAProxyIsSeen(t *testing.T) {
+	through := func(proxy string) connectpsp.Option {
+		parsed, err := url.Parse(proxy)
+		return connectpsp.WithHTTPClient(&http.Client{Transport: &http.Transport{
+			Proxy: func(*http.Request) (*url.URL, error) {
+				if err != nil {
+					return nil, fmt.Errorf("invalid proxy address %q: %w", proxy, err)
+				}
+				return parsed, nil
+			},
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		}})
+	}
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	user := "user:" + proxyPassword + "@"
+	proxies := map[string]string{
+		"no URL":         "http://" + user + "proxy:port",
+		"control":        "http://" + user + "\x7f",
+		"refused":        "http://" + user + closed.Listener.Addr().String(),
+		"refused, TLS":   "https://" + user + closed.Listener.Addr().String(),
+		"refused, SOCKS": "socks5://" + user + closed.Listener.Addr().String(),
+		"other scheme":   "ftp://" + user + closed.Listener.Addr().String(),
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"407": response("407 Proxy Authentication Required", "text/html", words), "own words": response("502 "+words, "text/html", words),
+		"no status line": raw(words + "\r\n\r\n"), "status": raw("HTTP/1.1 " + words + "\r\n\r\n"), "tunnel to rubbish": raw("HTTP/1.1 200 OK\r\n\r\n" + words),
+	} {
+		server := httptest.NewServer(answer)
+		t.Cleanup(server.Close)
+		for _, scheme := range []string{"http", "https"} {
+			proxies[name+", "+scheme] = scheme + "://" + user + server.Listener.Addr().String()
+		}
+	}
+	for name, proxy := range proxies {
+		for _, gateway := range []string{"https://gateway.example", closed.URL} {
+			t.Run(name+" to "+gateway[:5], func(t *testing.T) {
+				t.Parallel()
+				assertNothingIsSeen(t, gateway, through(proxy))
+			})
+		}
+	}
+}
+
+func TestNothingIsSeenOfWhatATransportOrAnEndedCallSays(t *testing.T) {
+	t.Run("transport", func(t *testing.T) {
+		assertNothingIsSeen(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{
+			Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New(words) })}))
+	})
+	t.Run("token service", func(t *testing.T) {
+		server := httptest.NewServer(raw(words))
+		defer server.Close()
+		assertNothingIsSeen(t, "https://gateway.example", connectpsp.WithTokenSource(tokenService(server.URL)))
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client hangs up
+			cancel(errors.New(words))
+			<-r.Context().Done()
+		}))
+		defer server.Close()
+		log := &logOfAll{}
+		client := newClient(t, server.URL, connectpsp.WithTokenSource(fixedToken(accessToken)), connectpsp.WithLogger(log.logger()))
+		errs := paymentsOfMaria(ctx, client)
+		require.NotEmpty(t, errs)
+		for _, err := range errs {
+			assertKeepsSecrets(t, err)
+		}
+		assert.Empty(t, leaks(log.String()))
+	})
+}
+
+// brokenJournal is a journal of the user's, with errors in words of its own.
+type brokenJournal struct {
+	connectpsp.Journal
+	err error
+}
+
+func (b brokenJournal) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
+	return nil, b.err
+}
+func (b brokenJournal) Find(context.Context, string) (*connectpsp.Intent, error) { return nil, b.err }
+func (b brokenJournal) Pending(context.Context) ([]connectpsp.Intent, error)     { return nil, b.err }
+
+// Errors of the user's own code may hold anything. They are found in the errors of calls, and are not logged or stored.
+func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) {
+	own := errors.New(words)
+	for name, option := range map[string]connectpsp.Option{
+		"token source": connectpsp.WithTokenSource(brokenTokens{own}),
+		"journal":      connectpsp.WithJournal(brokenJournal{err: own}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &logOfAll{}
+			client := newClient(t, "https://gateway.example", connectpsp.WithTokenSource(fixedToken(accessToken)), option, connectpsp.WithLogger(log.logger()))
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			require.ErrorIs(t, err, own)
+			_, _ = client.Recover(t.Context())
+			assert.Empty(t, leaks(receiveFromMaria(t, client, log.logger())), "in the inbox")
+			assert.Empty(t, leaks(log.String()), "in the log")
+		})
+	}
+}
+
+func TestPrintedConfigAndIntentsHoldNoSecretAndNoPersonalData(t *testing.T) {
+	cfg, intent := config("https://gateway.example"), left(0)
+	for _, value := range []any{cfg, &cfg, cfg.ClientSecret, intent, &intent, []connectpsp.Intent{intent}} {
+		for way, text := range printed(value) {
+			if _, isConfig := value.(connectpsp.Config); !isConfig && (way == "json" || way == "slog") {
+				continue // as JSON an Intent is whole, for journals to keep
+			}
+			assert.Empty(t, leaks(text), "%T as %s", value, way)
+		}
+	}
+	assert.Contains(t, fmt.Sprint(cfg), "[redacted]")
+}
+
+// A program may print its client, as part of something else, while calls are made and the token is renewed. The race detector
+// sees a read of what a call changes.
+func TestAClientCanBePrintedWhileItIsUsed(t *testing.T) {
+	gateway := newGateway(t, replyJSON(200, balanceAnswer))
+	client := gateway.client()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 50 {
+			_, err := client.GetBalance(t.Context())
+			assert.NoError(t, err)
+		}
+	}()
+	for printing := true; printing; {
+		select {
+		case <-ended:
+			printing = false
+		default:
+			for way, text := range printed(client) {
+				assert.Empty(t, leaks(text), way)
+			}
+		}
+	}
+	assert.Regexp(t, `^connectpsp\.Client\(http://127\.0\.0\.1:\d+\)$`, fmt.Sprintf("%#v", client))
 }
