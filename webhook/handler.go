@@ -68,15 +68,6 @@ func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 	return h, nil
 }
 
-// String returns the type.
-func (h *Handler) String() string { return "webhook.Handler" }
-
-// Format prints String under every verb: fmt would read fields that change at the same time.
-func (h *Handler) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, h.String()) }
-
-// LogValue logs String.
-func (h *Handler) LogValue() slog.Value { return slog.StringValue(h.String()) }
-
 // ServeHTTP receives one delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := h.receive(w, r)

@@ -49,9 +49,9 @@ func TestFailuresGoToTheDefaultLogger(t *testing.T) {
 	}
 }
 
-func TestAHandlerAndAWorkerPrintAsTheirNames(t *testing.T) {
+func TestSharedValuesPrintAsTheirNames(t *testing.T) {
 	r := newReceiver(t)
-	for want, value := range map[string]any{"webhook.Handler": r.Handler, "webhook.Worker": r.worker} {
+	for want, value := range map[string]any{"webhook.Handler": r.Handler, "webhook.Worker": r.worker, "webhook.MemoryInbox": r.inbox} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
 			assert.Equal(t, want, fmt.Sprintf(verb, value))
 		}

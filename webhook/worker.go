@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -78,15 +77,6 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	}
 	return w
 }
-
-// String returns the type.
-func (w *Worker) String() string { return "webhook.Worker" }
-
-// Format prints String under every verb: fmt would read fields that change at the same time.
-func (w *Worker) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, w.String()) }
-
-// LogValue logs String.
-func (w *Worker) LogValue() slog.Value { return slog.StringValue(w.String()) }
 
 // Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow.
 func (w *Worker) Run(ctx context.Context) error {
