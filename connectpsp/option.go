@@ -2,6 +2,8 @@ package connectpsp
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -103,7 +105,8 @@ func WithUserAgent(userAgent string) Option {
 }
 
 // WithTokenSource makes the client use access tokens of source, for a fleet that shares them, in place of fetching its own.
-// An error of source ends the call, unless it is the network's or an *auth.Error that is Temporary.
+// An error of source ends the call, unless it is the network's or an *auth.Error that is Temporary. It is returned in source's
+// own words, but for one that holds a *url.Error: that may quote a token, and is redacted.
 func WithTokenSource(source auth.TokenSource) Option {
 	return func(s *settings) { s.tokenSource = source }
 }
@@ -186,9 +189,21 @@ func WithRawResponse(dst *RawResponse) CallOption {
 	return func(s *callSettings) { s.raw = dst }
 }
 
-// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data; it is cut at 2 MiB.
+// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data; it is cut at 2 MiB. Printed or
+// logged, it shows the status and the length of the body only.
 type RawResponse struct {
 	StatusCode int
 	Header     http.Header
 	Body       []byte
 }
+
+// String returns the status and the length of the body.
+func (r RawResponse) String() string {
+	return fmt.Sprintf("%d with %d bytes", r.StatusCode, len(r.Body))
+}
+
+// Format prints String under every verb.
+func (r RawResponse) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// LogValue logs String.
+func (r RawResponse) LogValue() slog.Value { return slog.StringValue(r.String()) }

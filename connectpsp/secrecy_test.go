@@ -450,12 +450,13 @@ func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) 
 	}
 }
 
-func TestPrintedConfigAndIntentsHoldNoSecretAndNoPersonalData(t *testing.T) {
+func TestPrintedConfigsIntentsAndResponsesHoldNoSecretAndNoPersonalData(t *testing.T) {
 	cfg, intent := config("https://gateway.example"), left(0)
-	for _, value := range []any{cfg, &cfg, cfg.ClientSecret, intent, &intent, []connectpsp.Intent{intent}} {
+	response := connectpsp.RawResponse{StatusCode: 200, Header: http.Header{"Set-Cookie": {words}}, Body: []byte(words)}
+	for _, value := range []any{cfg, &cfg, cfg.ClientSecret, intent, &intent, []connectpsp.Intent{intent}, response, &response} {
 		for way, text := range printed(value) {
 			if _, isConfig := value.(connectpsp.Config); !isConfig && (way == "json" || way == "slog") {
-				continue // as JSON an Intent is whole, for journals to keep
+				continue // as JSON an Intent is whole, for journals to keep, and so is a response
 			}
 			assert.Empty(t, leaks(text), "%T as %s", value, way)
 		}

