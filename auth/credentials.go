@@ -202,14 +202,14 @@ func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
 
 func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	credentials := gen.TokenRequest{ClientID: c.clientID, ClientSecret: c.clientSecret.Reveal()}
-	handed := false // to the HTTP client, by the last request editor
+	handed := false // whether the request reached the HTTP client
 	response, err := c.client.AuthToken(ctx, credentials, func(_ context.Context, request *http.Request) error {
-		request.GetBody = nil // else the credentials follow a redirect to another host
+		request.GetBody = nil // net/http cannot send the credentials again after a redirect
 		handed = true
 		return nil
 	})
 	if err != nil {
-		if handed { // else an editor of the caller's refused, in words of its own
+		if handed { // else one of the caller's request editors failed, in its own words
 			err = redact.Error(err)
 		}
 		return nil, &Error{Err: err}

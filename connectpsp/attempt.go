@@ -71,7 +71,7 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	response, err := call.send(sending, c.raw, call, body, witness.edit)
 	if err != nil {
 		a.err = err
-		if witness.handed { // else an editor refused, or the source of tokens or the journal: in words of the caller's own
+		if witness.handed { // else the error is the token source's or the journal's, in the caller's own words
 			a.err = redact.Error(err)
 		}
 	} else {
@@ -137,8 +137,8 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 	return nil
 }
 
-// redactTokenError redacts the error of a token source that asks over the network, for net/http may quote the token in it. An
-// [*auth.Error] is redacted, and every other is in words of the source's own.
+// redactTokenError redacts the error of a token source that uses net/http, which may quote the token. An *auth.Error is
+// redacted already, and any other error is in the source's own words.
 func redactTokenError(err error) error {
 	if errors.As(err, new(*url.Error)) && !errors.As(err, new(*auth.Error)) {
 		return redact.Error(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// The log has only attributes that WithLogger lists: no header, no body and no error's own text, for all of those may hold
-// secrets or personal data.
+// The log holds only the attributes that WithLogger lists: headers, bodies and the texts of errors may hold secrets or personal
+// data.
 
 // log records an attempt.
 func (c *Client) log(ctx context.Context, p *progress, a attempt) {
@@ -41,7 +41,7 @@ func (c *Client) log(ctx context.Context, p *progress, a attempt) {
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: attempt", line...)
 }
 
-// logUnknown records that a call ended with an unknown outcome. It is deferred, as the last word on the call's error.
+// logUnknown records a call that ends with an unknown outcome. Methods defer it, so that it sees the error they return.
 func (c *Client) logUnknown(ctx context.Context, err *error) {
 	if errors.Is(*err, ErrUnknownOutcome) && c.logger.Enabled(ctx, slog.LevelError) {
 		var line attributes
@@ -50,7 +50,7 @@ func (c *Client) logUnknown(ctx context.Context, err *error) {
 	}
 }
 
-// logRecovered records what Recover found, a line for each payment.
+// logRecovered records the payments that Recover reports, one line each.
 func (c *Client) logRecovered(ctx context.Context, recovered []Recovered) {
 	if !c.logger.Enabled(ctx, slog.LevelWarn) {
 		return
@@ -78,17 +78,17 @@ func (c *Client) logRecovered(ctx context.Context, recovered []Recovered) {
 	}
 }
 
-// attributes are those of one line.
+// attributes collects the attributes of a line.
 type attributes []slog.Attr
 
-// add adds an attribute that has a value.
+// add appends an attribute unless its value is empty.
 func (l *attributes) add(name, value string) {
 	if value != "" {
 		*l = append(*l, slog.String(name, value))
 	}
 }
 
-// describe adds what the error of a call tells of the payment.
+// describe appends what a call's error says about the payment.
 func (l *attributes) describe(err error) {
 	var unknown *UnknownOutcomeError
 	var refusal *APIError
@@ -111,7 +111,7 @@ func (l *attributes) describe(err error) {
 	}
 }
 
-// wordOf returns what an attempt proves. A conflict proves nothing: it may be about this very payment.
+// wordOf returns the outcome that an attempt proves. A conflict proves none: it may be about this very payment.
 func wordOf(v verdict) string {
 	if v.answer != nil && errors.Is(v.answer, ErrUnknownOutcome) {
 		return doubtful.String()
@@ -119,8 +119,8 @@ func wordOf(v verdict) string {
 	return v.outcome.String()
 }
 
-// kindOf returns what went wrong, in words that are safe: the SDK's own for a response that was read, else the kind of the
-// error. Token sources and journals of the caller's have errors that may hold anything.
+// kindOf describes a failed attempt by safe text: the SDK's own for a response that was read, else the kind of the error. The
+// errors of a caller's token source or journal may hold anything.
 func kindOf(a attempt, v verdict) string {
 	var noToken *auth.Error
 	switch {
@@ -135,7 +135,7 @@ func kindOf(a attempt, v verdict) string {
 	}
 }
 
-// retryReason returns why another attempt follows, if time and budget allow. It is empty if none may.
+// retryReason returns why another attempt follows if time and budget allow, or "" if none may follow.
 func (c *Client) retryReason(p *progress, a attempt) string {
 	switch v := p.verdict; {
 	case v.renew && !p.renewed:
@@ -157,8 +157,8 @@ func (c *Client) retryReason(p *progress, a attempt) string {
 	}
 }
 
-// loggedTokens sends requests for tokens, and records them. What the gateway says in the response is told by the attempt that
-// waited for the token.
+// loggedTokens sends the requests for tokens and records them. The gateway's code is logged with the attempt that needed the
+// token.
 type loggedTokens struct {
 	gen.HttpRequestDoer
 	logger *slog.Logger

@@ -8,8 +8,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// unasked returns err, of a call of the client, as it may be logged and kept in the inbox. A call that was not sent has the
-// error of the token source in its text, and that may be one of the user's with a token in its words.
+// unasked makes the error of a read safe for the log and the inbox. The error of a call that was not sent quotes the error of
+// the token source, and a user's token source may put a token there.
 func unasked(err error) error {
 	var failure *connectpsp.APIError
 	if !errors.Is(err, connectpsp.ErrNotSent) || !errors.As(err, &failure) || failure.Err == nil {

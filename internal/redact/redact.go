@@ -1,8 +1,8 @@
-// Package redact takes out of the errors of a connection what the other side may have put into them.
+// Package redact removes from the errors of a transport all text that a peer may have chosen.
 //
-// Package net/http quotes what it cannot read: a status line, a header, a trailer, the address of a proxy with its password.
-// Behind POST /auth/token that may be an access token, behind any other request the name and the document of a person. So
-// this package keeps what it knows to be safe, and drops all else, instead of looking for what is dangerous.
+// Package net/http quotes the input that it fails to parse: a status line, a header, a trailer, a proxy's address with its
+// password. In the response to POST /auth/token that may be an access token, in any other a person's name and document.
+// The package works by an allow-list: it keeps the text that it knows to be safe and drops the rest.
 package redact
 
 import (
@@ -22,20 +22,20 @@ import (
 	"strings"
 )
 
-// Text is an error in words of the SDK's own. They are safe: Error keeps them.
+// Text is an error that consists of a safe text, such as one of the SDK's own. Error keeps it.
 type Text string
 
 // Error returns the text.
 func (t Text) Error() string { return string(t) }
 
-// Error returns the like of err, nil for nil, that says how a request failed without a word of the other side: not in its
-// own text, and not in that of an error in its chain, however it is printed. The kind of the failure stays (a time-out, a
-// refused connection, a certificate that is not trusted), and so do addresses and URLs without user and query. Of a
-// failure that it does not know, the type stays.
+// Error returns an error that describes the same failure as err, and contains no text that a peer may have chosen: neither
+// its own text nor any cause in its chain does, under any verb of fmt. It keeps the kind of the failure (timeout, connection
+// refused, untrusted certificate), addresses, and URLs without user and query. Of a failure of unknown kind it keeps the Go
+// type. It returns nil for nil.
 //
-// The result matches, through errors.Is, what err matches. Errors.As finds a [*url.Error], [*net.OpError], [*net.DNSError],
-// [*tls.CertificateVerificationError] or error of package x509 of the same kind, with what is safe in it, and whether it
-// was a time-out as a [net.Error]. It finds no other type.
+// errors.Is matches the result as it matches err. errors.As finds a [net.Error] and redacted copies of [*url.Error],
+// [*net.OpError], [*net.DNSError], [*tls.CertificateVerificationError], [x509.UnknownAuthorityError] and
+// [x509.CertificateInvalidError]; it finds no other types, because their text may hold the peer's.
 func Error(err error) error {
 	if err == nil || isSafe(err) {
 		return err
@@ -49,8 +49,8 @@ func Error(err error) error {
 	return f
 }
 
-// failure is a safe error that matches what the one in its place matched. That one is out of reach behind a func: neither
-// fmt nor a dumper that reflects can look into it.
+// failure is a redacted error. The original stays reachable for errors.Is only, through a func: neither fmt nor a dumper that
+// uses reflection can look into that.
 type failure struct {
 	error
 	is      func(target error) bool
@@ -74,7 +74,7 @@ var sentinels = []error{
 	gzip.ErrHeader, gzip.ErrChecksum,
 }
 
-// phrases begin errors that packages of the standard library make without a type. The other side may have chosen the rest.
+// phrases are the beginnings of errors that the standard library makes of a text. The rest of the text may be the peer's.
 var phrases = []string{
 	"malformed HTTP", "malformed MIME header", "malformed chunked encoding", "invalid byte in chunk length",
 	"http chunk length too large", "chunked line ends with bare LF", "chunked encoding contains too much non-data",
@@ -87,7 +87,7 @@ var phrases = []string{
 	"tls:", "x509:",
 }
 
-// isSafe reports whether an error is redacted, or its text constant or the name of a number.
+// isSafe reports whether an error is redacted already, has a constant text, or names a number.
 func isSafe(err error) bool {
 	switch err.(type) {
 	case *failure, Text, flate.CorruptInputError:
@@ -98,11 +98,11 @@ func isSafe(err error) bool {
 			return true
 		}
 	}
-	// A syscall.Errno, an alert of TLS, an error code of HTTP/2: a number has no room for a text of the other side.
+	// A syscall.Errno, a TLS alert, an HTTP/2 error code: a number has no room for the peer's text.
 	return reflect.ValueOf(err).CanUint()
 }
 
-// clean rebuilds an error of what is safe in it. Known is false if that is the type alone.
+// clean rebuilds an error from its safe parts. It reports known as false if only the type is safe.
 func clean(err error) (safe error, known bool) {
 	if err == nil {
 		return Text("[redacted]"), false
@@ -122,11 +122,11 @@ func clean(err error) (safe error, known bool) {
 	case *tls.CertificateVerificationError:
 		return &tls.CertificateVerificationError{Err: inner(e.Err)}, true
 	case tls.RecordHeaderError:
-		return tls.RecordHeaderError{Msg: e.Msg}, true // without the bytes that came
+		return tls.RecordHeaderError{Msg: e.Msg}, true // without the peer's bytes
 	case x509.UnknownAuthorityError:
-		return x509.UnknownAuthorityError{}, true // without the certificate, which may hold anything
+		return x509.UnknownAuthorityError{}, true // without the peer's certificate
 	case x509.CertificateInvalidError:
-		if e.Reason != x509.Expired { // where it tells two times
+		if e.Reason != x509.Expired { // whose detail is two times
 			e.Detail = ""
 		}
 		return x509.CertificateInvalidError{Reason: e.Reason, Detail: e.Detail}, true
@@ -156,16 +156,16 @@ func clean(err error) (safe error, known bool) {
 	if kind := fmt.Sprintf("%T", err); inside == nil || !strings.HasPrefix(kind, "*fmt.") && !strings.HasPrefix(kind, "*errors.") {
 		return Text("[redacted " + kind + "]"), false
 	}
-	return inside, false // of which the type says more
+	return inside, false // its type says more than that of a wrapper
 }
 
-// inner is clean for the error inside of one that is known.
+// inner cleans the cause of an error whose own kind is known.
 func inner(err error) error {
 	safe, _ := clean(err)
 	return safe
 }
 
-// word returns what is known of an error by its text alone.
+// word recognises an error by its text.
 func word(err error) (safe error, known bool) {
 	text := err.Error()
 	if text == os.ErrDeadlineExceeded.Error() {
@@ -178,7 +178,7 @@ func word(err error) (safe error, known bool) {
 			return Text(phrase), true
 		}
 	}
-	// A proxy that refuses to connect is known by the words of its status.
+	// net/http makes an error of the status text with which a proxy refuses to connect.
 	for status := http.StatusBadRequest; status < 600; status++ {
 		if text != "" && text == http.StatusText(status) {
 			return Text(text), true
@@ -187,7 +187,7 @@ func word(err error) (safe error, known bool) {
 	return nil, false
 }
 
-// address returns a URL without user, query and fragment, where a proxy's password and more may be.
+// address returns a URL without user, query and fragment: they may hold a proxy's password.
 func address(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" {
@@ -196,7 +196,7 @@ func address(text string) string {
 	return (&url.URL{Scheme: parsed.Scheme, Host: parsed.Host, Path: parsed.Path}).String()
 }
 
-// numeric returns an address if it is made of numbers, and nil for any other.
+// numeric returns the address if it consists of numbers, else nil.
 func numeric(address net.Addr) net.Addr {
 	switch address.(type) {
 	case *net.TCPAddr, *net.UDPAddr, *net.IPAddr:
@@ -206,7 +206,7 @@ func numeric(address net.Addr) net.Addr {
 	}
 }
 
-// reason returns why a name was not found, in words of package net.
+// reason returns why a lookup failed, in the words of package net.
 func reason(e *net.DNSError) string {
 	switch {
 	case e.IsNotFound:

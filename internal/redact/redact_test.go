@@ -23,7 +23,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// canary stands for what the other side chose.
+// canary stands for text that a peer chose.
 const canary = "eyJhbGciOi.canary"
 
 // post returns an error of a request as net/http makes it.
@@ -51,7 +51,7 @@ type codedError struct{ Words string }
 
 func (e codedError) Error() string { return e.Words }
 
-func TestErrorKeepsTheKindOfAFailureAndNoWordOfTheOtherSide(t *testing.T) {
+func TestErrorKeepsTheKindOfAFailureAndNoTextOfThePeer(t *testing.T) {
 	proxy := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 3128}
 	stranger := &x509.Certificate{DNSNames: []string{canary}, Raw: []byte(canary)}
 	const at = `Post "https://gateway.test/cash-out": `
@@ -122,7 +122,7 @@ func TestErrorStillTellsWhatHappened(t *testing.T) {
 	require.ErrorAs(t, redact.Error(x509.CertificateInvalidError{Reason: x509.Expired}), &invalid)
 	assert.Equal(t, x509.Expired, invalid.Reason)
 	var quoted textproto.ProtocolError
-	assert.False(t, errors.As(redact.Error(textproto.ProtocolError(canary)), &quoted), "a type whose text may be the other side's")
+	assert.False(t, errors.As(redact.Error(textproto.ProtocolError(canary)), &quoted), "a type whose text may be the peer's")
 }
 
 func TestErrorIsATimeOutIfItsCauseWasOne(t *testing.T) {
