@@ -50,12 +50,15 @@ func (c *Client) logUnknown(ctx context.Context, err *error) {
 	}
 }
 
-// logRecovered records the payments that Recover reports, one line each.
-func (c *Client) logRecovered(ctx context.Context, recovered []Recovered) {
-	if !c.logger.Enabled(ctx, slog.LevelWarn) {
+// logRecovered records payments that Recover reports, one line each. An element may be nil.
+func (c *Client) logRecovered(ctx context.Context, level slog.Level, recovered []*Recovered) {
+	if !c.logger.Enabled(ctx, level) {
 		return
 	}
 	for _, one := range recovered {
+		if one == nil {
+			continue
+		}
 		outcome := "rejected"
 		switch {
 		case one.Err == nil:
@@ -69,12 +72,12 @@ func (c *Client) logRecovered(ctx context.Context, recovered []Recovered) {
 		if one.Err != nil {
 			line.describe(one.Err)
 		} else {
-			line.add("operation", string(one.Operation))
+			line.add("operation", one.Operation)
 			line.add("idempotencyKey", one.IdempotencyKey)
 			line.add("externalReference", one.ExternalReference)
 			line.add("transactionId", one.TransactionID)
 		}
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "connectpsp: recovered", line...)
+		c.logger.LogAttrs(ctx, level, "connectpsp: recovered", line...)
 	}
 }
 
@@ -94,14 +97,14 @@ func (l *attributes) describe(err error) {
 	var refusal *APIError
 	switch {
 	case errors.As(err, &unknown):
-		l.add("operation", string(unknown.Operation))
+		l.add("operation", unknown.Operation)
 		l.add("idempotencyKey", unknown.IdempotencyKey)
 		l.add("externalReference", unknown.ExternalReference)
 		l.add("transactionId", unknown.TransactionID)
 		*l = append(*l, slog.Time("firstSentAt", unknown.FirstSentAt), slog.Int("status", unknown.StatusCode))
 		refusal = unknown.Refusal
 	case errors.As(err, &refusal):
-		l.add("operation", string(refusal.Operation))
+		l.add("operation", refusal.Operation)
 		l.add("idempotencyKey", refusal.IdempotencyKey)
 		l.add("externalReference", refusal.ExternalReference)
 		*l = append(*l, slog.Int("status", refusal.StatusCode))

@@ -84,7 +84,7 @@ func TestTheLogTellsWhyEachAttemptFailedAndWhyAnotherFollows(t *testing.T) {
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"source of tokens": {options: []connectpsp.Option{connectpsp.WithTokenSource(brokenTokens{errors.New("Maria")})}, want: []line{
 			{"attempt": 1.0, "outcome": "not sent", "error": "[redacted *errors.errorString]"}}},
-		"journal": {options: []connectpsp.Option{connectpsp.WithJournal(unmarkableJournal{err: context.DeadlineExceeded})}, want: []line{
+		"journal": {options: []connectpsp.Option{connectpsp.WithJournal(&notebook{intents: map[string]connectpsp.Intent{}, fail: map[string]error{"sent": context.DeadlineExceeded}})}, want: []line{
 			{"attempt": 1.0, "outcome": "not sent", "error": "context deadline exceeded", "retry": "not sent"},
 			{"attempt": 2.0, "outcome": "not sent", "error": "context deadline exceeded"}}},
 		"no connection": {options: []connectpsp.Option{connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -117,19 +117,6 @@ func TestTheLogTellsWhyEachAttemptFailedAndWhyAnotherFollows(t *testing.T) {
 		})
 	}
 }
-
-// unmarkableJournal fails when a payment is about to be sent.
-type unmarkableJournal struct{ err error }
-
-func (u unmarkableJournal) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
-	return nil, nil
-}
-func (u unmarkableJournal) Find(context.Context, string) (*connectpsp.Intent, error) { return nil, nil }
-func (u unmarkableJournal) Sent(context.Context, string, time.Time) error            { return u.err }
-func (u unmarkableJournal) Finish(context.Context, string, connectpsp.Outcome, string) error {
-	return nil
-}
-func (u unmarkableJournal) Pending(context.Context) ([]connectpsp.Intent, error) { return nil, nil }
 
 func TestTheLogTellsEachRequestForAToken(t *testing.T) {
 	for name, c := range map[string]struct {

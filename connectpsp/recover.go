@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -85,7 +86,11 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	rejections := rejections{refunds: refundsOf(pending, ended)}
 	defer rejections.release()
 	var recovered []Recovered
-	for _, one := range slices.Concat(c.recoverEnded(ctx, ended, &rejections), c.discardUnsent(ctx, pending, settled, &rejections)) {
+	before := c.recoverEnded(ctx, ended, &rejections)
+	settled = c.discardUnsent(ctx, pending, settled, &rejections)
+	c.logRecovered(ctx, slog.LevelDebug, before)
+	c.logRecovered(ctx, slog.LevelWarn, settled)
+	for _, one := range slices.Concat(before, settled) {
 		if one != nil {
 			recovered = append(recovered, *one)
 		}
@@ -93,7 +98,6 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	if ctx.Err() == nil {
 		c.recovered.Store(true)
 	}
-	c.logRecovered(ctx, recovered)
 	return recovered, ctx.Err()
 }
 

@@ -419,24 +419,16 @@ func TestNothingIsSeenOfWhatATransportOrAnEndedCallSays(t *testing.T) {
 	})
 }
 
-// brokenJournal is a journal of the user's, with errors in words of its own.
-type brokenJournal struct {
-	connectpsp.Journal
-	err error
-}
-
-func (b brokenJournal) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
-	return nil, b.err
-}
-func (b brokenJournal) Find(context.Context, string) (*connectpsp.Intent, error) { return nil, b.err }
-func (b brokenJournal) Pending(context.Context) ([]connectpsp.Intent, error)     { return nil, b.err }
-
 // Errors of the user's own code may hold anything. They are found in the errors of calls, and are not logged or stored.
 func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) {
 	own := errors.New(words)
+	broken := newNotebook()
+	for _, step := range []string{"begin", "find", "sent", "finish", "pending", "ended"} {
+		broken.fail[step] = own
+	}
 	for name, option := range map[string]connectpsp.Option{
 		"token source": connectpsp.WithTokenSource(brokenTokens{own}),
-		"journal":      connectpsp.WithJournal(brokenJournal{err: own}),
+		"journal":      connectpsp.WithJournal(broken),
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &logOfAll{}
