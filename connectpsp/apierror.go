@@ -122,10 +122,24 @@ func (e *APIError) label() string {
 	return http.StatusText(e.StatusCode)
 }
 
-// printable returns the code, or nothing if it does not look like one: a response may hold anything.
+// printable returns the code, or nothing if it does not look like one: a response may hold anything. Five digits in a row may
+// be part of a document, a phone or an account.
 func (c ErrorCode) printable() ErrorCode {
-	plain := func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' }
-	if len(c) > 64 || strings.IndexFunc(string(c), func(r rune) bool { return !plain(r) }) >= 0 {
+	digits := 0
+	for _, r := range c {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case r >= 'A' && r <= 'Z' || r == '_':
+			digits = 0
+		default:
+			return ""
+		}
+		if digits == 5 {
+			return ""
+		}
+	}
+	if len(c) > 64 {
 		return ""
 	}
 	return c

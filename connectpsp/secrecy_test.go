@@ -113,7 +113,11 @@ func assertKeepsSecrets(t *testing.T, err error) {
 		case *connectpsp.APIError:
 			values = append(values, *e)
 		case *connectpsp.UnknownOutcomeError:
-			values = append(values, *e)
+			var read connectpsp.UnknownOutcomeError // in another process
+			encoded, err := json.Marshal(e)
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(encoded, &read))
+			values = append(values, *e, &read)
 		case *auth.Error:
 			values = append(values, *e)
 		}
@@ -218,7 +222,8 @@ func brokenAnswers() map[string]http.HandlerFunc {
 		"types":              response("200 OK", "application/json", `{"transactionId":7,"amount":"`+words+`","status":["`+words+`"],"accessToken":{"`+words+`":1}}`),
 		"fields": response("202 OK", "application/json", `{"transactionId":"`+words+`","externalReference":"`+words+`","status":"`+words+
 			`","amount":50.00,"accessToken":"`+words+`","expiresIn":"`+words+`","success":false,"message":"`+words+`"}`),
-		"echo": echo(422, "application/problem+json"),
+		"document as a code": response("422 "+words, "application/problem+json", `{"code":"CPF_12345678909","status":422}`),
+		"echo":               echo(422, "application/problem+json"),
 	}
 	problem, _ := json.Marshal(map[string]any{"type": words, "title": words, "detail": words, "code": words, "status": words, "instance": words})
 	for _, status := range []int{200, 301, 400, 401, 403, 404, 408, 409, 418, 422, 429, 500, 502, 503} {
