@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -129,6 +130,8 @@ func (j *judge) doubt(r *run, blind bool) {
 		missing = "the reference"
 	case blind:
 		return
+	case !o.refund && unknown.TransactionID != "" && !j.isOf(unknown.TransactionID, r.reference):
+		missing = "whose transaction it is"
 	case !o.refund && unknown.Amount != o.amount && !r.odd:
 		missing = "the amount"
 	case otherRefund:
@@ -141,6 +144,11 @@ func (j *judge) doubt(r *run, blind bool) {
 		return
 	}
 	j.world.violate("%s is unknown, and the error does not say right %s: %v", r.reference, missing, r.err)
+}
+
+// isOf reports whether a transaction is a payment of the reference.
+func (j *judge) isOf(transactionID, reference string) bool {
+	return slices.ContainsFunc(j.world.gateway.payments, func(p *payment) bool { return p.id == transactionID && p.reference == reference })
 }
 
 // panics takes notice of a call that panicked.

@@ -54,12 +54,16 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// TestAProgramThatIsKilledPaysEveryOrderOnce kills at random times and at every step of the journal in turn.
+// TestAProgramThatIsKilledPaysEveryOrderOnce kills at random times and at every step of the journal and the books in turn.
 func TestAProgramThatIsKilledPaysEveryOrderOnce(t *testing.T) {
 	street := newStreet(t, false)
 	for n := range *kills {
 		street.openAndKill(n)
 		require.Empty(t, street.audit(), "after kill %d; -crash.seed=%d", n, *seed)
+		if n%3 == 2 { // the others are followed by a kill while the program starts
+			street.recoverInPeace()
+			require.Empty(t, street.ledger.compare(street.orders()), "started after kill %d; -crash.seed=%d", n, *seed)
+		}
 	}
 	street.openInPeace()
 	orders, open := street.orders(), 0
@@ -77,7 +81,7 @@ func TestAProgramThatIsKilledPaysEveryOrderOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, pending)
 	made, refused := street.ledger.figures()
-	t.Logf("%d kills, %d at steps of the journal; %d orders, %d payments, %d refusals, %d payments found open after a kill; -crash.seed=%d",
+	t.Logf("%d kills, %d at steps; %d orders, %d payments, %d refusals, %d payments found open after a kill; -crash.seed=%d",
 		*kills, *kills/2, len(orders), made, refused, street.found, *seed)
 	assert.NotZero(t, street.found, "the kills never left a payment open")
 }
@@ -128,9 +132,9 @@ func (s *street) openAndKill(n int) {
 	s.gateway.FailNext("createCashOut", faults...)
 	dieAt := int64(0)
 	if n%2 == 1 {
-		dieAt = 1 + int64(n/2)%60
+		dieAt = 1 + int64(n/2)%80
 	}
-	shop, out := s.open(dieAt, 1<<30)
+	shop, out := s.open(dieAt, 1<<30, false)
 	if dieAt == 0 {
 		_, _ = out.ReadString('\n')
 		// Not to wait for something, but to die at any moment.
@@ -144,20 +148,33 @@ func (s *street) openAndKill(n int) {
 
 // openInPeace opens the shop for the orders that there are, and lets it end by itself.
 func (s *street) openInPeace() {
-	s.ledger.refuseNothing()
+	s.ledger.setPeaceful(true)
 	for range 10 { // faults are left over
-		shop, _ := s.open(0, len(s.orders()))
+		shop, _ := s.open(0, len(s.orders()), false)
 		require.NoError(s.t, shop.Wait())
 	}
 }
 
-func (s *street) open(dieAt int64, orders int) (*exec.Cmd, *bufio.Reader) {
+// recoverInPeace starts the documented program, and lets it pay what is open in its books.
+func (s *street) recoverInPeace() {
+	s.ledger.setPeaceful(true)
+	defer s.ledger.setPeaceful(false)
+	for range 10 { // faults are left over
+		shop, _ := s.open(0, len(s.orders()), true)
+		require.NoError(s.t, shop.Wait())
+		if len(s.ledger.compare(s.orders())) == 0 {
+			return
+		}
+	}
+}
+
+func (s *street) open(dieAt int64, orders int, once bool) (*exec.Cmd, *bufio.Reader) {
 	config := s.gateway.Config()
 	given, err := json.Marshal(instructions{
 		URL: s.gateway.URL(), Directory: s.directory,
 		ClientID: config.ClientID, ClientSecret: config.ClientSecret.Reveal(),
 		ApplicationToken: config.ApplicationToken.Reveal(), CryptoToken: config.CryptoToken.Reveal(),
-		WithoutJournal: s.withoutJournal, DieAt: dieAt, Orders: orders,
+		WithoutJournal: s.withoutJournal, DieAt: dieAt, Orders: orders, Once: once,
 	})
 	require.NoError(s.t, err)
 	shop := exec.Command(os.Args[0])

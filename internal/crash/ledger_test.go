@@ -74,11 +74,11 @@ func (l *ledger) has(reference string) bool {
 	return l.payments[reference] != ""
 }
 
-// refuseNothing lets all payments through from now on.
-func (l *ledger) refuseNothing() {
+// setPeaceful lets all payments through, or refuses one now and then.
+func (l *ledger) setPeaceful(peaceful bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peaceful = true
+	l.peaceful = peaceful
 }
 
 // figures tells how many payments were made and refused.
@@ -96,6 +96,19 @@ func (l *ledger) paid(number, references int) (paid []string) {
 		}
 	}
 	return paid
+}
+
+// compare returns the orders of which the shop's book says anything but what the gateway did.
+func (l *ledger) compare(orders map[int]order) (wrong []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for number, o := range orders {
+		transaction := l.payments[referenceOf(number, o.Reference)]
+		if o.State == begun || (o.State == accepted) != (transaction != "") || o.TransactionID != transaction {
+			wrong = append(wrong, fmt.Sprintf("order %d is %s as %q, and was paid as %q", number, o.State, o.TransactionID, transaction))
+		}
+	}
+	return wrong
 }
 
 // audit compares the shop's book with what was paid, and says what is wrong.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,13 +44,15 @@ type instructions struct {
 	WithoutJournal                                        bool
 	DieAt                                                 int64 // step of the journal, 0 for none
 	Orders                                                int   // how many orders there are, after which it ends by itself
+	Once                                                  bool  // orders that were rejected or not begun stay so
 }
 
-// shop is the program that is killed. It pays its orders one after another in a few goroutines, and writes into a file what it
-// is told of each. What it is told is certain it believes: after a rejection it pays under a new reference.
+// shop is the program that is killed. It pays its orders one after another in a few goroutines, by the documented code, and its
+// books are a file. After a rejection the customer asks for the payment once more, under a new reference.
 type shop struct {
 	client *connectpsp.Client
 	total  int
+	step   func() // the process may die here
 
 	mu     sync.Mutex
 	book   *os.File
@@ -61,67 +64,50 @@ const workers = 3
 
 // run is the whole life of a shop, until it has nothing more to do or is killed.
 func run(given instructions) error {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	book, orders, err := openBook(given.Directory)
 	if err != nil {
 		return err
 	}
-	s := &shop{book: book, orders: orders, total: given.Orders}
-	options := []connectpsp.Option{
-		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}),
-	}
-	if !given.WithoutJournal {
-		payments, err := journal.Open(journalIn(given.Directory))
-		if err != nil {
-			return err
-		}
-		defer payments.Close()
-		options = append(options, connectpsp.WithJournal(&mortalJournal{Journal: payments, dieAt: given.DieAt}))
-	}
-	s.client, err = connectpsp.New(connectpsp.Config{
+	death := &death{at: given.DieAt}
+	s := &shop{book: book, orders: orders, total: given.Orders, step: death.step}
+	quick := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond})
+	config := connectpsp.Config{
 		BaseURL:          given.URL,
 		ClientID:         given.ClientID,
 		ClientSecret:     auth.NewSecret(given.ClientSecret),
 		ApplicationToken: auth.NewSecret(given.ApplicationToken),
 		CryptoToken:      auth.NewSecret(given.CryptoToken),
-	}, options...)
+	}
+	if given.WithoutJournal {
+		s.client, err = connectpsp.New(config, quick)
+	} else {
+		var payments *journal.File
+		if payments, err = journal.Open(journalIn(given.Directory)); err != nil {
+			return err
+		}
+		defer payments.Close()
+		s.client, err = start(context.Background(), config, &mortalJournal{payments, death}, s, quick)
+	}
 	if err != nil {
 		return err
 	}
 	fmt.Println("open")
-	if err := s.recover(); err != nil {
-		return err
-	}
 	var all sync.WaitGroup
+	failures := make(chan error, workers)
 	for range workers {
 		all.Go(func() {
 			for number, more := s.take(); more; number, more = s.take() {
-				s.pay(number)
+				if err := s.pay(number, given.Once); err != nil {
+					failures <- err
+					return
+				}
 			}
 		})
 	}
 	all.Wait()
-	return nil
-}
-
-// recover settles what the last life of the shop left open.
-func (s *shop) recover() error {
-	recovered, err := s.client.Recover(context.Background())
-	if err != nil {
-		return err
-	}
-	for _, payment := range recovered {
-		var o order
-		if _, err := fmt.Sscanf(payment.ExternalReference, "order-%d/%d", &o.Number, &o.Reference); err != nil {
-			return err
-		}
-		switch {
-		case payment.Err == nil:
-			s.write(o, accepted, payment.CashOut.TransactionID)
-		case errors.Is(payment.Err, connectpsp.ErrNotSent):
-			s.write(o, rejected, "")
-		}
-	}
-	return nil
+	close(failures)
+	return <-failures
 }
 
 func (s *shop) take() (number int, more bool) {
@@ -131,31 +117,64 @@ func (s *shop) take() (number int, more bool) {
 	return s.next - 1, s.next <= s.total
 }
 
-// pay pays an order, unless that is done. It asks a few times about one whose outcome is unknown, and then leaves it open.
-func (s *shop) pay(number int) {
+// pay pays an order, unless that is done. It asks a few times about one whose outcome is unknown, and then leaves it open. Once says
+// that the customer asks for nothing more.
+func (s *shop) pay(number int, once bool) error {
 	for range 5 {
-		s.mu.Lock()
-		o := s.orders[number]
-		s.mu.Unlock()
-		o.Number = number
-		switch o.State {
-		case accepted:
-			return
-		case rejected:
+		o := s.find(number)
+		switch {
+		case o.State == accepted, once && o.State != begun:
+			return nil
+		case o.State == rejected:
 			o.Reference++
 			s.write(o, begun, "")
-		case "":
+		case o.State == "":
 			s.write(o, begun, "")
 		}
-		cashOut, err := s.client.CreateCashOut(context.Background(), request(o))
-		switch {
-		case err == nil:
-			s.write(o, accepted, cashOut.TransactionID)
-		case !errors.Is(err, connectpsp.ErrUnknownOutcome):
-			s.write(o, rejected, "")
+		s.step()
+		if err := payOut(context.Background(), s.client, s, request(o)); err != nil {
+			return err
 		}
 	}
+	return nil
 }
+
+func (s *shop) find(number int) order {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[number]
+	o.Number = number
+	return o
+}
+
+// end books the outcome of an order that is open under a reference.
+func (s *shop) end(reference, state, transactionID string) error {
+	var named order
+	if _, err := fmt.Sscanf(reference, "order-%d/%d", &named.Number, &named.Reference); err != nil {
+		return err
+	}
+	s.step() // between the return of the client and the program's commit
+	defer s.step()
+	if o := s.find(named.Number); o.State == begun && o.Reference == named.Reference {
+		s.write(o, state, transactionID)
+	}
+	return nil
+}
+
+func (s *shop) paid(reference, transactionID string) error {
+	return s.end(reference, accepted, transactionID)
+}
+
+func (s *shop) giveBack(reference string, _ error) error { return s.end(reference, rejected, "") }
+
+func (s *shop) keepOpen(string, error) error { return nil }
+
+var errNoSuchOrder = errors.New("the shop takes in no money and refunds none")
+
+func (s *shop) charged(string, string) error    { return errNoSuchOrder }
+func (s *shop) notCharged(string, error) error  { return errNoSuchOrder }
+func (s *shop) refunded(string) error           { return errNoSuchOrder }
+func (s *shop) notRefunded(string, error) error { return errNoSuchOrder }
 
 func request(o order) connectpsp.CashOutRequest {
 	return connectpsp.CashOutRequest{
@@ -211,15 +230,14 @@ func (s *shop) write(o order, state, transactionID string) {
 	s.orders[o.Number] = o
 }
 
-// mortalJournal is a journal whose process dies at one of its steps. There is one before and one after each call.
-type mortalJournal struct {
-	connectpsp.Journal
+// death comes at one of the steps of a process. There is one before and after each call of the journal and each line of the books.
+type death struct {
 	steps atomic.Int64
-	dieAt int64
+	at    int64
 }
 
-func (m *mortalJournal) step() {
-	if m.steps.Add(1) == m.dieAt {
+func (d *death) step() {
+	if d.steps.Add(1) == d.at {
 		die()
 	}
 }
@@ -231,6 +249,12 @@ func die() {
 		err = self.Kill()
 	}
 	panic(fmt.Sprint("still alive: ", err))
+}
+
+// mortalJournal is a journal whose process dies at one of its steps.
+type mortalJournal struct {
+	connectpsp.Journal
+	*death
 }
 
 func (m *mortalJournal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
@@ -255,4 +279,10 @@ func (m *mortalJournal) Pending(ctx context.Context) ([]connectpsp.Intent, error
 	m.step()
 	defer m.step()
 	return m.Journal.Pending(ctx)
+}
+
+func (m *mortalJournal) Ended(ctx context.Context) ([]connectpsp.Intent, error) {
+	m.step()
+	defer m.step()
+	return m.Journal.Ended(ctx)
 }

@@ -27,13 +27,29 @@ type mutation struct {
 
 var mutations = []mutation{
 	{name: "doubt is not sticky", file: "retry.go", replace: []string{"	if v.outcome == doubtful ||", "	p.doubt = false\n	if v.outcome == doubtful ||"}},
-	{name: "409 is a failure", file: "classify.go", replace: []string{
-		"e.conflict = e.money &&", "e.conflict = false &&",
-		`	case a.status == http.StatusConflict && refusal.speaksOf("IDEMPOT"):`, "	case false:",
+	{name: "409 is a failure", file: "apierror.go", replace: []string{
+		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
+	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
+	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`problem.Code != ""`, "len(a.body) > 0 && a.body[0] == '{'"}},
 	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
 	{name: "every call has a key of its own", file: "key.go", replace: []string{
-		"return idempotency.DeriveKey(c.clientID, op.id, externalReference, settings.attempt)", "return idempotency.NewKey()",
+		"return idempotency.DeriveKey(c.clientID, op.id, canonicalID(reference), settings.attempt)", "return idempotency.NewKey()",
+	}},
+	{name: "every refund has a key of its own", file: "key.go", replace: []string{
+		"	case !settings.keySet:\n", "	case !settings.keySet && op.id == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
+	}},
+	{name: "an open payment is known by its key alone", file: "memory.go", replace: []string{
+		"found := all.byPayment[payment]; found != nil", "found := all.byPayment[payment]; false",
+	}},
+	{name: "an open payment is sent under another key", file: "payment.go", replace: []string{
+		"	case earlier.IdempotencyKey != call.key:\n		return errOtherKey\n", "",
+	}},
+	{name: "a refund under another id is another refund", file: "payment.go", replace: []string{
+		"if call.operation.id == OperationRefundCashIn && call.doubted == nil {", "if false {",
+	}},
+	{name: "a refund that was accepted under another id is forgotten", file: "payment.go", replace: []string{
+		"if isRejection(err) && p.call.operation.id == OperationRefundCashIn {", "if false {",
 	}},
 	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
@@ -51,25 +67,45 @@ var mutations = []mutation{
 		`	case externalReference != "" && externalReference != call.externalReference:`, "	case false:",
 		"	case amount != call.amount && (", "	case false && (",
 	}},
+	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
+		"return verdict{outcome: doubtful, err: err}", "return verdict{outcome: doubtful, err: err, transactionID: transactionID}",
+	}},
 	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(&intent)\n", ""}},
-	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.accepted.add(intent)\n", ""}},
-	{name: "calls for one payment overlap", file: "payment.go", replace: []string{"c.turns.take(key)", "c.turns.take(key + idempotency.NewKey())"}},
-	{name: "those who wait do not hear the rejection", file: "payment.go", replace: []string{"if others.refusal != nil && !p.doubt {", "if false {"}},
-	{name: "a faulty request settles an open payment", file: "payment.go", replace: []string{"if earlier == nil && failure == nil {", "if true {"}},
+	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(intent)\n", ""}},
+	{name: "calls for one payment overlap", file: "payment.go", replace: []string{
+		"	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}\n", "	payment := lockName{c.lockScope(), idempotency.NewKey()}\n",
+	}},
+	{name: "calls under two keys for one payment overlap", file: "payment.go", replace: []string{
+		"	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}\n", "	payment := lockName{c.lockScope(), p.call.key}\n",
+	}},
+	{name: "two clients on one journal do not know of each other", file: "lock.go", replace: []string{
+		"if reflect.ValueOf(journal).Comparable() {", "if reflect.ValueOf(journal).Comparable() && false {",
+	}},
+	{name: "a call that waits does not hear the rejection", file: "payment.go", replace: []string{"		return !p.doubt\n", "		return false\n"}},
+	{name: "a call that waits does not hear that nothing was sent", file: "lock.go", replace: []string{
+		"return err != nil && !errors.Is(err, ErrUnknownOutcome)", "return err != nil && !errors.Is(err, ErrNotSent) && !errors.Is(err, ErrUnknownOutcome)",
+	}},
+	{name: "a faulty request settles an open payment", file: "payment.go", replace: []string{
+		"	earlier, failure := c.find(ctx, intent)\n	if earlier == nil && failure == nil {", "	earlier, failure := c.find(ctx, intent)\n	if true {",
+	}},
 	{name: "the journal is told after the sending", file: "attempt.go", replace: []string{
 		"if err := c.announce(ctx, w.progress); err != nil {", "if w.handed {\n		var err error",
 	}},
 	{name: "a rejection that is not recorded is reported", file: "payment.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
 	}, rare: true},
-	{name: "a journal that cannot be asked is taken as empty", file: "payment.go", replace: []string{"c.find(ctx, call.key); failure != nil {",
-		"c.find(ctx, call.key); failure != nil && false {"}},
+	{name: "a journal that cannot be asked is taken as empty", file: "payment.go", replace: []string{"c.find(ctx, intent); failure != nil {",
+		"c.find(ctx, intent); failure != nil && false {"}},
 	{name: "the first sending is forgotten", file: "payment.go", replace: []string{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
 	{name: "Recover calls never sent what another call sends", file: "recover.go", replace: []string{
-		"own, _ := c.turns.take(intent.IdempotencyKey)", "own, _ := c.turns.take(idempotency.NewKey())",
+		"	own, _ := locks.take(name)\n", "	own, _ := locks.take(lockName{name.journal, idempotency.NewKey()})\n",
 	}},
+	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"	if c.recovered.Load() {", "	if true {"}},
+	{name: "Recover calls never sent what was paid by another attempt", file: "recover.go", replace: []string{
+		"	earlier, err := c.find(ctx, intent)\n", "	var earlier *Intent\n	var err error\n",
+	}, rare: true},
 }
 
 const root = "../.."

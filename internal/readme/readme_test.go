@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +65,8 @@ var (
 
 func main() {}
 
+DECLARATIONS
+
 func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, request connectpsp.CashOutRequest,
 	markAccepted, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB) error {
 	{
@@ -92,8 +93,26 @@ func TestEverySnippetCompiles(t *testing.T) {
 	require.NoError(t, err)
 	files := map[string]string{}
 	var packages []string
-	for i, snippet := range slices.Concat(snippets(t, english), snippets(t, safety), snippets(t, webhooks)) {
-		snippet = strings.Replace(frame, "SNIPPET", snippet, 1)
+	// What a page declares, the rest of the page may use.
+	declares := regexp.MustCompile(`(?m)^(func|type) `)
+	var programs []string
+	for _, page := range []string{english, safety, webhooks} {
+		declarations, used := "", []string{""}
+		for _, snippet := range snippets(t, page) {
+			if declares.MatchString(snippet) {
+				declarations += snippet + "\n"
+			} else {
+				used = append(used, snippet)
+			}
+		}
+		if strings.Contains(declarations, "type orderBook") {
+			declarations += "var books orderBook\n"
+		}
+		for _, snippet := range used {
+			programs = append(programs, strings.NewReplacer("SNIPPET", snippet, "DECLARATIONS", declarations).Replace(frame))
+		}
+	}
+	for i, snippet := range programs {
 		// A snippet that ends in a call leaves its last result unused.
 		snippet = strings.ReplaceAll(snippet, "response, err := raw.", "_, err = raw.")
 		file := filepath.Join(t.TempDir(), "main.go")
