@@ -29,6 +29,7 @@ type Client struct {
 	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
 	logger     *slog.Logger                            // never nil
 	retries    budget
+	scope      any           // of its locks
 	journal    Journal       // never nil
 	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
 	clientID   string        // the namespace of derived idempotency keys
@@ -68,7 +69,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		logged.Client = loggedTokens{raw.Client, settings.logger}
 		tokens = auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
 	}
-	return &Client{
+	client := &Client{
 		raw:        raw,
 		tokens:     tokens,
 		editors:    []gen.RequestEditorFn{auth.Bearer(tokens), auth.ApplicationToken(cfg.ApplicationToken)},
@@ -85,7 +86,9 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		canSign:    !cfg.CryptoToken.IsZero(),
 		loopback:   isLoopback(base.Hostname()),
 		rebalances: make(chan struct{}, 1),
-	}, nil
+	}
+	client.scope = client.lockScope()
+	return client, nil
 }
 
 // String returns the type and the gateway's URL.

@@ -19,10 +19,10 @@ type paymentLocks struct {
 }
 
 // lockName names a payment, or an idempotency key, of a journal.
-type lockName struct{ journal, name any }
-
-// keyName is an idempotency key as the name of a lock, which no payment has.
-type keyName string
+type lockName struct {
+	journal      any
+	payment, key string
+}
 
 // paymentLock is held by one call. Those that wait for it share the outcome if that is a rejection: the caller that was told may
 // already pay in some other way.
@@ -33,8 +33,8 @@ type paymentLock struct {
 	rejected error         // how the call was rejected, nil if it was not; set before released is closed
 }
 
-// lockScope returns what names a client's payments among those of all clients: its journal, or the client itself if its journal
-// cannot be compared with others.
+// lockScope names a client's payments among those of all clients: its journal, or the client itself if its journal cannot be
+// compared with others.
 func (c *Client) lockScope() any {
 	journal := any(c.journal)
 	if detached, ok := c.journal.(detachedJournal); ok {
@@ -44,6 +44,11 @@ func (c *Client) lockScope() any {
 		return journal
 	}
 	return c
+}
+
+// lockOf names the lock of an intent's payment.
+func (c *Client) lockOf(intent Intent) lockName {
+	return lockName{journal: c.scope, payment: intent.Payment()}
 }
 
 // take returns the lock if it is free, else the one that another call holds.

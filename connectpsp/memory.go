@@ -34,27 +34,27 @@ type memoryJournal struct {
 func (m *memoryJournal) Begin(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if earlier := m.earlierLocked(intent); earlier != nil {
+	payment := intent.Payment()
+	if earlier := m.earlierLocked(payment, intent.IdempotencyKey); earlier != nil {
 		return earlier, nil
 	}
-	m.open.remove(intent.Payment())
+	m.open.remove(payment)
 	if len(m.open.byPayment) >= memoryOpen {
 		return nil, errMemoryFull
 	}
-	m.open.add(&intent)
+	m.open.add(payment, &intent)
 	return nil, nil
 }
 
 func (m *memoryJournal) Find(_ context.Context, intent Intent) (*Intent, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.earlierLocked(intent), nil
+	return m.earlierLocked(intent.Payment(), intent.IdempotencyKey), nil
 }
 
 // earlierLocked returns a copy of the intent of the same payment, or else with the same key, that was sent.
-func (m *memoryJournal) earlierLocked(intent Intent) *Intent {
+func (m *memoryJournal) earlierLocked(payment, key string) *Intent {
 	known := [...]*intents{&m.open, &m.young, &m.old}
-	payment := intent.Payment()
 	for _, all := range known {
 		if found := all.byPayment[payment]; found != nil && !found.SentAt.IsZero() {
 			earlier := *found
@@ -62,7 +62,7 @@ func (m *memoryJournal) earlierLocked(intent Intent) *Intent {
 		}
 	}
 	for _, all := range known {
-		if found := all.byKey[intent.IdempotencyKey]; found != nil && !found.SentAt.IsZero() {
+		if found := all.byKey[key]; found != nil && !found.SentAt.IsZero() {
 			earlier := *found
 			return &earlier
 		}
@@ -89,14 +89,15 @@ func (m *memoryJournal) Finish(_ context.Context, key string, outcome Outcome, t
 		}
 		return nil
 	}
-	m.open.remove(intent.Payment())
+	payment := intent.Payment()
+	m.open.remove(payment)
 	if outcome == OutcomeAccepted {
 		if len(m.young.byPayment) >= memoryAccepted {
 			m.young, m.old = intents{}, m.young
 		}
 		intent.Outcome, intent.Body, intent.EndedAt = outcome, nil, time.Now().UTC()
 		intent.TransactionID = cmp.Or(strings.Clone(transactionID), intent.TransactionID) // a clone keeps no response in memory
-		m.young.add(intent)
+		m.young.add(payment, intent)
 	}
 	return nil
 }
@@ -132,11 +133,11 @@ func (m *memoryJournal) Ended(context.Context) ([]Intent, error) {
 // intents holds intents by payment and by idempotency key. The zero value is ready.
 type intents struct{ byPayment, byKey map[string]*Intent }
 
-func (s *intents) add(intent *Intent) {
+func (s *intents) add(payment string, intent *Intent) {
 	if s.byPayment == nil {
 		s.byPayment, s.byKey = map[string]*Intent{}, map[string]*Intent{}
 	}
-	s.byPayment[intent.Payment()], s.byKey[intent.IdempotencyKey] = intent, intent
+	s.byPayment[payment], s.byKey[intent.IdempotencyKey] = intent, intent
 }
 
 func (s *intents) remove(payment string) {

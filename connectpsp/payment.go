@@ -31,7 +31,7 @@ func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 	if p.call.doubted != nil && c.left(p.first) <= 0 {
 		return p.unknown(errTooLate)
 	}
-	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}
+	payment := c.lockOf(c.intentOf(p.call, p.begun))
 	if p.call.recovering {
 		own, _ := locks.take(payment)
 		if own == nil {
@@ -122,7 +122,7 @@ func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) err
 // attemptLocked makes the call under the lock of its payment.
 func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLock) error {
 	// Two payments with one key: the journal holds one intent for each key.
-	key, _, err := locks.wait(ctx, lockName{c.lockScope(), keyName(p.call.key)}, nil)
+	key, _, err := locks.wait(ctx, lockName{journal: c.scope, key: p.call.key}, nil)
 	if err != nil {
 		p.verdict = verdict{outcome: unsent, err: err}
 		return p.report(nil)
@@ -197,7 +197,7 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to let others begin theirs.
 func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
-	name := lockName{c.lockScope(), keyName(OperationRefundCashIn)} // no key looks like that
+	name := lockName{journal: c.scope, key: OperationRefundCashIn} // no key looks like that
 	for {
 		own, _, err := locks.wait(ctx, name, nil)
 		if err != nil {
@@ -265,7 +265,7 @@ func (c *Client) otherRefunds(ctx context.Context, call call, accepted bool) ([]
 		known = append(known, ended...)
 	}
 	return slices.DeleteFunc(known, func(other Intent) bool {
-		sent := !other.SentAt.IsZero() && other.Outcome != OutcomeRejected || locks.isHeld(lockName{c.lockScope(), other.Payment()})
+		sent := !other.SentAt.IsZero() && other.Outcome != OutcomeRejected || locks.isHeld(c.lockOf(other))
 		return !sent || other.Operation != OperationRefundCashIn || other.Payment() == intent.Payment() || !c.owns(other.ClientID, other.BaseURL)
 	}), err
 }
@@ -357,7 +357,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) error {
 		return err
 	}
 	p := c.newProgress(call)
-	own, failure := c.lock(ctx, p, lockName{c.lockScope(), intent.Payment()})
+	own, failure := c.lock(ctx, p, c.lockOf(intent))
 	if own == nil {
 		return failure
 	}
@@ -439,7 +439,7 @@ func (c *Client) accept(ctx context.Context, call call, first time.Time, transac
 	defer cancel()
 	intent := c.intentOf(call, first)
 	intent.SentAt = first.UTC()
-	own, _, err := locks.wait(ctx, lockName{c.lockScope(), intent.Payment()}, nil)
+	own, _, err := locks.wait(ctx, c.lockOf(intent), nil)
 	if err != nil {
 		return
 	}

@@ -166,7 +166,7 @@ func (c *Client) recoverEnded(ctx context.Context, ended []Intent, rejections *r
 	for _, intent := range ended {
 		report := newRecovered(intent)
 		if intent.Outcome != OutcomeAccepted {
-			i, locked := rejections.lock(lockName{c.lockScope(), intent.Payment()})
+			i, locked := rejections.lock(c.lockOf(intent))
 			if !locked {
 				continue
 			}
@@ -196,7 +196,7 @@ func (c *Client) discardUnsent(ctx context.Context, pending []Intent, settled []
 	held := map[string]int{}
 	for _, intent := range pending {
 		if intent.SentAt.IsZero() && ctx.Err() == nil {
-			if i, locked := rejections.lock(lockName{c.lockScope(), intent.Payment()}); locked {
+			if i, locked := rejections.lock(c.lockOf(intent)); locked {
 				held[intent.IdempotencyKey] = i
 			}
 		}

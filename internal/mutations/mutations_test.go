@@ -70,13 +70,13 @@ var mutations = []mutation{
 	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
 		"return verdict{outcome: doubtful, err: err}", "return verdict{outcome: doubtful, err: err, transactionID: transactionID}",
 	}},
-	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(&intent)\n", ""}},
-	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(intent)\n", ""}},
+	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
+	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
 	{name: "calls for one payment overlap", file: "payment.go", replace: []string{
-		"	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}\n", "	payment := lockName{c.lockScope(), idempotency.NewKey()}\n",
+		"	payment := c.lockOf(c.intentOf(p.call, p.begun))\n", "	payment := lockName{payment: idempotency.NewKey()}\n",
 	}},
 	{name: "calls under two keys for one payment overlap", file: "payment.go", replace: []string{
-		"	payment := lockName{c.lockScope(), c.intentOf(p.call, p.begun).Payment()}\n", "	payment := lockName{c.lockScope(), p.call.key}\n",
+		"	payment := c.lockOf(c.intentOf(p.call, p.begun))\n", "	payment := lockName{journal: c.scope, payment: p.call.key}\n",
 	}},
 	{name: "two clients on one journal do not know of each other", file: "lock.go", replace: []string{
 		"if reflect.ValueOf(journal).Comparable() {", "if reflect.ValueOf(journal).Comparable() && false {",
@@ -100,7 +100,7 @@ var mutations = []mutation{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
 	{name: "Recover calls never sent what another call sends", file: "recover.go", replace: []string{
-		"	own, _ := locks.take(name)\n", "	own, _ := locks.take(lockName{name.journal, idempotency.NewKey()})\n",
+		"	own, _ := locks.take(name)\n", "	own, _ := locks.take(lockName{payment: idempotency.NewKey()})\n",
 	}},
 	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"	if c.recovered.Load() {", "	if true {"}},
 	{name: "Recover calls never sent what was paid by another attempt", file: "recover.go", replace: []string{
