@@ -100,6 +100,21 @@ func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) e
 	return err
 }
 
+// notBegun returns the error of a call that ended before the journal was asked to begin it: it was not sent, and an earlier one may
+// have been.
+func (c *Client) notBegun(ctx context.Context, p *progress, err error) error {
+	earlier, failure := c.find(ctx, c.intentOf(p.call, p.begun))
+	p.verdict = verdict{outcome: unsent, err: err}
+	switch {
+	case failure != nil:
+		return p.unknown(fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", failure))
+	case earlier != nil:
+		p.inherit(earlier)
+		p.about(earlier)
+	}
+	return p.report(nil)
+}
+
 // checkOtherName returns the error of a refund that was rejected: err, unless a refund of the charge was accepted that was asked
 // for by another of its ids.
 func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
@@ -124,8 +139,7 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 	// Two payments with one key: the journal holds one intent for each key.
 	key, _, err := locks.wait(ctx, lockName{journal: c.scope, key: p.call.key}, nil)
 	if err != nil {
-		p.verdict = verdict{outcome: unsent, err: err}
-		return p.report(nil)
+		return c.notBegun(ctx, p, err)
 	}
 	defer locks.release(key, nil)
 
@@ -201,8 +215,7 @@ func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), e
 	for {
 		own, _, err := locks.wait(ctx, name, nil)
 		if err != nil {
-			p.verdict = verdict{outcome: unsent, err: err}
-			return nil, p.report(nil)
+			return nil, c.notBegun(ctx, p, err)
 		}
 		others, err := c.otherRefunds(ctx, p.call, false)
 		earlier := sameCharge(p.chargeIDs, others)

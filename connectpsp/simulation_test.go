@@ -52,6 +52,9 @@ func schedule(c *choices, f *figures, tracing bool) *world {
 			o.second()
 		}
 	}
+	if c.choose(2, 15) == 1 {
+		w.recoverMeanwhile()
+	}
 	w.drive()
 	w.end()
 	if f != nil {
@@ -65,8 +68,23 @@ func (o *purchase) second() {
 	pauses := [...]time.Duration{10 * time.Millisecond, 3 * time.Second, 35 * time.Second}
 	p, debit := o.world.process, o.debits
 	o.world.later(pauses[o.world.choices.choose(len(pauses), 60)], func() {
-		if !p.dead && !o.over && o.debits == debit && o.mayRepeat() {
+		switch {
+		case p.dead || o.over || o.debits != debit || !o.mayRepeat():
+		case o.world.choices.choose(2, 25) == 1:
+			o.repeatOddly()
+		default:
 			o.pay()
+		}
+	})
+}
+
+// recoverMeanwhile has Recover called while other calls are made, as a program does that calls it now and then.
+func (w *world) recoverMeanwhile() {
+	p := w.process
+	pauses := [...]time.Duration{time.Millisecond, time.Second + time.Millisecond, 3 * time.Second, 35 * time.Second}
+	w.later(pauses[w.choices.choose(len(pauses), 60)], func() {
+		if !p.dead {
+			w.recover()
 		}
 	})
 }
