@@ -48,8 +48,9 @@ type Event struct {
 // for no other event. The end-to-end id is part of it because a payment may be returned in parts, each with an id of its own.
 // If an unknown type has no transactionId, the SHA-256 of the body stands for both ids.
 //
-// Use it as a unique key and nothing else: its form is readable but not meant to be taken apart. It is ASCII, distinguishes
-// capitals, and its length is bounded by that of the body only. X-Event-Id has no part in it.
+// Use it as a unique key and nothing else: its form is readable but not meant to be taken apart. It is ASCII and its length is
+// bounded by that of the body only. It distinguishes capitals, except in a transaction id that is a UUID: that is the same in
+// capitals and in small letters. X-Event-Id has no part in it.
 func (e *Event) Key() string {
 	var transactionID, endToEndID string
 	switch {
@@ -74,7 +75,7 @@ func (e *Event) Key() string {
 		sum := sha256.Sum256(e.Raw)
 		return key + "/sha256:" + hex.EncodeToString(sum[:])
 	}
-	return key + "/" + url.PathEscape(transactionID) + "/" + url.PathEscape(endToEndID)
+	return key + "/" + url.PathEscape(canonicalID(transactionID)) + "/" + url.PathEscape(endToEndID)
 }
 
 // endToEndID returns the id of the movement that the event is about. Data may be rendered anew when a payment's event is sent

@@ -22,18 +22,19 @@ type Inbox interface {
 	Put(ctx context.Context, item Item) (earlier *Digest, err error)
 
 	// Claim gives the caller an item that is due, for the caller alone until the lease is over, and counts the attempt. After
-	// that it is due again, unless it was settled, postponed or held. It returns nil if no item is due.
+	// that it is due again, unless it was settled, postponed or held, or is being settled. It returns nil if no item is due.
 	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
 
 	// Settle calls change with what is known of the claimed item's transaction, and keeps what it returns. That, and the end
-	// of the item, happen together or not at all; what change does with a database transaction that its context carries
-	// happens together with them. Meanwhile nobody else settles an item of the same transaction. If change fails, nothing
-	// happens, and its error is returned. If the claim is no longer the caller's, nothing happens, and the error is
-	// ErrClaimLost.
+	// of the item, happen together or not at all. So do a Put with the context that change is called with, and what change
+	// does with a database transaction that this context carries. Meanwhile nobody else settles an item of the same
+	// transaction, or claims this one. If change fails, nothing happens, and its error is returned. If the claim is no longer
+	// the caller's, nothing happens, and the error is ErrClaimLost. If another item of the transaction is being settled, change
+	// is not called, and the error is ErrLocked: Settle does not wait, because the other may take long.
 	Settle(ctx context.Context, claim *Claim, change func(ctx context.Context, known Known) (Settlement, error)) error
 
-	// Postpone gives a claimed item back, to be due at a time. The reason is for people. It returns ErrClaimLost as Settle
-	// does.
+	// Postpone gives a claimed item back, to be due at a time of the local clock, with the claim's Attempts. The reason is for
+	// people. It returns ErrClaimLost as Settle does.
 	Postpone(ctx context.Context, claim *Claim, due time.Time, reason string) error
 
 	// Hold keeps a claimed item for a person, and nobody claims it any more. It returns ErrClaimLost as Settle does.
@@ -42,6 +43,9 @@ type Inbox interface {
 
 // ErrClaimLost is returned by an Inbox if the lease of a claim was over and another has the item, or has settled it.
 var ErrClaimLost = errors.New("webhook: the claim is no longer ours")
+
+// ErrLocked is returned by Settle of an Inbox if another item of the same transaction is being settled.
+var ErrLocked = errors.New("webhook: another item of the transaction is being settled")
 
 // Digest is the SHA-256 of an item's body.
 type Digest [sha256.Size]byte
@@ -57,10 +61,20 @@ type Item struct {
 	Body []byte
 	// DeliveryID is the X-Event-Id of the delivery, for talking to support.
 	DeliveryID string
-	// ReceivedAt and Due are times of the local clock: when the item came, and when it is to be worked off.
+	// ReceivedAt and Due are times of the local clock: when the item came, and when it is to be worked off. Clocks differ, so an
+	// Inbox takes from them only how long the item has to wait, and counts that by its own clock; see Wait.
 	ReceivedAt, Due time.Time
 	// Held is why it is kept for a person, empty if it is to be worked off.
 	Held string
+}
+
+// Wait is how long the item has to wait from when it is put until it is due: Due less ReceivedAt, and zero if that is negative
+// or ReceivedAt is not set.
+func (i Item) Wait() time.Duration {
+	if i.ReceivedAt.IsZero() {
+		return 0
+	}
+	return max(0, i.Due.Sub(i.ReceivedAt))
 }
 
 // Format writes, under every verb, the key and why the item is held, and nothing of Body.
@@ -77,7 +91,7 @@ func (i Item) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
 // Claim is an item that somebody works on.
 type Claim struct {
 	Item
-	// Attempts counts the claims of this item, this one included.
+	// Attempts counts the claims of this item since it came, or since a Settlement left it to be done again, this one included.
 	Attempts int
 	// Token tells this claim from earlier and later ones.
 	Token string
@@ -92,11 +106,13 @@ type Known struct {
 	// Amount and ExternalReference are what was told of the payment, zero if nothing was.
 	Amount            pix.Amount
 	ExternalReference string
+	// PaymentID is the end-to-end id of the payment, empty if it was not made or its id was not told.
+	PaymentID string
 }
 
 // Settlement is what becomes of an item and its transaction.
 type Settlement struct {
 	Known Known
-	// Again is when the item is due once more, zero if it is done.
+	// Again is when the item is due once more, by the local clock, zero if it is done.
 	Again time.Time
 }

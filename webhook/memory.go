@@ -33,14 +33,14 @@ type memoryItem struct {
 	Claim
 	digest Digest
 	due    time.Time // also of the end of a lease
-	place  int       // in due, -1 if it is done or held
+	place  int       // in due, -1 if it is done or held or is being settled
 }
 
 // memoryTransaction is what is known of a transaction.
 type memoryTransaction struct {
-	settling chan struct{} // holds one element while an item is settled
-	known    Known
-	items    int // in the inbox
+	locked bool // an item of it is being settled
+	known  Known
+	items  int // in the inbox
 }
 
 const memoryLimit = 1 << 16
@@ -50,22 +50,58 @@ func NewMemoryInbox() *MemoryInbox {
 	return &MemoryInbox{limit: memoryLimit, items: map[string]*memoryItem{}, known: map[string]*memoryTransaction{}}
 }
 
+// staged are the items that were put while an item was settled, in the context of which they are found.
+type staged struct {
+	inbox *MemoryInbox
+	items []*memoryItem
+	over  bool // it is settled, or was not
+}
+
+type stagedKey struct{}
+
 // Put keeps an item. See Inbox.
-func (m *MemoryInbox) Put(_ context.Context, item Item) (*Digest, error) {
+func (m *MemoryInbox) Put(ctx context.Context, item Item) (*Digest, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if earlier := m.items[item.Key]; earlier != nil {
+	step, _ := ctx.Value(stagedKey{}).(*staged)
+	if step != nil && (step.inbox != m || step.over) {
+		step = nil
+	}
+	earlier := m.items[item.Key]
+	if earlier == nil && step != nil {
+		earlier = step.find(item.Key)
+	}
+	switch {
+	case earlier != nil:
 		digest := earlier.digest
 		return &digest, nil
-	}
-	full := len(m.items) >= m.limit
-	if full && len(m.done) == 0 {
+	case len(m.items) >= m.limit && len(m.done) == 0:
 		return nil, ErrInboxFull
 	}
-	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), due: item.Due, place: -1}
-	m.items[item.Key] = kept
+	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), due: time.Now().Add(item.Wait()), place: -1}
+	if step != nil {
+		step.items = append(step.items, kept)
+	} else {
+		m.keepLocked(kept)
+	}
+	return nil, nil
+}
+
+func (s *staged) find(key string) *memoryItem {
+	for _, item := range s.items {
+		if item.Key == key {
+			return item
+		}
+	}
+	return nil
+}
+
+// keepLocked takes an item in, and forgets the oldest that is done if there are too many.
+func (m *MemoryInbox) keepLocked(item *memoryItem) {
+	full := len(m.items) >= m.limit && len(m.done) > 0
+	m.items[item.Key] = item
 	if m.known[item.Transaction] == nil {
-		m.known[item.Transaction] = &memoryTransaction{settling: make(chan struct{}, 1)}
+		m.known[item.Transaction] = &memoryTransaction{}
 	}
 	m.known[item.Transaction].items++
 	if full { // only now: the oldest may be of the same transaction
@@ -73,9 +109,8 @@ func (m *MemoryInbox) Put(_ context.Context, item Item) (*Digest, error) {
 		m.done = m.done[1:]
 	}
 	if item.Held == "" {
-		heap.Push(&m.due, kept)
+		heap.Push(&m.due, item)
 	}
-	return nil, nil
 }
 
 // forget drops an item, and its transaction with the last one of it.
@@ -104,42 +139,52 @@ func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration) (*Claim, err
 	return &claim, nil
 }
 
-// Settle ends an item. See Inbox. It holds the transaction while change runs, and nothing else.
+// Settle ends an item. See Inbox. It locks the transaction while change runs, and nothing else.
 func (m *MemoryInbox) Settle(ctx context.Context, claim *Claim, change func(context.Context, Known) (Settlement, error)) error {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	item, err := m.ours(claim)
 	if err != nil {
-		m.mu.Unlock()
 		return err
 	}
 	transaction := m.known[item.Transaction]
-	m.mu.Unlock()
+	if transaction.locked {
+		return ErrLocked
+	}
+	transaction.locked = true
+	heap.Remove(&m.due, item.place) // so that nobody claims it, also when its lease ends
+	item.place = -1
+	step := &staged{inbox: m}
+	settled := false
+	defer func() {
+		transaction.locked, step.over = false, true
+		if !settled {
+			heap.Push(&m.due, item)
+		}
+	}()
 
-	select {
-	case transaction.settling <- struct{}{}:
-		defer func() { <-transaction.settling }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := m.check(claim); err != nil {
-		return err // while it waited
-	}
-	settlement, err := change(ctx, transaction.known)
+	settlement, err := func() (Settlement, error) {
+		m.mu.Unlock()
+		defer m.mu.Lock()
+		return change(context.WithValue(ctx, stagedKey{}, step), transaction.known)
+	}()
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if item, err = m.ours(claim); err != nil {
-		return err
-	}
+	settled = true
 	transaction.known = settlement.Known
+	item.Token = ""
 	if settlement.Again.IsZero() {
-		m.finish(item)
 		m.done = append(m.done, item.Key)
-		return nil
+	} else {
+		item.Attempts, item.due = 0, settlement.Again
+		heap.Push(&m.due, item)
 	}
-	m.reschedule(item, settlement.Again)
+	for _, added := range step.items {
+		if m.items[added.Key] == nil { // else another was put meanwhile
+			m.keepLocked(added)
+		}
+	}
 	return nil
 }
 
@@ -149,7 +194,8 @@ func (m *MemoryInbox) Postpone(_ context.Context, claim *Claim, due time.Time, _
 	defer m.mu.Unlock()
 	item, err := m.ours(claim)
 	if err == nil {
-		m.reschedule(item, due)
+		item.Token, item.Attempts, item.due = "", claim.Attempts, due
+		heap.Fix(&m.due, item.place)
 	}
 	return err
 }
@@ -160,8 +206,8 @@ func (m *MemoryInbox) Hold(_ context.Context, claim *Claim, reason string) error
 	defer m.mu.Unlock()
 	item, err := m.ours(claim)
 	if err == nil {
-		m.finish(item)
-		item.Held = cmp.Or(reason, "for no reason that is known")
+		heap.Remove(&m.due, item.place)
+		item.Token, item.place, item.Held = "", -1, cmp.Or(reason, "for no reason that is known")
 	}
 	return err
 }
@@ -205,32 +251,13 @@ func (m *MemoryInbox) Dismiss(key string) bool {
 	return true
 }
 
-func (m *MemoryInbox) check(claim *Claim) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, err := m.ours(claim)
-	return err
-}
-
-// ours returns the item of a claim, if the claim still holds. The lock is held.
+// ours returns the item of a claim, if the claim still holds and is not being settled. The lock is held.
 func (m *MemoryInbox) ours(claim *Claim) (*memoryItem, error) {
 	item := m.items[claim.Key]
-	if item == nil || item.Token != claim.Token {
+	if item == nil || item.Token != claim.Token || item.place < 0 {
 		return nil, ErrClaimLost
 	}
 	return item, nil
-}
-
-// finish takes an item out of those that are due.
-func (m *MemoryInbox) finish(item *memoryItem) {
-	item.Token = ""
-	heap.Remove(&m.due, item.place)
-	item.place = -1
-}
-
-func (m *MemoryInbox) reschedule(item *memoryItem, due time.Time) {
-	item.Token, item.due = "", due
-	heap.Fix(&m.due, item.place)
 }
 
 // dueItems is a heap: the first is due first.

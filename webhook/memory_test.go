@@ -58,38 +58,40 @@ func TestKeysDistinguishCapitals(t *testing.T) {
 	assert.EqualValues(t, webhook.Counts{Stored: 2}, r.Handler.Counts())
 }
 
-// Whoever waits for another item of the same transaction may wait longer than the lease of its own.
-func TestALeaseThatEndsWhileItWaitsIsLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inbox := webhook.NewMemoryInbox()
-		for _, key := range []string{"a", "b"} {
-			_, err := inbox.Put(t.Context(), webhook.Item{Key: key, Transaction: "CASHIN/1", Due: time.Now()})
-			require.NoError(t, err)
-		}
-		slow, err := inbox.Claim(t.Context(), time.Hour)
+// settling begins to settle an item and returns what ends it, and its error.
+func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
+	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- inbox.Settle(t.Context(), claim, func(context.Context, webhook.Known) (webhook.Settlement, error) {
+			close(begun)
+			<-release
+			return webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}, nil
+		})
+	}()
+	<-begun
+	return func() error {
+		close(release)
+		return <-ended
+	}
+}
+
+func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
+	inbox := webhook.NewMemoryInbox()
+	var claims []*webhook.Claim
+	for key, transaction := range map[string]string{"a": "CASHIN/1", "b": "CASHIN/1"} {
+		_, err := inbox.Put(t.Context(), webhook.Item{Key: key, Transaction: transaction})
 		require.NoError(t, err)
-		waiting, err := inbox.Claim(t.Context(), time.Minute)
+		claim, err := inbox.Claim(t.Context(), time.Hour)
 		require.NoError(t, err)
-		go func() {
-			_ = inbox.Settle(t.Context(), slow, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
-				time.Sleep(10 * time.Minute)
-				return webhook.Settlement{Known: known}, nil
-			})
-		}()
-		synctest.Wait()
-		ended := make(chan error)
-		go func() {
-			ended <- inbox.Settle(t.Context(), waiting, func(context.Context, webhook.Known) (webhook.Settlement, error) {
-				t.Error("its item is another's")
-				return webhook.Settlement{}, nil
-			})
-		}()
-		time.Sleep(2 * time.Minute)
-		again, err := inbox.Claim(t.Context(), time.Hour)
-		require.NoError(t, err)
-		require.Equal(t, waiting.Key, again.Key)
-		assert.ErrorIs(t, <-ended, webhook.ErrClaimLost)
-	})
+		claims = append(claims, claim)
+	}
+	end := settling(t, inbox, claims[0])
+	assert.ErrorIs(t, inbox.Settle(t.Context(), claims[1], nil), webhook.ErrLocked)
+	require.NoError(t, end())
+	require.NoError(t, inbox.Settle(t.Context(), claims[1], func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+		assert.Equal(t, webhook.StatusPaid, known.Status)
+		return webhook.Settlement{Known: known}, nil
+	}))
 }
 
 func TestWhatIsDismissedMakesRoom(t *testing.T) {
@@ -101,30 +103,40 @@ func TestWhatIsDismissedMakesRoom(t *testing.T) {
 	assert.Equal(t, ">PAID", r.books.String())
 }
 
-// Whoever works longer than its lease has no effect in the inbox: another has the item.
-func TestALeaseThatEndsWhileTheFunctionRunsIsLost(t *testing.T) {
+// A function that takes no notice of its context may take longer than the lease. Nobody else is to call it meanwhile.
+func TestAnItemThatIsBeingSettledIsNotClaimedAlthoughItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()
-		_, err := inbox.Put(t.Context(), webhook.Item{Key: "a", Transaction: "CASHIN/1", Due: time.Now()})
+		_, err := inbox.Put(t.Context(), webhook.Item{Key: "a", Transaction: "CASHIN/1"})
 		require.NoError(t, err)
 		slow, err := inbox.Claim(t.Context(), time.Minute)
 		require.NoError(t, err)
-		ended := make(chan error)
-		go func() {
-			ended <- inbox.Settle(t.Context(), slow, func(context.Context, webhook.Known) (webhook.Settlement, error) {
-				time.Sleep(10 * time.Minute)
-				return webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}, nil
-			})
-		}()
-		time.Sleep(2 * time.Minute)
-		again, err := inbox.Claim(t.Context(), time.Hour)
+		end := settling(t, inbox, slow)
+		time.Sleep(time.Hour)
+		again, err := inbox.Claim(t.Context(), time.Minute)
 		require.NoError(t, err)
-		require.NotNil(t, again)
-		assert.ErrorIs(t, <-ended, webhook.ErrClaimLost)
-		require.NoError(t, inbox.Settle(t.Context(), again, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
-			assert.Empty(t, known.Status)
-			return webhook.Settlement{Known: known}, nil
-		}))
+		assert.Nil(t, again)
+		assert.ErrorIs(t, inbox.Postpone(t.Context(), slow, time.Now(), "late"), webhook.ErrClaimLost)
+		require.NoError(t, end())
+	})
+}
+
+// How long an item waits is for the inbox's clock to say: a receiver's may be wrong.
+func TestAnItemIsDueByTheClockOfTheInbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inbox := webhook.NewMemoryInbox()
+		for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
+			there := time.Now().Add(ahead)
+			_, err := inbox.Put(t.Context(), webhook.Item{Key: ahead.String(), ReceivedAt: there, Due: there.Add(time.Minute)})
+			require.NoError(t, err)
+			claim, err := inbox.Claim(t.Context(), 2*time.Hour)
+			require.NoError(t, err)
+			require.Nil(t, claim)
+			time.Sleep(time.Minute)
+			claim, err = inbox.Claim(t.Context(), 2*time.Hour)
+			require.NoError(t, err)
+			require.NotNil(t, claim)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -51,10 +52,15 @@ var ranks = map[Kind]map[Status]int{
 // rank returns zero for a status that is not known.
 func (k Kind) rank(status Status) int { return ranks[k][status] }
 
-// contradict reports whether one of two statuses says that a payment was made and the other that it was not. Whoever was told
+// made reports whether a status says that the payment was made. It may have been returned since.
+func (k Kind) made(status Status) bool {
+	return k.rank(status) >= ranks[KindCashIn][StatusPaid] // the same rank as COMPLETED of a cash-out
+}
+
+// contradict reports whether one of two statuses says that a cash-out was made and the other that it failed. A user who was told
 // of a failure may have paid again.
 func (k Kind) contradict(one, other Status) bool {
-	return k == KindCashOut && (k.failed(one) && k.rank(other) > k.rank(StatusFailed) || k.failed(other) && k.rank(one) > k.rank(StatusFailed))
+	return k == KindCashOut && (k.failed(one) && k.made(other) || k.failed(other) && k.made(one))
 }
 
 func (k Kind) failed(status Status) bool { return status == StatusFailed || status == StatusCancelled }
@@ -78,7 +84,19 @@ func statusOf(t EventType) (Kind, Status) {
 }
 
 // transactionKey names a transaction among all.
-func transactionKey(kind Kind, id string) string { return string(kind) + "/" + url.PathEscape(id) }
+func transactionKey(kind Kind, id string) string {
+	return string(kind) + "/" + url.PathEscape(canonicalID(id))
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
+// canonicalID writes a UUID in small letters. In all other ids capitals matter.
+func canonicalID(id string) string {
+	if uuidForm.MatchString(id) {
+		return strings.ToLower(id)
+	}
+	return id
+}
 
 func splitTransactionKey(key string) (kind Kind, id string, ok bool) {
 	prefix, escaped, found := strings.Cut(key, "/")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -18,6 +19,11 @@ type Transition struct {
 
 	// From is the last status that your function was told of, empty if this is the first. To is the new one. Both are
 	// StatusRefunded for a further return of a payment that is returned in parts.
+	//
+	// How much a step to StatusRefunded returns is not known. A payment may be returned in parts, each with an EndToEndID of its
+	// own, and it is not published whether Amount is then that of the part or of the payment. So do not book the whole amount
+	// at the first return: a refund that you asked for is of the whole charge, and for any other return the account's statement
+	// tells.
 	From, To Status
 
 	// CashIn or CashOut, by Kind, is the transaction as the event or the gateway tells it; the other is nil. Its own Status may
@@ -99,6 +105,19 @@ func (f fact) tallies(known Known) bool {
 	return amounts && same(f.externalReference(), known.ExternalReference)
 }
 
+// doubtful reports whether the data of an event says another status than its type, and not merely a later one: an event
+// CASHIN_PAID, say, of a charge that is CANCELLED.
+func (f fact) doubtful() bool {
+	var stated Status
+	if f.cashIn != nil {
+		stated = Status(f.cashIn.Status)
+	} else {
+		stated = Status(f.cashOut.Status)
+	}
+	rank := f.kind.rank(stated)
+	return rank != 0 && (rank < f.kind.rank(f.status) || f.kind.contradict(stated, f.status))
+}
+
 // same reports whether two texts are equal, or one is missing.
 func same(one, other string) bool { return one == "" || other == "" || one == other }
 
@@ -110,13 +129,22 @@ func (f fact) endToEndIDs() (current, original string) {
 	return f.cashOut.EndToEndID, f.cashOut.OriginalEndToEndID
 }
 
-// paymentID is the end-to-end id of the payment, empty if it is not stated.
+// paymentID is the end-to-end id of the payment, empty if it is not stated. One that begins with a D is a return's: the event of
+// a payment that is written anew after its return may hold that one only.
 func (f fact) paymentID() string {
 	current, original := f.endToEndIDs()
-	if original == "" && f.status != StatusRefunded {
+	if original == "" && f.status != StatusRefunded && !strings.HasPrefix(current, "D") {
 		return current
 	}
 	return original
+}
+
+// movementID is the end-to-end id of what the fact tells of: the return or the payment.
+func (f fact) movementID() string { return cmp.Or(f.returnID(), f.paymentID()) }
+
+// sameMovement reports whether two facts tell of the same payment and, if both tell of one, the same return.
+func (f fact) sameMovement(other fact) bool {
+	return same(f.returnID(), other.returnID()) && same(f.paymentID(), other.paymentID())
 }
 
 // returnID is the end-to-end id of the return, if the transaction was returned.
@@ -137,6 +165,7 @@ const (
 	unsure                // the gateway has to be asked
 	behind                // the gateway's answer is older than what is known
 	differs               // the gateway's answer is not about the payment that was told of
+	second                // it is about another payment of the same transaction than the one that was told of
 )
 
 // rule compares a fact with what is known. It returns what is known afterwards, if the fact is not doubted.
@@ -146,6 +175,9 @@ func rule(known Known, f fact) (ruling, Known) {
 	if next.Amount.IsZero() && to != StatusRefunded {
 		next.Amount = f.amount()
 	}
+	if f.kind.made(to) {
+		next.PaymentID = cmp.Or(known.PaymentID, f.paymentID())
+	}
 	returned := f.returnID()
 	isNew := returned != "" && !slices.Contains(known.Returns, returned)
 	if isNew {
@@ -154,6 +186,8 @@ func rule(known Known, f fact) (ruling, Known) {
 	switch {
 	case f.read && !f.tallies(known):
 		return differs, known
+	case f.kind.made(to) && !same(known.PaymentID, f.paymentID()):
+		return second, known
 	case f.kind.contradict(from, to) && !f.read:
 		return unsure, known
 	case f.kind.contradict(from, to), f.kind.rank(to) > f.kind.rank(from):
@@ -165,6 +199,9 @@ func rule(known Known, f fact) (ruling, Known) {
 	case f.read && f.kind.rank(to) != 0 && f.kind.rank(to) < f.kind.rank(from):
 		return behind, known
 	default:
+		if f.kind.made(to) { // and from, too: a payment that was missed has its id now
+			known.PaymentID = next.PaymentID
+		}
 		return stale, known
 	}
 }
@@ -172,7 +209,6 @@ func rule(known Known, f fact) (ruling, Known) {
 // transition describes a step from what is known to a fact.
 func transition(known Known, f fact) Transition {
 	from, to := known.Status, f.status
-	paid := f.kind.rank(StatusPaid) + f.kind.rank(StatusCompleted) // of this kind; the other's is zero
 	return Transition{
 		Kind:          f.kind,
 		TransactionID: f.transactionID(),
@@ -182,7 +218,7 @@ func transition(known Known, f fact) Transition {
 		CashOut:       f.cashOut,
 		Event:         f.event,
 		Confirmed:     f.read,
-		MissedPayment: to == StatusRefunded && f.kind.rank(from) < paid,
+		MissedPayment: to == StatusRefunded && !f.kind.made(from),
 		LatePayment:   f.kind == KindCashIn && (from == StatusExpired || from == StatusCancelled),
 		Contradiction: f.kind.contradict(from, to),
 	}

@@ -80,8 +80,10 @@ func (w *Worker) watch(ctx context.Context, what string, kind Kind, id string) e
 	return err
 }
 
+var errUnknownWatch = &heldError{"the gateway does not know the transaction: watch it by its transactionId"}
+
 // readAgain reads a watched transaction, unless its end is known by now.
-func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
+func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error {
 	kind, id, ok := splitTransactionKey(claim.Transaction)
 	if !ok {
 		return &heldError{"its transaction cannot be read"}
@@ -101,12 +103,9 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
 	if err != errAsk {
 		return err
 	}
-	answered, err := w.ask(ctx, kind, id)
-	switch {
-	case err == errForged: // nobody told of it but the caller
-		return &heldError{"the gateway does not know the transaction: watch it by its transactionId"}
-	case err != nil:
-		return err
+	answered, err := w.ask(ctx, turn, kind, id, id)
+	if err != nil { // of a transaction that only the caller told of
+		return believed(claim, err, errUnknownWatch)
 	}
 	again := nextRung(ladderOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
@@ -116,6 +115,8 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim) error {
 			return Settlement{}, errBehind
 		case ruling == differs:
 			return Settlement{}, errToldOtherwise
+		case ruling == second:
+			return Settlement{}, errSecond(kind)
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, answered)); err != nil {
 				return Settlement{}, err

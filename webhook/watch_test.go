@@ -155,7 +155,9 @@ func TestAWatchOfATransactionThatNobodyKnowsIsNoAlarm(t *testing.T) {
 		r := newReceiver(t)
 		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
 		require.NoError(t, r.worker.WatchCashIn(t.Context(), "../account"))
-		r.pass(t, time.Minute)
+		r.pass(t, 10*time.Minute)
+		assert.Len(t, r.reasons(), 1, "what was just made may not be found yet")
+		r.pass(t, 10*time.Minute)
 		assert.Equal(t, []string{
 			"the gateway does not know the transaction: watch it by its transactionId",
 			"the gateway has to be asked, and cannot be asked for such an id",

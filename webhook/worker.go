@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,17 @@ import (
 )
 
 const (
-	leaseTime    = 2 * time.Minute
-	workTimeout  = 100 * time.Second // less than the lease
-	mostAttempts = 20                // over some nine hours
-	longestPause = time.Hour
-	pollInterval = 200 * time.Millisecond
+	leaseTime       = 2 * time.Minute
+	workTimeout     = 100 * time.Second // less than the lease
+	claimTimeout    = 10 * time.Second
+	askTimeout      = 10 * time.Second // of one reading from the gateway
+	mostAttempts    = 20               // over some nine hours
+	missingAttempts = 10               // over a quarter of an hour
+	longestPause    = time.Hour
+	pollInterval    = 200 * time.Millisecond
+	lockedPause     = 500 * time.Millisecond // until an item is tried again whose transaction was locked
+	crowdedPause    = time.Minute            // and one that found all slots for the gateway taken
+	mostAsking      = 8                      // goroutines of one Run that wait for the gateway
 )
 
 // Worker works off an Inbox: it finds out what each event changes, and calls your function for every step of a transaction, once
@@ -43,9 +50,10 @@ type WorkerOption func(*Worker)
 
 // WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
 // more, or not stated; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the
-// gateway does not confirm changes nothing, and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
-// Without this option only contradictions are read, and transactions whose event states an amount that is no whole number of
-// centavos.
+// gateway does not confirm changes nothing and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
+// A transaction that the gateway does not find is looked for again for a quarter of an hour before that.
+// Without this option the gateway is asked only about an amount that is no whole number of centavos, and about contradictions: of
+// an event with what is known, with another body for the same event, or of its data with its type.
 func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
@@ -64,7 +72,11 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 // called again for the same step later, up to twenty times over nine hours; then the event is kept for a person. With package
 // sqlinbox its context carries the database transaction in which the step is settled, so that what you write with it happens
 // exactly once. Everything else it does may happen again. Its context ends after 100 seconds. It must be safe for as many
-// goroutines as work; for one transaction it is called by one at a time.
+// goroutines as work, that is as call Run or Work; for one transaction it is called by one at a time. A panic in it is logged
+// at level error, by its place and without its text unless that is Go's own, and is an error like others.
+//
+// A Watch method of the Worker that is called with that context takes part in the step: the transaction is watched if the step is
+// settled, and not if it fails.
 //
 // NewWorker panics if inbox, client or apply is nil.
 func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Context, Transition) error, options ...WorkerOption) *Worker {
@@ -78,43 +90,69 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	return w
 }
 
-// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow.
+// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow: one
+// Run calls it for one step at a time. While an item waits for the gateway, Run goes on with others, so a gateway that is slow
+// or does not answer delays only the items that need it. Up to eight wait at once, for ten seconds each reading.
 func (w *Worker) Run(ctx context.Context) error {
-	for {
-		worked, err := w.Work(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
-		}
-		if worked && err == nil {
+	turn := newTurn()
+	var working sync.WaitGroup
+	defer working.Wait()
+	for ctx.Err() == nil {
+		turn.take()
+		claim, err := w.claim(ctx)
+		if claim == nil {
+			turn.give()
+			w.pause(ctx, err)
 			continue
 		}
-		pause := time.NewTimer(pollInterval)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
-		}
+		working.Go(func() {
+			defer turn.give()
+			if err := w.workOff(ctx, claim, turn); err != nil {
+				w.pause(ctx, err)
+			}
+		})
+	}
+	return ctx.Err()
+}
+
+// pause waits before the inbox is asked again that has nothing due or has failed.
+func (w *Worker) pause(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
+	}
+	ended := time.NewTimer(pollInterval)
+	defer ended.Stop()
+	select {
+	case <-ended.C:
+	case <-ctx.Done():
 	}
 }
 
-// Work works off one item, and reports whether one was due. Its error is the inbox's; what your function or the gateway says
-// is logged, and tried again. Run calls it all the time; call it yourself in tests.
+// Work works off one item, and reports whether one was due. Its error is the inbox's; an error of your function or the gateway
+// is logged, and the item is tried again. Run does the same all the time; call Work yourself in tests.
 func (w *Worker) Work(ctx context.Context) (worked bool, err error) {
-	claim, err := w.inbox.Claim(ctx, leaseTime)
+	claim, err := w.claim(ctx)
 	if err != nil || claim == nil {
 		return false, err
 	}
+	return true, w.workOff(ctx, claim, nil)
+}
+
+func (w *Worker) claim(ctx context.Context) (*Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	return w.inbox.Claim(ctx, leaseTime)
+}
+
+// workOff works off an item. The error is the inbox's.
+func (w *Worker) workOff(ctx context.Context, claim *Claim, turn *turn) error {
 	working, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	err = errTooOften
+	var err error = errTooOften
 	if claim.Attempts <= mostAttempts {
-		err = w.work(working, claim)
+		err = w.work(working, claim, turn)
 	}
-	return true, w.dispose(ctx, claim, err)
+	return w.dispose(ctx, claim, err)
 }
 
 // heldError says that an item is for a person.
@@ -131,15 +169,33 @@ var (
 		"are right somebody else has the CryptoToken: have it replaced"}
 	errToldOtherwise = &heldError{"ALARM: the gateway tells another amount or reference than your function was told by an event: " +
 		"compare them, and if the gateway's are right somebody else has the CryptoToken: have it replaced"}
+	errSecondCashIn = &heldError{"the charge was paid a second time: the end-to-end id is not that of the payment that your function " +
+		"was told of, and it was not called for this one. Look for both in the account's statement: if the money came in twice, " +
+		"refund or credit the second payment by hand, then dismiss this item; if there is one payment only, somebody else has the " +
+		"CryptoToken: have it replaced"}
+	errSecondCashOut = &heldError{"the payment was made a second time: the end-to-end id is not that of the payment that your function " +
+		"was told of, and it was not called for this one. Look for both in the account's statement: if the money went out twice, " +
+		"ask the provider for the second, then dismiss this item; if there is one payment only, somebody else has the " +
+		"CryptoToken: have it replaced"}
 	errAsk          = errors.New("webhook: the gateway has to be asked")
+	errMissing      = errors.New("webhook: the gateway does not find the transaction")
+	errCrowded      = errors.New("webhook: the gateway is too slow for one more question")
 	errNotConfirmed = errors.New("webhook: the gateway does not confirm the event")
 	errBehind       = errors.New("webhook: the gateway tells an older status than an event did")
 )
 
-// work works off one item.
-func (w *Worker) work(ctx context.Context, claim *Claim) error {
+// errSecond says that a transaction has two payments.
+func errSecond(kind Kind) error {
+	if kind == KindCashIn {
+		return errSecondCashIn
+	}
+	return errSecondCashOut
+}
+
+// work does what an item asks for. The error says what is to become of it.
+func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	if strings.HasPrefix(claim.Key, readMark) {
-		return w.readAgain(ctx, claim)
+		return w.readAgain(ctx, claim, turn)
 	}
 	event, err := read(claim.Body, claim.DeliveryID)
 	if err != nil {
@@ -159,18 +215,17 @@ func (w *Worker) work(ctx context.Context, claim *Claim) error {
 	if !errors.Is(err, errAsk) {
 		return err
 	}
-	answered, err := w.ask(ctx, said.kind, said.transactionID())
-	if err == nil && !same(said.returnID(), answered.returnID()) {
-		// The gateway tells of the last return. An earlier one can be read by its own id only.
-		answered, err = w.askFor(ctx, said.kind, said.returnID(), said.transactionID())
-		if err == errForged {
-			err = errDiffers
-		}
+	answered, err := w.ask(ctx, turn, said.kind, said.transactionID(), said.transactionID())
+	forged := errForged
+	if err == nil && !said.sameMovement(answered) {
+		// The gateway tells of the last payment or return. An earlier one can be read by its own id only.
+		answered, err = w.ask(ctx, turn, said.kind, said.movementID(), said.transactionID())
+		forged = errDiffers
 	}
 	switch {
 	case err != nil:
-		return err
-	case !said.agrees(answered), !same(said.returnID(), answered.returnID()):
+		return believed(claim, err, forged)
+	case !said.agrees(answered), !said.sameMovement(answered):
 		return errDiffers
 	case said.kind.rank(answered.status) < said.kind.rank(said.status):
 		return errNotConfirmed
@@ -182,7 +237,7 @@ func (w *Worker) work(ctx context.Context, claim *Claim) error {
 // refile puts an event where it belongs that could not be read when it was received, and now can.
 func (w *Worker) refile(ctx context.Context, claim *Claim, event *Event) error {
 	item := claim.Item
-	item.Transaction, item.Due = event.transactionKey(), time.Now()
+	item.Transaction, item.Due = event.transactionKey(), item.ReceivedAt // at once
 	if strings.HasPrefix(claim.Key, quarantineMark) {
 		item.Key = event.Key()
 	} else {
@@ -201,10 +256,12 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
 		ruling, next := rule(known, f)
 		switch {
-		case doubted, ruling == unsure, ruling == apply && !f.read && w.wantsConfirmation(f):
+		case doubted, ruling == unsure, ruling == apply && !f.read && (w.wantsConfirmation(f) || f.doubtful()):
 			return Settlement{}, errAsk
 		case ruling == differs:
 			return Settlement{}, errToldOtherwise
+		case ruling == second:
+			return Settlement{}, errSecond(f.kind)
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, f)); err != nil {
 				return Settlement{}, err
@@ -227,7 +284,7 @@ func (w *Worker) wantsConfirmation(f fact) bool {
 func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			err = fmt.Errorf("webhook: the function panicked: %v", panicked)
+			err = &panicError{panicked: panicked, place: panicPlace()}
 		}
 		if err == nil {
 			w.applied.Add(1)
@@ -236,35 +293,44 @@ func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	return w.apply(ctx, t)
 }
 
-// ask reads a transaction from the gateway by its id.
-func (w *Worker) ask(ctx context.Context, kind Kind, id string) (fact, error) {
-	return w.askFor(ctx, kind, id, id)
-}
-
-// askFor reads a transaction by any of its ids.
-func (w *Worker) askFor(ctx context.Context, kind Kind, id, transactionID string) (fact, error) {
+// ask reads a transaction from the gateway by any of its ids. The error is errMissing if the gateway itself says that there is
+// none; a 404 in other words is of something in between, and like an outage.
+func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transactionID string) (fact, error) {
 	answered := fact{kind: kind, read: true}
-	var err error
-	if kind == KindCashIn {
-		if answered.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
-			answered.status = Status(answered.cashIn.Status)
+	err := turn.await(func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		if kind == KindCashIn {
+			if answered.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
+				answered.status = Status(answered.cashIn.Status)
+			}
+		} else if answered.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
+			answered.status = Status(answered.cashOut.Status)
 		}
-	} else if answered.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
-		answered.status = Status(answered.cashOut.Status)
-	}
+		return err
+	})
 	var refusal *connectpsp.APIError
 	var invalid *connectpsp.ValidationError
 	switch {
-	case errors.As(err, &refusal) && refusal.StatusCode == 404:
-		return answered, errForged
+	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound && refusal.Code != "":
+		return answered, errMissing
 	case errors.As(err, &invalid):
 		return answered, &heldError{"the gateway has to be asked, and cannot be asked for such an id"}
 	case err != nil:
 		return answered, unasked(err)
-	case answered.transactionID() != transactionID:
+	case canonicalID(answered.transactionID()) != canonicalID(transactionID):
 		return answered, &heldError{"the gateway answers with another transactionId: events and watches go by it"}
 	}
 	return answered, nil
+}
+
+// believed returns why an item is held, if the gateway has not found its transaction for so long that it does not exist: what
+// was just paid may take a while to be found. Any other error stays as it is.
+func believed(claim *Claim, err error, missing *heldError) error {
+	if err == errMissing && claim.Attempts > missingAttempts {
+		return missing
+	}
+	return err
 }
 
 // dispose does with an item what its work came to. The error is the inbox's.
@@ -273,6 +339,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
 	defer cancel()
 	var held *heldError
+	var panicked *panicError
 	switch {
 	case err == nil, errors.Is(err, ErrClaimLost):
 		return nil
@@ -280,10 +347,20 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 		w.held.Add(1)
 		w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
 		err = w.inbox.Hold(ctx, claim, held.reason)
+	case errors.Is(err, ErrLocked):
+		claim.Attempts-- // it was not tried
+		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
+	case errors.Is(err, errCrowded):
+		claim.Attempts--
+		err = w.inbox.Postpone(ctx, claim, time.Now().Add(crowdedPause), err.Error())
 	default:
 		w.failed.Add(1)
 		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), longestPause))
-		w.logger.WarnContext(ctx, "webhook: an item will be tried again", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
+		level := slog.LevelWarn
+		if errors.As(err, &panicked) {
+			level = slog.LevelError
+		}
+		w.logger.Log(ctx, level, "webhook: an item will be tried again", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
 		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
 	}
 	if errors.Is(err, ErrClaimLost) {

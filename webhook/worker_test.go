@@ -205,6 +205,9 @@ func TestASecondBodyForAnEventIsNotBelieved(t *testing.T) {
 	assert.Empty(t, r.reasons())
 }
 
+// patience is for how long a transaction is looked for that the gateway does not find, and a little more.
+const patience = 20 * time.Minute
+
 func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) {
 	altered := func(change func(*transaction)) string {
 		c := charge(webhook.StatusPaid)
@@ -225,17 +228,20 @@ func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) 
 		"nobody knows yet": {paid, charge("DISPUTED"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-			r.bank.set(c.truth)
-			r.receive(t, c.body)
-			assert.Empty(t, r.books.String())
-			if c.reason == "" {
-				assert.Empty(t, r.reasons())
-				assert.Contains(t, r.log.String(), "does not confirm")
-				return
-			}
-			require.Len(t, r.reasons(), 1)
-			assert.Contains(t, r.reasons()[0], c.reason)
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+				r.bank.set(c.truth)
+				r.receive(t, c.body)
+				r.pass(t, patience)
+				assert.Empty(t, r.books.String())
+				if c.reason == "" {
+					assert.Empty(t, r.reasons())
+					assert.Contains(t, r.log.String(), "does not confirm")
+					return
+				}
+				require.Len(t, r.reasons(), 1)
+				assert.Contains(t, r.reasons()[0], c.reason)
+			})
 		})
 	}
 }
@@ -332,17 +338,20 @@ func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
 		"another is answered": {func(b *bank) { b.transactions[returnID] = second }, ">REFUNDED missed", 0}, // and it is tried again
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-			r.bank.set(second)
-			c.set(r.bank)
-			r.receive(t, bodies...)
-			assert.Equal(t, c.steps, r.books.String())
-			assert.Len(t, r.reasons(), c.held)
-			assert.NotContains(t, strings.Join(r.reasons(), ""), "no such transaction", "the payment is known")
-			if name == "it is known" {
-				assert.Equal(t, returnID, r.books.transitions[0].CashOut.EndToEndID)
-				assert.Equal(t, otherID, r.books.transitions[1].CashOut.EndToEndID)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+				r.bank.set(second)
+				c.set(r.bank)
+				r.receive(t, bodies...)
+				r.pass(t, patience)
+				assert.Equal(t, c.steps, r.books.String())
+				assert.Len(t, r.reasons(), c.held)
+				assert.NotContains(t, strings.Join(r.reasons(), ""), "no such transaction", "the payment is known")
+				if name == "it is known" {
+					assert.Equal(t, returnID, r.books.transitions[0].CashOut.EndToEndID)
+					assert.Equal(t, otherID, r.books.transitions[1].CashOut.EndToEndID)
+				}
+			})
 		})
 	}
 }

@@ -1,0 +1,40 @@
+package webhook
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// panicError is a panic of the user's function. Its text is logged and kept, so it shows a value only if that is Go's own, such as
+// an index out of range: any other may hold personal data.
+type panicError struct {
+	panicked any
+	place    string
+}
+
+func (e *panicError) Error() string {
+	text := fmt.Sprintf("a %T", e.panicked)
+	if own, ok := e.panicked.(runtime.Error); ok {
+		text = own.Error()
+	}
+	return "webhook: the function panicked at " + e.place + ": " + text
+}
+
+// panicPlace names the function and the line that panicked. It is called by the deferred function that recovers.
+func panicPlace() string {
+	var counters [64]uintptr
+	frames := runtime.CallersFrames(counters[:runtime.Callers(1, counters[:])])
+	for panicking, more := false, true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		switch {
+		case strings.HasPrefix(frame.Function, "runtime."):
+			panicking = true
+		case panicking:
+			return fmt.Sprintf("%s (%s:%d)", frame.Function, filepath.Base(frame.File), frame.Line)
+		}
+	}
+	return "an unknown place"
+}

@@ -1,0 +1,59 @@
+package webhook
+
+import "time"
+
+// turn lets one goroutine of a Run work at a time, while others wait for the gateway. Nil stands for a caller that works alone
+// and waits itself.
+type turn struct {
+	free   chan struct{} // holds one element while nobody works
+	asking chan struct{} // holds one for each goroutine that waits for the gateway
+	slow   bool          // the gateway has left a goroutine without a slot; guarded by the turn
+}
+
+func newTurn() *turn {
+	t := &turn{free: make(chan struct{}, 1), asking: make(chan struct{}, mostAsking)}
+	t.give()
+	return t
+}
+
+func (t *turn) take() { <-t.free }
+func (t *turn) give() { t.free <- struct{}{} }
+
+// await calls ask and lets another goroutine work meanwhile. It returns the error of ask, or errCrowded if so many wait for the
+// gateway already that ask was not called.
+func (t *turn) await(ask func() error) error {
+	if t == nil {
+		return ask()
+	}
+	if !t.slot() {
+		return errCrowded
+	}
+	t.give()
+	err := ask()
+	<-t.asking
+	t.take()
+	t.slow = err != nil
+	return err
+}
+
+// slot takes a slot for the gateway. It waits for one a moment, which is enough while the gateway is quick, and not at all once
+// that was in vain, until the gateway has answered: other items wait behind this one.
+func (t *turn) slot() bool {
+	select {
+	case t.asking <- struct{}{}:
+		return true
+	default:
+	}
+	if t.slow {
+		return false
+	}
+	moment := time.NewTimer(pollInterval)
+	defer moment.Stop()
+	select {
+	case t.asking <- struct{}{}:
+		return true
+	case <-moment.C:
+		t.slow = true
+		return false
+	}
+}
