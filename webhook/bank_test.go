@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,7 +67,12 @@ type bank struct {
 	mu           sync.Mutex
 	transactions map[string]transaction // by id
 	reads        int
-	status       int // of every answer, if not 0
+	status       int    // of every answer, if not 0
+	page         string // the body of every answer instead of a problem, if not empty: something in between answers
+	hangs        bool   // it answers nothing
+	delay        time.Duration
+	waiting      int // readings under way, and the most there were
+	mostWaiting  int
 	checker      func() *contract.Checker
 }
 
@@ -91,6 +97,19 @@ func (b *bank) fail(status int) {
 	b.status = status
 }
 
+// intercept lets something in between answer with a page, or the bank again if the page is empty.
+func (b *bank) intercept(status int, page string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status, b.page = status, page
+}
+
+func (b *bank) hang(hangs bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hangs = hangs
+}
+
 func (b *bank) read() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,6 +126,12 @@ func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
 	status := b.status
 	if status == 0 && !known {
 		status = http.StatusNotFound
+	}
+	if b.page != "" {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, b.page)
+		return
 	}
 	if status != 0 {
 		w.Header().Set("Content-Type", "application/problem+json")
@@ -127,11 +152,26 @@ func (b *bank) odd() bool {
 			return true
 		}
 	}
-	return b.status == http.StatusServiceUnavailable
+	return b.status == http.StatusServiceUnavailable || b.page != ""
 }
 
 // RoundTrip makes the bank a transport. Every request and answer is held against the description.
 func (b *bank) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.mu.Lock()
+	hangs, delay := b.hangs, b.delay
+	b.waiting++
+	b.mostWaiting = max(b.mostWaiting, b.waiting)
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		b.waiting--
+		b.mu.Unlock()
+	}()
+	if hangs {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	time.Sleep(delay)
 	w := httptest.NewRecorder()
 	request := r.Clone(r.Context())
 	request.RequestURI, request.Body = r.URL.RequestURI(), http.NoBody

@@ -38,8 +38,9 @@ const (
 //	503  the inbox failed, or took longer than three seconds: the gateway will send it again
 //
 // No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for what comes before the Handler
-// and after it. A middleware that reads the body or wraps the ResponseWriter must leave the bytes as they are and have
-// an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only.
+// and after it. A middleware may read the body, if it leaves the bytes as they are; one that wraps the ResponseWriter must have
+// an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only. Once the body is read the Handler
+// takes its time limit from the connection again, so that it serves later requests as before.
 type Handler struct {
 	// Logger gets, at level warning, why the inbox failed, in the inbox's own words. No personal data is added. Nil stands for
 	// [slog.Default]; for silence set slog.New(slog.DiscardHandler). Set it before the Handler is used.
@@ -51,16 +52,22 @@ type Handler struct {
 }
 
 // NewHandler returns a Handler that fills inbox. The secrets are as for Parse: the CryptoToken, and while it is being replaced
-// the previous one too. Unset ones are skipped, and it is an error if none is set, or inbox is nil.
+// the previous one too. Unset ones are skipped. It is an error if none is set, if one is no CryptoToken because it holds a space,
+// a line break or the like, or if inbox is nil.
 func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 	if inbox == nil {
 		return nil, errors.New("webhook: a Handler needs an Inbox")
 	}
 	h := &Handler{inbox: inbox}
 	for _, secret := range secrets {
-		if !secret.IsZero() {
-			h.secrets = append(h.secrets, secret)
+		if secret.IsZero() {
+			continue
 		}
+		if strings.ContainsFunc(secret.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, errors.New("webhook: a CryptoToken consists of visible ASCII characters without spaces; " +
+				"one that is read from a file may end in a line break")
+		}
+		h.secrets = append(h.secrets, secret)
 	}
 	if len(h.secrets) == 0 {
 		return nil, errors.New("webhook: a Handler needs a CryptoToken to verify signatures with")
@@ -81,19 +88,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	now := time.Now()
-	// It also bounds what net/http reads of a body that is refused. Where it is not supported the server's own time-outs are all
-	// there is.
-	_ = http.NewResponseController(w).SetReadDeadline(now.Add(readTimeout))
-	switch {
-	case r.Method != http.MethodPost:
-		return wrongMethod
-	case r.ContentLength > maxBody:
-		return tooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := readBody(w, r, now.Add(readTimeout))
 	var large *http.MaxBytesError
 	var late interface{ Timeout() bool }
 	switch {
+	case r.Method != http.MethodPost:
+		return wrongMethod
 	case errors.As(err, &large):
 		return tooLarge
 	case errors.As(err, &late) && late.Timeout():
@@ -131,6 +131,26 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	default:
 		return kind
 	}
+}
+
+// readBody reads a body until a deadline. Where deadlines are not supported the server's own time-outs are all there is.
+func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byte, error) {
+	body := r.Body
+	if body == nil { // as adapters of function platforms leave it
+		body = http.NoBody
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(deadline)
+	if r.ContentLength > maxBody {
+		return nil, &http.MaxBytesError{Limit: maxBody}
+	}
+	read, err := io.ReadAll(http.MaxBytesReader(w, body, maxBody))
+	if err == nil {
+		// Else the deadline would pass while net/http waits for the next request, and cancel the contexts of all that follow on
+		// the connection (golang/go#70834). Of a body that is not at its end it stays, for net/http reads on.
+		_ = connection.SetReadDeadline(time.Time{})
+	}
+	return read, err
 }
 
 const (
