@@ -75,8 +75,9 @@ func TestItemsAreClaimedByOneAtATimeWhenTheyAreDue(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
 		second, later, held := item("second"), item("later"), item("held")
-		second.Due, later.Due, held.Held = past.Add(time.Second), time.Now().Add(time.Hour), "unreadable"
+		later.Due, held.Held = past.Add(time.Hour), "unreadable"
 		put(t, inbox, second, item("first"), later, held)
+		execute(t, db, `UPDATE connectpsp_inbox SET due_at = due_at - 1000000 WHERE key = 'first'`)
 		first := claim(t, inbox)
 		assert.Equal(t, "first", first.Key)
 		assert.Equal(t, "second", claim(t, inbox).Key)
@@ -129,21 +130,23 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 		paid := webhook.Known{
 			Status:  webhook.StatusRefunded,
 			Returns: []string{"D1", "d1", "any text", "\x00", "%20", "é"}, // whatever an event says
-			Amount:  pix.Centavos(1050), ExternalReference: "order\x001 é",
+			Amount:  pix.Centavos(1050), ExternalReference: "order\x001 é", PaymentID: "E\x001 é",
 		}
-		due := time.Now().Add(-time.Second)
+		due := time.Now()
 		require.NoError(t, inbox.Settle(t.Context(), first, credit(nil, webhook.Settlement{Known: paid, Again: due})))
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
 		assert.ErrorIs(t, inbox.Settle(t.Context(), first, done), webhook.ErrClaimLost, "it has to be claimed again")
-		for _, key := range []string{"b", "a"} {
+		var keys []string
+		for range 2 {
 			next := claim(t, inbox)
 			require.NotNil(t, next)
-			assert.Equal(t, key, next.Key)
+			keys = append(keys, next.Key)
 			require.NoError(t, inbox.Settle(t.Context(), next, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
 				assert.Equal(t, paid, known, "of the same transaction")
 				return webhook.Settlement{Known: known}, nil
 			}))
 		}
+		assert.ElementsMatch(t, []string{"a", "b"}, keys)
 		assert.Nil(t, claim(t, inbox))
 	})
 }
@@ -170,6 +173,7 @@ func TestEveryChangeOfWhatIsKnownIsKept(t *testing.T) {
 		for n, want := range []webhook.Known{
 			{Status: webhook.StatusPaid}, {Status: webhook.StatusPaid, Returns: []string{"D1"}},
 			{Amount: pix.Centavos(1), Returns: []string{"D1"}}, {ExternalReference: "r", Returns: []string{"D1"}},
+			{PaymentID: "E1", Returns: []string{"D1"}},
 		} {
 			var now webhook.Known
 			for range 2 {
@@ -301,6 +305,9 @@ func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 						known.Returns = append(known.Returns, "D"+claim.Key)
 						return webhook.Settlement{Known: known}, nil
 					})
+					if errors.Is(err, webhook.ErrLocked) {
+						err = inbox.Postpone(t.Context(), claim, time.Now(), "locked")
+					}
 					assert.NoError(t, err)
 				}
 			})
@@ -346,6 +353,126 @@ func TestTablesOfAnEarlierVersionAreBroughtUpToDate(t *testing.T) {
 		assert.Equal(t, len(all)-2, number(t, db, `SELECT version FROM connectpsp_schema`))
 		openInbox(t, s, db)
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_inbox`))
+	})
+}
+
+// A database of before the end-to-end ids of payments were kept.
+func TestWhatAnEarlierVersionKnewIsKnownStill(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		const made = 4
+		for _, statement := range sqlinbox.Migrations(s.dialect)[:2+made] {
+			execute(t, db, statement)
+		}
+		execute(t, db, `UPDATE connectpsp_schema SET version = $1`, made)
+		execute(t, db, `INSERT INTO connectpsp_transaction (key, status, returns, centavos, reference, changed_at)
+VALUES ('CASHIN/a', 'PAID', '', 1050, 'order-1', 0)`)
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			assert.Equal(t, webhook.Known{Status: webhook.StatusPaid, Amount: pix.Centavos(1050), ExternalReference: "order-1"}, known)
+			return webhook.Settlement{Known: known}, nil
+		}))
+	})
+}
+
+// Retry is for what is held. What is done, or was dismissed by a person, or is under work, must not be worked off again.
+func TestOnlyAHeldItemIsRetried(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		dismissed := item("dismissed")
+		dismissed.Held = "an alarm"
+		put(t, inbox, item("done"), dismissed)
+		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		found, err := inbox.Dismiss(t.Context(), "dismissed")
+		require.NoError(t, err)
+		require.True(t, found)
+		put(t, inbox, item("claimed"))
+		working := claim(t, inbox)
+		waiting := item("waiting")
+		waiting.Due = past.Add(time.Hour)
+		put(t, inbox, waiting)
+		for _, key := range []string{"done", "dismissed", "claimed", "waiting"} {
+			found, err := inbox.Retry(t.Context(), key)
+			require.NoError(t, err)
+			assert.False(t, found, key)
+		}
+		assert.Nil(t, claim(t, inbox))
+		require.NoError(t, inbox.Settle(t.Context(), working, done), "its claim still holds")
+	})
+}
+
+func TestItemsAreDueByTheClockOfTheDatabase(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		for key, there := range map[string]time.Time{"ahead": time.Now().Add(time.Hour), "behind": time.Now().Add(-time.Hour)} {
+			now, later := item(key), item(key+", later")
+			now.ReceivedAt, now.Due = there, there
+			later.ReceivedAt, later.Due = there, there.Add(30*time.Minute)
+			put(t, inbox, now, later)
+			claimed := claim(t, inbox)
+			require.NotNil(t, claimed, key)
+			assert.Equal(t, key, claimed.Key)
+			assert.Nil(t, claim(t, inbox), key)
+		}
+	})
+}
+
+// settling begins to settle an item and returns what ends it, and its error.
+func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
+	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- inbox.Settle(t.Context(), claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			close(begun)
+			<-release
+			return webhook.Settlement{Known: known}, nil
+		})
+	}()
+	select {
+	case <-begun:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	return func() error {
+		close(release)
+		return <-ended
+	}
+}
+
+// SQLite has one writer at a time, whatever the transaction.
+func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		if s.dialect == sqlinbox.SQLite {
+			t.Skip("SQLite has one writer at a time")
+		}
+		inbox := openInbox(t, s, db)
+		other := item("c")
+		other.Transaction = "CASHIN/other"
+		put(t, inbox, item("a"), item("b"))
+		first, second := claim(t, inbox), claim(t, inbox)
+		end := settling(t, inbox, first) // the first of its transaction: there is no row to lock yet
+		assert.ErrorIs(t, inbox.Settle(t.Context(), second, done), webhook.ErrLocked)
+		put(t, inbox, other)
+		assert.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		require.NoError(t, end())
+		second.Attempts--
+		require.NoError(t, inbox.Postpone(t.Context(), second, time.Now(), "locked"))
+		again := claim(t, inbox)
+		assert.Equal(t, 1, again.Attempts, "an attempt that was none is not counted")
+		assert.NoError(t, inbox.Settle(t.Context(), again, done))
+	})
+}
+
+func TestAttemptsAreCountedFromTheLastSettlement(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		for range 3 {
+			require.NoError(t, inbox.Postpone(t.Context(), claim(t, inbox), time.Now(), "down"))
+		}
+		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			return webhook.Settlement{Known: known, Again: time.Now().Add(-time.Second)}, nil
+		}))
+		assert.Equal(t, 1, claim(t, inbox).Attempts)
 	})
 }
 

@@ -195,17 +195,22 @@ func (s *storm) receive(inbox webhook.Inbox, apply func(context.Context, webhook
 	s.worker = webhook.NewWorker(inbox, client, apply, options...)
 }
 
+// post delivers a body that is signed with a secret, and returns the status of the answer.
+func post(handler http.Handler, secret, body string) int {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(secret, []byte(body))))
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w.Code
+}
+
 // deliver posts until the queue is empty. What is not answered with 200 comes again.
 func (s *storm) deliver(chance *rand.Rand) {
 	for {
 		select {
 		case body := <-s.queue:
 			secret := []string{currentSecret, previousSecret}[chance.IntN(2)]
-			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
-			r.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(secret, []byte(body))))
-			w := httptest.NewRecorder()
-			s.handler.ServeHTTP(w, r)
-			if w.Code == 200 {
+			if post(s.handler, secret, body) == http.StatusOK {
 				s.answered.Add(1)
 			} else {
 				s.refused.Add(1)

@@ -15,8 +15,9 @@
 // Do not commit or roll back, and keep it short: it holds locks. SQLite has one writer at a time: give the database a busy
 // timeout of some seconds, or those who meet fail, and are tried again.
 //
-// Leases go by the clocks of the processes. One that is wrong by minutes makes two work on one item, of whom only the first to
-// commit has an effect.
+// A Watch method of the Worker that is called with that context takes part: the transaction is watched from the commit on.
+//
+// Leases and due times go by the database's clock, whatever those of the processes show.
 //
 // # Tables
 //

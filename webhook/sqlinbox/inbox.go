@@ -23,8 +23,14 @@ type Inbox struct {
 	dialect Dialect
 
 	lockSchema string
+	put        string
 	claim      string
 	known      string
+	postpone   string
+	again      string
+	done       string
+	retry      string
+	dismiss    string
 }
 
 var _ webhook.Inbox = (*Inbox)(nil)
@@ -39,8 +45,14 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect) (*Inbox, error) {
 		db:         db,
 		dialect:    dialect,
 		lockSchema: `DELETE FROM connectpsp_schema WHERE version < 0`,
+		put:        dialect.translate(putStatement),
 		claim:      dialect.translate(claimStatement),
 		known:      dialect.translate(knownStatement),
+		postpone:   dialect.translate(postponeStatement),
+		again:      dialect.translate(againStatement),
+		done:       dialect.translate(doneStatement),
+		retry:      dialect.translate(retryStatement),
+		dismiss:    dialect.translate(dismissStatement),
 	}
 	if dialect == PostgreSQL {
 		i.lockSchema = `LOCK TABLE connectpsp_schema IN ACCESS EXCLUSIVE MODE`
@@ -51,21 +63,49 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect) (*Inbox, error) {
 	return i, nil
 }
 
-type txKey struct{}
+type stepKey struct{}
+
+// step is what the context of the function of a Worker carries.
+type step struct {
+	inbox *Inbox
+	tx    *sql.Tx
+}
 
 // Tx returns the transaction in which a step is settled, from the context of the function of a webhook.Worker. It panics if
-// there is none: in any other context, and with another Inbox.
+// there is none: in any other context, and with a webhook.MemoryInbox.
 func Tx(ctx context.Context) *sql.Tx {
-	tx, ok := ctx.Value(txKey{}).(*sql.Tx)
+	step, ok := ctx.Value(stepKey{}).(step)
 	if !ok {
 		panic("sqlinbox: this is not the context of a Worker's function on a database")
 	}
-	return tx
+	return step.tx
+}
+
+// querier is a database or a transaction of it.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// querier returns the transaction of this inbox that the context carries, else the database. With a connection of its own, what is
+// put within a step would wait for the step, which waits for it.
+func (i *Inbox) querier(ctx context.Context) querier {
+	if step, ok := ctx.Value(stepKey{}).(step); ok && step.inbox == i {
+		return step.tx
+	}
+	return i.db
 }
 
 func microseconds(t time.Time) int64 { return t.UnixMicro() }
 
-// Put keeps an item. See webhook.Inbox.
+// fromNow is how many microseconds from now a time of the local clock is. The database adds them to its own.
+func fromNow(t time.Time) int64 { return time.Until(t).Microseconds() }
+
+const putStatement = `INSERT INTO connectpsp_inbox
+(key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, NOW + $8, $9) ON CONFLICT (key) DO NOTHING`
+
+// Put keeps an item. See webhook.Inbox. With the context of a Worker's function it does so in the transaction of the step.
 func (i *Inbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
 	state := "PENDING"
 	if item.Held != "" {
@@ -76,10 +116,9 @@ func (i *Inbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, er
 	if body == nil {
 		body = []byte{}
 	}
-	result, err := i.db.ExecContext(ctx, `INSERT INTO connectpsp_inbox
-(key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING`,
-		item.Key, item.Transaction, body, digest[:], text(item.DeliveryID), microseconds(item.ReceivedAt), state, microseconds(item.Due), text(item.Held))
+	db := i.querier(ctx)
+	result, err := db.ExecContext(ctx, i.put, item.Key, item.Transaction, body, digest[:], text(item.DeliveryID),
+		microseconds(item.ReceivedAt), state, item.Wait().Microseconds(), text(item.Held))
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: %w", err)
 	}
@@ -87,7 +126,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING`,
 		return nil, err
 	}
 	var earlier []byte
-	err = i.db.QueryRowContext(ctx, `SELECT body_sha256 FROM connectpsp_inbox WHERE key = $1`, item.Key).Scan(&earlier)
+	err = db.QueryRowContext(ctx, `SELECT body_sha256 FROM connectpsp_inbox WHERE key = $1`, item.Key).Scan(&earlier)
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: %w", err)
 	}
@@ -95,35 +134,40 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING`,
 }
 
 // A claimed item stays PENDING and is due again when its lease is over.
-const claimStatement = `UPDATE connectpsp_inbox SET due_at = $1, claim = $2, attempts = attempts + 1
-WHERE key = (SELECT key FROM connectpsp_inbox WHERE state = 'PENDING' AND due_at <= $3 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING key, "transaction", body, delivery_id, received_at, attempts`
+const claimStatement = `UPDATE connectpsp_inbox SET due_at = NOW + $1, claim = $2, attempts = attempts + 1
+WHERE key = (SELECT key FROM connectpsp_inbox WHERE state = 'PENDING' AND due_at <= NOW ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING key, "transaction", body, delivery_id, received_at, due_at, attempts`
 
 // Claim takes an item that is due. See webhook.Inbox.
 func (i *Inbox) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim, error) {
-	now := time.Now()
 	claim := &webhook.Claim{Token: uuid.NewString()}
-	claim.Due = now.Add(lease)
-	var received int64
-	err := i.db.QueryRowContext(ctx, i.claim, microseconds(claim.Due), claim.Token, microseconds(now)).
-		Scan(&claim.Key, &claim.Transaction, &claim.Body, &claim.DeliveryID, &received, &claim.Attempts)
+	var received, due int64
+	err := i.db.QueryRowContext(ctx, i.claim, lease.Microseconds(), claim.Token).
+		Scan(&claim.Key, &claim.Transaction, &claim.Body, &claim.DeliveryID, &received, &due, &claim.Attempts)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlinbox: %w", err)
 	}
-	claim.ReceivedAt = time.UnixMicro(received).UTC()
+	claim.ReceivedAt, claim.Due = time.UnixMicro(received).UTC(), time.UnixMicro(due).UTC()
 	return claim, nil
 }
 
-const knownStatement = `SELECT status, returns, centavos, reference FROM connectpsp_transaction WHERE key = $1 FOR UPDATE`
+const (
+	knownStatement = `SELECT status, returns, centavos, reference, payment_id FROM connectpsp_transaction WHERE key = $1 FOR UPDATE`
+	againStatement = `UPDATE connectpsp_inbox SET due_at = NOW + $1, claim = '', attempts = 0 WHERE key = $2`
+	doneStatement  = `UPDATE connectpsp_inbox SET state = 'DONE', claim = '', reason = '', finished_at = NOW WHERE key = $1`
+)
 
 // Settle ends an item in a transaction of the database, which change finds in its context. See webhook.Inbox and Tx.
 func (i *Inbox) Settle(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.Known) (webhook.Settlement, error)) error {
 	return i.inTransaction(ctx, func(tx *sql.Tx) error {
 		// This row is locked first and written last: whoever has it has the item, also if its lease ends meanwhile.
 		if err := i.lock(ctx, tx, claim); err != nil {
+			return err
+		}
+		if err := i.lockTransaction(ctx, tx, claim.Transaction); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO connectpsp_transaction (key, status, returns, centavos, reference, changed_at)
@@ -135,29 +179,46 @@ VALUES ($1, '', '', 0, '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
 		if err != nil {
 			return err
 		}
-		settlement, err := change(context.WithValue(ctx, txKey{}, tx), known)
+		settlement, err := change(context.WithValue(ctx, stepKey{}, step{i, tx}), known)
 		if err != nil {
 			return &changeError{err}
 		}
-		now := microseconds(time.Now())
-		if err := i.know(ctx, tx, claim.Transaction, known, settlement.Known, now); err != nil {
+		if err := i.know(ctx, tx, claim.Transaction, known, settlement.Known); err != nil {
 			return err
 		}
 		if settlement.Again.IsZero() {
-			_, err = tx.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'DONE', claim = '', reason = '', finished_at = $1 WHERE key = $2`, now, claim.Key)
+			_, err = tx.ExecContext(ctx, i.done, claim.Key)
 		} else {
-			_, err = tx.ExecContext(ctx, `UPDATE connectpsp_inbox SET due_at = $1, claim = '' WHERE key = $2`, microseconds(settlement.Again), claim.Key)
+			_, err = tx.ExecContext(ctx, i.again, fromNow(settlement.Again), claim.Key)
 		}
 		return err
 	})
 }
 
+// lockTransaction makes sure that nobody settles another item of a PIX transaction, without waiting: else one long function would
+// hold every worker that meets its transaction. Its row would not do, because the first to insert it makes others wait. The lock
+// ends with the database transaction. SQLite needs none, where whoever writes is alone.
+func (i *Inbox) lockTransaction(ctx context.Context, tx *sql.Tx, transaction string) error {
+	if i.dialect != PostgreSQL {
+		return nil
+	}
+	var locked bool
+	err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended('connectpsp_transaction/' || $1, 0))`, transaction).Scan(&locked)
+	if err == nil && !locked {
+		err = webhook.ErrLocked
+	}
+	return err
+}
+
 // knownOf reads and locks what is known of a transaction.
 func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (webhook.Known, error) {
-	var status, returns, reference string
+	var status, returns, reference, paymentID string
 	var centavos int64
-	err := tx.QueryRowContext(ctx, i.known, transaction).Scan(&status, &returns, &centavos, &reference)
-	known := webhook.Known{Status: webhook.Status(status), Amount: pix.Centavos(centavos), ExternalReference: unescape(reference)}
+	err := tx.QueryRowContext(ctx, i.known, transaction).Scan(&status, &returns, &centavos, &reference, &paymentID)
+	known := webhook.Known{
+		Status: webhook.Status(status), Amount: pix.Centavos(centavos),
+		ExternalReference: unescape(reference), PaymentID: unescape(paymentID),
+	}
 	for _, id := range strings.Fields(returns) {
 		known.Returns = append(known.Returns, unescape(id))
 	}
@@ -165,16 +226,19 @@ func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (we
 }
 
 // know writes what is known of a transaction, if that is news.
-func (i *Inbox) know(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.Known, now int64) error {
-	if next.Status == known.Status && len(next.Returns) == len(known.Returns) && next.Amount == known.Amount && next.ExternalReference == known.ExternalReference {
+func (i *Inbox) know(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.Known) error {
+	if next.Status == known.Status && len(next.Returns) == len(known.Returns) && next.Amount == known.Amount &&
+		next.ExternalReference == known.ExternalReference && next.PaymentID == known.PaymentID {
 		return nil
 	}
 	returns := make([]string, len(next.Returns))
 	for n, id := range next.Returns {
 		returns[n] = url.PathEscape(id)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE connectpsp_transaction SET status = $1, returns = $2, centavos = $3, reference = $4, changed_at = $5 WHERE key = $6`,
-		text(string(next.Status)), strings.Join(returns, " "), next.Amount.Centavos(), url.PathEscape(next.ExternalReference), now, transaction)
+	_, err := tx.ExecContext(ctx, `UPDATE connectpsp_transaction
+SET status = $1, returns = $2, centavos = $3, reference = $4, payment_id = $5, changed_at = $6 WHERE key = $7`,
+		text(string(next.Status)), strings.Join(returns, " "), next.Amount.Centavos(), url.PathEscape(next.ExternalReference),
+		url.PathEscape(next.PaymentID), microseconds(time.Now()), transaction)
 	return err
 }
 
@@ -225,7 +289,7 @@ func (i *Inbox) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 	}
 	var theirs *changeError
 	switch {
-	case err == nil || errors.Is(err, webhook.ErrClaimLost):
+	case err == nil || errors.Is(err, webhook.ErrClaimLost) || errors.Is(err, webhook.ErrLocked):
 		return err
 	case errors.As(err, &theirs):
 		return theirs.error
@@ -234,10 +298,12 @@ func (i *Inbox) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 	}
 }
 
+const postponeStatement = `UPDATE connectpsp_inbox SET due_at = NOW + $1, claim = '', reason = $2, attempts = $3
+WHERE key = $4 AND claim = $5 AND state = 'PENDING'`
+
 // Postpone gives an item back. See webhook.Inbox.
 func (i *Inbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
-	err := ours(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET due_at = $1, claim = '', reason = $2
-WHERE key = $3 AND claim = $4 AND state = 'PENDING'`, microseconds(due), text(reason), claim.Key, claim.Token))
+	err := ours(i.db.ExecContext(ctx, i.postpone, fromNow(due), text(reason), claim.Attempts, claim.Key, claim.Token))
 	if err != nil && !errors.Is(err, webhook.ErrClaimLost) {
 		err = fmt.Errorf("sqlinbox: %w", err)
 	}
@@ -279,10 +345,14 @@ FROM connectpsp_inbox WHERE state = 'HELD' ORDER BY received_at LIMIT $1`, limit
 	return held, rows.Err()
 }
 
+const (
+	retryStatement   = `UPDATE connectpsp_inbox SET state = 'PENDING', due_at = NOW, attempts = 0, reason = '' WHERE key = $1 AND state = 'HELD'`
+	dismissStatement = `UPDATE connectpsp_inbox SET state = 'DONE', finished_at = NOW WHERE key = $1 AND state = 'HELD'`
+)
+
 // Retry makes an item that is kept for a person due now, as if it had never been tried. It reports whether there is one.
 func (i *Inbox) Retry(ctx context.Context, key string) (bool, error) {
-	return found(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'PENDING', due_at = $1, attempts = 0, reason = ''
-WHERE key = $2 AND state = 'HELD'`, microseconds(time.Now()), key))
+	return found(i.db.ExecContext(ctx, i.retry, key))
 }
 
 // found tells whether a statement found the item that it is about.
@@ -300,8 +370,7 @@ func found(result sql.Result, err error) (bool, error) {
 
 // Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It reports whether there is one.
 func (i *Inbox) Dismiss(ctx context.Context, key string) (bool, error) {
-	return found(i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET state = 'DONE', finished_at = $1 WHERE key = $2 AND state = 'HELD'`,
-		microseconds(time.Now()), key))
+	return found(i.db.ExecContext(ctx, i.dismiss, key))
 }
 
 // Forget erases the bodies of events that were done before a time, and with them the personal data. Their keys and digests

@@ -44,6 +44,7 @@ var migrations = []string{
 	reference  text NOT NULL,
 	changed_at bigint NOT NULL
 )`,
+	`ALTER TABLE connectpsp_transaction ADD COLUMN payment_id text NOT NULL DEFAULT ''`,
 }
 
 // Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once. The
@@ -60,14 +61,15 @@ func Migrations(dialect Dialect) []string {
 	return all
 }
 
-// translate writes a statement for the dialect.
+// translate writes a statement for the dialect. NOW in it is the database's clock, when the statement begins, in microseconds since
+// 1970.
 func (d Dialect) translate(statement string) string {
 	if d == SQLite {
 		// SQLite compares text byte by byte unless it is told otherwise.
 		return strings.NewReplacer(` COLLATE "C"`, "", "bytea", "blob", "bigint", "integer", "FOR UPDATE SKIP LOCKED", "", "FOR UPDATE", "",
-			"\ttransaction ", "\t\"transaction\" ").Replace(statement)
+			"\ttransaction ", "\t\"transaction\" ", "NOW", `CAST((julianday('now') - 2440587.5) * 86400000000 AS integer)`).Replace(statement)
 	}
-	return statement
+	return strings.ReplaceAll(statement, "NOW", `(extract(epoch FROM statement_timestamp()) * 1000000)::bigint`)
 }
 
 // migrate brings the tables up to date. Several processes may do so at once.
