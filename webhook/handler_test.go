@@ -212,6 +212,53 @@ func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
 	}
 }
 
+// A middleware that has read the body lets net/http wait for the next request, and the time for the body would end that wait and
+// with it the contexts of all later requests (golang/go#70834).
+func TestTheConnectionIsAsGoodAsBeforeWhateverMiddlewareDoes(t *testing.T) {
+	for name, method := range map[string]string{"a delivery": http.MethodPost, "a request that is refused": http.MethodPut} {
+		t.Run(name, func(t *testing.T) {
+			handler := newHandler(t, webhook.NewMemoryInbox())
+			contexts := make(chan error, 2)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				handler.ServeHTTP(w, r)
+				select {
+				case <-r.Context().Done():
+				case <-time.After(1300 * time.Millisecond): // longer than the time for the body
+				}
+				contexts <- r.Context().Err()
+			}))
+			defer server.Close()
+			connection, err := net.Dial("tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer connection.Close()
+			require.NoError(t, connection.SetDeadline(time.Now().Add(10*time.Second)))
+			answers := bufio.NewReader(connection)
+			for range 2 {
+				_, err := fmt.Fprintf(connection, "%s / HTTP/1.1\r\nHost: a\r\nX-Connect-Signature: %s\r\nContent-Length: %d\r\n\r\n%s", method, sign(paid), len(paid), paid)
+				require.NoError(t, err)
+				answer, err := http.ReadResponse(answers, nil)
+				require.NoError(t, err)
+				require.NoError(t, answer.Body.Close())
+				assert.NoError(t, <-contexts)
+			}
+		})
+	}
+}
+
+// What stands between a function platform and net/http leaves the body nil.
+func TestARequestWithoutABodyIsRefused(t *testing.T) {
+	for body, status := range map[io.ReadCloser]int{nil: 401, http.NoBody: 401} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Body = body
+		w := httptest.NewRecorder()
+		newHandler(t, webhook.NewMemoryInbox()).ServeHTTP(w, r)
+		assert.Equal(t, status, w.Code)
+	}
+}
+
 // TestTheHandlersOwnWorkIsSmall: reading and checking the worst body of 64 KiB leaves more than four of the gateway's five seconds.
 func TestTheHandlersOwnWorkIsSmall(t *testing.T) {
 	const size = 64 << 10
@@ -293,6 +340,15 @@ func TestAHandlerThatCouldNotVerifyIsNotMade(t *testing.T) {
 	assert.ErrorContains(t, err, "CryptoToken")
 	_, err = webhook.NewHandler(nil, secret)
 	assert.ErrorContains(t, err, "Inbox")
+}
+
+// A secret from a file ends in a line break. Each delivery would be answered 401, until the gateway gives up.
+func TestASecretThatIsNoneIsRefusedAndNotShown(t *testing.T) {
+	for _, faulty := range []string{"the-token\n", " the-token", "the-token\r\n", "the token", "the-t\u00f6ken", "\n"} {
+		_, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret, auth.NewSecret(faulty))
+		require.ErrorContains(t, err, "CryptoToken", "%q", faulty)
+		assert.NotContains(t, err.Error(), "the-t", "%q", faulty)
+	}
 }
 
 func TestCountsPrintAsTheyAre(t *testing.T) {

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,6 +219,58 @@ func TestAGatewayThatFallsBehindAnEventIsNotBelieved(t *testing.T) {
 		r.pass(t, time.Hour)
 		assert.Equal(t, ">PAID, PAID>REFUNDED", r.books.String())
 	})
+}
+
+func TestAChargeIsReadOnItsLadderForAMonth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		begun, reads := time.Now(), []time.Duration(nil)
+		for time.Since(begun) < 40*24*time.Hour {
+			before := r.bank.read()
+			r.pass(t, time.Minute)
+			if r.bank.read() > before {
+				reads = append(reads, time.Since(begun))
+			}
+		}
+		const day = 24 * time.Hour
+		assert.Equal(t, []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, day, day + time.Hour,
+			3 * day, 8 * day, 31 * day}, reads)
+	})
+}
+
+// What the function puts into the inbox is there if its step is settled, and only then.
+func TestAWatchWithinTheFunctionIsKeptWithItsStepOrNotAtAll(t *testing.T) {
+	for name, failure := range map[string]error{"": nil, "the function fails": errDown} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t)
+				r.bank.set(charge(webhook.StatusPaid))
+				var worker *webhook.Worker
+				var after context.Context
+				worker = webhook.NewWorker(r.inbox, r.bank.client(t), func(ctx context.Context, step webhook.Transition) error {
+					after = ctx
+					for range 2 {
+						assert.NoError(t, worker.WatchRefund(ctx, step.TransactionID))
+					}
+					return failure
+				})
+				require.Equal(t, 200, deliver(r, paid))
+				_, err := worker.Work(t.Context())
+				require.NoError(t, err)
+				const key = "READ#REFUND/CASHIN/" + chargeID
+				earlier, err := r.inbox.Put(t.Context(), webhook.Item{Key: key, Held: "a probe"})
+				require.NoError(t, err)
+				assert.Equal(t, failure == nil, earlier != nil)
+				// Where the step is over, its context is like any other.
+				require.NoError(t, worker.WatchCashIn(context.WithoutCancel(after), chargeID))
+				earlier, err = r.inbox.Put(t.Context(), webhook.Item{Key: "READ#PAYMENT/CASHIN/" + chargeID})
+				require.NoError(t, err)
+				assert.NotNil(t, earlier)
+			})
+		})
+	}
 }
 
 func TestAWatchNeedsTheTransactionID(t *testing.T) {

@@ -129,6 +129,23 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 	return s, nil
 }
 
+// refund returns a deposit to its payer. It debits the wallet first, and credits it again only if the refund was rejected for
+// certain: one whose outcome is unknown may have been made.
+func (s *service) refund(ctx context.Context, reference, transactionID string) error {
+	if err := s.wallets.takeOut(ctx, reference); err != nil {
+		return err
+	}
+	_, err := s.client.RefundCashIn(ctx, transactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
+	switch {
+	case err == nil:
+		return s.worker.WatchRefund(ctx, transactionID)
+	case errors.Is(err, connectpsp.ErrUnknownOutcome):
+		return errors.Join(err, s.worker.WatchRefund(ctx, transactionID))
+	default:
+		return errors.Join(err, s.wallets.putBack(ctx, reference))
+	}
+}
+
 // tour shows what happens.
 type tour struct {
 	out     io.Writer
@@ -203,9 +220,8 @@ func (t *tour) forge(ctx context.Context) error {
 }
 
 func (t *tour) refund(ctx context.Context) error {
-	t.say("\n4. The deposit is returned")
-	_, err := t.service.client.RefundCashIn(ctx, t.charge.TransactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
-	if err != nil {
+	t.say("\n4. The deposit is returned: taken out of the wallet first, then refunded")
+	if err := t.service.refund(ctx, "deposit-1", t.charge.TransactionID); err != nil {
 		return err
 	}
 	if err := t.gateway.SettleRefund(t.charge.TransactionID); err != nil {

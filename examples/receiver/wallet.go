@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -10,14 +11,17 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
-// wallets are the balances of the shop's customers, and what each deposit is for. They are changed in one place only: when a
-// step of a charge is settled, in the same database transaction.
+// wallets are the balances of the shop's customers and the deposits that fill them. A deposit is EXPECTED, then CREDITED when its
+// charge is paid; REFUNDING from when its amount is taken out of the wallet, and RETURNED when the payer has it back. Returns that
+// the shop did not ask for are in the table unasked, for a person.
 type wallets struct{ db *sql.DB }
 
 func openWallets(ctx context.Context, db *sql.DB) (*wallets, error) {
 	for _, statement := range []string{
 		`CREATE TABLE IF NOT EXISTS wallet (customer text NOT NULL PRIMARY KEY, centavos bigint NOT NULL)`,
-		`CREATE TABLE IF NOT EXISTS deposit (external_reference text NOT NULL PRIMARY KEY, customer text NOT NULL, centavos bigint NOT NULL)`,
+		`CREATE TABLE IF NOT EXISTS deposit (external_reference text NOT NULL PRIMARY KEY, customer text NOT NULL, centavos bigint NOT NULL,
+state text NOT NULL DEFAULT 'EXPECTED')`,
+		`CREATE TABLE IF NOT EXISTS unasked (external_reference text NOT NULL, end_to_end_id text NOT NULL)`,
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return nil, err
@@ -39,29 +43,83 @@ func (w *wallets) apply(ctx context.Context, t webhook.Transition) error {
 	case t.Kind != webhook.KindCashIn:
 		return nil
 	case t.To == webhook.StatusPaid:
-		return w.credit(ctx, t, 1)
-	case t.To == webhook.StatusRefunded && t.From == webhook.StatusPaid: // else it was not credited, or is taken out already
-		return w.credit(ctx, t, -1)
-	default: // it expired, or came and went before anybody was told
+		return w.credit(ctx, t)
+	case t.To == webhook.StatusRefunded:
+		return w.returned(ctx, t)
+	default: // it was not paid
 		return nil
 	}
 }
 
-// credit adds a deposit to its customer's wallet, or takes it out again.
-func (w *wallets) credit(ctx context.Context, t webhook.Transition, sign int64) error {
+// credit adds a deposit to its customer's wallet.
+func (w *wallets) credit(ctx context.Context, t webhook.Transition) error {
 	tx := sqlinbox.Tx(ctx)
-	var customer string
 	var centavos int64
-	err := tx.QueryRowContext(ctx, `SELECT customer, centavos FROM deposit WHERE external_reference = $1`, t.CashIn.ExternalReference).
-		Scan(&customer, &centavos)
+	err := tx.QueryRowContext(ctx, `SELECT centavos FROM deposit WHERE external_reference = $1`, t.CashIn.ExternalReference).Scan(&centavos)
 	if err != nil {
 		return fmt.Errorf("a charge that is no deposit: %w", err)
 	}
 	if t.CashIn.Amount != pix.Centavos(centavos) {
 		return fmt.Errorf("a deposit of %v, and the charge is %v", pix.Centavos(centavos), t.CashIn.Amount)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO wallet (customer, centavos) VALUES ($1, $2)
-ON CONFLICT (customer) DO UPDATE SET centavos = wallet.centavos + excluded.centavos`, customer, sign*centavos)
+	return move(ctx, tx, t.CashIn.ExternalReference, "EXPECTED", "CREDITED", 1)
+}
+
+// returned notes that money is back with the payer. It books nothing: what the shop refunds was taken out of the wallet before,
+// and how much any other return is of is not known.
+func (w *wallets) returned(ctx context.Context, t webhook.Transition) error {
+	tx := sqlinbox.Tx(ctx)
+	err := move(ctx, tx, t.CashIn.ExternalReference, "REFUNDING", "RETURNED", 0)
+	if errors.Is(err, errNoSuchDeposit) {
+		_, err = tx.ExecContext(ctx, `INSERT INTO unasked (external_reference, end_to_end_id) VALUES ($1, $2)`,
+			t.CashIn.ExternalReference, t.CashIn.EndToEndID)
+	}
+	return err
+}
+
+// takeOut takes a deposit out of its wallet before its refund is asked for: afterwards the customer could have spent it.
+func (w *wallets) takeOut(ctx context.Context, reference string) error {
+	return w.inTransaction(ctx, func(tx *sql.Tx) error { return move(ctx, tx, reference, "CREDITED", "REFUNDING", -1) })
+}
+
+// putBack undoes takeOut, when the refund was rejected for certain.
+func (w *wallets) putBack(ctx context.Context, reference string) error {
+	return w.inTransaction(ctx, func(tx *sql.Tx) error { return move(ctx, tx, reference, "REFUNDING", "CREDITED", 1) })
+}
+
+func (w *wallets) inTransaction(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+var (
+	errNoSuchDeposit = errors.New("there is no such deposit in this state")
+	errTooLittle     = errors.New("the wallet holds less than the deposit")
+)
+
+// move takes a deposit from one state to the next, and adds its amount, times a sign, to its customer's wallet.
+func move(ctx context.Context, tx *sql.Tx, reference, from, to string, sign int64) error {
+	var customer string
+	var centavos, balance int64
+	err := tx.QueryRowContext(ctx, `UPDATE deposit SET state = $1 WHERE external_reference = $2 AND state = $3 RETURNING customer, centavos`,
+		to, reference, from).Scan(&customer, &centavos)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNoSuchDeposit
+	}
+	if err != nil || sign == 0 {
+		return err
+	}
+	err = tx.QueryRowContext(ctx, `INSERT INTO wallet (customer, centavos) VALUES ($1, $2)
+ON CONFLICT (customer) DO UPDATE SET centavos = wallet.centavos + excluded.centavos RETURNING centavos`, customer, sign*centavos).Scan(&balance)
+	if err == nil && balance < 0 {
+		return errTooLittle
+	}
 	return err
 }
 
