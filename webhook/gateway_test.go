@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -104,6 +105,36 @@ func TestAGatewayThatHangsDelaysOnlyTheItemsThatNeedIt(t *testing.T) {
 		assert.EqualValues(t, large+small, r.worker.Counts().Applied)
 		assert.Empty(t, r.reasons())
 		assert.LessOrEqual(t, r.bank.mostWaiting, 8)
+	})
+}
+
+// untried is an inbox that notes how many attempts items have that were postponed without having been tried.
+type untried struct {
+	webhook.Inbox
+	attempts []int
+}
+
+func (u *untried) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
+	if strings.Contains(reason, "too slow") {
+		u.attempts = append(u.attempts, claim.Attempts)
+	}
+	return u.Inbox.Postpone(ctx, claim, due, reason)
+}
+
+// Twenty attempts are for real ones.
+func TestAnItemThatFindsNoRoomAtTheGatewayHasNotBeenTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		inbox := &untried{Inbox: r.inbox}
+		r.bank.hang(true)
+		for n := range 20 {
+			require.Equal(t, 200, deliver(r, deposit(n, pix.Centavos(1)).event(webhook.CashInPaid)))
+		}
+		worker := webhook.NewWorker(inbox, r.bank.client(t), r.books.apply, webhook.WithConfirmation(pix.Centavos(0)))
+		stop := run(t, worker, 1)
+		time.Sleep(5 * time.Second)
+		stop()
+		assert.Equal(t, make([]int, 12), inbox.attempts, "eight are asked about")
 	})
 }
 

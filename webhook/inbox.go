@@ -68,13 +68,13 @@ type Item struct {
 	Held string
 }
 
-// Wait is how long the item has to wait from when it is put until it is due: Due less ReceivedAt, and zero if that is negative
-// or ReceivedAt is not set.
+// Wait is how long the item has to wait from when it is put until it is due: Due less ReceivedAt, and zero if ReceivedAt is not
+// set.
 func (i Item) Wait() time.Duration {
 	if i.ReceivedAt.IsZero() {
 		return 0
 	}
-	return max(0, i.Due.Sub(i.ReceivedAt))
+	return i.Due.Sub(i.ReceivedAt)
 }
 
 // Format writes, under every verb, the key and why the item is held, and nothing of Body.

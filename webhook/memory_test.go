@@ -148,3 +148,23 @@ func TestATransactionIsKnownAsLongAsOneOfItsItems(t *testing.T) {
 	assert.EqualValues(t, 5, r.Handler.Counts().Stored)
 	assert.Equal(t, ">PAID, PAID>REFUNDED, >COMPLETED", r.books.String(), "it comes again, and changes nothing")
 }
+
+func TestWhatAStepPutsTwiceIsKnownTheSecondTime(t *testing.T) {
+	inbox := webhook.NewMemoryInbox()
+	_, err := inbox.Put(t.Context(), webhook.Item{Key: "a"})
+	require.NoError(t, err)
+	claim, err := inbox.Claim(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, inbox.Settle(t.Context(), claim, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
+		for n, body := range []string{"first", "second"} {
+			earlier, err := inbox.Put(ctx, webhook.Item{Key: "b", Body: []byte(body)})
+			require.NoError(t, err)
+			assert.Equal(t, n == 1, earlier != nil)
+		}
+		other, err := inbox.Put(t.Context(), webhook.Item{Key: "b", Body: []byte("of somebody else"), Held: "first to be kept"})
+		assert.NoError(t, err)
+		assert.Nil(t, other, "others do not see what is not settled")
+		return webhook.Settlement{Known: known}, nil
+	}))
+	require.Len(t, inbox.Held(), 1, "and what was kept meanwhile stays")
+}
