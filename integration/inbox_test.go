@@ -476,6 +476,25 @@ func TestAttemptsAreCountedFromTheLastSettlement(t *testing.T) {
 	})
 }
 
+// A backup holds a lock on every table for as long as it takes, or another process writes.
+func TestTablesThatAreUpToDateAreOpenedWithoutALock(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		openInbox(t, s, db)
+		other, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, other.Rollback()) }()
+		_, err = other.ExecContext(t.Context(), map[sqlinbox.Dialect]string{
+			sqlinbox.PostgreSQL: `LOCK TABLE connectpsp_schema IN ACCESS SHARE MODE`,
+			sqlinbox.SQLite:     `DELETE FROM connectpsp_schema WHERE version < 0`,
+		}[s.dialect])
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = sqlinbox.Open(ctx, db, s.dialect)
+		assert.NoError(t, err)
+	})
+}
+
 func TestTheTablesCanBeMadeByHand(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		for _, statement := range sqlinbox.Migrations(s.dialect) {

@@ -120,7 +120,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	// The gateway may hang up without this making its delivery undone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)
 	defer cancel()
-	kind, err := put(ctx, h.inbox, item)
+	kind, err := putWithin(ctx, h.inbox, item)
 	switch {
 	case err != nil:
 		logger := cmp.Or(h.Logger, slog.Default())
@@ -177,6 +177,31 @@ func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 		return conflicting, err
 	}
 	return duplicate, nil
+}
+
+// putWithin is put, but does not wait longer than the context: an inbox may take no notice of it, as a driver of SQLite does while
+// it waits for the writer. What is kept after that is a duplicate when it is delivered again.
+func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
+	type outcome struct {
+		kind countKind
+		err  error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		defer func() {
+			if recover() != nil { // net/http recovers in its own goroutines only
+				ended <- outcome{err: errors.New("webhook: the inbox panicked at " + panicPlace())}
+			}
+		}()
+		kind, err := put(ctx, inbox, item)
+		ended <- outcome{kind, err}
+	}()
+	select {
+	case put := <-ended:
+		return put.kind, put.err
+	case <-ctx.Done():
+		return stored, ctx.Err()
+	}
 }
 
 // printable returns the beginning of an id that was not signed: it may be anything.

@@ -31,15 +31,22 @@ func newHandler(t testing.TB, inbox webhook.Inbox, secrets ...auth.Secret) *webh
 	return handler
 }
 
-// brokenInbox is one whose Put fails, or takes until its context ends.
+// brokenInbox is one whose Put fails, or takes until its context ends, or longer, or panics.
 type brokenInbox struct {
 	webhook.Inbox
-	slow bool
+	slow, deaf, panics bool
 }
 
 var errDown = errors.New("the database is down")
 
 func (b brokenInbox) Put(ctx context.Context, _ webhook.Item) (*webhook.Digest, error) {
+	if b.deaf {
+		time.Sleep(10 * time.Second)
+		return nil, nil
+	}
+	if b.panics {
+		panic("a bug")
+	}
 	if b.slow {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -297,11 +304,15 @@ func TestNothingIsAnsweredWith200BeforeItIsKept(t *testing.T) {
 		assert.Equal(t, 503, deliver(handler, body))
 		assert.Equal(t, webhook.Counts{Unavailable: 1}, handler.Counts())
 	}
-	synctest.Test(t, func(t *testing.T) {
-		begun := time.Now()
-		assert.Equal(t, 503, deliver(newHandler(t, brokenInbox{slow: true}), paid))
-		assert.Equal(t, 3*time.Second, time.Since(begun), "well within the gateway's five seconds")
-	})
+	assert.Equal(t, 503, deliver(newHandler(t, brokenInbox{panics: true}), paid))
+	for _, inbox := range []brokenInbox{{slow: true}, {deaf: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			begun := time.Now()
+			assert.Equal(t, 503, deliver(newHandler(t, inbox), paid))
+			assert.Equal(t, 3*time.Second, time.Since(begun), "well within the gateway's five seconds")
+			time.Sleep(time.Minute) // until the inbox has ended, too
+		})
+	}
 }
 
 // patientInbox heeds its context, as a database does.

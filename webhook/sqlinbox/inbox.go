@@ -35,7 +35,7 @@ type Inbox struct {
 
 var _ webhook.Inbox = (*Inbox)(nil)
 
-// Open returns an Inbox on db, and makes or updates its tables. The db stays yours: it is not closed with the Inbox, which
+// Open returns an Inbox on db, and makes or updates its tables; where they are up to date it only reads. The db stays yours: it is not closed with the Inbox, which
 // needs no closing.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect) (*Inbox, error) {
 	if db == nil || dialect != PostgreSQL && dialect != SQLite {

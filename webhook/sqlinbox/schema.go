@@ -74,6 +74,12 @@ func (d Dialect) translate(statement string) string {
 
 // migrate brings the tables up to date. Several processes may do so at once.
 func (i *Inbox) migrate(ctx context.Context) error {
+	// Where they are up to date no lock is taken, which a backup would hold up, and no right to change tables is needed.
+	var made int
+	err := i.db.QueryRowContext(ctx, `SELECT max(version) FROM connectpsp_schema`).Scan(&made)
+	if err == nil && made == len(migrations) {
+		return nil
+	}
 	if _, err := i.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS connectpsp_schema (version integer NOT NULL)`); err != nil {
 		// Two that make the same table at once may see each other. It is there then.
 		if _, again := i.db.ExecContext(ctx, `SELECT version FROM connectpsp_schema WHERE version < 0`); again != nil {
