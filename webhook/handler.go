@@ -179,8 +179,8 @@ func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	return duplicate, nil
 }
 
-// putWithin is put, but does not wait longer than the context: an inbox may take no notice of it, as a driver of SQLite does while
-// it waits for the writer. What is kept after that is a duplicate when it is delivered again.
+// putWithin is put, but returns when the context ends. An inbox may go on, as a driver of SQLite does while it waits for the
+// writer. If it keeps the item after all, the next delivery of the event is a duplicate.
 func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	type outcome struct {
 		kind countKind

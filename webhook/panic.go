@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// panicError is a panic of the user's function. Its text is logged and kept, so it shows a value only if that is Go's own, such as
-// an index out of range: any other may hold personal data.
+// panicError is a panic of the user's function. Its text is logged and kept, so it shows a value only if that is the Go runtime's,
+// such as an index out of range: any other may hold personal data.
 type panicError struct {
 	panicked any
 	place    string

@@ -36,8 +36,8 @@ func (t *turn) await(ask func() error) error {
 	return err
 }
 
-// slot takes a slot for the gateway. It waits for one a moment, which is enough while the gateway is quick, and not at all once
-// that was in vain, until the gateway has answered: other items wait behind this one.
+// slot takes a slot for the gateway and reports whether there was one. Other items wait behind this one, so it waits for a moment
+// only, which is enough while the gateway is quick. Once that was in vain it does not wait at all, until a response has come.
 func (t *turn) slot() bool {
 	select {
 	case t.asking <- struct{}{}:

@@ -24,8 +24,8 @@ const (
 	missingAttempts = 10               // over a quarter of an hour
 	longestPause    = time.Hour
 	pollInterval    = 200 * time.Millisecond
-	lockedPause     = 500 * time.Millisecond // until an item is tried again whose transaction was locked
-	crowdedPause    = time.Minute            // and one that found all slots for the gateway taken
+	lockedPause     = 500 * time.Millisecond // until an item is retried whose transaction was locked
+	crowdedPause    = time.Minute            // until an item is retried that found all slots for the gateway taken
 	mostAsking      = 8                      // goroutines of one Run that wait for the gateway
 )
 
@@ -51,7 +51,7 @@ type WorkerOption func(*Worker)
 // WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
 // more, or not stated; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the
 // gateway does not confirm changes nothing and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
-// A transaction that the gateway does not find is looked for again for a quarter of an hour before that.
+// A transaction that the gateway does not find is retried for a quarter of an hour before that.
 // Without this option the gateway is asked only about an amount that is no whole number of centavos, and about contradictions: of
 // an event with what is known, with another body for the same event, or of its data with its type.
 func WithConfirmation(from pix.Amount) WorkerOption {
@@ -73,7 +73,7 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 // sqlinbox its context carries the database transaction in which the step is settled, so that what you write with it happens
 // exactly once. Everything else it does may happen again. Its context ends after 100 seconds. It must be safe for as many
 // goroutines as work, that is as call Run or Work; for one transaction it is called by one at a time. A panic in it is logged
-// at level error, by its place and without its text unless that is Go's own, and is an error like others.
+// at level error, by its place and without its text unless that is the Go runtime's, and is an error like others.
 //
 // A Watch method of the Worker that is called with that context takes part in the step: the transaction is watched if the step is
 // settled, and not if it fails.
@@ -100,7 +100,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		turn.take()
 		claim, err := w.claim(ctx)
-		if claim == nil {
+		if err != nil || claim == nil {
 			turn.give()
 			w.pause(ctx, err)
 			continue
@@ -324,8 +324,8 @@ func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transaction
 	return answered, nil
 }
 
-// believed returns why an item is held, if the gateway has not found its transaction for so long that it does not exist: what
-// was just paid may take a while to be found. Any other error stays as it is.
+// believed returns why an item is held, if the gateway has not found its transaction for so long that it does not exist. A
+// payment that was just made may be found late, so until then, and for any other error, the item is retried.
 func believed(claim *Claim, err error, missing *heldError) error {
 	if err == errMissing && claim.Attempts > missingAttempts {
 		return missing
@@ -348,7 +348,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 		w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
 		err = w.inbox.Hold(ctx, claim, held.reason)
 	case errors.Is(err, ErrLocked):
-		claim.Attempts-- // it was not tried
+		claim.Attempts-- // this was none
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
 	case errors.Is(err, errCrowded):
 		claim.Attempts--
