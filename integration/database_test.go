@@ -31,13 +31,7 @@ var servers = []server{
 		if address == "" {
 			t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
 		}
-		admin, err := sql.Open("pgx", address)
-		require.NoError(t, err)
-		defer admin.Close()
-		name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
-		_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name)
-		require.NoError(t, err)
-		db, err := sql.Open("pgx", strings.Replace(address, "dbname=postgres", "dbname="+name, 1))
+		db, err := sql.Open("pgx", newPostgres(t, address))
 		require.NoError(t, err)
 		db.SetMaxOpenConns(24)
 		db.SetMaxIdleConns(24)
@@ -51,6 +45,17 @@ var servers = []server{
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
 	}},
+}
+
+// newPostgres makes a new database on a server and returns its address.
+func newPostgres(t testing.TB, address string) string {
+	admin, err := sql.Open("pgx", address)
+	require.NoError(t, err)
+	defer admin.Close()
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+	_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name)
+	require.NoError(t, err)
+	return strings.Replace(address, "dbname=postgres", "dbname="+name, 1)
 }
 
 // onServers runs a test on each kind of database.

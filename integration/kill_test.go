@@ -98,6 +98,9 @@ func TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing(t *testing.T) {
 			if address == "" {
 				t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
 			}
+			if driver == "pgx" {
+				address = newPostgres(t, address)
+			}
 			killReceivers(t, driver, address)
 		})
 	}
