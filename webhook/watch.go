@@ -48,21 +48,19 @@ func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
 }
 
-// WatchRecovered watches what Client.Recover has found accepted, and the charges whose refund it could not settle. Of other
-// payments that are unknown there is nothing to read: no transactionId is known.
+// WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, and the charges whose refund it could
+// not settle. Of other payments that are unknown there is nothing to read: no transactionId is known.
 func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
 	for _, payment := range recovered {
 		var err error
-		switch {
-		case payment.Operation == "refundCashIn" && errors.Is(payment.Err, connectpsp.ErrUnknownOutcome):
+		switch unknown := errors.Is(payment.Err, connectpsp.ErrUnknownOutcome); {
+		case payment.Operation == connectpsp.OperationRefundCashIn && (payment.Err == nil || unknown):
 			err = w.WatchRefund(ctx, payment.TransactionID)
 		case payment.Err != nil:
-		case payment.CashIn != nil:
-			err = w.WatchCashIn(ctx, payment.CashIn.TransactionID)
-		case payment.CashOut != nil:
-			err = w.WatchCashOut(ctx, payment.CashOut.TransactionID)
-		case payment.Refund != nil:
-			err = w.WatchRefund(ctx, payment.Refund.TransactionID)
+		case payment.Operation == connectpsp.OperationCreateCashIn:
+			err = w.WatchCashIn(ctx, payment.TransactionID)
+		case payment.Operation == connectpsp.OperationCreateCashOut:
+			err = w.WatchCashOut(ctx, payment.TransactionID)
 		}
 		if err != nil {
 			return err

@@ -51,14 +51,14 @@ func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
 			})
 		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
 		"an accepted refund that was recovered": {charge(webhook.StatusPaid), charge(webhook.StatusRefunded), func(w *webhook.Worker, t *testing.T) error {
-			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{Operation: "refundCashIn", Refund: &connectpsp.Refund{TransactionID: chargeID}}})
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{Operation: "refundCashIn", TransactionID: chargeID}})
 		}, 5 * time.Hour, ">PAID, PAID>REFUNDED"},
 		"a charge that was recovered": {charge(webhook.StatusAwaitingPayment), charge(webhook.StatusPaid), func(w *webhook.Worker, t *testing.T) error {
-			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{CashIn: &connectpsp.CashIn{TransactionID: chargeID}}})
+			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{{Operation: "createCashIn", TransactionID: chargeID}})
 		}, 5 * time.Hour, ">AWAITING_PAYMENT, AWAITING_PAYMENT>PAID"},
 		"what was recovered": {payment(webhook.StatusProcessing), payment(webhook.StatusCompleted), func(w *webhook.Worker, t *testing.T) error {
 			return w.WatchRecovered(t.Context(), []connectpsp.Recovered{
-				{Err: connectpsp.ErrNotSent}, {CashOut: &connectpsp.CashOut{TransactionID: paymentID}},
+				{Operation: "createCashOut", Err: connectpsp.ErrNotSent}, {Operation: "createCashOut", TransactionID: paymentID},
 			})
 		}, 23 * time.Hour, ">PROCESSING, PROCESSING>COMPLETED"},
 	} {

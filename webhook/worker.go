@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -211,6 +212,12 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	if event.transactionKey() != claim.Transaction {
 		return w.refile(ctx, claim, event)
 	}
+	doubted := strings.Contains(claim.Key, conflictMark) || said.doubtful() || w.wantsConfirmation(said)
+	if !doubted { // else the client reads the transaction, and does so by itself
+		if err := w.reconcile(ctx, said); err != nil {
+			return err
+		}
+	}
 	err = w.settle(ctx, claim, said, strings.Contains(claim.Key, conflictMark))
 	if !errors.Is(err, errAsk) {
 		return err
@@ -232,6 +239,25 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	}
 	answered.event = event
 	return w.settle(ctx, claim, answered, false)
+}
+
+// reconcile ends the open payment that an event is about in the client's journal. It comes before the step, so that a step that is
+// told has ended the payment too.
+func (w *Worker) reconcile(ctx context.Context, f fact) error {
+	var err error
+	if f.kind == KindCashIn {
+		said := *f.cashIn
+		said.Status = connectpsp.CashInStatus(f.status)
+		err = w.client.ReconcileCashIn(ctx, &said)
+	} else {
+		said := *f.cashOut
+		said.Status = connectpsp.CashOutStatus(f.status)
+		err = w.client.ReconcileCashOut(ctx, &said)
+	}
+	if err != nil {
+		return fmt.Errorf("webhook: the client's journal could not end the payment: %w", err)
+	}
+	return nil
 }
 
 // refile puts an event where it belongs that could not be read when it was received, and now can.
