@@ -75,11 +75,12 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 //
 // Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain), or unknown: an
 // *UnknownOutcomeError, or an *APIError that is a conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows
-// an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted. As long as a refund of the
-// charge is open, one that is asked for by another of its ids is unknown too.
+// an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted.
 //
-// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. After a certain
-// rejection, such as CASH_IN_NOT_PAID, use WithAttempt. POST /cash-in/{id}/refund, signed.
+// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. As long as a refund
+// of the charge is open, one that is asked for by another of its ids sends nothing and is unknown; to tell, the charge is read
+// while other refunds are open. After a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt.
+// POST /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: refundCashIn, transactionID: id}, request, checkRefund(id, request), options)

@@ -373,3 +373,37 @@ func readCashOut(t *testing.T) func(*connectpsp.Client) error {
 func readCashIn(t *testing.T) func(*connectpsp.Client) error {
 	return func(c *connectpsp.Client) error { return second(c.GetCashIn(t.Context(), cashInID)) }
 }
+
+// A journal of the caller's may panic, and a server of net/http goes on after that.
+func TestACallThatPanicsLeavesThePaymentToTheNextOne(t *testing.T) {
+	book := panickyJournal{newNotebook(), new(bool)}
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(book))
+	*book.panics = true
+	assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) })
+	assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{ExternalReference: "withdrawal-42"}) })
+	*book.panics = false
+	ctx, cancel := timeout(t, 5*time.Second)
+	defer cancel()
+	_, err := client.CreateCashOut(ctx, cashOutRequest())
+	assert.NoError(t, err)
+}
+
+type panickyJournal struct {
+	*notebook
+	panics *bool
+}
+
+func (p panickyJournal) Sent(ctx context.Context, key string, at time.Time) error {
+	if *p.panics {
+		panic("a bug in the journal")
+	}
+	return p.notebook.Sent(ctx, key, at)
+}
+
+func (p panickyJournal) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	if *p.panics {
+		panic("a bug in the journal")
+	}
+	return p.notebook.Find(ctx, intent)
+}
