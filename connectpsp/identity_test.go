@@ -381,7 +381,9 @@ func TestACallThatPanicsLeavesThePaymentToTheNextOne(t *testing.T) {
 	client := gateway.memoryClient(connectpsp.WithJournal(book))
 	*book.panics = true
 	assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) })
-	assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{ExternalReference: "withdrawal-42"}) })
+	assert.Panics(t, func() {
+		_, _ = client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{ExternalReference: "withdrawal-42"})
+	})
 	*book.panics = false
 	ctx, cancel := timeout(t, 5*time.Second)
 	defer cancel()
