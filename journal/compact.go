@@ -16,14 +16,18 @@ import (
 const (
 	// compactFrom is the size in bytes from which a file is compacted.
 	compactFrom = 512 << 10
-	// smallFile is the size below which a compaction takes some milliseconds.
+	// smallFile is the size below which the file may have to fit on a small volume.
 	smallFile = 4 << 20
+	// plenty is how many bytes fit on a volume that is not small.
+	plenty = 4 << 20
 	// requestsStay is for how long the file holds the request of a payment that has ended, until a
 	// compaction begins.
 	requestsStay = 5 * time.Minute
 	// copyRounds is how often the records that came meanwhile are copied before payments are stopped
 	// for the rest, unless fewer than tailSize bytes came.
 	copyRounds, tailSize = 8, 64 << 10
+	// syncSize is how many bytes of a new file are made durable at a time.
+	syncSize = 1 << 20
 )
 
 var errNoRoom = errors.New("journal: the volume is nearly full, and what room there is will be needed" +
@@ -37,11 +41,13 @@ type compactions struct {
 	running sync.WaitGroup
 	current *compaction // nil if there is none
 	at      int64       // the size from which the file is compacted
-	from    int64       // the size when the current one began, or the last
+	from    int64       // the size when the current one, or the last, began
 	timer   *time.Timer // nil if the file holds no request that it should not
 	// noRoom says that the next compaction might not fit beside the file. Then nothing new is begun,
 	// so that what is open can be finished, which makes the next one smaller.
 	noRoom bool
+	// tight says that there is not plenty of room, as far as is known.
+	tight bool
 	// Until rest, a full volume is not compacted again. Last is how that went.
 	rest time.Time
 	last error
@@ -117,31 +123,33 @@ func (f *File) makeRoom(ctx context.Context) bool {
 	}
 }
 
-// roomForNew returns an error if a new payment might leave no room for the ends of others. While a
-// small file grows faster than it is compacted, new payments wait for that.
+// roomForNew returns an error if a new payment might leave no room for the ends of others.
 func (f *File) roomForNew(ctx context.Context) error {
-	f.mu.Lock()
-	current := f.compactions.current
-	if f.size >= smallFile || f.size <= f.compactions.from+tailSize {
-		current = nil
-	}
-	f.mu.Unlock()
-	if current != nil {
-		select {
-		case <-current.done:
-		case <-ctx.Done():
-			return contextEnded(ctx)
-		}
-	}
 	noRoom := func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.compactions.noRoom
 	}
-	if noRoom() && (!f.makeRoom(ctx) || noRoom()) {
+	switch {
+	case !noRoom() || f.makeRoom(ctx) && !noRoom():
+		return nil
+	case ctx.Err() != nil:
+		return contextEnded(ctx)
+	default:
 		return errNoRoom
 	}
-	return nil
+}
+
+// keepPace waits for a compaction that has fallen behind, if the volume is small: what is written
+// meanwhile is written twice.
+func (f *File) keepPace(ctx context.Context) {
+	f.mu.Lock()
+	c := &f.compactions
+	behind := c.tight && c.current != nil && f.size > c.from+tailSize
+	f.mu.Unlock()
+	if behind {
+		f.makeRoom(ctx)
+	}
 }
 
 // compact writes the file anew with what still matters. If that fails the old one stays in use. There
@@ -159,7 +167,7 @@ func (f *File) compact() error {
 	f.compactions.from = from
 	f.mu.Unlock()
 
-	size, noRoom, err := f.rewrite(ended, pending, from)
+	anew, err := f.rewrite(ended, pending, from)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,8 +179,8 @@ func (f *File) compact() error {
 		return err
 	}
 	f.state.stale -= stale
-	c.noRoom = noRoom
-	c.at = nextCompaction(size)
+	c.noRoom, c.tight = anew.noRoom, anew.tight
+	c.at = nextCompaction(anew.size)
 	return nil
 }
 
@@ -181,24 +189,30 @@ func (f *File) compact() error {
 func nextCompaction(size int64) int64 {
 	growth := size / 2
 	if size < smallFile {
-		growth = size / 4
+		growth = size / 8
 	}
 	return max(compactFrom, size+growth)
+}
+
+// compacted is what is known after a compaction.
+type compacted struct {
+	size          int64 // of the new file
+	noRoom, tight bool
 }
 
 // rewrite puts a new file in the place of the old one, with the intents and with what follows from an
 // offset of the old one. All that it needs of the system it takes before the old one goes.
 func (f *File) rewrite(
 	ended []*ended, pending []*intent, from int64,
-) (size int64, noRoom bool, err error) {
+) (done compacted, err error) {
 	directory, err := os.Open(filepath.Dir(f.path))
 	if err != nil {
-		return 0, false, err
+		return done, err
 	}
 	defer directory.Close()
 	anew, err := create(f.path + ".tmp")
 	if err != nil {
-		return 0, false, err
+		return done, err
 	}
 	defer func() {
 		if inUse, _ := f.place(); err != nil && inUse != disk(anew) {
@@ -206,26 +220,30 @@ func (f *File) rewrite(
 			_ = os.Remove(anew.Name())
 		}
 	}()
-	if size, err = writeSnapshot(anew, ended, pending); err != nil {
-		return 0, false, err
+	size, err := writeSnapshot(anew, ended, pending)
+	if err != nil {
+		return done, err
 	}
-	noRoom = !hasRoom(anew, size, size*3/2-from)
+	// By the next compaction this file has grown, and that writes a little more than this one did. The
+	// old file will have left its room.
+	done.noRoom = !hasRoom(anew, size, nextCompaction(size)+size/8+2*tailSize-from)
+	done.tight = done.noRoom || !hasRoom(anew, size, plenty)
 	if err := errors.Join(anew.Truncate(size), lock(anew)); err != nil {
-		return 0, false, err
+		return done, err
 	}
 	for range copyRounds {
 		old, end := f.place()
 		n, err := copyRecords(anew, size, old, from, end)
 		if err := errors.Join(err, fsync(anew)); err != nil {
-			return 0, false, err
+			return done, err
 		}
 		size, from = size+n, end
 		if n <= tailSize {
 			break // not more will have come meanwhile
 		}
 	}
-	size, err = f.swap(anew, size, from, directory)
-	return size, noRoom, err
+	done.size, err = f.swap(anew, size, from, directory)
+	return done, err
 }
 
 // create makes a file that was not there: neither a link nor somebody's file is followed.
@@ -236,8 +254,10 @@ func create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// writeSnapshot writes a whole file, and returns its size.
-func writeSnapshot(file io.WriterAt, past []*ended, pending []*intent) (size int64, err error) {
+// writeSnapshot writes a whole file, and returns its size. It makes durable a little at a time, since
+// the fsyncs of payments may have to wait for that.
+func writeSnapshot(file *os.File, past []*ended, pending []*intent) (size int64, err error) {
+	var synced int64
 	write := func(r record) error {
 		line, err := r.line()
 		if err != nil {
@@ -245,6 +265,9 @@ func writeSnapshot(file io.WriterAt, past []*ended, pending []*intent) (size int
 		}
 		_, err = file.WriteAt(line, size)
 		size += int64(len(line))
+		if err == nil && size-synced > syncSize {
+			synced, err = size, fsync(file)
+		}
 		return err
 	}
 	if err = write(firstRecord(formatVersion)); err == nil {
@@ -252,6 +275,9 @@ func writeSnapshot(file io.WriterAt, past []*ended, pending []*intent) (size int
 	}
 	if err == nil {
 		err = packAll(pending, func(packed []byte) error { return write(record{Pending: packed}) })
+	}
+	if err == nil {
+		err = write(record{Durable: &durable{}}) // it will be, when it takes the place of the old one
 	}
 	return size, err
 }
@@ -286,9 +312,6 @@ func packAll[T any](all []T, write func(packed []byte) error) error {
 }
 
 // hasRoom reports whether some more bytes fit on the volume. It leaves zeros behind size.
-//
-// The next compaction begins when a small file has grown by a quarter, and writes a little more than
-// this one did: that takes half as much again as this one wrote, and the old file leaves its size.
 func hasRoom(file io.WriterAt, size, more int64) bool {
 	zeros := make([]byte, 64<<10)
 	for ; more > 0; more -= int64(len(zeros)) {
@@ -311,6 +334,12 @@ func copyRecords(anew io.WriterAt, size int64, old io.ReaderAt, from, to int64) 
 
 // swap copies the last records and gives the new file the name of the old one, while nobody writes.
 func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64, error) {
+	old, _ := f.place()
+	defer func() {
+		if inUse, _ := f.place(); inUse != old {
+			_ = old.Close() // after the gates are left: it takes long if the file was large
+		}
+	}()
 	f.flushing.take()
 	defer f.flushing.leave()
 	f.writing.take()
@@ -318,7 +347,7 @@ func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64,
 	if err := f.failed(); err != nil {
 		return 0, err
 	}
-	old, end := f.place()
+	_, end := f.place()
 	if err := f.isInPlace(old, end); err != nil {
 		return 0, f.fail(err)
 	}
@@ -333,13 +362,15 @@ func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64,
 		return 0, err
 	}
 	f.mu.Lock()
-	f.size, f.synced = size, f.written
+	f.size = size
 	f.mu.Unlock()
 	if err := ignoreUnsupported(fsync(directory)); err != nil {
 		// After a power cut the old file may be there again.
 		return 0, f.fail(fmt.Errorf("journal: the name of the compacted file may not be durable,"+
 			" mend the disk and open the journal anew: %w", err))
 	}
-	f.markLocked(size)
+	f.mu.Lock()
+	f.synced = f.written
+	f.mu.Unlock()
 	return size, nil
 }

@@ -18,13 +18,12 @@ func ignoreUnsupported(err error) error {
 
 // replaceLocked puts a new file in the place of the old one, which stays in use if that fails. Flushing
 // and writing are held.
-func (f *File) replaceLocked(old disk, anew *os.File) error {
+func (f *File) replaceLocked(_ disk, anew *os.File) error {
 	if err := os.Rename(anew.Name(), f.path); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	f.disk = anew
 	f.mu.Unlock()
-	_ = old.Close() // all of it that matters is in the new one
 	return nil
 }

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -198,4 +199,47 @@ func TestAJournalThatIsOpenedIsDurable(t *testing.T) {
 		stop()
 	}
 	assert.Len(t, pending(t, open(t, path)), 1)
+}
+
+// TestAnFsyncSpeaksForWhatWasWrittenBeforeIt: a payment that is marked as sent while another's fsync
+// runs may not be a part of that one.
+func TestAnFsyncSpeaksForWhatWasWrittenBeforeIt(t *testing.T) {
+	file := open(t, path(t))
+	begin(t, file, 1)
+	begin(t, file, 2)
+	written := journal.Written(file)
+	second := make(chan error, 1)
+	fault := &journal.Fault{}
+	fault.OnSync = func() {
+		if fault.Syncs > 1 {
+			return
+		}
+		go func() { second <- file.Sent(t.Context(), key(2), noon) }()
+		for journal.Written(file) < written+2 {
+			runtime.Gosched()
+		}
+	}
+	journal.WithFaults(file, fault)
+	require.NoError(t, file.Sent(t.Context(), key(1), noon))
+	require.NoError(t, <-second)
+	assert.Equal(t, 2, fault.Syncs)
+}
+
+// TestAFullVolumeIsCompactedAtOnce: the write that found it full is tried once more.
+func TestAFullVolumeIsCompactedAtOnce(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	before := len(contents(t, path))
+	for n := range 100 {
+		send(t, file, 10+n)
+		require.NoError(t, file.Finish(t.Context(), key(10+n), connectpsp.OutcomeAccepted, "t"))
+	}
+	grown := len(contents(t, path))
+	// The new file is on a disk that works: the full one makes room when it goes.
+	journal.WithFaults(file, &journal.Fault{Write: true, Full: true, Short: 20})
+	send(t, file, 2)
+	assert.Less(t, len(contents(t, path)), before+(grown-before)/4)
+	file = reopen(t, file, path)
+	assert.Len(t, pending(t, file), 2)
 }

@@ -62,15 +62,14 @@ var (
 
 // Begin writes an intent. See [connectpsp.Journal].
 func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
-	if i.IdempotencyKey == "" {
-		return nil, errNoKey
-	}
-	if len(i.Body) > longestBody {
-		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
-	}
 	earlier, err := f.known(i)
-	if earlier != nil || err != nil {
+	switch {
+	case earlier != nil || err != nil:
 		return earlier, err
+	case i.IdempotencyKey == "":
+		return nil, errNoKey
+	case len(i.Body) > longestBody:
+		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
 	}
 	if err := f.roomForNew(ctx); err != nil {
 		return nil, err

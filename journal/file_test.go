@@ -256,21 +256,21 @@ func TestAFileThatHasGrownIsWrittenAnewWithWhatMatters(t *testing.T) {
 	open1, accepted := pending(t, file), find(t, file, 3)
 
 	largest := int64(0)
-	for n := 10; n < 4000; n++ {
+	for n := 10; n < 1500; n++ {
 		send(t, file, n)
 		require.NoError(t, file.Finish(t.Context(), key(n), connectpsp.OutcomeRejected, ""))
 		largest = max(largest, int64(len(contents(t, path))))
 		journal.AfterCompaction(file)
 	}
 	assert.Less(t, largest, int64(1<<20))
-	assert.Greater(t, largest, int64(1<<19), "it is not compacted all the time")
+	assert.Greater(t, largest, int64(400<<10), "it is not compacted all the time")
 	assert.NoFileExists(t, path+".tmp")
 	for range 2 {
 		assert.Equal(t, open1, pending(t, file))
 		assert.Equal(t, accepted, find(t, file, 3))
 		file = reopen(t, file, path)
 	}
-	for n := 10; n < 4000; n++ {
+	for n := 10; n < 1500; n++ {
 		require.Nil(t, find(t, file, n))
 	}
 }

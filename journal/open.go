@@ -12,11 +12,14 @@ import (
 	"time"
 )
 
-// ErrInUse is matched, through errors.Is, by the error of Open if another File, in this process or another, has the journal.
-var ErrInUse = errors.New("journal: another process has it open; stop that one first, or give each process a journal of its own")
+// ErrInUse is matched by the error of [Open] if another [File], in this process or another, has the
+// journal.
+var ErrInUse = errors.New("journal: another process has it open; stop that one first," +
+	" or give each process a journal of its own")
 
-// CorruptError says that a file is no journal, or one that was damaged. Nothing of it was changed. Keep a copy; it tells, record
-// by record, which payments may be open. Once these are settled by other means, move the file away, and a new one begins.
+// CorruptError says that a file is no journal, or one that was damaged. It was left as it is. Keep a
+// copy: its records tell which payments may be open. Once these are settled by other means, move the
+// file away, and a new one begins.
 type CorruptError struct {
 	Path   string
 	Record int   // number of the damaged record; the first, which names the format, is 1
@@ -25,12 +28,15 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("journal: %s: record %d, at byte %d, cannot be trusted: %s; the file was left as it is: keep a copy, settle the payments it tells of, "+
-		"then move it away", e.Path, e.Record, e.Offset, e.Reason)
+	return fmt.Sprintf("journal: %s: record %d, at byte %d, cannot be trusted: %s;"+
+		" the file was left as it is: keep a copy, settle the payments it tells of, then move it away",
+		e.Path, e.Record, e.Offset, e.Reason)
 }
 
-// Open opens the journal at path and makes one if there is none. Its error is ErrInUse, a *CorruptError, or the file system's.
-// Close it when the client that uses it makes no more calls.
+// Open opens the journal at path and makes one if there is none. It cuts off what was not durable when
+// the machine lost power, and compacts the file if it holds requests of payments that ended. Its error
+// matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when the clients that use
+// it make no more calls.
 func Open(path string) (*File, error) {
 	path, err := locate(path)
 	if err != nil {
@@ -49,8 +55,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// locate returns the one path that a file has, whatever links lead to it and wherever the process goes, and makes the file: a
-// link may lead to one that is not there yet.
+// locate returns the one path that a file has, whatever links lead to it and wherever the process goes,
+// and makes the file: a link may lead to one that is not there yet.
 func locate(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -103,7 +109,7 @@ func (f *File) load(file *os.File) error {
 	case err != nil:
 		return fmt.Errorf("journal: %w", err)
 	}
-	f.compactions.at = nextCompaction(found.packed)
+	f.compactions.at, f.compactions.tight = nextCompaction(found.packed), true
 	if found.version < formatVersion || f.state.stale > 0 || f.size >= f.compactions.at {
 		_ = f.compact() // if that fails the old file is as good
 	}
@@ -126,7 +132,8 @@ func tighten(file *os.File) error {
 	return nil
 }
 
-// own locks the journal itself too: the lock beside it is of no use if somebody deletes that, or another name leads here.
+// own locks the journal itself too: the lock beside it is of no use if that is deleted, or another name
+// leads here.
 func own(disk *os.File, path string) error {
 	if err := lock(disk); err != nil {
 		return err
@@ -299,7 +306,8 @@ func lastMark(line []byte) (int64, *durable) {
 	return int64(at), r.Durable
 }
 
-// readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too long it reads the beginning.
+// readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too long
+// it reads the beginning.
 func readLine(lines *bufio.Reader) (line []byte, whole bool, err error) {
 	for {
 		part, err := lines.ReadSlice('\n')

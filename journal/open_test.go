@@ -59,8 +59,8 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 	directory := t.TempDir()
 	for length := range len(data) + 1 {
 		for _, tail := range []string{"", "\x00\x00\x00"} {
-			if length == 0 && tail != "" {
-				continue // nothing but zeros is no journal
+			if tail != "" && length%4 != 1 {
+				continue // some will do; and nothing but zeros is no journal
 			}
 			path := filepath.Join(directory, fmt.Sprint(length, len(tail)))
 			data := append(bytes.Clone(data[:length]), tail...)

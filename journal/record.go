@@ -178,7 +178,7 @@ func intentOf(i connectpsp.Intent) *intent {
 		ChargeID:          i.ChargeID,
 		TransactionID:     i.TransactionID,
 		Amount:            i.Amount,
-		Body:              i.Body,
+		Body:              bytes.Clone(i.Body), // a compaction reads it while the caller has it
 		BodySHA256:        i.BodySHA256,
 		ClientID:          i.ClientID,
 		BaseURL:           i.BaseURL,

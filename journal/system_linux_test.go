@@ -3,12 +3,17 @@
 package journal_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -142,4 +147,152 @@ func TestAProcessThatIsOutOfDescriptorsKeepsItsJournal(t *testing.T) {
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old))
 	_, err = file.Begin(t.Context(), intent(5000))
 	assert.NoError(t, err, "descriptors are free again, and the journal takes nothing any more")
+}
+
+// TestAFileThatIsNoLongerThereStopsPayments: logrotate, tmpwatch or an operator may have taken it.
+// What would be written there would not be found again.
+func TestAFileThatIsNoLongerThereStopsPayments(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"renamed": func(path string) error { return os.Rename(path, path+".1") },
+		"replaced": func(path string) error {
+			data, err := os.ReadFile(path)
+			return errors.Join(err, os.Remove(path), os.WriteFile(path, data, 0o600))
+		},
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+		"cut":     func(path string) error { return os.Truncate(path, 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := path(t)
+			file := open(t, path)
+			send(t, file, 1)
+			begin(t, file, 2)
+			require.NoError(t, take(path))
+			const says = "the file was removed, replaced or cut under the program, so nothing is sent any more"
+			require.ErrorContains(t, file.Sent(t.Context(), key(2), noon), says)
+			_, err := file.Begin(t.Context(), intent(3))
+			require.ErrorContains(t, err, says)
+			require.ErrorContains(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), says)
+			assert.NotNil(t, find(t, file, 1), "what is known is told")
+		})
+	}
+}
+
+// The fsync of a file that was cut meanwhile says nothing about what is gone from it.
+func TestAFileThatIsCutWhileItIsMadeDurableStopsPayments(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	begin(t, file, 1)
+	journal.WithFaults(file, &journal.Fault{OnSync: func() { _ = os.Truncate(path, 100) }})
+	require.ErrorContains(t, file.Sent(t.Context(), key(1), noon), "cut under the program")
+}
+
+func TestACompactionDoesNotTakeThePlaceOfAnotherFile(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.WriteFile(path, []byte("another"), 0o600))
+	require.ErrorContains(t, journal.Compact(file), "replaced")
+	assert.Equal(t, "another", string(contents(t, path)))
+	assert.NoFileExists(t, path+".tmp")
+}
+
+func TestAFileThatOthersCouldReadIsForItsOwnerOnly(t *testing.T) {
+	path := path(t)
+	for _, name := range []string{path, path + ".lock"} {
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+		require.NoError(t, os.Chmod(name, 0o664))
+	}
+	open(t, path)
+	for _, name := range []string{path, path + ".lock"} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+}
+
+// smallVolume returns a path on a volume of 3 MiB.
+func smallVolume(t *testing.T) string {
+	if raceEnabled {
+		t.Skip("it takes a minute, and one goroutine has no races")
+	}
+	directory := t.TempDir()
+	if err := syscall.Mount("tmpfs", directory, "tmpfs", 0, "size=3m"); err != nil {
+		t.Skipf("no volume can be mounted: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(directory, 0)) })
+	return filepath.Join(directory, "payments.journal")
+}
+
+// realistic returns an intent whose ids and sums do not compress.
+func realistic(n int) connectpsp.Intent {
+	one := intent(n)
+	sum := sha256.Sum256(fmt.Append(nil, n))
+	one.IdempotencyKey = uuid.NewSHA1(uuid.Nil, sum[:]).String()
+	one.BodySHA256 = hex.EncodeToString(sum[:])
+	one.Body = fmt.Appendf(nil, `{"amount":50.00,"externalReference":"withdrawal-%d","payee":{"name":"Maria %x",`+
+		`"document":"12345678909","destination":{"type":"PIX","pixKeyType":"CPF","pixKey":"12345678909"}},`+
+		`"webhookUrl":"https://wallet.example/webhooks/connectpsp"}`, n, sum[:8])
+	one.BegunAt = time.Now()
+	return one
+}
+
+// TestTenThousandSettledPaymentsFitOnThreeMebibytes for ever: as one comes, another is forgotten.
+func TestTenThousandSettledPaymentsFitOnThreeMebibytes(t *testing.T) {
+	file := open(t, smallVolume(t))
+	const anHour = 10_000
+	for n := range anHour + 1500 {
+		one := realistic(n)
+		_, err := file.Begin(t.Context(), one)
+		require.NoError(t, err, n)
+		require.NoError(t, file.Sent(t.Context(), one.IdempotencyKey, time.Now()), n)
+		transaction := uuid.NewString()
+		require.NoError(t, file.Finish(t.Context(), one.IdempotencyKey, connectpsp.OutcomeAccepted, transaction), n)
+		journal.Age(file, time.Hour/anHour)
+	}
+	for n := 2000; n < anHour+1500; n++ {
+		found, err := file.Find(t.Context(), realistic(n))
+		require.NoError(t, err)
+		require.NotNil(t, found, n)
+	}
+}
+
+// TestAVolumeThatAnOutageFilledIsUsableAgain: it takes as many open payments as leave room for their
+// ends, and when these have ended it takes new ones.
+func TestAVolumeThatAnOutageFilledIsUsableAgain(t *testing.T) {
+	path := smallVolume(t)
+	file := open(t, path)
+	var keys []string
+	for {
+		one := realistic(len(keys))
+		_, err := file.Begin(t.Context(), one)
+		if err == nil {
+			err = file.Sent(t.Context(), one.IdempotencyKey, time.Now())
+		}
+		if err != nil {
+			require.ErrorContains(t, err, "make room")
+			break
+		}
+		keys = append(keys, one.IdempotencyKey)
+	}
+	require.Greater(t, len(keys), 2400)
+	file = reopen(t, file, path)
+	sent := 0
+	for _, one := range pending(t, file) {
+		if !one.SentAt.IsZero() {
+			sent++
+		}
+	}
+	require.Len(t, keys, sent)
+	for n, key := range keys {
+		require.NoError(t, file.Finish(t.Context(), key, connectpsp.OutcomeRejected, ""), n)
+	}
+	file = reopen(t, file, path)
+	for n := range 1000 {
+		one := realistic(100_000 + n)
+		_, err := file.Begin(t.Context(), one)
+		require.NoError(t, err, n)
+		require.NoError(t, file.Finish(t.Context(), one.IdempotencyKey, connectpsp.OutcomeRejected, ""))
+	}
 }

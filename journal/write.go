@@ -20,6 +20,7 @@ func moved(cause error) error {
 // append writes the records that prepare returns, and applies them. Prepare is called with mu held,
 // perhaps twice. The number is that of the last record written, by this call or another.
 func (f *File) append(ctx context.Context, prepare func() ([]record, error)) (uint64, error) {
+	f.keepPace(ctx)
 	number, err := f.appendOnce(ctx, prepare)
 	if isFull(err) && f.makeRoom(ctx) {
 		number, err = f.appendOnce(ctx, prepare)
