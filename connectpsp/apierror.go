@@ -99,7 +99,11 @@ func (e *APIError) Error() string {
 	case notSent:
 		text.WriteString("this call sent nothing: " + e.advice())
 	case movesMoney(e.Operation):
-		text.WriteString("refused, this call moved no money: " + e.advice())
+		reason := ""
+		if e.StatusCode == 0 {
+			reason = because(e.Err)
+		}
+		text.WriteString("refused, this call moved no money" + reason + ": " + e.advice())
 	default:
 		text.WriteString("refused: " + e.advice())
 	}
@@ -167,18 +171,23 @@ func (e *APIError) advice() string {
 	}
 }
 
+// conflictWords are in the codes of a conflict.
+var conflictWords = []string{
+	"IDEMPOT", "DUPLIC", "ALREADY", "CONFLICT", "IN_USE", "USED", "UNIQUE", "PROGRESS", "PROCESSING", "PENDING", "REFUNDED",
+}
+
 // conflict reports whether the gateway says that something exists already. No code for that is published but
 // CASH_IN_ALREADY_REFUNDED, so all that sound like one count: that can only make an outcome less certain.
 func (e *APIError) conflict() bool {
 	switch {
-	case errors.Is(e.Err, ErrNotSent), e.Operation != "" && !movesMoney(e.Operation):
+	case errors.Is(e.Err, ErrNotSent), isRead(e.Operation):
 		return false
 	case e.StatusCode == http.StatusConflict:
 		return true
 	case e.StatusCode != 0 && e.StatusCode/100 != 4:
 		return false
 	}
-	return e.Code.speaksOf("IDEMPOT", "DUPLIC", "ALREADY", "CONFLICT") || e.Code.speaksOf("EXISTS") && !e.Code.speaksOf("NOT")
+	return e.Code.speaksOf(conflictWords...) || e.Code.speaksOf("EXIST") && !e.Code.speaksOf("NOT", "NAO")
 }
 
 // speaksOf reports whether the code has one of the words in it.
@@ -215,10 +224,14 @@ type refusal struct {
 
 // MarshalJSON writes the fields that hold no personal data but what ExternalReference may be.
 func (e APIError) MarshalJSON() ([]byte, error) {
+	code := e.Code.printable()
+	if code == "" && e.conflict() {
+		code = "CONFLICT" // it is one also when it is read again
+	}
 	return json.Marshal(refusal{
 		Operation:         e.Operation,
 		StatusCode:        e.StatusCode,
-		Code:              e.Code.printable(),
+		Code:              code,
 		IdempotencyKey:    e.IdempotencyKey,
 		ExternalReference: e.ExternalReference,
 		RetryAfterSeconds: e.RetryAfter.Seconds(),

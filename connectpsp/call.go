@@ -40,7 +40,7 @@ type call struct {
 func (c *Client) prepare(ctx context.Context, call call, request any, faults faults, options []CallOption) (call, error) {
 	settings := settingsOf(options)
 	call.raw = settings.raw
-	call.key = c.keyFor(call.operation, cmp.Or(call.externalReference, call.transactionID), settings, &faults)
+	call.key = c.keyFor(call.operation, cmp.Or(call.externalReference, canonicalID(call.transactionID)), settings, &faults)
 	if call.operation.signed && !c.canSign {
 		faults.add("CryptoToken", "must be set in Config: "+call.operation.id+" is signed with it")
 	}
@@ -130,12 +130,16 @@ func (call *call) match(body []byte, transactionID, externalReference string, am
 // matchID checks that a transaction which was read is the one that was asked for. An answer that leaves out an id by which it
 // may have been asked for is not judged.
 func (call *call) matchID(transactionID, internalCode, endToEndID, originalEndToEndID string) error {
+	asked := call.transactionID
 	stated := []string{transactionID, internalCode}
-	if pix.IsEndToEndID(call.transactionID) {
+	if pix.IsEndToEndID(asked) {
 		stated = []string{endToEndID, originalEndToEndID}
+		if originalEndToEndID == "" && strings.HasPrefix(endToEndID, "E") {
+			stated = stated[:1] // a payment that was not returned has one id
+		}
 	}
 	for _, id := range stated {
-		if id == "" || strings.EqualFold(id, call.transactionID) {
+		if id == "" || strings.EqualFold(id, asked) {
 			return nil
 		}
 	}

@@ -77,9 +77,10 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 // *UnknownOutcomeError, or an *APIError that is a conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows
 // an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted.
 //
-// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. As long as a refund
-// of the charge is open, one that is asked for by another of its ids sends nothing and is unknown; to tell, the charge is read
-// while other refunds are open. After a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt.
+// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. While a refund of the
+// charge is open or remembered, one that is asked for by another of its ids sends nothing and is unknown; to tell, the charge is
+// read while there are other refunds. After the replay window (see WithReplayWindow) a refund is only looked up, not sent again.
+// After a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt.
 // POST /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
 	defer c.logUnknown(ctx, &err)
@@ -95,7 +96,7 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 	call.send = sendRefund
 	refund, err := run(ctx, c, call, matchRefund)
 	var unknown *UnknownOutcomeError
-	if errors.As(err, &unknown) && (call.doubted != nil || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
+	if errors.As(err, &unknown) && (call.doubted != nil || errors.Is(err, errTooLate) || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
 		if done := c.readRefund(ctx, call, unknown.FirstSentAt); done != nil {
 			return done, nil
 		}

@@ -2,8 +2,10 @@ package connectpsp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
-	"time"
+	"strings"
 )
 
 // A charge has three ids, and a refund may be asked for by any of them. The client knows that two ids name one charge only if it
@@ -19,71 +21,108 @@ var (
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to let others begin theirs.
 func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
-	name := lockName{journal: c.scope, key: OperationRefundCashIn} // no key looks like that
 	for {
-		own, _, err := locks.wait(ctx, name, nil)
-		if err != nil {
-			return nil, c.notBegun(ctx, p, err)
+		release, others, err := c.lockRefunds(ctx, p)
+		if release != nil || err != nil {
+			return release, err
 		}
-		others, err := c.otherRefunds(ctx, p.call, false)
-		earlier := sameCharge(p.chargeIDs, others)
-		if err == nil && earlier == nil && (len(others) == 0 || p.chargeIDs != nil) {
-			return func() { locks.release(own, nil) }, nil
-		}
-		locks.release(own, nil) // reading may take long
-		if err == nil && earlier == nil {
-			// The reading may settle the refund that it is for. It is found among others all the same.
-			earlier, p.chargeIDs, err = c.findOtherName(ctx, p.call.transactionID, others)
-		}
-		switch {
-		case err != nil:
-			p.doubtErr = errWhichCharge
-			return nil, p.unknown(err)
-		case earlier != nil:
-			p.inherit(earlier)
-			return nil, p.about(earlier).unknown(errOtherID)
+		if err := c.compare(ctx, p, others, false); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// checkOtherName returns the error of a refund that was rejected: err, unless a refund of the charge was accepted that was asked
-// for by another of its ids.
-func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
-	others, failure := c.otherRefunds(ctx, p.call, true)
-	earlier := sameCharge(p.chargeIDs, others)
-	if failure == nil && p.chargeIDs == nil {
-		earlier, _, failure = c.findOtherName(ctx, p.call.transactionID, others)
+// lockRefunds lets no other refund begin, if this one may. Otherwise it returns the refunds that it is to be compared with, for which
+// the charge may have to be read, without the lock: that may take long.
+func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), others []Intent, err error) {
+	own, _, err := locks.wait(ctx, lockName{journal: c.scope, key: OperationRefundCashIn}, nil, nil) // no key looks like that
+	if err != nil {
+		return nil, nil, c.notBegun(ctx, p, err)
 	}
-	switch {
-	case failure != nil:
-		p.doubtErr = errWhichCharge
-		return p.unknown(failure)
-	case earlier != nil:
-		p.inherit(earlier)
-		return p.about(earlier).unknown(errOtherID)
+	defer func() {
+		if release == nil { // also if the journal panics
+			locks.release(own, nil)
+		}
+	}()
+	intent := c.intentOf(p.call, p.begun)
+	earlier, err := c.find(ctx, intent)
+	if earlier == nil && err == nil { // else Begin returns it
+		others, err = c.otherRefunds(ctx, intent)
+	}
+	if err != nil {
+		p.doubtErr = journalSilent(err)
+		return nil, nil, p.unknown(nil)
+	}
+	compared := p.chargeIDs != nil && sameCharge(p.chargeIDs, others) == nil
+	unread := p.chargeUnread && !slices.ContainsFunc(others, Intent.isOpen)
+	if len(others) == 0 || compared || unread {
+		return func() { locks.release(own, nil) }, nil, nil
+	}
+	return nil, others, nil
+}
+
+// checkOtherName returns the error of a refund that was rejected: err, unless another refund of the charge may have been made that
+// was asked for by another of its ids.
+func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
+	p.compared = true
+	others, failure := c.otherRefunds(ctx, c.intentOf(p.call, p.begun))
+	if failure != nil {
+		p.doubtErr = journalSilent(failure)
+		return p.unknown(nil)
+	}
+	if unknown := c.compare(ctx, p, others, true); unknown != nil {
+		return unknown
 	}
 	return err
 }
 
-// findOtherName looks for a refund of the charge among others, which were asked for by other ids. If there are any the charge is
-// read, and its ids are returned.
-func (c *Client) findOtherName(ctx context.Context, id string, others []Intent) (earlier *Intent, ids []string, err error) {
-	if len(others) == 0 {
-		return nil, nil, nil
+// compare returns an unknown outcome if one of the others may be a refund of the same charge, which is read once. If it cannot be
+// read, a refund that is open may be of it, and a rejection is not certain. Otherwise a refund that was accepted is left to the
+// gateway, which refuses a second.
+func (c *Client) compare(ctx context.Context, p *progress, others []Intent, rejected bool) error {
+	ids := append([]string{p.call.transactionID}, p.chargeIDs...)
+	same := sameCharge(ids, others)
+	if same == nil && len(others) > 0 && p.chargeIDs == nil {
+		var err error
+		if p.chargeIDs, err = c.readChargeIDs(ctx, p.call.transactionID); err != nil {
+			if rejected || slices.ContainsFunc(others, Intent.isOpen) {
+				return p.unknown(fmt.Errorf("%w (%w)", errWhichCharge, err))
+			}
+			p.chargeUnread = true
+		}
+		// The reading may have settled the refund that it is for. It is found among others all the same.
+		same = sameCharge(p.chargeIDs, others)
 	}
-	charge, err := c.GetCashIn(ctx, id)
-	if err != nil {
-		return nil, nil, err
+	if same != nil {
+		p.inherit(same)
+		return p.about(same).unknown(errOtherID)
 	}
-	ids = []string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}
-	return sameCharge(ids, others), ids, nil
+	return nil
 }
 
-// sameCharge returns the refund whose charge has one of the ids.
+// readChargeIDs reads by which ids a charge may be named. Its error hides that of the reading from errors.Is and
+// errors.As, which would find ErrNotSent.
+func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error) {
+	charge, err := c.GetCashIn(ctx, id)
+	var refusal *APIError
+	switch {
+	case err == nil:
+		return []string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &refusal) && refusal.StatusCode != 0:
+		return nil, fmt.Errorf("GET /cash-in/{id}: %d %s", refusal.StatusCode, refusal.label())
+	default:
+		return nil, errors.New("GET /cash-in/{id}: no readable response")
+	}
+}
+
+// sameCharge returns the refund whose charge has one of the ids. Capitals are not told apart: that can only make an outcome less
+// certain.
 func sameCharge(ids []string, refunds []Intent) *Intent {
 	for i := range refunds {
 		for _, id := range ids {
-			if canonicalID(id) == canonicalID(refunds[i].ChargeID) {
+			if id != "" && (strings.EqualFold(id, refunds[i].ChargeID) || strings.EqualFold(id, refunds[i].TransactionID)) {
 				return &refunds[i]
 			}
 		}
@@ -91,21 +130,29 @@ func sameCharge(ids []string, refunds []Intent) *Intent {
 	return nil
 }
 
-// otherRefunds returns the refunds of this client's gateway that were asked for by another id: those that are open or under way
-// and, if wanted, those that were accepted. It is empty if the journal knows the refund by its own id.
-func (c *Client) otherRefunds(ctx context.Context, call call, accepted bool) ([]Intent, error) {
-	intent := c.intentOf(call, time.Now())
-	if earlier, err := c.find(ctx, intent); earlier != nil || err != nil {
-		return nil, err // Begin returns it
+// otherRefunds returns the refunds of this client that were asked for by another id, and are open, under way or accepted.
+func (c *Client) otherRefunds(ctx context.Context, intent Intent) ([]Intent, error) {
+	pending, err := c.journal.Pending(ctx)
+	if err != nil {
+		return nil, err
 	}
-	known, err := c.journal.Pending(ctx)
-	if err == nil && accepted {
-		var ended []Intent
-		ended, err = c.journal.Ended(ctx)
-		known = append(known, ended...)
-	}
-	return slices.DeleteFunc(known, func(other Intent) bool {
-		sent := !other.SentAt.IsZero() && other.Outcome != OutcomeRejected || locks.isHeld(c.lockOf(other))
-		return !sent || other.Operation != OperationRefundCashIn || other.Payment() == intent.Payment() || !c.owns(other.ClientID, other.BaseURL)
-	}), err
+	ended, err := c.journal.Ended(ctx)
+	others := append(c.refundsOf(pending, ended), locks.refundsUnderWay(c.scope)...)
+	return slices.DeleteFunc(others, func(other Intent) bool { return other.Payment() == intent.Payment() }), err
 }
+
+// refundsOf returns the refunds of this client that may have been made.
+func (c *Client) refundsOf(pending, ended []Intent) (refunds []Intent) {
+	for _, intent := range slices.Concat(pending, ended) {
+		if intent.Operation == OperationRefundCashIn && intent.maybeMade() && c.owns(intent.ClientID, intent.BaseURL) {
+			refunds = append(refunds, intent)
+		}
+	}
+	return refunds
+}
+
+// isOpen reports whether the outcome of the payment is not certain.
+func (i Intent) isOpen() bool { return i.Outcome == "" }
+
+// maybeMade reports whether the payment was sent and not rejected.
+func (i Intent) maybeMade() bool { return !i.SentAt.IsZero() && i.Outcome != OutcomeRejected }

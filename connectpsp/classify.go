@@ -153,11 +153,12 @@ func needsProblem(status int) bool {
 	return status/100 == 4
 }
 
-// isProblem reports whether a response is a whole problem of the gateway (CONTRACT, "Errors"): its code is what no framework or
-// proxy has, and its status, if it states one, is that of the response.
+// isProblem reports whether a response is a whole problem of the gateway: one of its published codes, or any code in a problem of
+// RFC 7807. A proxy's JSON may have a code or be a problem, and seldom is both. The status, if stated, is that of the response.
 func isProblem(a attempt) bool {
 	problem := answer.Problem(a.body)
-	return a.err == nil && problem.Code != "" && (problem.Status == 0 || problem.Status == a.status)
+	described := problem.Title != "" || problem.Type != "" || problem.Status != 0 || advice[ErrorCode(problem.Code)] != ""
+	return a.err == nil && problem.Code != "" && described && (problem.Status == 0 || problem.Status == a.status)
 }
 
 // newTokenError describes why there was no access token for a call, which was therefore not sent.

@@ -36,9 +36,8 @@ type Client struct {
 	baseURL    string
 	pooled     bool // it sends with the SDK's own transport
 	canSign    bool
-	loopback   bool // the gateway is on this machine
-	made       time.Time
-	recovered  atomic.Bool            // Recover has reported what ended before the client was made
+	loopback   bool                   // the gateway is on this machine
+	recovered  atomic.Bool            // Recover has reported the payments that ended
 	rebalances chan struct{}          // holds one element while a rebalance is under way
 	webhookURL atomic.Pointer[string] // the last that was found right
 }
@@ -80,7 +79,6 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		journal:    settings.journal,
 		window:     settings.window,
 		clientID:   cfg.ClientID,
-		made:       time.Now(),
 		baseURL:    base.String(),
 		pooled:     pooled,
 		canSign:    !cfg.CryptoToken.IsZero(),

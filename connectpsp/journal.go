@@ -33,8 +33,8 @@ const (
 // may have been made. A payment has at most one intent that is open or accepted, whatever its idempotency keys and attempts.
 //
 // Intents are kept for CreateCashIn, CreateCashOut and RefundCashIn. RebalanceAccount has no key and sets a state: after a
-// crash, read the balance and set it again. Clients in one process may share a Journal; they lock each payment. Processes must
-// not, unless the Journal keeps their intents apart.
+// crash, read the balance and set it again. Clients in one process may share a Journal, and lock each payment then: give all of
+// them the same comparable value. Processes must not share one.
 type Journal interface {
 	// Begin records an intent. Its SentAt is zero, unless ResolveCashOut settles an earlier call that the journal may not know
 	// of. It need not be durable before Sent is.
@@ -45,8 +45,8 @@ type Journal interface {
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
 	// Find returns the intent that Begin would return, and changes nothing. The client calls it when a payment cannot be sent,
-	// such as after an error of Begin or for a request that is not valid; then IdempotencyKey may be empty. If Find fails too,
-	// the outcome is unknown.
+	// such as after an error of Begin or for a request that is not valid, and for each refund and each final status that is
+	// read; IdempotencyKey may be empty. If Find fails too, the outcome is unknown.
 	Find(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
 	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set stays. When it returns nil
@@ -58,7 +58,8 @@ type Journal interface {
 	// gateway's, if accepted. An unknown key is no error; a rejection of an intent that was accepted is one.
 	Finish(ctx context.Context, idempotencyKey string, outcome Outcome, transactionID string) error
 
-	// Pending returns the intents without an outcome, those that were never sent included, oldest first.
+	// Pending returns the intents without an outcome, those that were never sent included, oldest first. Recover calls it, and so
+	// does each refund that the journal does not know: under another id of its charge it may.
 	Pending(ctx context.Context) ([]Intent, error)
 
 	// Ended returns the intents that ended within the last hour, in the order in which they ended: the accepted ones and,
@@ -130,15 +131,9 @@ func (i Intent) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
 // journalTimeout bounds what must be done with the journal when the call's context may have ended.
 const journalTimeout = 10 * time.Second
 
-// detachedJournal is a journal of the caller's. Find and Finish run on a context detached from the call's: an outcome must be
-// recorded, and an earlier one found, also when the call's context has ended.
+// detachedJournal is a journal of the caller's. Finish runs on a context detached from the call's: an outcome must be recorded also
+// when the call's context has ended.
 type detachedJournal struct{ Journal }
-
-func (d detachedJournal) Find(ctx context.Context, intent Intent) (*Intent, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
-	return d.Journal.Find(ctx, intent)
-}
 
 func (d detachedJournal) Finish(ctx context.Context, key string, outcome Outcome, transactionID string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)

@@ -23,7 +23,7 @@ func (c *Client) keyFor(op operation, reference string, settings callSettings, f
 		faults.add("WithAttempt", "must not be negative")
 		return ""
 	case !settings.keySet:
-		return idempotency.DeriveKey(c.clientID, op.id, canonicalID(reference), settings.attempt)
+		return idempotency.DeriveKey(c.clientID, op.id, reference, settings.attempt)
 	}
 	key, err := idempotency.ParseKey(settings.key)
 	if err != nil {

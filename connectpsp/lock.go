@@ -28,6 +28,7 @@ type lockName struct {
 // already pay in some other way.
 type paymentLock struct {
 	name     lockName
+	intent   *Intent       // what the call that holds it wants, nil for the lock of a key
 	first    time.Time     // when the payment was first sent, or the lock was taken; guarded by paymentLocks.mu
 	released chan struct{} // made by the first that waits; guarded by paymentLocks.mu
 	rejected error         // how the call was rejected, nil if it was not; set before released is closed
@@ -52,7 +53,7 @@ func (c *Client) lockOf(intent Intent) lockName {
 }
 
 // take returns the lock if it is free, else the one that another call holds.
-func (l *paymentLocks) take(name lockName) (own, others *paymentLock) {
+func (l *paymentLocks) take(name lockName, intent *Intent) (own, others *paymentLock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if held := l.held[name]; held != nil {
@@ -64,16 +65,18 @@ func (l *paymentLocks) take(name lockName) (own, others *paymentLock) {
 	if l.held == nil {
 		l.held = map[lockName]*paymentLock{}
 	}
-	own = &paymentLock{name: name, first: time.Now()}
+	own = &paymentLock{name: name, intent: intent, first: time.Now()}
 	l.held[name] = own
 	return own, nil
 }
 
 // wait takes the lock, or returns the error of ctx with the lock that another call holds. Heard, if not nil, is called after
 // each wait with the rejection of the call that was waited for; if it returns true, wait ends without the lock.
-func (l *paymentLocks) wait(ctx context.Context, name lockName, heard func(rejected error) bool) (own, others *paymentLock, err error) {
+func (l *paymentLocks) wait(
+	ctx context.Context, name lockName, intent *Intent, heard func(rejected error) bool,
+) (own, others *paymentLock, err error) {
 	for {
-		if own, others = l.take(name); own != nil {
+		if own, others = l.take(name, intent); own != nil {
 			return own, nil, nil
 		}
 		select {
@@ -87,11 +90,16 @@ func (l *paymentLocks) wait(ctx context.Context, name lockName, heard func(rejec
 	}
 }
 
-// isHeld reports whether a call holds the lock.
-func (l *paymentLocks) isHeld(name lockName) bool {
+// refundsUnderWay returns the refunds of a journal that calls work on, or wait to begin.
+func (l *paymentLocks) refundsUnderWay(journal any) (refunds []Intent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.held[name] != nil
+	for name, held := range l.held {
+		if name.journal == journal && held.intent != nil && held.intent.Operation == OperationRefundCashIn {
+			refunds = append(refunds, *held.intent)
+		}
+	}
+	return refunds
 }
 
 // sentAt notes that the payment was first sent before the lock was taken. A zero time says nothing.

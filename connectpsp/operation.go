@@ -32,6 +32,16 @@ var operations = []operation{
 	authToken, createCashIn, getCashIn, refundCashIn, createCashOut, getCashOut, getBalance, rebalanceAccount,
 }
 
+// isRead reports whether the operation with this id is known and moves no money.
+func isRead(id Operation) bool {
+	for _, operation := range operations {
+		if operation.id == id {
+			return !operation.money
+		}
+	}
+	return false
+}
+
 // movesMoney reports whether the operation with this id moves money or promises to.
 func movesMoney(id Operation) bool {
 	for _, operation := range operations {

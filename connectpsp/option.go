@@ -113,7 +113,8 @@ func WithTokenSource(source auth.TokenSource) Option {
 
 // WithJournal makes the client record every payment in journal before it is sent, so that Recover can settle it if the process
 // dies; package journal has one in a file. If the payment cannot be recorded it is not sent. Without this option, or with nil,
-// the client remembers open payments, and those that were accepted lately, in memory only: some tens of thousands of each.
+// the client remembers in memory up to 65,536 open payments, calls under way included, beyond which it sends none, and at least the
+// latest 32,768 that were accepted.
 func WithJournal(journal Journal) Option {
 	return func(s *settings) { s.journal = journal }
 }

@@ -22,18 +22,15 @@ var (
 // pay makes a call that carries an idempotency key: after any other for the same payment, and with the same key, and keeps the
 // journal.
 func (c *Client) pay(ctx context.Context, p *progress) (err error) {
-	if p.call.doubted != nil && c.left(p.first) <= 0 {
-		return p.unknown(errTooLate)
-	}
-	payment := c.lockOf(c.intentOf(p.call, p.begun))
+	intent := c.intentOf(p.call, p.begun)
 	if p.call.recovering {
-		own, _ := locks.take(payment)
+		own, _ := locks.take(c.lockOf(intent), &intent)
 		if own == nil {
 			return errSettled // or it will be
 		}
 		return c.payLocked(ctx, p, own)
 	}
-	own, err := c.lock(ctx, p, payment)
+	own, err := c.lock(ctx, p, &intent)
 	if own == nil {
 		return err
 	}
@@ -42,9 +39,9 @@ func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 
 // lock waits for the calls of the same payment. Without the lock it returns the error to report: a rejection of the call that
 // it waited for is this call's too.
-func (c *Client) lock(ctx context.Context, p *progress, payment lockName) (*paymentLock, error) {
+func (c *Client) lock(ctx context.Context, p *progress, intent *Intent) (*paymentLock, error) {
 	var rejected error
-	own, others, err := locks.wait(ctx, payment, func(heard error) bool {
+	own, others, err := locks.wait(ctx, c.lockOf(*intent), intent, func(heard error) bool {
 		if !p.doubt {
 			rejected = heard
 		}
@@ -54,6 +51,9 @@ func (c *Client) lock(ctx context.Context, p *progress, payment lockName) (*paym
 	case err != nil:
 		if !p.doubt {
 			p.first = locks.firstSent(others)
+			if others.intent.IdempotencyKey != "" {
+				p.about(others.intent)
+			}
 		}
 		p.doubtErr = errUnderWay
 		return nil, p.unknown(err)
@@ -88,7 +88,7 @@ func (c *Client) left(first time.Time) time.Duration {
 func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (err error) {
 	defer func() { locks.release(own, err) }() // also if a journal or a transport panics
 	err = c.attemptLocked(ctx, p, own)
-	if isRejection(err) && p.call.operation.id == OperationRefundCashIn {
+	if isRejection(err) && p.call.operation.id == OperationRefundCashIn && !p.compared {
 		err = c.checkOtherName(ctx, p, err)
 	}
 	return err
@@ -101,18 +101,24 @@ func (c *Client) notBegun(ctx context.Context, p *progress, err error) error {
 	p.verdict = verdict{outcome: unsent, err: err}
 	switch {
 	case failure != nil:
-		return p.unknown(fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", failure))
+		p.doubtErr = journalSilent(failure)
 	case earlier != nil:
 		p.inherit(earlier)
 		p.about(earlier)
 	}
+	p.doubt = p.doubt || failure != nil
 	return p.report(nil)
+}
+
+// journalSilent is why nobody knows whether an earlier call was sent.
+func journalSilent(err error) error {
+	return fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", err)
 }
 
 // attemptLocked makes the call under the lock of its payment.
 func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLock) error {
 	// Two payments with one key: the journal holds one intent for each key.
-	key, _, err := locks.wait(ctx, lockName{journal: c.scope, key: p.call.key}, nil)
+	key, _, err := locks.wait(ctx, lockName{journal: c.scope, key: p.call.key}, nil, nil)
 	if err != nil {
 		return c.notBegun(ctx, p, err)
 	}
@@ -131,6 +137,9 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 		return errSettled
 	case earlier.Outcome != "":
 		return errSettled
+	}
+	if earlier != nil && p.call.operation.id == OperationRefundCashIn && c.left(p.first) <= 0 {
+		return p.unknown(errTooLate) // no reference of the gateway keeps a second refund from being made
 	}
 	if p.call.doubted != nil {
 		left := c.left(p.first)
@@ -164,7 +173,7 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		var failure error
 		if earlier, failure = c.find(ctx, intent); failure != nil {
 			p.doubtErr = notRecorded(err)
-			return nil, p.unknown(fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", failure))
+			return nil, p.unknown(journalSilent(failure))
 		}
 	}
 	if earlier != nil {
@@ -271,7 +280,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) (reported er
 		return err
 	}
 	p := c.newProgress(call)
-	own, failure := c.lock(ctx, p, c.lockOf(intent))
+	own, failure := c.lock(ctx, p, &intent)
 	if own == nil {
 		return failure
 	}
@@ -291,8 +300,10 @@ func (c *Client) invalid(ctx context.Context, call call, err error) (reported er
 	return p.unknown(&faultError{err, failure})
 }
 
-// find looks for an earlier call for the same payment, also when ctx has ended.
+// find looks for an earlier call for the same payment, also when ctx has ended: an open payment must be found then, too.
 func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
 	earlier, err := c.journal.Find(ctx, intent)
 	return ifSent(earlier), err
 }
@@ -327,17 +338,32 @@ func notRecorded(err error) error {
 	return fmt.Errorf("the journal could not record the payment: %w", err)
 }
 
+// readable returns an id that a transaction can be read by, or nothing: a response may hold anything.
+func readable(id string) string {
+	if checkID(id) != nil {
+		return ""
+	}
+	return id
+}
+
 // finish records the outcome of a call, and returns the error to report: err, unless that is a rejection that could not be
 // recorded. The intent stays then, and Recover could still send it, or report what was told long ago.
 func (c *Client) finish(ctx context.Context, p *progress, err error) error {
-	outcome := OutcomeRejected
+	key, outcome := p.call.key, OutcomeRejected
 	switch {
 	case err == nil:
 		outcome = OutcomeAccepted
 	case errors.Is(err, ErrUnknownOutcome):
 		return err
+	case p.call.operation.id == OperationRefundCashIn:
+		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {
+			_ = c.journal.Finish(ctx, key, outcome, "") // this attempt was rejected; if that fails it is found again
+		}
+		if errors.Is(err, ErrUnknownOutcome) {
+			return err
+		}
 	}
-	failure := c.journal.Finish(ctx, p.call.key, outcome, p.transactionID)
+	failure := c.journal.Finish(ctx, key, outcome, p.transactionID)
 	if failure == nil || err == nil {
 		return err
 	}
@@ -352,15 +378,17 @@ func (c *Client) accept(ctx context.Context, call call, first time.Time, transac
 	defer cancel()
 	intent := c.intentOf(call, first)
 	intent.SentAt = first.UTC()
-	own, _, err := locks.wait(ctx, c.lockOf(intent), nil)
+	own, _, err := locks.wait(ctx, c.lockOf(intent), &intent, nil)
 	if err != nil {
 		return
 	}
 	defer locks.release(own, nil)
-	if earlier, err := c.journal.Begin(ctx, intent); err == nil && (earlier == nil || earlier.Outcome == "") {
-		if earlier != nil {
-			intent = *earlier
-		}
-		_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeAccepted, transactionID)
+	earlier, err := c.journal.Begin(ctx, intent)
+	switch {
+	case err != nil, earlier != nil && (earlier.Outcome != "" || earlier.Payment() != intent.Payment()):
+		return
+	case earlier != nil:
+		intent = *earlier
 	}
+	_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeAccepted, readable(transactionID))
 }

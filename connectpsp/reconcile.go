@@ -1,17 +1,17 @@
 package connectpsp
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // ReconcileCashOut ends the open payment of a cash-out in the journal, with its personal data, if cashOut says how it ended:
 // COMPLETED, FAILED, REFUNDED or CANCELLED. Call it with the transaction of a verified webhook, or one that another process
 // read. A webhook.Worker and GetCashOut do so by themselves.
 //
-// It does nothing for another status, another reference or amount, or a payment that is not open. Its error is the journal's;
+// It does nothing for nil, another status, another reference or amount, or a payment that is not open. Its error is the journal's;
 // calling again is safe.
 func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
+	if cashOut == nil {
+		return nil
+	}
 	switch cashOut.Status {
 	case CashOutCompleted, CashOutFailed, CashOutRefunded, CashOutCancelled:
 	default:
@@ -25,6 +25,9 @@ func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
 // EXPIRED, REFUNDED or CANCELLED. If it was REFUNDED, its open refund ends too, under whichever of the charge's ids it was
 // asked for. Otherwise it is like ReconcileCashOut.
 func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
+	if cashIn == nil {
+		return nil
+	}
 	switch cashIn.Status {
 	case CashInPaid, CashInExpired, CashInRefunded, CashInCancelled:
 	default:
@@ -34,8 +37,7 @@ func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 	if err := c.reconcile(ctx, charge, cashIn.TransactionID); err != nil || cashIn.Status != CashInRefunded {
 		return err
 	}
-	ids := []string{cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID}
-	for _, id := range slices.Compact(ids) {
+	for _, id := range []string{cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID} {
 		if err := c.reconcile(ctx, Intent{Operation: OperationRefundCashIn, ChargeID: id}, cashIn.TransactionID); err != nil {
 			return err
 		}
@@ -49,13 +51,13 @@ func (c *Client) reconcile(ctx context.Context, payment Intent, transactionID st
 	if payment.ExternalReference == "" && payment.ChargeID == "" {
 		return nil
 	}
-	open, err := c.find(ctx, payment)
+	open, err := c.journal.Find(ctx, payment)
 	switch {
 	case err != nil:
 		return err
-	case open == nil, open.Outcome != "", open.Payment() != payment.Payment(), !c.owns(open.ClientID, open.BaseURL),
+	case ifSent(open) == nil, open.Outcome != "", open.Payment() != payment.Payment(), !c.owns(open.ClientID, open.BaseURL),
 		!payment.Amount.IsZero() && payment.Amount != open.Amount:
 		return nil
 	}
-	return c.journal.Finish(ctx, open.IdempotencyKey, OutcomeAccepted, transactionID)
+	return c.journal.Finish(ctx, open.IdempotencyKey, OutcomeAccepted, readable(transactionID))
 }

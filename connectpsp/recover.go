@@ -17,7 +17,7 @@ const recoverAtOnce = 8
 
 var (
 	errNeverSent      = errors.New("it was written to the journal and never sent")
-	errRejectedBefore = errors.New("the gateway refused it before the process ended")
+	errRejectedBefore = errors.New("an earlier process recorded that; the reason is not kept")
 )
 
 // Recovered is the outcome of a payment that Recover found open, or that ended before the process did.
@@ -51,9 +51,9 @@ type Recovered struct {
 // [Client.ReconcileCashOut] or [Client.ReconcileCashIn], or the journal's Finish. A payment that was never sent is not sent, but
 // reported as such and taken out of the journal.
 //
-// The first Recover of a client also reports the payments that ended within the last hour of an earlier process, accepted or
-// rejected: it may have died before it stored the outcome. So store outcomes in a way that does no harm when it is done twice.
-// Calls for a payment that is reported as rejected or not sent wait until Recover returns, and end in the same error.
+// The first Recover of a client also reports the payments that ended within the last hour, accepted or rejected: an earlier
+// process may have died before it stored the outcome. So store outcomes in a way that does no harm when it is done twice. Calls
+// for a payment that is reported as rejected or not sent wait until Recover returns, and end in the same error.
 //
 // It returns one element for each payment, those that ended before first, oldest first. Its error is the journal's, or that of
 // ctx if it ended before all were tried; the outcomes found until then are returned beside it, and Recover may be called again.
@@ -83,98 +83,79 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
-	rejections := rejections{refunds: refundsOf(pending, ended)}
-	defer rejections.release()
-	var recovered []Recovered
-	before := c.recoverEnded(ctx, ended, &rejections)
-	settled = c.discardUnsent(ctx, pending, settled, &rejections)
+	r := recovery{client: c, refunds: c.refundsOf(pending, ended)}
+	defer r.release()
+	before := r.reportEnded(ctx, ended)
+	settled = r.discardUnsent(ctx, pending, settled)
 	c.logRecovered(ctx, slog.LevelDebug, before)
 	c.logRecovered(ctx, slog.LevelWarn, settled)
+	var recovered []Recovered
 	for _, one := range slices.Concat(before, settled) {
 		if one != nil {
 			recovered = append(recovered, *one)
 		}
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !r.incomplete {
 		c.recovered.Store(true)
 	}
 	return recovered, ctx.Err()
 }
 
-// rejections are what Recover reports as rejected. Until it returns it holds the locks of those payments: none is sent before all
-// are reported, and calls that wait for one share its rejection.
-type rejections struct {
-	held    []*paymentLock
-	errors  []error
-	refunds []Intent // that may have been made
+// endedBefore returns the payments of this client that ended, until Recover has reported them.
+func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
+	if _, inMemory := c.journal.(*memoryJournal); inMemory || c.recovered.Load() {
+		return nil, nil // those in memory ended in this process, and its callers know
+	}
+	ended, err := c.journal.Ended(ctx)
+	return slices.DeleteFunc(ended, func(intent Intent) bool { return !c.owns(intent.ClientID, intent.BaseURL) }), err
 }
 
-// refundsOf returns the refunds that were sent and not rejected.
-func refundsOf(pending, ended []Intent) (refunds []Intent) {
-	for _, intent := range slices.Concat(pending, ended) {
-		if intent.Operation == OperationRefundCashIn && !intent.SentAt.IsZero() && intent.Outcome != OutcomeRejected {
-			refunds = append(refunds, intent)
-		}
-	}
-	return refunds
-}
-
-// isSuperseded reports whether another attempt may have made the payment: under another key, or a refund under another id of its
-// charge. Then the outcome of that one counts.
-func (c *Client) isSuperseded(ctx context.Context, intent Intent, rejections *rejections) (bool, error) {
-	earlier, err := c.find(ctx, intent)
-	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
-		return earlier != nil, err
-	}
-	others := slices.DeleteFunc(slices.Clone(rejections.refunds), func(other Intent) bool { return other.Payment() == intent.Payment() })
-	earlier, _, err = c.findOtherName(ctx, intent.ChargeID, others)
-	return earlier != nil, err
+// recovery is the part of Recover that reports rejections. Until Recover returns it holds the locks of those payments: none is sent
+// before all are reported, and calls that wait for one share its rejection.
+type recovery struct {
+	client     *Client
+	refunds    []Intent // that may have been made
+	held       []*paymentLock
+	reports    []*Recovered // of the payments whose locks are held
+	incomplete bool         // a payment that ended was reported as unknown
 }
 
 // lock takes the lock of a payment that is to be reported, unless a call works on it.
-func (r *rejections) lock(name lockName) (index int, locked bool) {
-	own, _ := locks.take(name)
-	if own == nil {
-		return 0, false
+func (r *recovery) lock(intent *Intent, report *Recovered) bool {
+	own, _ := locks.take(r.client.lockOf(*intent), intent)
+	if own != nil {
+		r.held, r.reports = append(r.held, own), append(r.reports, report)
 	}
-	r.held, r.errors = append(r.held, own), append(r.errors, nil)
-	return len(r.held) - 1, true
+	return own != nil
 }
 
-func (r *rejections) release() {
+func (r *recovery) release() {
 	for i, own := range r.held {
-		locks.release(own, r.errors[i])
+		locks.release(own, r.reports[i].Err)
 	}
 }
 
-// endedBefore returns the payments of this client that ended before it was made, once.
-func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
-	if c.recovered.Load() {
-		return nil, nil
-	}
-	ended, err := c.journal.Ended(ctx)
-	return slices.DeleteFunc(ended, func(intent Intent) bool {
-		return intent.EndedAt.After(c.made) || !c.owns(intent.ClientID, intent.BaseURL)
-	}), err
-}
-
-// recoverEnded reports the payments that ended. Of the rejected ones it leaves alone those that a call works on, or has begun anew
+// reportEnded reports the payments that ended. Of the rejected ones it leaves alone those that a call works on, or has begun anew
 // since.
-func (c *Client) recoverEnded(ctx context.Context, ended []Intent, rejections *rejections) (reports []*Recovered) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
-	for _, intent := range ended {
-		report := newRecovered(intent)
+func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*Recovered) {
+	for i := range ended {
+		intent := &ended[i]
+		report := newRecovered(*intent)
 		if intent.Outcome != OutcomeAccepted {
-			i, locked := rejections.lock(c.lockOf(intent))
-			if !locked {
+			if ctx.Err() != nil || !r.lock(intent, report) {
 				continue
 			}
-			if superseded, err := c.isSuperseded(ctx, intent, rejections); superseded || err != nil {
+			superseded, err := r.isSuperseded(ctx, *intent)
+			switch {
+			case err != nil:
+				r.incomplete = true
+				_, p := r.client.progressOf(*intent)
+				report.Err = p.unknown(err)
+			case superseded:
 				continue
+			default:
+				report.Err = rejectedBefore(*intent)
 			}
-			report.Err = rejectedBefore(intent)
-			rejections.errors[i] = report.Err
 		}
 		reports = append(reports, report)
 	}
@@ -183,73 +164,97 @@ func (c *Client) recoverEnded(ctx context.Context, ended []Intent, rejections *r
 
 // rejectedBefore returns how a payment was rejected by an earlier process. The gateway's code is not kept.
 func rejectedBefore(intent Intent) *APIError {
-	rejection := &APIError{Operation: intent.Operation, IdempotencyKey: intent.IdempotencyKey, ExternalReference: intent.ExternalReference, Err: errRejectedBefore}
+	rejection := &APIError{
+		Operation: intent.Operation, IdempotencyKey: intent.IdempotencyKey, ExternalReference: intent.ExternalReference, Err: errRejectedBefore,
+	}
 	if intent.SentAt.IsZero() {
 		rejection.Err = &notSentError{errNeverSent}
 	}
 	return rejection
 }
 
+// isSuperseded reports whether another attempt may have made the payment: under another key, or a refund under another id of its
+// charge. Then the outcome of that one counts.
+func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error) {
+	earlier, err := r.client.find(ctx, intent)
+	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
+		return earlier != nil, err
+	}
+	others := slices.DeleteFunc(slices.Clone(r.refunds), func(other Intent) bool { return other.Payment() == intent.Payment() })
+	if len(others) == 0 {
+		return false, nil
+	}
+	if sameCharge([]string{intent.ChargeID}, others) != nil {
+		return true, nil
+	}
+	ids, err := r.client.readChargeIDs(ctx, intent.ChargeID)
+	return sameCharge(ids, others) != nil, err
+}
+
 // discardUnsent takes the payments out of the journal that were never sent, and adds their reports to settled. Of pending it
 // leaves alone those that a call works on, or has sent or ended since.
-func (c *Client) discardUnsent(ctx context.Context, pending []Intent, settled []*Recovered, rejections *rejections) []*Recovered {
-	held := map[string]int{}
-	for _, intent := range pending {
-		if intent.SentAt.IsZero() && ctx.Err() == nil {
-			if i, locked := rejections.lock(c.lockOf(intent)); locked {
-				held[intent.IdempotencyKey] = i
+func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, settled []*Recovered) []*Recovered {
+	unsent := map[string]int{} // place in pending, by key
+	for i := range pending {
+		report := newRecovered(pending[i])
+		if pending[i].SentAt.IsZero() && ctx.Err() == nil && r.lock(&pending[i], report) {
+			unsent[pending[i].IdempotencyKey] = i
+			settled[i] = report
+		}
+	}
+	if len(unsent) == 0 {
+		return settled
+	}
+	listing, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	now, err := r.client.journal.Pending(listing)
+	if err == nil {
+		stays := map[string]bool{}
+		for _, other := range now {
+			i, found := unsent[other.IdempotencyKey]
+			stays[other.IdempotencyKey] = found && other.SentAt.IsZero() && other.BegunAt.Equal(pending[i].BegunAt)
+		}
+		for key, i := range unsent {
+			if !stays[key] {
+				settled[i] = nil
 			}
 		}
 	}
-	if len(held) == 0 {
-		return settled
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
-	now, err := c.journal.Pending(ctx)
 	for i, intent := range pending {
-		lock, locked := held[intent.IdempotencyKey]
-		if !locked {
+		if _, found := unsent[intent.IdempotencyKey]; !found || settled[i] == nil {
 			continue
 		}
-		stays := slices.ContainsFunc(now, func(other Intent) bool {
-			return other.IdempotencyKey == intent.IdempotencyKey && other.SentAt.IsZero() && other.BegunAt.Equal(intent.BegunAt)
-		})
 		failure := err
-		if failure == nil && stays {
+		if failure == nil {
 			var superseded bool
-			if superseded, failure = c.isSuperseded(ctx, intent, rejections); superseded {
+			if superseded, failure = r.isSuperseded(ctx, intent); superseded {
 				// If it cannot be taken out it is found again.
-				_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+				_ = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+				settled[i] = nil
 				continue
 			}
 		}
-		if failure != nil || stays {
-			settled[i] = c.discardOne(ctx, intent, failure)
-			rejections.errors[lock] = settled[i].Err
-		}
+		settled[i].Err = r.client.discardOne(ctx, intent, failure)
 	}
 	return settled
 }
 
-func (c *Client) discardOne(ctx context.Context, intent Intent, err error) *Recovered {
-	recovered, p := c.recovery(intent)
+// discardOne takes a payment out of the journal that was never sent, and returns its error. Failure is why that is not certain.
+func (c *Client) discardOne(ctx context.Context, intent Intent, failure error) error {
+	report, p := c.progressOf(intent)
 	switch {
-	case recovered.Err != nil:
-		return recovered
-	case err != nil:
-		p.doubtErr = fmt.Errorf("whether another call has sent it cannot be known: %w", err)
-	default:
-		err = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
-		p.doubtErr = err
+	case report.Err != nil:
+		return report.Err
+	case failure != nil:
+		p.doubtErr = fmt.Errorf("whether another call has sent it cannot be known: %w", failure)
+		return p.unknown(nil)
 	}
-	if err != nil {
-		recovered.Err = p.unknown(nil)
-		return recovered
+	if err := c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); err != nil {
+		p.doubtErr = err
+		return p.unknown(nil)
 	}
 	p.verdict = verdict{outcome: unsent, err: errNeverSent}
-	recovered.Err = p.report(nil)
-	return recovered
+	return p.report(nil)
 }
 
 func newRecovered(intent Intent) *Recovered {
@@ -263,8 +268,8 @@ func newRecovered(intent Intent) *Recovered {
 	}
 }
 
-// recovery describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
-func (c *Client) recovery(intent Intent) (*Recovered, *progress) {
+// progressOf describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
+func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
 	recovered := newRecovered(intent)
 	call := call{
 		operation:         operation{id: intent.Operation},
@@ -295,7 +300,7 @@ func (c *Client) recovery(intent Intent) (*Recovered, *progress) {
 
 // recover settles one payment. It returns nil if a call of this process works on it or has ended it.
 func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
-	recovered, p := c.recovery(intent)
+	recovered, p := c.progressOf(intent)
 	if recovered.Err != nil {
 		return recovered
 	}

@@ -60,7 +60,7 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	}
 	if unknown.TransactionID != "" {
 		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
-		if err == nil && cashOut.ExternalReference == request.ExternalReference && cashOut.Amount == request.Amount {
+		if err == nil && cashOut.ExternalReference == request.ExternalReference && (cashOut.Amount == request.Amount || cashOut.Amount.IsZero()) {
 			c.accept(ctx, call, unknown.FirstSentAt, cashOut.TransactionID)
 			return cashOut, nil
 		}

@@ -24,6 +24,8 @@ type progress struct {
 
 	recorded  bool     // the journal has it that the payment is being sent
 	chargeIDs []string // of the charge that is refunded, nil if it was not read
+	// chargeUnread says that it could not be read, and compared that a rejection was compared with refunds under other ids.
+	chargeUnread, compared bool
 
 	sent        int       // attempts that may have reached the gateway
 	first, last time.Time // of these, or of the earlier call's

@@ -118,13 +118,13 @@ func (j *judge) doubt(r *run, blind bool) {
 		return
 	}
 	var missing string
-	otherRefund := o.refund && unknown.Attempts == 0 // it may be about another refund of the charge
+	otherRefund := o.refund && unknown.IdempotencyKey != r.key // it may be about another refund of the charge
 	first, sent := j.first[unknown.IdempotencyKey]
 	sent = sent && !o.refund // a refund that was rejected may be reported as unknown, because another may be of its charge
 	switch {
 	case unknown.Operation != o.operation():
 		missing = "the operation"
-	case !r.odd && !otherRefund && unknown.IdempotencyKey != r.key && j.references[unknown.IdempotencyKey] != r.reference:
+	case !r.odd && !o.refund && unknown.IdempotencyKey != r.key && j.references[unknown.IdempotencyKey] != r.reference:
 		missing = "the key"
 	case unknown.ExternalReference != named, o.refund && chargeOf(unknown.TransactionID) != r.reference:
 		missing = "the reference"

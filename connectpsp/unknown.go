@@ -80,7 +80,7 @@ func (e *UnknownOutcomeError) Error() string {
 	case e.Attempts > 0:
 		text.WriteString("the request was sent, and no response settled it")
 	default:
-		text.WriteString("this call sent nothing, and another one for the same payment may have been executed")
+		text.WriteString("this call settled nothing")
 	}
 	text.WriteString(because(e.Err))
 	text.WriteString(", so the outcome is unknown: ")
@@ -100,20 +100,23 @@ func (e *UnknownOutcomeError) Error() string {
 
 // advice says what to do next.
 func (e *UnknownOutcomeError) advice() string {
+	never := ", and never pay it under a new externalReference"
+	if e.Operation == OperationRefundCashIn {
+		never = ", and never return the money in another way"
+	}
 	var open *openError
+	opened := errors.As(e.Err, &open)
 	switch {
 	case e.next != "":
 		return e.next
 	case e.Operation == rebalanceAccount.id:
 		return "read the balance, then set the target again if need be"
-	case errors.As(e.Err, &open):
-		return open.next
-	case e.Operation == OperationRefundCashIn:
-		return "wait for its webhook, or call again with the same request, and never return the money in another way"
-	case e.TransactionID != "":
-		return "read transaction " + e.TransactionID + " or wait for its webhook, " + neverAnew
+	case e.TransactionID != "" && e.Operation != OperationRefundCashIn && (!opened || open.next == nextSameRequest):
+		return "read transaction " + e.TransactionID + " or wait for its webhook" + never
+	case opened:
+		return open.next + never
 	default:
-		return "wait for its webhook, or call again with the same request and idempotency key, " + neverAnew
+		return "wait for its webhook, or call again with the same request and idempotency key" + never
 	}
 }
 
@@ -123,10 +126,9 @@ type openError struct{ reason, next string }
 func (e *openError) Error() string { return e.reason }
 
 const (
-	neverAnew       = "and never pay it under a new externalReference"
-	nextAskProvider = "wait for its webhook or ask the provider, " + neverAnew
-	nextSameRequest = "wait for its webhook, or call again with the open attempt's own request and idempotency key, " + neverAnew
-	nextItsClient   = "settle it with a client of its own ClientID and BaseURL, and never pay it again with another"
+	nextAskProvider = "wait for its webhook or ask the provider"
+	nextSameRequest = "wait for its webhook, or call again with the open attempt's own request, id and idempotency key"
+	nextItsClient   = "settle it with a client of its own ClientID and BaseURL"
 )
 
 // Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by itself.

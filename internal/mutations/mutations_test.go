@@ -31,10 +31,10 @@ var mutations = []mutation{
 		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
 	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
-	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`problem.Code != ""`, "len(a.body) > 0 && a.body[0] == '{'"}},
+	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`problem.Code != "" && described`, "len(a.body) > 0 && a.body[0] == '{'"}},
 	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
 	{name: "every call has a key of its own", file: "key.go", replace: []string{
-		"return idempotency.DeriveKey(c.clientID, op.id, canonicalID(reference), settings.attempt)", "return idempotency.NewKey()",
+		"return idempotency.DeriveKey(c.clientID, op.id, reference, settings.attempt)", "return idempotency.NewKey()",
 	}},
 	{name: "every refund has a key of its own", file: "key.go", replace: []string{
 		"	case !settings.keySet:\n", "	case !settings.keySet && op.id == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
@@ -49,7 +49,7 @@ var mutations = []mutation{
 		"if call.operation.id == OperationRefundCashIn && call.doubted == nil {", "if false {",
 	}},
 	{name: "a refund that was accepted under another id is forgotten", file: "payment.go", replace: []string{
-		"if isRejection(err) && p.call.operation.id == OperationRefundCashIn {", "if false {",
+		"		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {", "		if false {",
 	}, rare: true},
 	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
@@ -73,10 +73,10 @@ var mutations = []mutation{
 	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
 	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
 	{name: "calls for one payment overlap", file: "payment.go", replace: []string{
-		"	payment := c.lockOf(c.intentOf(p.call, p.begun))\n", "	payment := lockName{payment: idempotency.NewKey()}\n",
+		"locks.wait(ctx, c.lockOf(*intent), intent,", "locks.wait(ctx, lockName{payment: idempotency.NewKey()}, intent,",
 	}},
 	{name: "calls under two keys for one payment overlap", file: "payment.go", replace: []string{
-		"	payment := c.lockOf(c.intentOf(p.call, p.begun))\n", "	payment := lockName{journal: c.scope, payment: p.call.key}\n",
+		"locks.wait(ctx, c.lockOf(*intent), intent,", "locks.wait(ctx, lockName{journal: c.scope, payment: p.call.key}, intent,",
 	}},
 	{name: "two clients on one journal do not know of each other", file: "lock.go", replace: []string{
 		"if reflect.ValueOf(journal).Comparable() {", "if reflect.ValueOf(journal).Comparable() && false {",
@@ -100,11 +100,11 @@ var mutations = []mutation{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
 	{name: "Recover calls never sent what another call sends", file: "recover.go", replace: []string{
-		"	own, _ := locks.take(name)\n", "	own, _ := locks.take(lockName{payment: idempotency.NewKey()})\n",
+		"locks.take(r.client.lockOf(*intent), intent)", "locks.take(lockName{payment: idempotency.NewKey()}, intent)",
 	}},
-	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"	if c.recovered.Load() {", "	if true {"}},
+	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"inMemory || c.recovered.Load() {", "true || inMemory {"}},
 	{name: "Recover calls never sent what was paid by another attempt", file: "recover.go", replace: []string{
-		"	earlier, err := c.find(ctx, intent)\n", "	var earlier *Intent\n	var err error\n",
+		"	earlier, err := r.client.find(ctx, intent)\n", "	var earlier *Intent\n	var err error\n",
 	}, rare: true},
 }
 

@@ -1,0 +1,261 @@
+package connectpsp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+)
+
+type slowBegin struct {
+	*notebook
+	charge string
+}
+
+func (s slowBegin) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
+	if i.ChargeID == s.charge {
+		time.Sleep(10 * time.Second)
+	}
+	return s.notebook.Begin(ctx, i)
+}
+
+type panickyPending struct {
+	*notebook
+	n *atomic.Int32
+}
+
+func (p panickyPending) Pending(ctx context.Context) ([]connectpsp.Intent, error) {
+	if p.n.Add(1) == 1 {
+		panic("a bug in a journal")
+	}
+	return p.notebook.Pending(ctx)
+}
+
+func TestARefundThatWaitsForAnotherChargeIsNotRejectedWhileItIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, redirect(303, "/"))
+		client := gateway.memoryClient(connectpsp.WithJournal(slowBegin{newNotebook(), otherCharge}))
+		require.Equal(t, unknown, outcomeOf(second(client.RefundCashIn(t.Context(), cashInID, fraud))))
+		// make 'other' refund stall in Begin: it has to get past the reading of the charge
+		gateway.mu.Lock()
+		gateway.steps = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				replyJSON(200, `{"transactionId":"`+otherCharge+`","status":"PAID","amount":10.50}`)(w, r)
+				return
+			}
+			replyJSON(202, `{"transactionId":"`+otherCharge+`"}`)(w, r)
+		}}
+		gateway.mu.Unlock()
+		go func() { _, _ = client.RefundCashIn(t.Context(), otherCharge, fraud) }()
+		synctest.Wait()
+		ctx, cancel := timeout(t, time.Second)
+		defer cancel()
+		_, err := client.RefundCashIn(ctx, cashInID, fraud)
+		assert.Equal(t, unknown, outcomeOf(err), "%v", err)
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestARefundIsNotSentAgainAfterTheWindow(t *testing.T) {
+	for _, first := range []string{"open", "accepted"} {
+		t.Run(first, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				known := map[string]time.Time{}
+				made := 0
+				client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodGet {
+						replyJSON(200, chargeAnswer)(w, r)
+						return
+					}
+					key := r.Header.Get("X-Idempotency-Key")
+					if at, found := known[key]; !found || time.Since(at) > 30*time.Minute {
+						known[key] = time.Now()
+						made++
+					}
+					if made == 1 && first == "open" {
+						redirect(303, "/")(w, r)
+						return
+					}
+					replyJSON(202, refundAccepted)(w, r)
+				}).memoryClient()
+				_, _ = client.RefundCashIn(t.Context(), cashInID, fraud)
+				time.Sleep(40 * time.Minute)
+				_, err := client.RefundCashIn(t.Context(), cashInID, fraud)
+				assert.Equal(t, unknown, outcomeOf(err))
+				assert.Equal(t, 1, made)
+			})
+		})
+	}
+}
+
+func TestAnAcceptedRefundIsNotMadeTwiceUnderAnotherID(t *testing.T) {
+	posts := map[string]bool{}
+	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			replyJSON(200, chargeAnswer)(w, r) // still PAID: the refund has not settled
+			return
+		}
+		posts[r.Header.Get("X-Idempotency-Key")] = true
+		replyJSON(202, refundAccepted)(w, r)
+	})
+	client := gateway.memoryClient()
+	require.NoError(t, second(client.RefundCashIn(t.Context(), chargeCode, fraud)))
+	_, err := client.RefundCashIn(t.Context(), cashInID, fraud)
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.Len(t, posts, 1, "the customer gets the money twice")
+}
+
+func TestAnIDInOtherCapitalsIsTheSameCharge(t *testing.T) {
+	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			redirect(303, "/")(w, r)
+			return
+		}
+		replyJSON(200, chargeAnswer)(w, r)
+	})
+	client := gateway.memoryClient()
+	require.Equal(t, unknown, outcomeOf(second(client.RefundCashIn(t.Context(), strings.ToLower(chargeCode), fraud))))
+	_, _ = client.RefundCashIn(t.Context(), cashInID, fraud)
+	n := 0
+	for _, r := range gateway.requests() {
+		if r.method == http.MethodPost {
+			n++
+		}
+	}
+	assert.Equal(t, 1, n)
+}
+
+func TestRecoverReportsARejectedRefundWhenTheGatewayIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := newNotebook()
+		ended := func(n int, charge string, outcome connectpsp.Outcome) {
+			book.put(with(func(i *connectpsp.Intent) {
+				i.Operation, i.ExternalReference, i.ChargeID, i.TransactionID = "refundCashIn", "", charge, charge
+				i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+				i.Outcome, i.Body, i.EndedAt = outcome, nil, time.Now().Add(-time.Second)
+			}))
+		}
+		ended(1, cashInID, connectpsp.OutcomeAccepted)
+		ended(2, otherCharge, connectpsp.OutcomeRejected)
+		client := newGateway(t, html(503)).memoryClient(connectpsp.WithJournal(book))
+		var told []string
+		for range 2 {
+			recovered, err := client.Recover(t.Context())
+			require.NoError(t, err)
+			for _, one := range recovered {
+				told = append(told, one.ChargeID)
+			}
+		}
+		assert.Contains(t, told, otherCharge, "the books wait for this refund for ever")
+	})
+}
+
+// Each rejected refund costs a GET, one after the other, and ten seconds are for all.
+func TestRecoverReportsAllRejectedRefunds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := newNotebook()
+		for n := range 300 {
+			book.put(with(func(i *connectpsp.Intent) {
+				charge := fmt.Sprint("charge", n)
+				i.Operation, i.ExternalReference, i.ChargeID, i.TransactionID = "refundCashIn", "", charge, charge
+				i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+				i.Outcome, i.Body, i.EndedAt = connectpsp.OutcomeRejected, nil, time.Now().Add(-time.Second)
+				if n == 0 {
+					i.Outcome = connectpsp.OutcomeAccepted
+				}
+			}))
+		}
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(50 * time.Millisecond)
+			id := r.URL.Path[len("/cash-in/"):]
+			replyJSON(200, `{"transactionId":"`+id+`","internalCode":"C`+id+`","status":"AWAITING_PAYMENT","amount":10.50}`)(w, r)
+		}).memoryClient(connectpsp.WithJournal(book))
+		recovered, err := client.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, recovered, 300)
+	})
+}
+
+func TestAPanicReleasesTheRefunds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+otherCharge+`"}`))
+		client := gateway.memoryClient(connectpsp.WithJournal(panickyPending{newNotebook(), new(atomic.Int32)}))
+		assert.Panics(t, func() { _, _ = client.RefundCashIn(t.Context(), cashInID, fraud) })
+		ctx, cancel := timeout(t, time.Hour)
+		defer cancel()
+		_, err := client.RefundCashIn(ctx, otherCharge, fraud)
+		assert.NoError(t, err, "the refund of another charge")
+	})
+}
+
+func TestAnUnknownRefundIsNotNotSent(t *testing.T) {
+	book := newNotebook()
+	_, err := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(book)).RefundCashIn(t.Context(), cashInID, fraud)
+	require.Equal(t, unknown, outcomeOf(err))
+	for k, i := range book.intents {
+		i.BaseURL = "http://127.0.0.1:1"
+		book.intents[k] = i
+	}
+	client := newClient(t, "http://127.0.0.1:1", connectpsp.WithJournal(book), connectpsp.WithTokenSource(fixedToken("a.b.c")))
+	_, err = client.RefundCashIn(t.Context(), chargeCode, fraud)
+	require.Equal(t, unknown, outcomeOf(err))
+	assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
+	var refusal *connectpsp.APIError
+	assert.False(t, errors.As(err, &refusal), "UnknownOutcomeError: its type is not found by errors.As, unless it is a conflict")
+}
+
+func TestAnUnknownRecoveredRefundIsNotNotSent(t *testing.T) {
+	book := newNotebook()
+	put := func(n int, charge string, sent bool) {
+		i := with(func(i *connectpsp.Intent) {
+			i.Operation, i.ExternalReference, i.ChargeID, i.TransactionID = "refundCashIn", "", charge, charge
+			i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+			i.BaseURL = "http://127.0.0.1:1"
+			if !sent {
+				i.SentAt = time.Time{}
+			} else {
+				i.Outcome, i.EndedAt = connectpsp.OutcomeAccepted, time.Now().Add(-time.Second)
+			}
+		})
+		book.put(i)
+	}
+	put(1, cashInID, true)
+	put(2, otherCharge, false)
+	recovered, err := newClient(t, "http://127.0.0.1:1", connectpsp.WithJournal(book), connectpsp.WithTokenSource(fixedToken("a.b.c"))).Recover(t.Context())
+	require.NoError(t, err)
+	for _, r := range recovered {
+		if r.Err != nil {
+			assert.Equal(t, unknown, outcomeOf(r.Err))
+			assert.NotErrorIs(t, r.Err, connectpsp.ErrNotSent)
+		}
+	}
+}
+
+func TestAReadByEndToEndIDIsAboutThatPayment(t *testing.T) {
+	_, err := newGateway(t, replyJSON(200, `{"transactionId":"other","internalCode":"OTHER","endToEndId":"E00416968202603101827cemeFscF6AG","status":"PAID","amount":1}`)).client().GetCashIn(t.Context(), chargeE2E)
+	assert.Error(t, err)
+}
+
+func TestARefundIsNotToldOfExternalReferences(t *testing.T) {
+	client := newGateway(t, redirect(303, "/")).memoryClient()
+	_, _ = client.RefundCashIn(t.Context(), cashInID, fraud)
+	_, err := client.RefundCashIn(t.Context(), cashInID, fraud, connectpsp.WithAttempt(1))
+	assert.NotContains(t, err.Error(), "externalReference")
+}
+
+func TestAJournalThatCannotBeReadIsSaidToBeThat(t *testing.T) {
+	book := newNotebook()
+	book.fail["pending"] = errDiskFull
+	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(book)).RefundCashIn(t.Context(), cashInID, fraud)
+	assert.NotContains(t, err.Error(), "refunds are open")
+}
