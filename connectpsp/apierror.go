@@ -35,7 +35,7 @@ func (c ErrorCode) Error() string { return string(c) }
 // advice says what to do next, by code.
 var advice = map[ErrorCode]string{
 	CodeInvalidCredentials:      "check ClientID and ClientSecret",
-	CodeTokenExpired:            "a fresh token was refused too; check that nothing replaces the Authorization header",
+	CodeTokenExpired:            "a fresh token was refused too, or could not be had; check that nothing replaces the Authorization header",
 	CodeInvalidApplicationToken: "check ApplicationToken",
 	CodeInvalidSignature:        "check CryptoToken",
 	CodeCashInNotPaid:           "wait for CASHIN_PAID, then refund with WithAttempt",
@@ -58,7 +58,7 @@ var ErrNotSent = errors.New("connectpsp: nothing was sent")
 // something exists already, means that the payment may have been made, perhaps by an earlier attempt of it.
 //
 // Tests can make one by hand: &APIError{StatusCode: 409} is a conflict, &APIError{StatusCode: 422} a rejection, and
-// &APIError{Err: ErrNotSent} was not sent. Printed by fmt or slog it shows what Error returns; as JSON it leaves out Type, Title,
+// &APIError{Err: ErrNotSent} was not sent. For a 5xx or a time-out make an [UnknownOutcomeError]. Printed by fmt or slog it shows what Error returns; as JSON it leaves out Type, Title,
 // Detail and Err.
 type APIError struct {
 	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no access token could be had.
@@ -160,7 +160,7 @@ func (e *APIError) advice() string {
 		return "call again later"
 	case e.StatusCode/100 == 3:
 		return "the gateway answered a redirect, which is never followed; check BaseURL"
-	case e.Code == "" && e.StatusCode/100 == 4:
+	case e.Code == "" && e.StatusCode/100 == 4 && isRead(e.Operation):
 		return errNotTheGateway.Error()
 	case e.StatusCode == http.StatusNotFound:
 		return "this application has no such transaction"

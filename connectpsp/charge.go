@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -108,6 +109,8 @@ func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error)
 	switch {
 	case err == nil:
 		return []string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}, nil
+	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound && refusal.Code != "":
+		return []string{id}, nil // the gateway itself knows no charge by this id, so no other id names it
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.As(err, &refusal) && refusal.StatusCode != 0:

@@ -259,3 +259,11 @@ func TestAJournalThatCannotBeReadIsSaidToBeThat(t *testing.T) {
 	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(book)).RefundCashIn(t.Context(), cashInID, fraud)
 	assert.NotContains(t, err.Error(), "refunds are open")
 }
+
+// A wrong id, beside a refund that was accepted: the gateway says twice that no charge has it.
+func TestARefundOfNoChargeIsRejectedAlsoBesideOthers(t *testing.T) {
+	gateway := newGateway(t, replyJSON(202, refundAccepted), problem(404, "TRANSACTION_NOT_FOUND"))
+	client := gateway.memoryClient()
+	require.NoError(t, second(client.RefundCashIn(t.Context(), cashInID, fraud)))
+	assert.Equal(t, rejected, outcomeOf(second(client.RefundCashIn(t.Context(), otherCharge, fraud))))
+}

@@ -43,6 +43,6 @@ func await(ctx context.Context, g gate, work func() error) error {
 }
 
 func contextEnded(ctx context.Context) error {
-	return fmt.Errorf("journal: the disk took longer than the call's context lasted: %w",
+	return fmt.Errorf("journal: the call's context ended before the record was known to be written: %w",
 		context.Cause(ctx))
 }

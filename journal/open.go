@@ -15,7 +15,7 @@ import (
 // ErrInUse is matched by the error of [Open] if another [File], in this process or another, has the
 // journal.
 var ErrInUse = errors.New("journal: another process has it open; stop that one first," +
-	" or give each process a journal of its own")
+	" and let no other process pay the orders that are open in it")
 
 // CorruptError says that a file is no journal, or one that was damaged. It was left as it is. Keep a
 // copy: its records tell which payments may be open. Once these are settled by other means, move the

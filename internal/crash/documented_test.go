@@ -18,7 +18,7 @@ import (
 // orderBook is the orders in your database. Each method changes an order only while that is open, so that it does no harm when it
 // is called twice. An order is debited, and stored with its request, before it is paid.
 type orderBook interface {
-	paid(reference, transactionID string) error
+	accepted(reference, transactionID string) error
 	keepOpen(reference string, reason error) error
 	giveBack(reference string, reason error) error
 	charged(reference, transactionID string) error
@@ -27,10 +27,12 @@ type orderBook interface {
 	notRefunded(chargeID string, reason error) error
 }
 
-// payOut pays an order that is open in the books. Call it again for one that stays open.
-func payOut(ctx context.Context, client *connectpsp.Client, books orderBook, request connectpsp.CashOutRequest) error {
+// payOut pays an order that is open in the books: look there first. Call it again for one that stays open.
+func payOut(
+	ctx context.Context, client *connectpsp.Client, books orderBook, request connectpsp.CashOutRequest, options ...connectpsp.CallOption,
+) error {
 	var transactionID string
-	payment, err := client.CreateCashOut(ctx, request)
+	payment, err := client.CreateCashOut(ctx, request, options...)
 	if err == nil {
 		transactionID = payment.TransactionID
 	}
@@ -41,7 +43,7 @@ func payOut(ctx context.Context, client *connectpsp.Client, books orderBook, req
 func bookPayout(books orderBook, reference, transactionID string, err error) error {
 	switch {
 	case err == nil:
-		return books.paid(reference, transactionID)
+		return books.accepted(reference, transactionID) // it may still end as FAILED
 	case errors.Is(err, connectpsp.ErrUnknownOutcome):
 		return books.keepOpen(reference, err) // not failed: do not give the money back yet
 	default:
@@ -50,15 +52,17 @@ func bookPayout(books orderBook, reference, transactionID string, err error) err
 }
 
 // start brings the books to what the gateway did before the process began. Pay nothing before it returns; then call payOut for
-// every order that is still open in the books.
-func start(ctx context.Context, config connectpsp.Config, payments connectpsp.Journal, books orderBook, options ...connectpsp.Option) (*connectpsp.Client, error) {
+// every order that is still open in the books, and worker.WatchRecovered with what it returns.
+func start(
+	ctx context.Context, config connectpsp.Config, payments connectpsp.Journal, books orderBook, options ...connectpsp.Option,
+) (*connectpsp.Client, []connectpsp.Recovered, error) {
 	client, err := connectpsp.New(config, append(options, connectpsp.WithJournal(payments))...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	recovered, err := client.Recover(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, payment := range recovered {
 		unknown := errors.Is(payment.Err, connectpsp.ErrUnknownOutcome)
@@ -81,10 +85,10 @@ func start(ctx context.Context, config connectpsp.Config, payments connectpsp.Jo
 			}
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return client, nil
+	return client, recovered, nil
 }
 
 func TestTheProgramThatIsKilledIsTheDocumentedOne(t *testing.T) {

@@ -87,7 +87,7 @@ func run(given instructions) error {
 			return err
 		}
 		defer payments.Close()
-		s.client, err = start(context.Background(), config, &mortalJournal{payments, death}, s, quick)
+		s.client, _, err = start(context.Background(), config, &mortalJournal{payments, death}, s, quick)
 	}
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s *shop) end(reference, state, transactionID string) error {
 	return nil
 }
 
-func (s *shop) paid(reference, transactionID string) error {
+func (s *shop) accepted(reference, transactionID string) error {
 	return s.end(reference, accepted, transactionID)
 }
 

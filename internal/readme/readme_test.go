@@ -68,7 +68,7 @@ func main() {}
 DECLARATIONS
 
 func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, request connectpsp.CashOutRequest,
-	markAccepted, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB) error {
+	markAccepted func(string, string) error, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB, worker *webhook.Worker) error {
 	{
 SNIPPET
 		_, _, _ = ctx, client, err
