@@ -36,8 +36,8 @@ type Transition struct {
 	// Confirmed says that the transaction was read from the gateway, and what is here is what it answered.
 	Confirmed bool
 
-	// MissedPayment says that the transaction was paid and returned, and nobody told of the payment: From is neither PAID nor
-	// COMPLETED, and To is REFUNDED. What you do on a payment has not been done.
+	// MissedPayment says that the transaction was paid and returned, and your function hears of the return first: From is neither
+	// PAID nor COMPLETED, and To is REFUNDED. Your code for a payment has not run, and will not: its event is stale when it comes.
 	MissedPayment bool
 	// LatePayment says that a charge was paid after your function was told that it had expired or was cancelled.
 	LatePayment bool
@@ -62,6 +62,7 @@ type fact struct {
 	cashOut *connectpsp.CashOut
 	event   *Event
 	read    bool
+	told    string // the payment's id by the event, for an answer that leaves it out
 }
 
 func factOf(event *Event) fact {
@@ -94,7 +95,8 @@ func (f fact) externalReference() string {
 // agrees reports whether two facts state the same amount, reference and payment. What one of them leaves out is not compared:
 // which fields a payment has is not published. What is passed on is always the gateway's answer.
 func (f fact) agrees(other fact) bool {
-	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount()
+	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount() ||
+		f.status == StatusRefunded // it may be that of a part
 	return amounts && same(f.externalReference(), other.externalReference()) && same(f.paymentID(), other.paymentID())
 }
 
@@ -133,10 +135,10 @@ func (f fact) endToEndIDs() (current, original string) {
 // a payment that is written anew after its return may hold that one only.
 func (f fact) paymentID() string {
 	current, original := f.endToEndIDs()
-	if original == "" && f.status != StatusRefunded && !strings.HasPrefix(current, "D") {
+	if original == "" && current != "" && f.status != StatusRefunded && !strings.HasPrefix(current, "D") {
 		return current
 	}
-	return original
+	return cmp.Or(original, f.told)
 }
 
 // movementID is the end-to-end id of what the fact tells of: the return or the payment.

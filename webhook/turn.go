@@ -29,10 +29,17 @@ func (t *turn) await(ask func() error) error {
 		return errCrowded
 	}
 	t.give()
-	err := ask()
-	<-t.asking
-	t.take()
+	begun := time.Now()
+	err := func() error {
+		defer t.take() // also if ask ends the goroutine, or panics
+		defer func() { <-t.asking }()
+		defer func() { begun = time.Now() }()
+		return ask()
+	}()
 	t.slow = err != nil
+	if err == nil && time.Since(begun) > askTimeout {
+		return errCrowded // so long it waited for its turn that the function would lack the time
+	}
 	return err
 }
 

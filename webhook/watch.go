@@ -32,7 +32,8 @@ const (
 // WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from now, until it is paid or will
 // not be, so that a payment is noticed of which no webhook tells. What is found makes the same Transitions as events do,
 // through the same Inbox. If it is not final after that it is kept for a person. Call it when the charge is accepted, with its
-// transactionId; a second time does nothing. The error is the Inbox's.
+// transactionId; a second time does nothing, also after
+// the first watch has ended. The error is the Inbox's.
 func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
 }
@@ -102,8 +103,8 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error 
 		return err
 	}
 	answered, err := w.ask(ctx, turn, kind, id, id)
-	if err != nil { // of a transaction that only the caller told of
-		return believed(claim, err, errUnknownWatch)
+	if err := w.believed(claim, err, errUnknownWatch); err != nil { // of a transaction that only the caller told of
+		return err
 	}
 	again := nextRung(ladderOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	leaseTime       = 2 * time.Minute
-	workTimeout     = 100 * time.Second // less than the lease
-	claimTimeout    = 10 * time.Second
-	askTimeout      = 10 * time.Second // of one reading from the gateway
-	mostAttempts    = 20               // over some nine hours
-	missingAttempts = 10               // over a quarter of an hour
-	longestPause    = time.Hour
-	pollInterval    = 200 * time.Millisecond
-	lockedPause     = 500 * time.Millisecond // until an item is retried whose transaction was locked
-	crowdedPause    = time.Minute            // until an item is retried that found all slots for the gateway taken
-	mostAsking      = 8                      // goroutines of one Run that wait for the gateway
+	leaseTime    = 2 * time.Minute
+	workTimeout  = 100 * time.Second // less than the lease
+	claimTimeout = 10 * time.Second
+	askTimeout   = 10 * time.Second // of one reading from the gateway
+	mostAttempts = 20               // over some nine hours
+	missingFor   = 10 * time.Minute // until it is believed that the gateway does not know a transaction
+	longestPause = time.Hour
+	pollInterval = 200 * time.Millisecond
+	lockedPause  = 500 * time.Millisecond // until an item is retried whose transaction was locked
+	crowdedPause = time.Minute            // until an item is retried that found all slots for the gateway taken
+	mostAsking   = 8                      // goroutines of one Run that wait for the gateway
 )
 
 // Worker works off an Inbox: it finds out what each event changes, and calls your function for every step of a transaction, once
@@ -40,6 +40,7 @@ type Worker struct {
 	confirms    bool
 	confirmFrom pix.Amount
 	logger      *slog.Logger
+	missing     sync.Map // by key of the item: when the gateway first said that there is no such transaction
 	applied     atomic.Uint64
 	stale       atomic.Uint64
 	failed      atomic.Uint64
@@ -49,10 +50,11 @@ type Worker struct {
 // WorkerOption changes a Worker. Nil is not an option.
 type WorkerOption func(*Worker)
 
-// WithConfirmation makes the Worker read the transaction from the gateway before it calls your function, if the amount is from or
-// more, or not stated; with an amount of zero, always. Amount, reference and ids must be those of the event. An event that the
+// WithConfirmation makes the Worker read the transaction from the gateway before it calls your function: for the payment of a charge
+// if its amount is from or more, or not stated; for every other event always, because for those your function books an amount of
+// its own. With an amount of zero every event is confirmed. Amount, reference and ids must be those of the event. An event that the
 // gateway does not confirm changes nothing and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
-// A transaction that the gateway does not find is retried for a quarter of an hour before that.
+// A transaction that the gateway does not find is retried for ten minutes before that.
 // Without this option the gateway is asked only about an amount that is no whole number of centavos, and about contradictions: of
 // an event with what is known, with another body for the same event, or of its data with its type.
 func WithConfirmation(from pix.Amount) WorkerOption {
@@ -72,7 +74,7 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 // Apply is your function. It is called once for every step that is settled: if it returns an error, or the process dies, it is
 // called again for the same step later, up to twenty times over nine hours; then the event is kept for a person. With package
 // sqlinbox its context carries the database transaction in which the step is settled, so that what you write with it happens
-// exactly once. Everything else it does may happen again. Its context ends after 100 seconds. It must be safe for as many
+// exactly once. Everything else it does may happen again. Its context lasts for a minute at least. It must be safe for as many
 // goroutines as work, that is as call Run or Work; for one transaction it is called by one at a time. A panic in it is logged
 // at level error, by its place and without its text unless that is the Go runtime's, and is an error like others.
 //
@@ -166,6 +168,8 @@ var (
 	errUnread   = &heldError{"this version of the SDK does not know its type: retry it after an update"}
 	errForged   = &heldError{"ALARM: the gateway knows no such transaction; if it is not of another application of yours, " +
 		"somebody else has the CryptoToken: have it replaced"}
+	errNeverConfirmed = &heldError{"ALARM: for hours the gateway has told an older status than the event; read the transaction, and if that " +
+		"is so still somebody else has the CryptoToken: have it replaced"}
 	errDiffers = &heldError{"ALARM: the gateway tells another amount, reference or end-to-end id; compare them, and if the gateway's " +
 		"are right somebody else has the CryptoToken: have it replaced"}
 	errToldOtherwise = &heldError{"ALARM: the gateway tells another amount or reference than your function was told by an event: " +
@@ -229,15 +233,19 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 		answered, err = w.ask(ctx, turn, said.kind, said.movementID(), said.transactionID())
 		forged = errDiffers
 	}
+	if err := w.believed(claim, err, forged); err != nil {
+		return err
+	}
 	switch {
-	case err != nil:
-		return believed(claim, err, forged)
 	case !said.agrees(answered), !said.sameMovement(answered):
 		return errDiffers
 	case said.kind.rank(answered.status) < said.kind.rank(said.status):
+		if claim.Attempts == mostAttempts {
+			return errNeverConfirmed
+		}
 		return errNotConfirmed
 	}
-	answered.event = event
+	answered.event, answered.told = event, said.paymentID()
 	return w.settle(ctx, claim, answered, false)
 }
 
@@ -303,7 +311,8 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 // wanted without WithConfirmation, too.
 func (w *Worker) wantsConfirmation(f fact) bool {
 	amount := f.amount().Centavos()
-	return f.event.amountUnreadable || w.confirms && (amount <= 0 || amount >= w.confirmFrom.Centavos())
+	small := f.status == StatusPaid && amount > 0 && amount < w.confirmFrom.Centavos() // the function compares it with its own
+	return f.event.amountUnreadable || w.confirms && !small
 }
 
 // call calls the user's function. A panic is an error like others: the item is tried again, and the process lives on.
@@ -352,11 +361,20 @@ func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transaction
 
 // believed returns why an item is held, if the gateway has not found its transaction for so long that it does not exist. A
 // payment that was just made may be found late, so until then, and for any other error, the item is retried.
-func believed(claim *Claim, err error, missing *heldError) error {
-	if err == errMissing && claim.Attempts > missingAttempts {
-		return missing
+func (w *Worker) believed(claim *Claim, err error, missing *heldError) error {
+	if err == errCrowded {
+		return err
 	}
-	return err
+	if err != errMissing {
+		w.missing.Delete(claim.Key)
+		return err
+	}
+	since, _ := w.missing.LoadOrStore(claim.Key, time.Now())
+	if time.Since(since.(time.Time)) < missingFor {
+		return err
+	}
+	w.missing.Delete(claim.Key)
+	return missing
 }
 
 // dispose does with an item what its work came to. The error is the inbox's.
@@ -370,9 +388,10 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	case err == nil, errors.Is(err, ErrClaimLost):
 		return nil
 	case errors.As(err, &held):
-		w.held.Add(1)
-		w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
-		err = w.inbox.Hold(ctx, claim, held.reason)
+		if err = w.inbox.Hold(ctx, claim, held.reason); !errors.Is(err, ErrClaimLost) {
+			w.held.Add(1)
+			w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
+		}
 	case errors.Is(err, ErrLocked):
 		claim.Attempts-- // this was none
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
@@ -397,7 +416,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 
 // WorkerCounts says what became of the items of a Worker, for your metrics.
 type WorkerCounts struct {
-	// Applied are calls of your function that returned nil. Stale are items that changed nothing: late, repeated or replayed.
+	// Applied are calls of your function that returned nil, also if what they did could not be committed then. Stale are items that changed nothing: late, repeated or replayed.
 	Applied, Stale uint64
 	// Failed are attempts that failed and will be made again. Held are items that were put aside for a person: look at every
 	// one.

@@ -121,6 +121,13 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 		defer close(ended)
 		_ = s.worker.Run(working)
 	}()
+	refunding, err := s.wallets.refunding(ctx)
+	for reference, transactionID := range refunding {
+		err = errors.Join(err, s.askForRefund(ctx, reference, transactionID))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "refunds that are open:", err) // a person looks; the service goes on
+	}
 	s.stop = func() {
 		_ = s.server.Close()
 		cancel()
@@ -132,10 +139,16 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 // refund returns a deposit to its payer. It debits the wallet first, and credits it again only if the refund was rejected for
 // certain: one whose outcome is unknown may have been made.
 func (s *service) refund(ctx context.Context, reference, transactionID string) error {
-	if err := s.wallets.takeOut(ctx, reference); err != nil {
+	if err := s.wallets.takeOut(ctx, reference, transactionID); err != nil {
 		return err
 	}
+	return s.askForRefund(ctx, reference, transactionID)
+}
+
+// askForRefund asks for the refund of a deposit that was taken out. Asked again, also by the next process, it is the same refund.
+func (s *service) askForRefund(ctx context.Context, reference, transactionID string) error {
 	_, err := s.client.RefundCashIn(ctx, transactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
+	ctx = context.WithoutCancel(ctx) // the caller may have gone; what follows must happen all the same
 	switch {
 	case err == nil:
 		return s.worker.WatchRefund(ctx, transactionID)

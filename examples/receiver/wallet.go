@@ -20,7 +20,7 @@ func openWallets(ctx context.Context, db *sql.DB) (*wallets, error) {
 	for _, statement := range []string{
 		`CREATE TABLE IF NOT EXISTS wallet (customer text NOT NULL PRIMARY KEY, centavos bigint NOT NULL)`,
 		`CREATE TABLE IF NOT EXISTS deposit (external_reference text NOT NULL PRIMARY KEY, customer text NOT NULL, centavos bigint NOT NULL,
-state text NOT NULL DEFAULT 'EXPECTED')`,
+state text NOT NULL DEFAULT 'EXPECTED', transaction_id text NOT NULL DEFAULT '')`,
 		`CREATE TABLE IF NOT EXISTS unasked (external_reference text NOT NULL, end_to_end_id text NOT NULL)`,
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
@@ -78,8 +78,32 @@ func (w *wallets) returned(ctx context.Context, t webhook.Transition) error {
 }
 
 // takeOut takes a deposit out of its wallet before its refund is asked for: afterwards the customer could have spent it.
-func (w *wallets) takeOut(ctx context.Context, reference string) error {
-	return w.inTransaction(ctx, func(tx *sql.Tx) error { return move(ctx, tx, reference, "CREDITED", "REFUNDING", -1) })
+func (w *wallets) takeOut(ctx context.Context, reference, transactionID string) error {
+	return w.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := move(ctx, tx, reference, "CREDITED", "REFUNDING", -1); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE deposit SET transaction_id = $1 WHERE external_reference = $2`, transactionID, reference)
+		return err
+	})
+}
+
+// refunding returns the charges of the deposits that were taken out and are not known to be returned, by reference.
+func (w *wallets) refunding(ctx context.Context) (charges map[string]string, err error) {
+	rows, err := w.db.QueryContext(ctx, `SELECT external_reference, transaction_id FROM deposit WHERE state = 'REFUNDING'`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	charges = map[string]string{}
+	for rows.Next() {
+		var reference, id string
+		if err := rows.Scan(&reference, &id); err != nil {
+			return nil, err
+		}
+		charges[reference] = id
+	}
+	return charges, rows.Err()
 }
 
 // putBack undoes takeOut, when the refund was rejected for certain.

@@ -279,7 +279,13 @@ func ours(result sql.Result, err error) error {
 
 // inTransaction does something in a transaction.
 func (i *Inbox) inTransaction(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := i.db.BeginTx(ctx, nil)
+	connection, err := i.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("sqlinbox: %w", err)
+	}
+	defer connection.Close()
+	// With ctx itself database/sql would roll back, and free the locks, at the end of ctx, under a function that still runs.
+	tx, err := connection.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return fmt.Errorf("sqlinbox: %w", err)
 	}

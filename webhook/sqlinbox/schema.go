@@ -45,6 +45,20 @@ var migrations = []string{
 	changed_at bigint NOT NULL
 )`,
 	`ALTER TABLE connectpsp_transaction ADD COLUMN payment_id text NOT NULL DEFAULT ''`,
+	// The ids of the payments that were told of are in the keys of their events.
+	`UPDATE connectpsp_transaction SET payment_id = coalesce((SELECT min(substr(i.key, length(connectpsp_transaction.key) + 7))
+	FROM connectpsp_inbox i WHERE i.state = 'DONE' AND i.key >= 'CASHIN_PAID/' || substr(connectpsp_transaction.key, 8) || '/'
+	AND i.key < 'CASHIN_PAID/' || substr(connectpsp_transaction.key, 8) || '0' AND i.key NOT LIKE '%#%'), '')
+	WHERE key LIKE 'CASHIN/%' AND status IN ('PAID', 'REFUNDED') AND payment_id = ''`,
+	`UPDATE connectpsp_transaction SET payment_id = coalesce((SELECT min(substr(i.key, length(connectpsp_transaction.key) + 12))
+	FROM connectpsp_inbox i WHERE i.state = 'DONE' AND i.key >= 'CASHOUT_COMPLETED/' || substr(connectpsp_transaction.key, 9) || '/'
+	AND i.key < 'CASHOUT_COMPLETED/' || substr(connectpsp_transaction.key, 9) || '0' AND i.key NOT LIKE '%#%'), '')
+	WHERE key LIKE 'CASHOUT/%' AND status IN ('COMPLETED', 'REFUNDED') AND payment_id = ''`,
+	// A UUID is the same in capitals.
+	`UPDATE connectpsp_transaction SET key = 'CASHOUT/' || lower(substr(key, 9)) WHERE key LIKE 'CASHOUT/________-____-____-____-____________'
+	AND NOT EXISTS (SELECT 1 FROM connectpsp_transaction other WHERE other.key = 'CASHOUT/' || lower(substr(connectpsp_transaction.key, 9)))`,
+	`UPDATE connectpsp_inbox SET "transaction" = 'CASHOUT/' || lower(substr("transaction", 9))
+	WHERE "transaction" LIKE 'CASHOUT/________-____-____-____-____________'`,
 }
 
 // Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once. The
