@@ -28,17 +28,19 @@ const (
 	longestLife    = 24 * time.Hour   // the most that is believed
 )
 
-// ClientCredentials is the TokenSource that exchanges a client id and secret for tokens at POST /auth/token.
+// ClientCredentials is the TokenSource that exchanges a client id and secret for tokens at POST
+// /auth/token.
 //
-// However many goroutines ask, one request is made, and each of them waits no longer than its own context allows. A token's
-// life is counted on the local clock from the moment it arrives, so a wrong clock on either side does no harm. In the last
-// quarter of that life, at a random moment so that a fleet does not renew in step, the token is renewed in the background
-// while everybody goes on using the old one; if that fails, the old one stays until it ends. A refusal of the credentials
-// is final and repeated for five seconds without asking again; an answer with Retry-After for as long as that says, up to
-// thirty seconds.
+// However many goroutines ask, one request is made, and each of them waits no longer than its own
+// context allows. A token's life is counted on the local clock from the moment it arrives, so a
+// wrong clock on either side does no harm. In the last quarter of that life, at a random moment so
+// that a fleet does not renew in step, the token is renewed in the background while everybody goes
+// on using the old one; if that fails, the old one stays until it ends. A refusal of the
+// credentials is final and repeated for five seconds without asking again; an answer with
+// Retry-After for as long as that says, up to thirty seconds.
 //
-// It does not retry: its callers do, as Error.Temporary says. It may be shared by goroutines. Make it with
-// NewClientCredentials.
+// It does not retry: its callers do, as Error.Temporary says. It may be shared by goroutines. Make
+// it with NewClientCredentials.
 type ClientCredentials struct {
 	client       *gen.Client
 	clientID     string
@@ -52,8 +54,8 @@ type ClientCredentials struct {
 	refusalUntil time.Time
 }
 
-// lease is a token with the ages at which it should be renewed and at which it ends. To ask how old something is takes half the
-// time of asking what time it is.
+// lease is a token with the ages at which it should be renewed and at which it ends. To ask how old
+// something is takes half the time of asking what time it is.
 type lease struct {
 	token             Secret
 	received          time.Time
@@ -62,7 +64,8 @@ type lease struct {
 
 func (l *lease) age() time.Duration { return time.Since(l.received) }
 
-// flight is one POST /auth/token and all who wait for it. Token and err are set before done is closed.
+// flight is one POST /auth/token and all who wait for it. Token and err are set before done is
+// closed.
 type flight struct {
 	done  chan struct{}
 	token Secret
@@ -75,13 +78,15 @@ type fetching struct{}
 // errOwnToken keeps a source from waiting for itself for ever.
 var errOwnToken = errors.New("auth: the client that fetches the tokens asks for one itself; leave Bearer out of its request editors")
 
-// NewClientCredentials returns a token source that asks through client, which must not follow redirects and must not have
-// Bearer of this source among its request editors. No request is made before the first call of Token.
+// NewClientCredentials returns a token source that asks through client, which must not follow
+// redirects and must not have Bearer of this source among its request editors. No request is made
+// before the first call of Token.
 func NewClientCredentials(client *gen.Client, clientID string, clientSecret Secret) *ClientCredentials {
 	return &ClientCredentials{client: client, clientID: clientID, clientSecret: clientSecret}
 }
 
-// Token returns a live token. It waits only if there is none; then it returns the context's error if ctx ends first, or an
+// Token returns a live token. It waits only if there is none; then it returns the context's error
+// if ctx ends first, or an
 // *Error if the token could not be had.
 func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	if held := c.current.Load(); held != nil {
@@ -120,13 +125,15 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 // String returns the type and the client id.
 func (c *ClientCredentials) String() string { return "auth.ClientCredentials(" + c.clientID + ")" }
 
-// Format prints String under every verb: fmt would read fields that a renewal changes at the same time.
+// Format prints String under every verb: fmt would read fields that a renewal changes at the same
+// time.
 func (c *ClientCredentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // LogValue logs String.
 func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// renew starts a request in the background. Whoever moves renewAge wins; the others never touch the lock.
+// renew starts a request in the background. Whoever moves renewAge wins; the others never touch the
+// lock.
 func (c *ClientCredentials) renew(held *lease, age time.Duration) {
 	later := *held
 	later.renewAge = age + renewalBackoff
@@ -141,7 +148,8 @@ func (c *ClientCredentials) renew(held *lease, age time.Duration) {
 	}
 }
 
-// join returns the request to wait for: the one under way, a new one, or a finished one if the answer is known.
+// join returns the request to wait for: the one under way, a new one, or a finished one if the
+// answer is known.
 func (c *ClientCredentials) join(now time.Time) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()

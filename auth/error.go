@@ -12,15 +12,17 @@ type Error struct {
 	// StatusCode is the status of the gateway's answer, 0 if there was none.
 	StatusCode int
 
-	// Type, Title, Code and Detail come from the problem in the answer and are empty if it held none. They are the
-	// gateway's words and may hold personal data: neither Error nor fmt, log/slog or encoding/json writes them.
+	// Type, Title, Code and Detail come from the problem in the answer and are empty if it held
+	// none. They are the gateway's words and may hold personal data: neither Error nor fmt,
+	// log/slog or encoding/json writes them.
 	Type, Title, Code, Detail string
 
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
 
-	// Err is what went wrong besides the status: the network's error, an answer that cannot be read. It may be nil. What a
-	// peer may have put into the text of such an error is left out; errors.Is finds it as it was.
+	// Err is what went wrong besides the status: the network's error, an answer that cannot be
+	// read. It may be nil. What a peer may have put into the text of such an error is left out;
+	// errors.Is finds it as it was.
 	Err error
 }
 
@@ -50,8 +52,8 @@ func (e Error) MarshalJSON() ([]byte, error) {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether asking again later may help: there was no readable answer, or one that says that the gateway
-// cannot serve just now. A refusal of the credentials is not temporary.
+// Temporary reports whether asking again later may help: there was no readable answer, or one that
+// says that the gateway cannot serve just now. A refusal of the credentials is not temporary.
 func (e *Error) Temporary() bool {
 	switch e.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499: // 499: a proxy's client went away

@@ -8,12 +8,13 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret holds a credential that must not reach a log, an error or a dump. Every fmt verb, slog, encoding/json and
-// encoding.TextMarshaler print it as "[redacted]"; as an unexported field of another struct, where fmt cannot call
-// methods, it prints as an address. Only Reveal gives the text.
+// Secret holds a credential that must not reach a log, an error or a dump. Every fmt verb, slog,
+// encoding/json and encoding.TextMarshaler print it as "[redacted]"; as an unexported field of
+// another struct, where fmt cannot call methods, it prints as an address. Only Reveal gives the
+// text.
 //
-// The zero value is the unset secret. Secrets are immutable and may be shared by goroutines. They cannot be compared
-// with ==.
+// The zero value is the unset secret. Secrets are immutable and may be shared by goroutines. They
+// cannot be compared with ==.
 type Secret struct {
 	// A func is the one value that neither fmt nor a reflecting dumper can look into.
 	reveal func() string

@@ -10,9 +10,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared. Its error is an *APIError
-// with the gateway's refusal, or says that no readable answer came; an amount that cannot be read is an error, never zero, and
-// so is an answer without one of the three consolidated ones. GET /account/balance.
+// GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared.
+// Its error is an *APIError with the gateway's refusal, or says that no readable answer came; an
+// amount that cannot be read is an error, never zero, and so is an answer without one of the three
+// consolidated ones. GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
 	call, err := c.prepare(ctx, call{operation: getBalance}, nil, nil, options)
 	if err != nil {
@@ -41,13 +42,14 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 	return "", nil
 }
 
-// RebalanceAccount sets the transactional balance to target, which may be zero: the gateway tops it up from the proprietary
-// account or sweeps the excess back. Setting it twice ends in the same state, but a late request for an older target would
-// undo a newer one, so calls of one client are made one after the other and each waits for its turn.
+// RebalanceAccount sets the transactional balance to target, which may be zero: the gateway tops it
+// up from the proprietary account or sweeps the excess back. Setting it twice ends in the same
+// state, but a late request for an older target would undo a newer one, so calls of one client are
+// made one after the other and each waits for its turn.
 //
-// Its error is a *ValidationError (nothing was sent), an *APIError (rejected for certain, also if the gateway answers that
-// it did not succeed) or an *UnknownOutcomeError: read the balance, then set the target again. POST /account/rebalance,
-// signed. It takes no idempotency key.
+// Its error is a *ValidationError (nothing was sent), an *APIError (rejected for certain, also if
+// the gateway answers that it did not succeed) or an *UnknownOutcomeError: read the balance, then
+// set the target again. POST /account/rebalance, signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// ErrorCode is the gateway's name for what went wrong: the one to program against. Codes that are not listed here come
-// through as they are. An ErrorCode is an error only so that errors.Is(err, CodeInsufficientFunds) works.
+// ErrorCode is the gateway's name for what went wrong: the one to program against. Codes that are
+// not listed here come through as they are. An ErrorCode is an error only so that errors.Is(err,
+// CodeInsufficientFunds) works.
 type ErrorCode string
 
 // The published codes.
@@ -46,26 +47,31 @@ var advice = map[ErrorCode]string{
 	CodeInsufficientFunds:       "raise the balance; if no earlier call for this payment is open, try it again with WithAttempt",
 }
 
-// ErrNotSent is matched, through errors.Is, by every error of a call that ended before its request was sent: each
-// [ValidationError], and an [APIError] for want of a connection, a token or time.
+// ErrNotSent is matched, through errors.Is, by every error of a call that ended before its request
+// was sent: each [ValidationError], and an [APIError] for want of a connection, a token or time.
 var ErrNotSent = errors.New("connectpsp: nothing was sent")
 
-// APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err, ErrNotSent) holds, the
-// request never left this process. No money moved because of this call, nor of an earlier one for the same payment that the
-// client or its journal knows. One that they do not know, of another process say, stays unknown.
+// APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err,
+// ErrNotSent) holds, the request never left this process. No money moved because of this call, nor
+// of an earlier one for the same payment that the client or its journal knows. One that they do not
+// know, of another process say, stays unknown.
 //
-// There is one exception, which errors.Is(err, ErrUnknownOutcome) reports: a conflict. A 409, or a code that says that
-// something exists already, means that the payment may have been made, perhaps by an earlier attempt of it.
+// There is one exception, which errors.Is(err, ErrUnknownOutcome) reports: a conflict. A 409, or a
+// code that says that something exists already, means that the payment may have been made, perhaps
+// by an earlier attempt of it.
 //
-// Tests can make one by hand: &APIError{StatusCode: 409} is a conflict, &APIError{StatusCode: 422} a rejection, and
-// &APIError{Err: ErrNotSent} was not sent. For a 5xx or a time-out make an [UnknownOutcomeError]. Printed by fmt or slog it shows what Error returns; as JSON it leaves out Type, Title,
-// Detail and Err.
+// Tests can make one by hand: &APIError{StatusCode: 409} is a conflict, &APIError{StatusCode: 422}
+// a rejection, and &APIError{Err: ErrNotSent} was not sent. For a 5xx or a time-out make an
+// [UnknownOutcomeError]. Printed by fmt or slog it shows what Error returns; as JSON it leaves out
+// Type, Title, Detail and Err.
 type APIError struct {
-	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no access token could be had.
+	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no
+	// access token could be had.
 	Operation Operation
 	// StatusCode is the status of the response, 0 if there was none.
 	StatusCode int
-	// Type, Title and Detail are the gateway's words. They may hold personal data and are left out of Error.
+	// Type, Title and Detail are the gateway's words. They may hold personal data and are left out
+	// of Error.
 	Type, Title, Detail string
 	// Code is empty if the response held no problem, as a proxy's does.
 	Code ErrorCode
@@ -75,12 +81,13 @@ type APIError struct {
 	ExternalReference string
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause if there was no response, or what kept the call from being repeated, such as the context's error. It
-	// may be nil. It matches ErrNotSent if nothing was sent.
+	// Err is the cause if there was no response, or what kept the call from being repeated, such as
+	// the context's error. It may be nil. It matches ErrNotSent if nothing was sent.
 	Err error
 }
 
-// Error says what happened, what it means for the money and what to do next. It holds no secret and no personal data.
+// Error says what happened, what it means for the money and what to do next. It holds no secret and
+// no personal data.
 func (e *APIError) Error() string {
 	var text strings.Builder
 	text.WriteString("connectpsp: ")
@@ -126,8 +133,8 @@ func (e *APIError) label() string {
 	return http.StatusText(e.StatusCode)
 }
 
-// printable returns the code, or nothing if it does not look like one: a response may hold anything. Five digits in a row may
-// be part of a document, a phone or an account.
+// printable returns the code, or nothing if it does not look like one: a response may hold
+// anything. Five digits in a row may be part of a document, a phone or an account.
 func (c ErrorCode) printable() ErrorCode {
 	digits := 0
 	for _, r := range c {
@@ -176,8 +183,9 @@ var conflictWords = []string{
 	"IDEMPOT", "DUPLIC", "ALREADY", "CONFLICT", "IN_USE", "USED", "UNIQUE", "PROGRESS", "PROCESSING", "PENDING", "REFUNDED",
 }
 
-// conflict reports whether the gateway says that something exists already. No code for that is published but
-// CASH_IN_ALREADY_REFUNDED, so all that sound like one count: that can only make an outcome less certain.
+// conflict reports whether the gateway says that something exists already. No code for that is
+// published but CASH_IN_ALREADY_REFUNDED, so all that sound like one count: that can only make an
+// outcome less certain.
 func (e *APIError) conflict() bool {
 	switch {
 	case errors.Is(e.Err, ErrNotSent), isRead(e.Operation):

@@ -89,8 +89,8 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	return a
 }
 
-// witness completes one request and watches it on its way out, to tell what was provably never sent from what may have been,
-// and to see a transport that sends twice.
+// witness completes one request and watches it on its way out, to tell what was provably never sent
+// from what may have been, and to see a transport that sends twice.
 type witness struct {
 	client   *Client
 	progress *progress
@@ -104,8 +104,8 @@ type witness struct {
 	connection arrival // the one that the request is sent on, if the transport is the SDK's own
 }
 
-// edit is the last request editor, and calls the others in their order: the signature is made of the token, and the payment is
-// announced when nothing can go wrong any more.
+// edit is the last request editor, and calls the others in their order: the signature is made of
+// the token, and the payment is announced when nothing can go wrong any more.
 func (w *witness) edit(_ context.Context, request *http.Request) error {
 	ctx, c, call := w.ctx, w.client, &w.progress.call
 	for _, edit := range c.editors {
@@ -130,15 +130,16 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 		return err
 	}
 	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
-	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection nor after a redirect.
+	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection
+	// nor after a redirect.
 	request.GetBody = nil
 	request.ContentLength = w.body.content.Size() // net/http sees that of its own readers only
 	w.handed = true
 	return nil
 }
 
-// redactTokenError redacts the error of a token source that uses net/http, which may quote the token. An *auth.Error is
-// redacted already, and any other error is in the source's own words.
+// redactTokenError redacts the error of a token source that uses net/http, which may quote the
+// token. An *auth.Error is redacted already, and any other error is in the source's own words.
 func redactTokenError(err error) error {
 	if errors.As(err, new(*url.Error)) && !errors.As(err, new(*auth.Error)) {
 		return redact.Error(err)
@@ -146,10 +147,10 @@ func redactTokenError(err error) error {
 	return err
 }
 
-// mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not if it was never handed
-// over. Nor if the SDK's own transport got no connection for it: that sends nothing without one, and nothing after it has
-// returned. Of another transport that is not known; there it did not if nobody has read its body, and asking makes sure that
-// nobody will.
+// mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not
+// if it was never handed over. Nor if the SDK's own transport got no connection for it: that sends
+// nothing without one, and nothing after it has returned. Of another transport that is not known;
+// there it did not if nobody has read its body, and asking makes sure that nobody will.
 func (w *witness) mayHaveSent() bool {
 	switch {
 	case !w.handed:
@@ -161,8 +162,9 @@ func (w *witness) mayHaveSent() bool {
 	}
 }
 
-// sealedBody is a request's body that can be shut as long as nobody has begun to read it. A transport that returns early may
-// still be dialling, and would otherwise send the request after it was reported as not sent.
+// sealedBody is a request's body that can be shut as long as nobody has begun to read it. A
+// transport that returns early may still be dialling, and would otherwise send the request after it
+// was reported as not sent.
 type sealedBody struct {
 	content bytes.Reader
 	state   atomic.Int32

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// budget keeps retries from making a storm of an outage: a client that only meets failures soon stops repeating, and starts
-// again as its calls succeed. It holds tokens. A retry takes some and, if it succeeds, puts them back; a call that succeeds at
-// once adds one.
+// budget keeps retries from making a storm of an outage: a client that only meets failures soon
+// stops repeating, and starts again as its calls succeed. It holds tokens. A retry takes some and,
+// if it succeeds, puts them back; a call that succeeds at once adds one.
 type budget struct{ spent atomic.Int32 }
 
 const (

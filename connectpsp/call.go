@@ -15,7 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// call is one call of an operation: what stays the same over all of its attempts, the key and the bytes of the body above all.
+// call is one call of an operation: what stays the same over all of its attempts, the key and the
+// bytes of the body above all.
 type call struct {
 	operation         operation
 	key               string // idempotency key, empty if it carries none
@@ -30,13 +31,14 @@ type call struct {
 
 	// send makes a request of the call and sends it. The reader is of body.
 	send func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
-	// decode takes the body of a 2xx answer, and returns what it says and the id of the transaction that it is about, if any. Its
-	// error is a *mismatchError, a *declinedError, or says that the body cannot be read.
+	// decode takes the body of a 2xx answer, and returns what it says and the id of the transaction
+	// that it is about, if any. Its error is a *mismatchError, a *declinedError, or says that the
+	// body cannot be read.
 	decode func(body []byte) (result any, transactionID string, err error)
 }
 
-// prepare checks the request and the options, and fixes the key and the bytes of the body. Request is nil for an operation
-// without a body. Its error names every fault; nothing was sent.
+// prepare checks the request and the options, and fixes the key and the bytes of the body. Request
+// is nil for an operation without a body. Its error names every fault; nothing was sent.
 func (c *Client) prepare(ctx context.Context, call call, request any, faults faults, options []CallOption) (call, error) {
 	settings := settingsOf(options)
 	call.raw = settings.raw
@@ -68,9 +70,10 @@ func settingsOf(options []CallOption) callSettings {
 	return settings
 }
 
-// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go) → token, signature, key,
-// send and bounded read (attempt.go) → decode (here) → classify (classify.go). Validation and the key came before, in prepare.
-// The key is made outside of the retry, so it stays; the signature inside of it, so it follows the token.
+// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go)
+// → token, signature, key, send and bounded read (attempt.go) → decode (here) → classify
+// (classify.go). Validation and the key came before, in prepare. The key is made outside of the
+// retry, so it stays; the signature inside of it, so it follows the token.
 //
 // Check looks at a decoded answer; see call.decode for what it returns.
 func run[T any](ctx context.Context, c *Client, call call, check func(call *call, result *T, body []byte) (string, error)) (*T, error) {
@@ -112,8 +115,8 @@ var (
 	errNoBalance       = errors.New("the answer does not state all balances")
 )
 
-// match compares an accepted answer with its request, and returns the id that it found. What the answer leaves out is not
-// compared: which fields a cash-out's answer has is not published.
+// match compares an accepted answer with its request, and returns the id that it found. What the
+// answer leaves out is not compared: which fields a cash-out's answer has is not published.
 func (call *call) match(body []byte, transactionID, externalReference string, amount pix.Amount) (string, error) {
 	var err error
 	switch {
@@ -127,8 +130,8 @@ func (call *call) match(body []byte, transactionID, externalReference string, am
 	return transactionID, err
 }
 
-// matchID checks that a transaction which was read is the one that was asked for. An answer that leaves out an id by which it
-// may have been asked for is not judged.
+// matchID checks that a transaction which was read is the one that was asked for. An answer that
+// leaves out an id by which it may have been asked for is not judged.
 func (call *call) matchID(transactionID, internalCode, endToEndID, originalEndToEndID string) error {
 	asked := call.transactionID
 	stated := []string{transactionID, internalCode}
@@ -146,8 +149,9 @@ func (call *call) matchID(transactionID, internalCode, endToEndID, originalEndTo
 	return &mismatchError{"the answer is about another transaction"}
 }
 
-// statesAnother reports whether an answer whose amount was read as zero does state a number, and one that is not asked. It
-// tells zero from absent, and judges numbers that pix.Amount does not read, such as 5e1.
+// statesAnother reports whether an answer whose amount was read as zero does state a number, and
+// one that is not asked. It tells zero from absent, and judges numbers that pix.Amount does not
+// read, such as 5e1.
 func statesAnother(body []byte, asked pix.Amount) bool {
 	var stated struct {
 		Amount json.RawMessage `json:"amount"`

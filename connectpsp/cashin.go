@@ -13,10 +13,12 @@ import (
 
 const contentType = "application/json"
 
-// CreateCashIn asks for a charge, to be paid by QR code or, if request.OpenFinance is set, through OpenFinance. The answer's
-// status is usually AWAITING_PAYMENT; the event CASHIN_PAID, WaitCashIn or GetCashIn tells when it is paid.
+// CreateCashIn asks for a charge, to be paid by QR code or, if request.OpenFinance is set, through
+// OpenFinance. The answer's status is usually AWAITING_PAYMENT; the event CASHIN_PAID, WaitCashIn
+// or GetCashIn tells when it is paid.
 //
-// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain) or an
+// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
+// for certain) or an
 // *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
 // request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (cashIn *CashIn, err error) {
@@ -43,7 +45,8 @@ func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
 	return call.match(body, cashIn.TransactionID, cashIn.ExternalReference, cashIn.Amount)
 }
 
-// GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
+// GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a
+// *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	call, err := c.prepare(ctx, call{operation: getCashIn, transactionID: id}, nil, checkID(id), options)
@@ -70,18 +73,21 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 	return cashIn.TransactionID, call.matchID(cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID)
 }
 
-// RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is accepted, not settled:
-// the event CASHIN_REFUNDED or GetCashIn tells when the money is back. Id is as for GetCashIn.
+// RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is
+// accepted, not settled: the event CASHIN_REFUNDED or GetCashIn tells when the money is back. Id is
+// as for GetCashIn.
 //
-// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected for certain), or unknown: an
+// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
+// for certain), or unknown: an
 // *UnknownOutcomeError, or an *APIError that is a conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows
 // an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted.
 //
-// The idempotency key is derived from id: name the charge by the same id whenever the refund is repeated. While a refund of the
-// charge is open or remembered, one that is asked for by another of its ids sends nothing and is unknown; to tell, the charge is
-// read while there are other refunds. After the replay window (see WithReplayWindow) a refund is only looked up, not sent again.
-// After a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt.
-// POST /cash-in/{id}/refund, signed.
+// The idempotency key is derived from id: name the charge by the same id whenever the refund is
+// repeated. While a refund of the charge is open or remembered, one that is asked for by another of
+// its ids sends nothing and is unknown; to tell, the charge is read while there are other refunds.
+// After the replay window (see WithReplayWindow) a refund is only looked up, not sent again. After
+// a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt. POST /cash-in/{id}/refund,
+// signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: refundCashIn, transactionID: id}, request, checkRefund(id, request), options)
@@ -115,7 +121,8 @@ func matchRefund(call *call, refund *Refund, _ []byte) (string, error) {
 	return refund.TransactionID, call.matchID(refund.TransactionID, refund.InternalCode, refund.EndToEndID, refund.OriginalEndToEndID)
 }
 
-// readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that cannot be seen.
+// readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that
+// cannot be seen.
 func (c *Client) readRefund(ctx context.Context, call call, first time.Time) *Refund {
 	cashIn, err := c.GetCashIn(ctx, call.transactionID)
 	if err != nil || cashIn.Status != CashInRefunded {

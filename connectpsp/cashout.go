@@ -8,8 +8,9 @@ import (
 	"github.com/connectpsp/connectpsp-go/gen"
 )
 
-// CreateCashOut sends money to a PIX key or a bank account. The payment is accepted, not settled: its status is usually
-// PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED, WaitCashOut or GetCashOut tells how it ended.
+// CreateCashOut sends money to a PIX key or a bank account. The payment is accepted, not settled:
+// its status is usually PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED, WaitCashOut
+// or GetCashOut tells how it ended.
 //
 // Its error is one of three, and what to do differs:
 //   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved. After correcting the cause the
@@ -17,12 +18,13 @@ import (
 //   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be
 //     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
 //
-// As long as the client or its journal knows of an attempt that left this payment open, only a nil error settles it and every
-// other outcome is unknown, whatever the attempt number, the key, the options and the request of this call. In a new process
-// without a journal that is for the caller to know.
+// As long as the client or its journal knows of an attempt that left this payment open, only a nil
+// error settles it and every other outcome is unknown, whatever the attempt number, the key, the
+// options and the request of this call. In a new process without a journal that is for the caller
+// to know.
 //
-// The idempotency key is derived from request.ExternalReference, so a program that dies and starts again may simply call
-// again with the same request. POST /cash-out, signed.
+// The idempotency key is derived from request.ExternalReference, so a program that dies and starts
+// again may simply call again with the same request. POST /cash-out, signed.
 func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)
 	payment := call{operation: createCashOut, externalReference: request.ExternalReference, amount: request.Amount}
@@ -47,7 +49,8 @@ func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
 	return call.match(body, cashOut.TransactionID, cashOut.ExternalReference, cashOut.Amount)
 }
 
-// GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a *ValidationError, an
+// GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a
+// *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
 	call, err := c.prepare(ctx, call{operation: getCashOut, transactionID: id}, nil, checkID(id), options)

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// A charge has three ids, and a refund may be asked for by any of them. The client knows that two ids name one charge only if it
-// has read the charge: it does so if a refund is open, or was accepted, that could be the same.
+// A charge has three ids, and a refund may be asked for by any of them. The client knows that two
+// ids name one charge only if it has read the charge: it does so if a refund is open, or was
+// accepted, that could be the same.
 
 var (
 	errOtherID     = &openError{"an earlier refund of this charge was asked for by another of its ids", nextSameRequest}
@@ -20,7 +21,8 @@ var (
 	}
 )
 
-// lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to let others begin theirs.
+// lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to
+// let others begin theirs.
 func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
 	for {
 		release, others, err := c.lockRefunds(ctx, p)
@@ -33,8 +35,9 @@ func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), e
 	}
 }
 
-// lockRefunds lets no other refund begin, if this one may. Otherwise it returns the refunds that it is to be compared with, for which
-// the charge may have to be read, without the lock: that may take long.
+// lockRefunds lets no other refund begin, if this one may. Otherwise it returns the refunds that it
+// is to be compared with, for which the charge may have to be read, without the lock: that may take
+// long.
 func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), others []Intent, err error) {
 	own, _, err := locks.wait(ctx, lockName{journal: c.scope, key: OperationRefundCashIn}, nil, nil) // no key looks like that
 	if err != nil {
@@ -62,8 +65,8 @@ func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), 
 	return nil, others, nil
 }
 
-// checkOtherName returns the error of a refund that was rejected: err, unless another refund of the charge may have been made that
-// was asked for by another of its ids.
+// checkOtherName returns the error of a refund that was rejected: err, unless another refund of the
+// charge may have been made that was asked for by another of its ids.
 func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
 	p.compared = true
 	others, failure := c.otherRefunds(ctx, c.intentOf(p.call, p.begun))
@@ -77,9 +80,9 @@ func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) err
 	return err
 }
 
-// compare returns an unknown outcome if one of the others may be a refund of the same charge, which is read once. If it cannot be
-// read, a refund that is open may be of it, and a rejection is not certain. Otherwise a refund that was accepted is left to the
-// gateway, which refuses a second.
+// compare returns an unknown outcome if one of the others may be a refund of the same charge, which
+// is read once. If it cannot be read, a refund that is open may be of it, and a rejection is not
+// certain. Otherwise a refund that was accepted is left to the gateway, which refuses a second.
 func (c *Client) compare(ctx context.Context, p *progress, others []Intent, rejected bool) error {
 	ids := append([]string{p.call.transactionID}, p.chargeIDs...)
 	same := sameCharge(ids, others)
@@ -91,7 +94,8 @@ func (c *Client) compare(ctx context.Context, p *progress, others []Intent, reje
 			}
 			p.chargeUnread = true
 		}
-		// The reading may have settled the refund that it is for. It is found among others all the same.
+		// The reading may have settled the refund that it is for. It is found among others all the
+		// same.
 		same = sameCharge(p.chargeIDs, others)
 	}
 	if same != nil {
@@ -101,8 +105,8 @@ func (c *Client) compare(ctx context.Context, p *progress, others []Intent, reje
 	return nil
 }
 
-// readChargeIDs reads by which ids a charge may be named. Its error hides that of the reading from errors.Is and
-// errors.As, which would find ErrNotSent.
+// readChargeIDs reads by which ids a charge may be named. Its error hides that of the reading from
+// errors.Is and errors.As, which would find ErrNotSent.
 func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error) {
 	charge, err := c.GetCashIn(ctx, id)
 	var refusal *APIError
@@ -120,8 +124,8 @@ func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error)
 	}
 }
 
-// sameCharge returns the refund whose charge has one of the ids. Capitals are not told apart: that can only make an outcome less
-// certain.
+// sameCharge returns the refund whose charge has one of the ids. Capitals are not told apart: that
+// can only make an outcome less certain.
 func sameCharge(ids []string, refunds []Intent) *Intent {
 	for i := range refunds {
 		for _, id := range ids {
@@ -133,7 +137,8 @@ func sameCharge(ids []string, refunds []Intent) *Intent {
 	return nil
 }
 
-// otherRefunds returns the refunds of this client that were asked for by another id, and are open, under way or accepted.
+// otherRefunds returns the refunds of this client that were asked for by another id, and are open,
+// under way or accepted.
 func (c *Client) otherRefunds(ctx context.Context, intent Intent) ([]Intent, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {

@@ -38,7 +38,8 @@ type verdict struct {
 	result        any // what an accepted answer says, nil if it was not accepted
 }
 
-// classify judges an attempt. It holds the truth about answers, row by row, and knows nothing of earlier attempts.
+// classify judges an attempt. It holds the truth about answers, row by row, and knows nothing of
+// earlier attempts.
 func classify(call call, a attempt) verdict {
 	if a.status == 0 {
 		return classifyNoAnswer(call, a)
@@ -50,11 +51,13 @@ func classify(call call, a attempt) verdict {
 	v := verdict{outcome: refused, answer: refusal}
 	switch {
 	case call.operation.money && needsProblem(a.status) && !isProblem(a):
-		// A firewall may put a page of its own in the place of a response to a payment that was made, and a problem that broke
-		// off may have named a conflict. The same key brings the whole response, from the gateway.
+		// A firewall may put a page of its own in the place of a response to a payment that was
+		// made, and a problem that broke off may have named a conflict. The same key brings the
+		// whole response, from the gateway.
 		v.outcome, v.again, v.err = doubtful, true, cmp.Or(a.err, error(errNotTheGateway))
 	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
-		// The answer broke off, and its code, which may have named a conflict, with it. The same key brings the whole answer.
+		// The answer broke off, and its code, which may have named a conflict, with it. The same
+		// key brings the whole answer.
 		v.outcome, v.again, v.err = doubtful, true, a.err
 		v.renew = a.status == http.StatusUnauthorized
 	case a.status == http.StatusUnauthorized:
@@ -66,7 +69,8 @@ func classify(call call, a attempt) verdict {
 	case a.status == http.StatusTooManyRequests:
 		v.again = true
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == 499:
-		// 499 is a proxy's word for a client that went away: the request may still be running behind it.
+		// 499 is a proxy's word for a client that went away: the request may still be running
+		// behind it.
 		v.outcome, v.again = doubtful, true
 	case a.status/100 == 4:
 		v.renew = refusal.Code == CodeInvalidSignature
@@ -76,7 +80,8 @@ func classify(call call, a attempt) verdict {
 			v.pause = time.Second // a gateway in front; what runs behind it wants a moment
 		}
 	default:
-		// A redirect after a POST may mean that it was done. It is never followed, and asking again would lead here again.
+		// A redirect after a POST may mean that it was done. It is never followed, and asking again
+		// would lead here again.
 		v.outcome = doubtful
 	}
 	return v
@@ -143,8 +148,9 @@ func newAPIError(call call, a attempt) *APIError {
 
 var errNotTheGateway = errors.New("the response is not the gateway's problem: something in between answered; check BaseURL, proxies and firewalls")
 
-// needsProblem reports whether a status rejects a payment only in the gateway's own words. 401 and 429 mean that nothing was
-// done, also where a proxy says so; a 409 is no rejection, and the others leave doubt by themselves.
+// needsProblem reports whether a status rejects a payment only in the gateway's own words. 401 and
+// 429 mean that nothing was done, also where a proxy says so; a 409 is no rejection, and the others
+// leave doubt by themselves.
 func needsProblem(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict, http.StatusRequestTimeout, http.StatusTooEarly, 499:
@@ -153,8 +159,9 @@ func needsProblem(status int) bool {
 	return status/100 == 4
 }
 
-// isProblem reports whether a response is a whole problem of the gateway: one of its published codes, or any code in a problem of
-// RFC 7807. A proxy's JSON may have a code or be a problem, and seldom is both. The status, if stated, is that of the response.
+// isProblem reports whether a response is a whole problem of the gateway: one of its published
+// codes, or any code in a problem of RFC 7807. A proxy's JSON may have a code or be a problem, and
+// seldom is both. The status, if stated, is that of the response.
 func isProblem(a attempt) bool {
 	problem := answer.Problem(a.body)
 	described := problem.Title != "" || problem.Type != "" || problem.Status != 0 || advice[ErrorCode(problem.Code)] != ""

@@ -17,9 +17,9 @@ import (
 // Version is the version of the SDK, as it stands in the default User-Agent.
 const Version = "0.1.0"
 
-// Client talks to the gateway. Make one with New for each Config and share it: its methods may be called by any number of
-// goroutines, and it holds the connections and the access token. It needs no closing. After New it changes only in what it
-// remembers.
+// Client talks to the gateway. Make one with New for each Config and share it: its methods may be
+// called by any number of goroutines, and it holds the connections and the access token. It needs
+// no closing. After New it changes only in what it remembers.
 type Client struct {
 	raw        *gen.Client
 	tokens     auth.TokenSource
@@ -42,8 +42,8 @@ type Client struct {
 	webhookURL atomic.Pointer[string] // the last that was found right
 }
 
-// New returns a client. It sends nothing. Its error, a *ValidationError or ValidationErrors, names every field of cfg and
-// every option that is wrong.
+// New returns a client. It sends nothing. Its error, a *ValidationError or ValidationErrors, names
+// every field of cfg and every option that is wrong.
 func New(cfg Config, opts ...Option) (*Client, error) {
 	settings := settings{userAgent: "connectpsp-go/" + Version}
 	for _, option := range opts {

@@ -45,31 +45,35 @@ func (e Environment) baseURL() string {
 	}
 }
 
-// Config is what the provider gives an integrator, and which gateway to talk to. Secrets in it print as [redacted].
+// Config is what the provider gives an integrator, and which gateway to talk to. Secrets in it
+// print as [redacted].
 type Config struct {
-	// ClientID and ClientSecret are exchanged for access tokens. Both are required. The default idempotency keys are
-	// derived from ClientID: with another one, a repeated payment gets another key.
+	// ClientID and ClientSecret are exchanged for access tokens. Both are required. The default
+	// idempotency keys are derived from ClientID: with another one, a repeated payment gets another
+	// key.
 	ClientID     string
 	ClientSecret auth.Secret
 
 	// ApplicationToken identifies the integration on every request. It is required.
 	ApplicationToken auth.Secret
 
-	// CryptoToken signs cash-outs, refunds and rebalances, and is the secret of webhooks. Without it those three
-	// operations fail with a *ValidationError before anything is sent; all others work.
+	// CryptoToken signs cash-outs, refunds and rebalances, and is the secret of webhooks. Without
+	// it those three operations fail with a *ValidationError before anything is sent; all others
+	// work.
 	CryptoToken auth.Secret
 
 	// Environment selects the gateway. The zero value is Staging.
 	Environment Environment
 
-	// BaseURL, if set, is used in place of the environment's, for a proxy or a sandbox. It must be https, or http on a
-	// loopback address, without user, query or fragment.
+	// BaseURL, if set, is used in place of the environment's, for a proxy or a sandbox. It must be
+	// https, or http on a loopback address, without user, query or fragment.
 	BaseURL string
 }
 
-// ConfigFromEnv reads a Config from CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET, CONNECTPSP_APPLICATION_TOKEN (all
-// required), CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT ("staging", the default, or "production") and
-// CONNECTPSP_BASE_URL. Its error names every variable that is missing or wrong and repeats no value.
+// ConfigFromEnv reads a Config from CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET,
+// CONNECTPSP_APPLICATION_TOKEN (all required), CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT
+// ("staging", the default, or "production") and CONNECTPSP_BASE_URL. Its error names every variable
+// that is missing or wrong and repeats no value.
 func ConfigFromEnv() (Config, error) {
 	var faults []error
 	required := func(name string) string {
@@ -149,7 +153,8 @@ func parseBaseURL(text string) (*url.URL, string) {
 	return normal(base), ""
 }
 
-// normal writes the URL of a gateway in one way: scheme and host in lower case, no default port, no slash at the end.
+// normal writes the URL of a gateway in one way: scheme and host in lower case, no default port, no
+// slash at the end.
 func normal(base *url.URL) *url.URL {
 	normal := *base
 	normal.Scheme, normal.Host = strings.ToLower(base.Scheme), strings.ToLower(base.Host)

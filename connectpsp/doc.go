@@ -1,5 +1,6 @@
-// Package connectpsp is a client of the ConnectPSP API 2.0.0, a gateway for PIX: receive by QR code or OpenFinance (cash-in),
-// send to a PIX key or a bank account (cash-out), refund, read balances, rebalance.
+// Package connectpsp is a client of the ConnectPSP API 2.0.0, a gateway for PIX: receive by QR code
+// or OpenFinance (cash-in), send to a PIX key or a bank account (cash-out), refund, read balances,
+// rebalance.
 //
 //	client, err := connectpsp.New(config)
 //	cashOut, err := client.CreateCashOut(ctx, connectpsp.CashOutRequest{
@@ -15,38 +16,42 @@
 //
 // # Money
 //
-// CreateCashIn, CreateCashOut, RefundCashIn and RebalanceAccount end in one of three ways, which are three kinds of value:
+// CreateCashIn, CreateCashOut, RefundCashIn and RebalanceAccount end in one of three ways, which
+// are three kinds of value:
 //
 //   - accepted: the result, and a nil error;
 //   - rejected for certain: a *ValidationError or ValidationErrors, found before anything was sent, or an *APIError;
 //   - unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. errors.Is(err, ErrUnknownOutcome) tells both.
 //
-// Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not answered, a later refusal
-// proves nothing about it, and the outcome stays unknown until a 2xx answer to the same idempotency key, a GET or a webhook
-// settles it. Call again with the same request, or wait; never pay under a new externalReference while one is unknown.
+// Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not
+// answered, a later refusal proves nothing about it, and the outcome stays unknown until a 2xx
+// answer to the same idempotency key, a GET or a webhook settles it. Call again with the same
+// request, or wait; never pay under a new externalReference while one is unknown.
 //
-// A client remembers what is open, so doubt outlives the call; with WithJournal it outlives the process, and Recover settles what
-// that left open. Without a journal, in the first call of a new process for a payment that an earlier one may have sent, a
-// nil error settles it and no other outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the
-// same idempotency key are made one after the other.
+// A client remembers what is open, so doubt outlives the call; with WithJournal it outlives the
+// process, and Recover settles what that left open. Without a journal, in the first call of a new
+// process for a payment that an earlier one may have sent, a nil error settles it and no other
+// outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the same
+// idempotency key are made one after the other.
 //
 // # Retries
 //
-// Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations that move money are repeated
-// after the same and 499, and after a 409 whose code says that the key is in use, with the same key and bytes; RebalanceAccount
-// takes no key and sets a state, so repeating it is harmless. A 401 or, if the token has changed meanwhile, an
-// INVALID_SIGNATURE is repeated once with another token. Nothing else is ever sent twice: redirects are not followed, and
-// net/http is kept from replaying requests.
+// Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations
+// that move money are repeated after the same and 499, and after a 409 whose code says that the key
+// is in use, with the same key and bytes; RebalanceAccount takes no key and sets a state, so
+// repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE is
+// repeated once with another token. Nothing else is ever sent twice: redirects are not followed,
+// and net/http is kept from replaying requests.
 //
-// RetryPolicy says how often and how fast, and a budget that each client has ends retries while most of its calls fail. Every
-// wait and every request ends when the context does. An attempt is bounded by 30 seconds, a call by 90 seconds before the last
-// attempt begins.
+// RetryPolicy says how often and how fast, and a budget that each client has ends retries while
+// most of its calls fail. Every wait and every request ends when the context does. An attempt is
+// bounded by 30 seconds, a call by 90 seconds before the last attempt begins.
 //
 // # Personal data
 //
-// The types of requests and answers print only what identifies a payment: reference, transaction id,
-// status and amount. That holds for package fmt, log and log/slog. Their JSON is what is sent, and has
-// all of it. Three ways of printing go past that:
+// The types of requests and answers print only what identifies a payment: reference, transaction
+// id, status and amount. That holds for package fmt, log and log/slog. Their JSON is what is sent,
+// and has all of it. Three ways of printing go past that:
 //
 //   - Package fmt calls no methods in the unexported fields of a struct of yours. Give that struct a
 //     Format or String method of its own.

@@ -2,9 +2,9 @@ package connectpsp
 
 import "github.com/connectpsp/connectpsp-go/idempotency"
 
-// keyFor returns the idempotency key that a call carries in all of its attempts, empty if the operation takes none or the options
-// are at fault. The default key is derived from the payment's reference, the charge for a refund, so that a process that dies and
-// starts again repeats it.
+// keyFor returns the idempotency key that a call carries in all of its attempts, empty if the
+// operation takes none or the options are at fault. The default key is derived from the payment's
+// reference, the charge for a refund, so that a process that dies and starts again repeats it.
 func (c *Client) keyFor(op operation, reference string, settings callSettings, faults *faults) string {
 	if !op.keyed {
 		if settings.attemptSet {

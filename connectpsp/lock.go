@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// locks makes the calls of one payment follow one another, so that the outcome of one is known to the next. It is shared by all
-// clients of the process: those that share a journal share its payments.
+// locks makes the calls of one payment follow one another, so that the outcome of one is known to
+// the next. It is shared by all clients of the process: those that share a journal share its
+// payments.
 var locks paymentLocks
 
 // paymentLocks holds the locks that are taken. The zero value is ready.
@@ -24,8 +25,8 @@ type lockName struct {
 	payment, key string
 }
 
-// paymentLock is held by one call. Those that wait for it share the outcome if that is a rejection: the caller that was told may
-// already pay in some other way.
+// paymentLock is held by one call. Those that wait for it share the outcome if that is a rejection:
+// the caller that was told may already pay in some other way.
 type paymentLock struct {
 	name     lockName
 	intent   *Intent       // what the call that holds it wants, nil for the lock of a key
@@ -34,8 +35,8 @@ type paymentLock struct {
 	rejected error         // how the call was rejected, nil if it was not; set before released is closed
 }
 
-// lockScope names a client's payments among those of all clients: its journal, or the client itself if its journal cannot be
-// compared with others.
+// lockScope names a client's payments among those of all clients: its journal, or the client itself
+// if its journal cannot be compared with others.
 func (c *Client) lockScope() any {
 	journal := any(c.journal)
 	if detached, ok := c.journal.(detachedJournal); ok {
@@ -70,8 +71,9 @@ func (l *paymentLocks) take(name lockName, intent *Intent) (own, others *payment
 	return own, nil
 }
 
-// wait takes the lock, or returns the error of ctx with the lock that another call holds. Heard, if not nil, is called after
-// each wait with the rejection of the call that was waited for; if it returns true, wait ends without the lock.
+// wait takes the lock, or returns the error of ctx with the lock that another call holds. Heard, if
+// not nil, is called after each wait with the rejection of the call that was waited for; if it
+// returns true, wait ends without the lock.
 func (l *paymentLocks) wait(
 	ctx context.Context, name lockName, intent *Intent, heard func(rejected error) bool,
 ) (own, others *paymentLock, err error) {
@@ -118,7 +120,8 @@ func (l *paymentLocks) firstSent(others *paymentLock) time.Time {
 	return others.first
 }
 
-// release gives the lock back. The error of the call is shared with those that wait if it is a rejection.
+// release gives the lock back. The error of the call is shared with those that wait if it is a
+// rejection.
 func (l *paymentLocks) release(own *paymentLock, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

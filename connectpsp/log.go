@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// The log holds only the attributes that WithLogger lists: headers, bodies and the texts of errors may hold secrets or personal
-// data.
+// The log holds only the attributes that WithLogger lists: headers, bodies and the texts of errors
+// may hold secrets or personal data.
 
 // log records an attempt.
 func (c *Client) log(ctx context.Context, p *progress, a attempt) {
@@ -41,7 +41,8 @@ func (c *Client) log(ctx context.Context, p *progress, a attempt) {
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: attempt", line...)
 }
 
-// logUnknown records a call that ends with an unknown outcome. Methods defer it, so that it sees the error they return.
+// logUnknown records a call that ends with an unknown outcome. Methods defer it, so that it sees
+// the error they return.
 func (c *Client) logUnknown(ctx context.Context, err *error) {
 	if errors.Is(*err, ErrUnknownOutcome) && c.logger.Enabled(ctx, slog.LevelError) {
 		var line attributes
@@ -114,7 +115,8 @@ func (l *attributes) describe(err error) {
 	}
 }
 
-// wordOf returns the outcome that an attempt proves. A conflict proves none: it may be about this very payment.
+// wordOf returns the outcome that an attempt proves. A conflict proves none: it may be about this
+// very payment.
 func wordOf(v verdict) string {
 	if v.answer != nil && errors.Is(v.answer, ErrUnknownOutcome) {
 		return doubtful.String()
@@ -122,8 +124,8 @@ func wordOf(v verdict) string {
 	return v.outcome.String()
 }
 
-// kindOf describes a failed attempt by safe text: the SDK's own for a response that was read, else the kind of the error. The
-// errors of a caller's token source or journal may hold anything.
+// kindOf describes a failed attempt by safe text: the SDK's own for a response that was read, else
+// the kind of the error. The errors of a caller's token source or journal may hold anything.
 func kindOf(a attempt, v verdict) string {
 	var noToken *auth.Error
 	switch {
@@ -138,7 +140,8 @@ func kindOf(a attempt, v verdict) string {
 	}
 }
 
-// retryReason returns why another attempt follows if time and budget allow, or "" if none may follow.
+// retryReason returns why another attempt follows if time and budget allow, or "" if none may
+// follow.
 func (c *Client) retryReason(p *progress, a attempt) string {
 	switch v := p.verdict; {
 	case v.renew && !p.renewed:
@@ -160,8 +163,8 @@ func (c *Client) retryReason(p *progress, a attempt) string {
 	}
 }
 
-// loggedTokens sends the requests for tokens and records them. The gateway's code is logged with the attempt that needed the
-// token.
+// loggedTokens sends the requests for tokens and records them. The gateway's code is logged with
+// the attempt that needed the token.
 type loggedTokens struct {
 	gen.HttpRequestDoer
 	logger *slog.Logger

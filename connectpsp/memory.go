@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// memoryOpen bounds the payments that are open at a time without a journal. Beyond it nothing is sent: an open payment
-	// that was forgotten could be reported as rejected.
+	// memoryOpen bounds the payments that are open at a time without a journal. Beyond it nothing
+	// is sent: an open payment that was forgotten could be reported as rejected.
 	memoryOpen = 1 << 16
-	// memoryAccepted is how many accepted payments are remembered at least. Up to twice as many are.
+	// memoryAccepted is how many accepted payments are remembered at least. Up to twice as many
+	// are.
 	memoryAccepted = 1 << 15
 )
 
@@ -23,11 +24,12 @@ var (
 	errPaid       = errors.New("a payment that was accepted cannot be rejected")
 )
 
-// memoryJournal is the journal of a client without one: it remembers the open payments, and the latest accepted ones, as long
-// as the process lives. The zero value is ready.
+// memoryJournal is the journal of a client without one: it remembers the open payments, and the
+// latest accepted ones, as long as the process lives. The zero value is ready.
 type memoryJournal struct {
 	mu sync.Mutex
-	// An accepted payment is in young until that is full; then young becomes old, and the old ones are forgotten.
+	// An accepted payment is in young until that is full; then young becomes old, and the old ones
+	// are forgotten.
 	open, young, old intents
 }
 
@@ -52,7 +54,8 @@ func (m *memoryJournal) Find(_ context.Context, intent Intent) (*Intent, error) 
 	return m.earlierLocked(intent.Payment(), intent.IdempotencyKey), nil
 }
 
-// earlierLocked returns a copy of the intent of the same payment, or else with the same key, that was sent.
+// earlierLocked returns a copy of the intent of the same payment, or else with the same key, that
+// was sent.
 func (m *memoryJournal) earlierLocked(payment, key string) *Intent {
 	known := [...]*intents{&m.open, &m.young, &m.old}
 	for _, all := range known {

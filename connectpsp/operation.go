@@ -1,6 +1,7 @@
 package connectpsp
 
-// operation is one row of the truth about the API's operations. A test compares it with the description.
+// operation is one row of the truth about the API's operations. A test compares it with the
+// description.
 type operation struct {
 	id     string // operationId of the description
 	method string
@@ -10,9 +11,9 @@ type operation struct {
 	signed bool // carries a DigitalSignature
 	keyed  bool // takes an X-Idempotency-Key
 
-	// money says that the operation moves money or promises to: its outcome is accepted, rejected for certain, or unknown.
-	// Every such operation may be sent again within a call: it is keyed or, like rebalanceAccount, sets a state, so that
-	// doing it twice is doing it once.
+	// money says that the operation moves money or promises to: its outcome is accepted, rejected
+	// for certain, or unknown. Every such operation may be sent again within a call: it is keyed
+	// or, like rebalanceAccount, sets a state, so that doing it twice is doing it once.
 	money bool
 }
 

@@ -25,7 +25,8 @@ type settings struct {
 	window      time.Duration
 }
 
-// validate adds to faults what is wrong with the options, base being the gateway's URL, and fills in defaults.
+// validate adds to faults what is wrong with the options, base being the gateway's URL, and fills
+// in defaults.
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
 	s.logger = cmp.Or(s.logger, slog.Default())
@@ -56,16 +57,18 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	}
 }
 
-// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A Timeout bounds every attempt, and
-// a short one makes outcomes unknown. The copy never follows redirects. If h has no Transport, the SDK's own is used, not
-// http.DefaultTransport. A transport that retries on its own is unsafe for payments: the SDK notices most, and calls such an
-// outcome unknown.
+// WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A
+// Timeout bounds every attempt, and a short one makes outcomes unknown. The copy never follows
+// redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport
+// that retries on its own is unsafe for payments: the SDK notices most, and calls such an outcome
+// unknown.
 func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) { s.httpClient = h }
 }
 
-// WithLogger makes the client log to l. Without this option, or with nil, it logs to the [slog.Default] of the moment when
-// New is called; for silence give it slog.New(slog.DiscardHandler). It writes
+// WithLogger makes the client log to l. Without this option, or with nil, it logs to the
+// [slog.Default] of the moment when New is called; for silence give it
+// slog.New(slog.DiscardHandler). It writes
 //
 //   - at level error, once, each call whose outcome is unknown (see ErrUnknownOutcome),
 //   - at level warning each payment that [Client.Recover] found open,
@@ -87,14 +90,14 @@ func WithHTTPClient(h *http.Client) Option {
 //	duration           of the attempt, or of the request for a token
 //	method, path       of the request
 //
-// No header, no body and no error's own text is written, so no secret, and no personal data unless an external reference
-// is one.
+// No header, no body and no error's own text is written, so no secret, and no personal data unless
+// an external reference is one.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) { s.logger = l }
 }
 
-// WithRetryPolicy changes how often and how fast calls are repeated. What is repeated at all does not change: see the
-// package documentation.
+// WithRetryPolicy changes how often and how fast calls are repeated. What is repeated at all does
+// not change: see the package documentation.
 func WithRetryPolicy(p RetryPolicy) Option {
 	return func(s *settings) { s.retry = p }
 }
@@ -104,33 +107,37 @@ func WithUserAgent(userAgent string) Option {
 	return func(s *settings) { s.userAgent = userAgent }
 }
 
-// WithTokenSource makes the client use access tokens of source, for a fleet that shares them, in place of fetching its own.
-// An error of source ends the call, unless it is the network's or an *auth.Error that is Temporary. It is returned in source's
-// own words, but for one that holds a *url.Error: that may quote a token, and is redacted.
+// WithTokenSource makes the client use access tokens of source, for a fleet that shares them, in
+// place of fetching its own. An error of source ends the call, unless it is the network's or an
+// *auth.Error that is Temporary. It is returned in source's own words, but for one that holds a
+// *url.Error: that may quote a token, and is redacted.
 func WithTokenSource(source auth.TokenSource) Option {
 	return func(s *settings) { s.tokenSource = source }
 }
 
-// WithJournal makes the client record every payment in journal before it is sent, so that Recover can settle it if the process
-// dies; package journal has one in a file. If the payment cannot be recorded it is not sent. Without this option, or with nil,
-// the client remembers in memory up to 65,536 open payments, calls under way included, beyond which it sends none, and at least the
+// WithJournal makes the client record every payment in journal before it is sent, so that Recover
+// can settle it if the process dies; package journal has one in a file. If the payment cannot be
+// recorded it is not sent. Without this option, or with nil, the client remembers in memory up to
+// 65,536 open payments, calls under way included, beyond which it sends none, and at least the
 // latest 32,768 that were accepted.
 func WithJournal(journal Journal) Option {
 	return func(s *settings) { s.journal = journal }
 }
 
-// WithReplayWindow sets for how long after a payment was first sent Recover and ResolveCashOut may send it again; zero is the
-// default of 20 minutes. For how long the gateway remembers a key is not published; the shortest that comparable gateways are
-// known to remember is 30 minutes. Raise it only if the provider promises more.
+// WithReplayWindow sets for how long after a payment was first sent Recover and ResolveCashOut may
+// send it again; zero is the default of 20 minutes. For how long the gateway remembers a key is not
+// published; the shortest that comparable gateways are known to remember is 30 minutes. Raise it
+// only if the provider promises more.
 func WithReplayWindow(window time.Duration) Option {
 	return func(s *settings) { s.window = window }
 }
 
-// RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default. Waits are drawn at random
-// between zero and a bound that doubles with every attempt, or as long as the gateway asks with Retry-After if that is more.
-// A call is given up early if the gateway asks for more than 30 seconds, if the wait would outlast the context, or after
-// 90 seconds, and when too many calls of the client fail: a hundred retries in a row that do not help are followed by none
-// until calls succeed again.
+// RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default.
+// Waits are drawn at random between zero and a bound that doubles with every attempt, or as long as
+// the gateway asks with Retry-After if that is more. A call is given up early if the gateway asks
+// for more than 30 seconds, if the wait would outlast the context, or after 90 seconds, and when
+// too many calls of the client fail: a hundred retries in a row that do not help are followed by
+// none until calls succeed again.
 type RetryPolicy struct {
 	MaxAttempts int           // including the first; default 4; 1 means no retries
 	BaseDelay   time.Duration // bound of the first wait; default 500 ms
@@ -166,32 +173,35 @@ type callSettings struct {
 	raw        *RawResponse
 }
 
-// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place of the default one. It is
-// sent in lower case. Keep it with the payment: only the same key makes a repeated call safe. With any other operation it is a
+// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place
+// of the default one. It is sent in lower case. Keep it with the payment: only the same key makes a
+// repeated call safe. With any other operation it is a
 // *ValidationError.
 func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }
 
-// WithAttempt gives CreateCashIn, CreateCashOut or RefundCashIn a new default key for the same payment, to be used after the
-// gateway refused it for certain. Number n is how many refusals the payment has had: 1 after the first. Zero is the default.
-// With any other operation, or together with WithIdempotencyKey, it is a *ValidationError.
+// WithAttempt gives CreateCashIn, CreateCashOut or RefundCashIn a new default key for the same
+// payment, to be used after the gateway refused it for certain. Number n is how many refusals the
+// payment has had: 1 after the first. Zero is the default. With any other operation, or together
+// with WithIdempotencyKey, it is a *ValidationError.
 //
-// Store n before the call, and give it again whenever the call is repeated. As long as the client or its journal knows of an
-// attempt that is open or was accepted, a call with another n sends nothing and is unknown. A new process without a journal does
-// not know: there the gateway repeats its refusal of the earlier attempt, and a payment that was made reads as refused.
+// Store n before the call, and give it again whenever the call is repeated. As long as the client
+// or its journal knows of an attempt that is open or was accepted, a call with another n sends
+// nothing and is unknown. A new process without a journal does not know: there the gateway repeats
+// its refusal of the earlier attempt, and a payment that was made reads as refused.
 func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
 }
 
-// WithRawResponse stores the last answer of the call in dst, also when the call fails. It is left as it was if no answer
-// came. Do not share dst between calls that run at the same time.
+// WithRawResponse stores the last answer of the call in dst, also when the call fails. It is left
+// as it was if no answer came. Do not share dst between calls that run at the same time.
 func WithRawResponse(dst *RawResponse) CallOption {
 	return func(s *callSettings) { s.raw = dst }
 }
 
-// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data; it is cut at 2 MiB. Printed or
-// logged, it shows the status and the length of the body only.
+// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data;
+// it is cut at 2 MiB. Printed or logged, it shows the status and the length of the body only.
 type RawResponse struct {
 	StatusCode int
 	Header     http.Header

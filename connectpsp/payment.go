@@ -19,8 +19,8 @@ var (
 	errOtherGateway = &openError{"an earlier call for this payment had another ClientID or BaseURL", nextItsClient}
 )
 
-// pay makes a call that carries an idempotency key: after any other for the same payment, and with the same key, and keeps the
-// journal.
+// pay makes a call that carries an idempotency key: after any other for the same payment, and with
+// the same key, and keeps the journal.
 func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 	intent := c.intentOf(p.call, p.begun)
 	if p.call.recovering {
@@ -37,8 +37,8 @@ func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 	return c.payLocked(ctx, p, own)
 }
 
-// lock waits for the calls of the same payment. Without the lock it returns the error to report: a rejection of the call that
-// it waited for is this call's too.
+// lock waits for the calls of the same payment. Without the lock it returns the error to report: a
+// rejection of the call that it waited for is this call's too.
 func (c *Client) lock(ctx context.Context, p *progress, intent *Intent) (*paymentLock, error) {
 	var rejected error
 	own, others, err := locks.wait(ctx, c.lockOf(*intent), intent, func(heard error) bool {
@@ -72,8 +72,9 @@ func copyOf(rejected error) error {
 	return rejected
 }
 
-// left is for how much longer a payment may be sent again on the SDK's own account: as long as the gateway surely knows its
-// key. A first sending in the future says that the clock was set back, and that nothing is known.
+// left is for how much longer a payment may be sent again on the SDK's own account: as long as the
+// gateway surely knows its key. A first sending in the future says that the clock was set back, and
+// that nothing is known.
 func (c *Client) left(first time.Time) time.Duration {
 	now := time.Now()
 	// The monotonic clock stands still while a machine sleeps, and the other may be set.
@@ -94,8 +95,8 @@ func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (
 	return err
 }
 
-// notBegun returns the error of a call that ended before the journal was asked to begin it: it was not sent, and an earlier one may
-// have been.
+// notBegun returns the error of a call that ended before the journal was asked to begin it: it was
+// not sent, and an earlier one may have been.
 func (c *Client) notBegun(ctx context.Context, p *progress, err error) error {
 	earlier, failure := c.find(ctx, c.intentOf(p.call, p.begun))
 	p.verdict = verdict{outcome: unsent, err: err}
@@ -132,7 +133,8 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 	switch {
 	case !p.call.recovering:
 	case earlier == nil:
-		// Begin has written anew what was rejected since. If it cannot be taken out it is found again.
+		// Begin has written anew what was rejected since. If it cannot be taken out it is found
+		// again.
 		_ = c.journal.Finish(ctx, p.call.key, OutcomeRejected, "")
 		return errSettled
 	case earlier.Outcome != "":
@@ -210,8 +212,8 @@ func (c *Client) intentOf(call call, begun time.Time) Intent {
 	}
 }
 
-// differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an accepted payment the body may be
-// forgotten.
+// differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an
+// accepted payment the body may be forgotten.
 func (c *Client) differs(call call, intent Intent, earlier *Intent) error {
 	switch {
 	case !c.owns(earlier.ClientID, earlier.BaseURL):
@@ -230,7 +232,8 @@ func (c *Client) differs(call call, intent Intent, earlier *Intent) error {
 	return nil
 }
 
-// owns reports whether an intent or an error of this ClientID and base URL is of this client's integration and gateway.
+// owns reports whether an intent or an error of this ClientID and base URL is of this client's
+// integration and gateway.
 func (c *Client) owns(clientID, baseURL string) bool {
 	return clientID == c.clientID && (baseURL == c.baseURL || normalURL(baseURL) == c.baseURL)
 }
@@ -272,8 +275,8 @@ func (p *progress) inherit(earlier *Intent) {
 	}
 }
 
-// invalid returns the error of a call that was found faulty before it was made: err, unless another call may have made the
-// payment. A fault of this request says nothing about that.
+// invalid returns the error of a call that was found faulty before it was made: err, unless another
+// call may have made the payment. A fault of this request says nothing about that.
 func (c *Client) invalid(ctx context.Context, call call, err error) (reported error) {
 	intent := c.intentOf(call, time.Now())
 	if !call.operation.keyed || call.externalReference == "" && call.transactionID == "" {
@@ -300,7 +303,8 @@ func (c *Client) invalid(ctx context.Context, call call, err error) (reported er
 	return p.unknown(&faultError{err, failure})
 }
 
-// find looks for an earlier call for the same payment, also when ctx has ended: an open payment must be found then, too.
+// find looks for an earlier call for the same payment, also when ctx has ended: an open payment
+// must be found then, too.
 func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
@@ -308,8 +312,9 @@ func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
 	return ifSent(earlier), err
 }
 
-// faultError is the fault of a call for a payment that may have been made. It hides the fault from errors.Is and errors.As, which
-// would find ErrNotSent, and leaves the journal's failure, if any, to be found.
+// faultError is the fault of a call for a payment that may have been made. It hides the fault from
+// errors.Is and errors.As, which would find ErrNotSent, and leaves the journal's failure, if any,
+// to be found.
 type faultError struct{ fault, journal error }
 
 func (e *faultError) Error() string {
@@ -338,7 +343,8 @@ func notRecorded(err error) error {
 	return fmt.Errorf("the journal could not record the payment: %w", err)
 }
 
-// readable returns an id that a transaction can be read by, or nothing: a response may hold anything.
+// readable returns an id that a transaction can be read by, or nothing: a response may hold
+// anything.
 func readable(id string) string {
 	if checkID(id) != nil {
 		return ""
@@ -346,8 +352,9 @@ func readable(id string) string {
 	return id
 }
 
-// finish records the outcome of a call, and returns the error to report: err, unless that is a rejection that could not be
-// recorded. The intent stays then, and Recover could still send it, or report what was told long ago.
+// finish records the outcome of a call, and returns the error to report: err, unless that is a
+// rejection that could not be recorded. The intent stays then, and Recover could still send it, or
+// report what was told long ago.
 func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	key, outcome := p.call.key, OutcomeRejected
 	switch {
@@ -371,8 +378,8 @@ func (c *Client) finish(ctx context.Context, p *progress, err error) error {
 	return p.unknown(nil)
 }
 
-// accept records that a payment was found to be accepted, and since when it was open. It waits for others that work on it. If
-// it fails the payment stays open, and is found again.
+// accept records that a payment was found to be accepted, and since when it was open. It waits for
+// others that work on it. If it fails the payment stays open, and is found again.
 func (c *Client) accept(ctx context.Context, call call, first time.Time, transactionID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()

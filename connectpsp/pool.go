@@ -13,13 +13,15 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// pool keeps a transport from opening more connections than there are calls at a time. A transport by itself dials for every call
-// that finds no connection free, goes on when one becomes free in the meantime, and so ends a burst with twice as many as it
-// needs, each of which took the gateway a handshake.
+// pool keeps a transport from opening more connections than there are calls at a time. A transport
+// by itself dials for every call that finds no connection free, goes on when one becomes free in
+// the meantime, and so ends a burst with twice as many as it needs, each of which took the gateway
+// a handshake.
 //
-// It waits to dial as long as there are as many connections as calls. Then one is free soon: each call uses but one, so one is
-// used by none, and is given to the call that waits, or is being opened or closed. A call that has got one needs no other, and
-// one that waits for long gets another all the same.
+// It waits to dial as long as there are as many connections as calls. Then one is free soon: each
+// call uses but one, so one is used by none, and is given to the call that waits, or is being
+// opened or closed. A call that has got one needs no other, and one that waits for long gets
+// another all the same.
 type pool struct {
 	transport *http.Transport
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -30,7 +32,8 @@ type pool struct {
 	waiting     list.List // of channels, each closed when the dial that waits for it may begin; the longest first
 }
 
-// poolPatience is for how long a call waits for a connection that should soon be free. It is not if opening it hangs.
+// poolPatience is for how long a call waits for a connection that should soon be free. It is not if
+// opening it hangs.
 const poolPatience = time.Second
 
 const errServed = redact.Text("the call has got another connection")
@@ -61,8 +64,9 @@ func (p *pool) grant() {
 	}
 }
 
-// dialContext opens a connection when there may be one more. The call it was meant for may have found another by then: if that is
-// known nobody waits for this one, and if not the next call gets it.
+// dialContext opens a connection when there may be one more. The call it was meant for may have
+// found another by then: if that is known nobody waits for this one, and if not the next call gets
+// it.
 func (p *pool) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := p.claim(ctx); err != nil {
 		return nil, err
@@ -75,7 +79,8 @@ func (p *pool) dialContext(ctx context.Context, network, address string) (net.Co
 	return &pooledConnection{Conn: connection, pool: p}, nil
 }
 
-// claim counts a connection, once there may be one more or patience is at its end. Its error says that there is no need any more.
+// claim counts a connection, once there may be one more or patience is at its end. Its error says
+// that there is no need any more.
 func (p *pool) claim(ctx context.Context) error {
 	granted := make(chan struct{})
 	p.mu.Lock()
@@ -111,7 +116,8 @@ func (p *pool) claim(ctx context.Context) error {
 	return err
 }
 
-// arrival tells, to those who ask, that a call has got the connection that it wants. The zero value is ready.
+// arrival tells, to those who ask, that a call has got the connection that it wants. The zero value
+// is ready.
 type arrival struct {
 	mu     sync.Mutex
 	came   bool
@@ -145,8 +151,8 @@ func (a *arrival) everCame() bool {
 	return a.ever
 }
 
-// servedBy returns what is closed when the call to which the context of a dial belongs has got a connection. Of requests for
-// tokens, which are few, nothing is known.
+// servedBy returns what is closed when the call to which the context of a dial belongs has got a
+// connection. Of requests for tokens, which are few, nothing is known.
 func servedBy(ctx context.Context) <-chan struct{} {
 	a, ok := ctx.Value(arrivalKey{}).(*arrival)
 	if !ok {

@@ -2,12 +2,13 @@ package connectpsp
 
 import "context"
 
-// ReconcileCashOut ends the open payment of a cash-out in the journal, with its personal data, if cashOut says how it ended:
-// COMPLETED, FAILED, REFUNDED or CANCELLED. Call it with the transaction of a verified webhook, or one that another process
-// read. A webhook.Worker and GetCashOut do so by themselves.
+// ReconcileCashOut ends the open payment of a cash-out in the journal, with its personal data, if
+// cashOut says how it ended: COMPLETED, FAILED, REFUNDED or CANCELLED. Call it with the transaction
+// of a verified webhook, or one that another process read. A webhook.Worker and GetCashOut do so by
+// themselves.
 //
-// It does nothing for nil, another status, another reference or amount, or a payment that is not open. Its error is the journal's;
-// calling again is safe.
+// It does nothing for nil, another status, another reference or amount, or a payment that is not
+// open. Its error is the journal's; calling again is safe.
 func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
 	if cashOut == nil {
 		return nil
@@ -21,9 +22,10 @@ func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
 		cashOut.TransactionID)
 }
 
-// ReconcileCashIn ends the open charge of a cash-in in the journal, with its personal data, if cashIn says how it ended: PAID,
-// EXPIRED, REFUNDED or CANCELLED. If it was REFUNDED, its open refund ends too, under whichever of the charge's ids it was
-// asked for. Otherwise it is like ReconcileCashOut.
+// ReconcileCashIn ends the open charge of a cash-in in the journal, with its personal data, if
+// cashIn says how it ended: PAID, EXPIRED, REFUNDED or CANCELLED. If it was REFUNDED, its open
+// refund ends too, under whichever of the charge's ids it was asked for. Otherwise it is like
+// ReconcileCashOut.
 func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 	if cashIn == nil {
 		return nil
@@ -45,8 +47,9 @@ func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 	return nil
 }
 
-// reconcile ends the open intent of a payment, if it is of this client. It takes no lock: a call that works on the payment may take
-// long, and the journal refuses a rejection of what was accepted.
+// reconcile ends the open intent of a payment, if it is of this client. It takes no lock: a call
+// that works on the payment may take long, and the journal refuses a rejection of what was
+// accepted.
 func (c *Client) reconcile(ctx context.Context, payment Intent, transactionID string) error {
 	if payment.ExternalReference == "" && payment.ChargeID == "" {
 		return nil

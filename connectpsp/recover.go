@@ -20,43 +20,50 @@ var (
 	errRejectedBefore = errors.New("an earlier process recorded that; the reason is not kept")
 )
 
-// Recovered is the outcome of a payment that Recover found open, or that ended before the process did.
+// Recovered is the outcome of a payment that Recover found open, or that ended before the process
+// did.
 type Recovered struct {
-	// Operation is OperationCreateCashIn, OperationRefundCashIn or OperationCreateCashOut: what an outcome means for your books
-	// depends on it.
+	// Operation is OperationCreateCashIn, OperationRefundCashIn or OperationCreateCashOut: what an
+	// outcome means for your books depends on it.
 	Operation Operation
-	// IdempotencyKey, ExternalReference, ChargeID and Amount are as in Intent. A refund has a ChargeID, the other two have an
-	// ExternalReference and an Amount.
+	// IdempotencyKey, ExternalReference, ChargeID and Amount are as in Intent. A refund has a
+	// ChargeID, the other two have an ExternalReference and an Amount.
 	IdempotencyKey, ExternalReference, ChargeID string
 	Amount                                      pix.Amount
-	// TransactionID is the gateway's if the payment was accepted. Otherwise it is ChargeID for a refund, or empty.
+	// TransactionID is the gateway's if the payment was accepted. Otherwise it is ChargeID for a
+	// refund, or empty.
 	TransactionID string
-	// CashIn, CashOut or Refund, by Operation, is the gateway's response if Recover sent the payment again and it was accepted.
-	// The others are nil, and so are all three of a payment that was accepted before: read it by its TransactionID.
+	// CashIn, CashOut or Refund, by Operation, is the gateway's response if Recover sent the
+	// payment again and it was accepted. The others are nil, and so are all three of a payment that
+	// was accepted before: read it by its TransactionID.
 	CashIn  *CashIn
 	CashOut *CashOut
 	Refund  *Refund
-	// Err is nil if the payment was accepted. If errors.Is(Err, ErrUnknownOutcome) it is still open, and stays in the journal.
-	// Otherwise it is an *APIError: the payment was rejected before the process ended or, if errors.Is(Err, ErrNotSent), it was
-	// never sent. No money moved then.
+	// Err is nil if the payment was accepted. If errors.Is(Err, ErrUnknownOutcome) it is still
+	// open, and stays in the journal. Otherwise it is an *APIError: the payment was rejected before
+	// the process ended or, if errors.Is(Err, ErrNotSent), it was never sent. No money moved then.
 	Err error
 }
 
-// Recover settles the payments that the journal holds without an outcome, because the process died before the response or
-// because their calls ended unknown. Call it after New, before other calls are made, and again whenever there are unknown
-// outcomes to settle; payments that another call works on just now are left to it.
+// Recover settles the payments that the journal holds without an outcome, because the process died
+// before the response or because their calls ended unknown. Call it after New, before other calls
+// are made, and again whenever there are unknown outcomes to settle; payments that another call
+// works on just now are left to it.
 //
-// Each is sent again with the same key and the same bytes, if it was first sent within the replay window. After that a
-// refund is looked up, and every other is reported as it is: wait for its webhook, or ask the provider, and end it with
-// [Client.ReconcileCashOut] or [Client.ReconcileCashIn], or the journal's Finish. A payment that was never sent is not sent, but
+// Each is sent again with the same key and the same bytes, if it was first sent within the replay
+// window. After that a refund is looked up, and every other is reported as it is: wait for its
+// webhook, or ask the provider, and end it with [Client.ReconcileCashOut] or
+// [Client.ReconcileCashIn], or the journal's Finish. A payment that was never sent is not sent, but
 // reported as such and taken out of the journal.
 //
-// The first Recover of a client also reports the payments that ended within the last hour, accepted or rejected: an earlier
-// process may have died before it stored the outcome. So store outcomes in a way that does no harm when it is done twice. Calls
-// for a payment that is reported as rejected or not sent wait until Recover returns, and end in the same error.
+// The first Recover of a client also reports the payments that ended within the last hour, accepted
+// or rejected: an earlier process may have died before it stored the outcome. So store outcomes in
+// a way that does no harm when it is done twice. Calls for a payment that is reported as rejected
+// or not sent wait until Recover returns, and end in the same error.
 //
-// It returns one element for each payment, those that ended before first, oldest first. Its error is the journal's, or that of
-// ctx if it ended before all were tried; the outcomes found until then are returned beside it, and Recover may be called again.
+// It returns one element for each payment, those that ended before first, oldest first. Its error
+// is the journal's, or that of ctx if it ended before all were tried; the outcomes found until then
+// are returned beside it, and Recover may be called again.
 func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {
@@ -110,8 +117,9 @@ func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
 	return slices.DeleteFunc(ended, func(intent Intent) bool { return !c.owns(intent.ClientID, intent.BaseURL) }), err
 }
 
-// recovery is the part of Recover that reports rejections. Until Recover returns it holds the locks of those payments: none is sent
-// before all are reported, and calls that wait for one share its rejection.
+// recovery is the part of Recover that reports rejections. Until Recover returns it holds the locks
+// of those payments: none is sent before all are reported, and calls that wait for one share its
+// rejection.
 type recovery struct {
 	client     *Client
 	refunds    []Intent // that may have been made
@@ -135,8 +143,8 @@ func (r *recovery) release() {
 	}
 }
 
-// reportEnded reports the payments that ended. Of the rejected ones it leaves alone those that a call works on, or has begun anew
-// since.
+// reportEnded reports the payments that ended. Of the rejected ones it leaves alone those that a
+// call works on, or has begun anew since.
 func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*Recovered) {
 	for i := range ended {
 		intent := &ended[i]
@@ -162,7 +170,8 @@ func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*
 	return reports
 }
 
-// rejectedBefore returns how a payment was rejected by an earlier process. The gateway's code is not kept.
+// rejectedBefore returns how a payment was rejected by an earlier process. The gateway's code is
+// not kept.
 func rejectedBefore(intent Intent) *APIError {
 	rejection := &APIError{
 		Operation: intent.Operation, IdempotencyKey: intent.IdempotencyKey, ExternalReference: intent.ExternalReference, Err: errRejectedBefore,
@@ -173,8 +182,8 @@ func rejectedBefore(intent Intent) *APIError {
 	return rejection
 }
 
-// isSuperseded reports whether another attempt may have made the payment: under another key, or a refund under another id of its
-// charge. Then the outcome of that one counts.
+// isSuperseded reports whether another attempt may have made the payment: under another key, or a
+// refund under another id of its charge. Then the outcome of that one counts.
 func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error) {
 	earlier, err := r.client.find(ctx, intent)
 	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
@@ -191,8 +200,8 @@ func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error
 	return sameCharge(ids, others) != nil, err
 }
 
-// discardUnsent takes the payments out of the journal that were never sent, and adds their reports to settled. Of pending it
-// leaves alone those that a call works on, or has sent or ended since.
+// discardUnsent takes the payments out of the journal that were never sent, and adds their reports
+// to settled. Of pending it leaves alone those that a call works on, or has sent or ended since.
 func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, settled []*Recovered) []*Recovered {
 	unsent := map[string]int{} // place in pending, by key
 	for i := range pending {
@@ -239,7 +248,8 @@ func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, settled 
 	return settled
 }
 
-// discardOne takes a payment out of the journal that was never sent, and returns its error. Failure is why that is not certain.
+// discardOne takes a payment out of the journal that was never sent, and returns its error. Failure
+// is why that is not certain.
 func (c *Client) discardOne(ctx context.Context, intent Intent, failure error) error {
 	report, p := c.progressOf(intent)
 	switch {
@@ -268,7 +278,8 @@ func newRecovered(intent Intent) *Recovered {
 	}
 }
 
-// progressOf describes an intent, and starts a call to settle it. Err is set if that is not for this client to do.
+// progressOf describes an intent, and starts a call to settle it. Err is set if that is not for
+// this client to do.
 func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
 	recovered := newRecovered(intent)
 	call := call{
@@ -298,7 +309,8 @@ func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
 	return recovered, p
 }
 
-// recover settles one payment. It returns nil if a call of this process works on it or has ended it.
+// recover settles one payment. It returns nil if a call of this process works on it or has ended
+// it.
 func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 	recovered, p := c.progressOf(intent)
 	if recovered.Err != nil {

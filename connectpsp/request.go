@@ -14,7 +14,8 @@ import (
 // largestAmount is the most that a PIX message holds, in centavos: R$ 9 999 999 999.99.
 const largestAmount = 999_999_999_999
 
-// The check functions collect everything that is wrong with a request. Reasons never repeat a value: most are personal data.
+// The check functions collect everything that is wrong with a request. Reasons never repeat a
+// value: most are personal data.
 
 func (c *Client) checkCashIn(request CashInRequest) (faults faults) {
 	faults.amount("amount", request.Amount)
@@ -68,7 +69,8 @@ func checkID(id string) (faults faults) {
 	return faults
 }
 
-// id keeps an id within its segment of the path: "..", "a/b" or an empty one would address something else.
+// id keeps an id within its segment of the path: "..", "a/b" or an empty one would address
+// something else.
 func (f *faults) id(id string) {
 	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' || strings.ContainsFunc(id, func(r rune) bool { return !wordCharacter(r) }) {
 		f.add("id", "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit")
@@ -105,7 +107,8 @@ func (f *faults) optionalText(field, text string) {
 	}
 }
 
-// printable reports whether text survives JSON as it is: broken UTF-8 would be replaced, and two texts become one.
+// printable reports whether text survives JSON as it is: broken UTF-8 would be replaced, and two
+// texts become one.
 func printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
@@ -168,7 +171,8 @@ func (f *faults) bankAccount(field string, account BankAccount) {
 	f.word(field+"accountType", string(account.AccountType))
 }
 
-// word accepts what a bank might use in an account's number or the gateway as its type: the contract does not say.
+// word accepts what a bank might use in an account's number or the gateway as its type: the
+// contract does not say.
 func (f *faults) word(field, text string) {
 	if text == "" || len(text) > 20 || strings.ContainsFunc(text, func(r rune) bool { return !wordCharacter(r) }) {
 		f.add(field, "must be 1 to 20 letters, digits, '-' or '_'")
@@ -194,8 +198,8 @@ func (c *Client) checkWebhookURL(faults *faults, text string) {
 	}
 }
 
-// checkURL holds a URL that is given to the gateway to https on a public name: personal data is sent there. When the gateway
-// itself is on loopback, as a sandbox is, so may the URL be.
+// checkURL holds a URL that is given to the gateway to https on a public name: personal data is
+// sent there. When the gateway itself is on loopback, as a sandbox is, so may the URL be.
 func (c *Client) checkURL(faults *faults, field, text string) {
 	u, err := url.Parse(text)
 	visible := func(r rune) bool { return r > ' ' && r <= '~' && r != '\\' }
@@ -226,8 +230,9 @@ var localNames = []string{
 	"internal", "lan", "arpa",
 }
 
-// publicName reports whether a host is written as a name that may be public. An address has many spellings, such as 127.1 and
-// 0x7f000001; all of them end in a label that begins with a digit, as no top-level domain does.
+// publicName reports whether a host is written as a name that may be public. An address has many
+// spellings, such as 127.1 and 0x7f000001; all of them end in a label that begins with a digit, as
+// no top-level domain does.
 func publicName(host string) bool {
 	labels := strings.Split(strings.ToLower(host), ".")
 	for _, label := range labels {

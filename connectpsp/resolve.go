@@ -17,16 +17,18 @@ var (
 	errNoIdempotencyKey = &openError{"its idempotency key is no UUID", nextAskProvider}
 )
 
-// ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of CreateCashOut or of an earlier
-// ResolveCashOut, also after it went through JSON; request is the one it is about, which the error does not hold because it is
-// personal data.
+// ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of CreateCashOut
+// or of an earlier ResolveCashOut, also after it went through JSON; request is the one it is about,
+// which the error does not hold because it is personal data.
 //
-// If unknown.TransactionID is known, the payment is read. Otherwise, or if that does not settle it, it is sent again with the
-// same key and the same bytes, within the replay window (see WithReplayWindow) from unknown.FirstSentAt.
+// If unknown.TransactionID is known, the payment is read. Otherwise, or if that does not settle it,
+// it is sent again with the same key and the same bytes, within the replay window (see
+// WithReplayWindow) from unknown.FirstSentAt.
 //
-// A nil error says that the payment was accepted; its Status tells how it ended, as far as it has, and may be FAILED. Every
-// other outcome is an *UnknownOutcomeError, never a rejection: what is answered now proves nothing about what was sent
-// before. It holds what is known by now. Keep that one, try again later, or wait for the webhook.
+// A nil error says that the payment was accepted; its Status tells how it ended, as far as it has,
+// and may be FAILED. Every other outcome is an *UnknownOutcomeError, never a rejection: what is
+// answered now proves nothing about what was sent before. It holds what is known by now. Keep that
+// one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)
 	if unknown == nil || unknown.Operation != createCashOut.id {
@@ -68,7 +70,8 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	return c.cashOut(ctx, call)
 }
 
-// sum identifies the payment that a call is to make. A call without a key sets a state, and is none.
+// sum identifies the payment that a call is to make. A call without a key sets a state, and is
+// none.
 func (call *call) sum() string {
 	if !call.operation.keyed {
 		return ""

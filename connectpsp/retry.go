@@ -24,13 +24,15 @@ type progress struct {
 
 	recorded  bool     // the journal has it that the payment is being sent
 	chargeIDs []string // of the charge that is refunded, nil if it was not read
-	// chargeUnread says that it could not be read, and compared that a rejection was compared with refunds under other ids.
+	// chargeUnread says that it could not be read, and compared that a rejection was compared with
+	// refunds under other ids.
 	chargeUnread, compared bool
 
 	sent        int       // attempts that may have reached the gateway
 	first, last time.Time // of these, or of the earlier call's
 	status      int
-	// doubt is sticky: once an attempt may have been executed, no refusal of a later one proves that it was not.
+	// doubt is sticky: once an attempt may have been executed, no refusal of a later one proves
+	// that it was not.
 	doubt         bool
 	doubtErr      error
 	transactionID string
@@ -51,7 +53,8 @@ func (c *Client) newProgress(call call) *progress {
 	return p
 }
 
-// persist makes attempts until one is accepted, none may follow or ctx ends, and reports the outcome of all of them.
+// persist makes attempts until one is accepted, none may follow or ctx ends, and reports the
+// outcome of all of them.
 func (c *Client) persist(ctx context.Context, p *progress) error {
 	retried := int32(0) // what the last retry took from the budget
 	for {
@@ -112,17 +115,17 @@ func (p *progress) note(a attempt, v verdict) {
 	if v.outcome == refused {
 		p.refusal = v.answer
 	}
-	// Of a request that was sent twice only one answer was heard. And a conflict says that something exists under the
-	// reference or key, which no later answer unsays.
+	// Of a request that was sent twice only one answer was heard. And a conflict says that
+	// something exists under the reference or key, which no later answer unsays.
 	if v.outcome == doubtful || a.replayed && v.outcome != accepted || v.answer != nil && v.answer.conflict() && (v.again || v.renew) {
 		p.doubt = true
 		p.doubtErr = v.err
 	}
 }
 
-// changeToken reports whether the call should be repeated with another access token. After a 401 exactly the token that was
-// refused is dropped. A refused signature is right for its token by construction, so only a token that has changed since
-// gives hope.
+// changeToken reports whether the call should be repeated with another access token. After a 401
+// exactly the token that was refused is dropped. A refused signature is right for its token by
+// construction, so only a token that has changed since gives hope.
 func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 	if v.answer.Code != CodeInvalidSignature {
 		c.tokens.Invalidate(a.token)
@@ -135,7 +138,8 @@ func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 // upTo draws a wait of at most bound at random.
 func upTo(bound time.Duration) time.Duration { return rand.N(bound + 1) }
 
-// wait returns how long to wait before the next attempt, or an error if it would come too late to be made.
+// wait returns how long to wait before the next attempt, or an error if it would come too late to
+// be made.
 func (c *Client) wait(ctx context.Context, p *progress) (time.Duration, error) {
 	bound := c.retry.BaseDelay
 	for n := 1; n < p.tries && bound < c.retry.MaxDelay; n++ {
@@ -169,15 +173,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// report turns what is known into the error of the call. Ended says why no further attempt was made, nil if the last one left
-// no reason for another.
+// report turns what is known into the error of the call. Ended says why no further attempt was
+// made, nil if the last one left no reason for another.
 func (p *progress) report(ended error) error {
 	answer := p.verdict.answer
 	switch {
 	case p.doubt && p.call.operation.money:
 		return p.unknown(ended)
 	case p.verdict.outcome == unsent && p.refusal != nil:
-		// An earlier attempt was sent and refused. That it could not be repeated is the smaller news.
+		// An earlier attempt was sent and refused. That it could not be repeated is the smaller
+		// news.
 		p.refusal.Err = joinCauses(ended, p.verdict.err)
 		return p.refusal
 	case answer != nil:

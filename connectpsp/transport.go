@@ -16,8 +16,9 @@ import (
 
 const dialTimeout = 10 * time.Second
 
-// newHTTPClient returns a copy of given, or a new client if given is nil, that never follows a redirect: net/http would
-// carry ApplicationToken and DigitalSignature, and after a 307 the body too, to whatever host the redirect names.
+// newHTTPClient returns a copy of given, or a new client if given is nil, that never follows a
+// redirect: net/http would carry ApplicationToken and DigitalSignature, and after a 307 the body
+// too, to whatever host the redirect names.
 func newHTTPClient(given *http.Client) *http.Client {
 	var client http.Client
 	if given != nil {
@@ -30,8 +31,9 @@ func newHTTPClient(given *http.Client) *http.Client {
 	return &client
 }
 
-// senderOf returns what sends requests for client, which came from newHTTPClient. That is its transport, unless it has something
-// to add: for redirects that nobody follows, http.Client copies all headers of every request.
+// senderOf returns what sends requests for client, which came from newHTTPClient. That is its
+// transport, unless it has something to add: for redirects that nobody follows, http.Client copies
+// all headers of every request.
 func senderOf(client *http.Client) gen.HttpRequestDoer {
 	if client.Jar != nil || client.Timeout != 0 {
 		return client
@@ -61,8 +63,8 @@ func (o once) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// newTransport returns a transport for many concurrent calls to one host. http.DefaultTransport keeps two idle connections
-// per host and opens new ones under any burst.
+// newTransport returns a transport for many concurrent calls to one host. http.DefaultTransport
+// keeps two idle connections per host and opens new ones under any burst.
 func newTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	pool := &pool{dial: dialer.DialContext}
@@ -76,7 +78,8 @@ func newTransport() http.RoundTripper {
 		MaxIdleConnsPerHost:    4096,
 		IdleConnTimeout:        30 * time.Second, // a connection that the other side closed first costs a retry
 		MaxResponseHeaderBytes: 64 << 10,
-		// All calls share a connection of HTTP/2. One that died in silence would make every one of them time out.
+		// All calls share a connection of HTTP/2. One that died in silence would make every one of
+		// them time out.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
 	return pool

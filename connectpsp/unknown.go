@@ -11,28 +11,30 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// ErrUnknownOutcome is matched, through errors.Is, by every error after which a payment may have been made: each
-// UnknownOutcomeError, and an APIError that is a conflict.
+// ErrUnknownOutcome is matched, through errors.Is, by every error after which a payment may have
+// been made: each UnknownOutcomeError, and an APIError that is a conflict.
 var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 
-// UnknownOutcomeError says that a request was sent and no readable response settled it: the payment may have been made. It is
-// neither a success nor a failure. A refusal that came on a later attempt proves nothing about an earlier one, so it does
-// not make this an [APIError], and neither its code nor its type is found by errors.Is and errors.As, unless it is a conflict;
-// it is in Refusal.
+// UnknownOutcomeError says that a request was sent and no readable response settled it: the payment
+// may have been made. It is neither a success nor a failure. A refusal that came on a later attempt
+// proves nothing about an earlier one, so it does not make this an [APIError], and neither its code
+// nor its type is found by errors.Is and errors.As, unless it is a conflict; it is in Refusal.
 //
-// Keep the payment open. To settle it, use [Client.ResolveCashOut], or call again with the same request and
-// WithIdempotencyKey(e.IdempotencyKey), which for a derived key changes nothing: the gateway repeats its first response. Or
-// wait for the webhook, or read the transaction if TransactionID is known. Never pay under a new externalReference.
+// Keep the payment open. To settle it, use [Client.ResolveCashOut], or call again with the same
+// request and WithIdempotencyKey(e.IdempotencyKey), which for a derived key changes nothing: the
+// gateway repeats its first response. Or wait for the webhook, or read the transaction if
+// TransactionID is known. Never pay under a new externalReference.
 //
-// A client remembers the open payments, with WithJournal beyond the life of the process. As long as a payment is open, every
-// call for it ends in a nil error or is unknown: with another attempt number or idempotency key, a faulty option, an invalid
-// request or a context that has ended, too. A new process without a journal knows of no open payment.
+// A client remembers the open payments, with WithJournal beyond the life of the process. As long as
+// a payment is open, every call for it ends in a nil error or is unknown: with another attempt
+// number or idempotency key, a faulty option, an invalid request or a context that has ended, too.
+// A new process without a journal knows of no open payment.
 //
-// For how long the gateway remembers a key is not published. After some 20 minutes, less than comparable gateways are known
-// to remember, prefer the webhook to calling again.
+// For how long the gateway remembers a key is not published. After some 20 minutes, less than
+// comparable gateways are known to remember, prefer the webhook to calling again.
 //
-// It can be written as JSON and read again: see MarshalJSON. Printed by fmt or slog it shows what Error returns. Tests can make
-// one by hand; the zero value is one of which nothing is known.
+// It can be written as JSON and read again: see MarshalJSON. Printed by fmt or slog it shows what
+// Error returns. Tests can make one by hand; the zero value is one of which nothing is known.
 type UnknownOutcomeError struct {
 	// Operation is the operation's id in the description, such as "createCashOut".
 	Operation Operation
@@ -41,18 +43,21 @@ type UnknownOutcomeError struct {
 	// ExternalReference and Amount are the request's, zero where it has none.
 	ExternalReference string
 	Amount            pix.Amount
-	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the same, and not what is in it.
+	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the
+	// same, and not what is in it.
 	BodySHA256 string
 	// ClientID and BaseURL say which integration made the open attempt, at which gateway.
 	ClientID, BaseURL string
-	// TransactionID is the charge's id as it was given to RefundCashIn, or the gateway's for a payment that was accepted
-	// before. It is empty if it is not known, and never the id of another payment.
+	// TransactionID is the charge's id as it was given to RefundCashIn, or the gateway's for a
+	// payment that was accepted before. It is empty if it is not known, and never the id of another
+	// payment.
 	TransactionID string
-	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may have reached the gateway,
-	// those of earlier calls for the payment included, as far as they are known.
+	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may
+	// have reached the gateway, those of earlier calls for the payment included, as far as they are
+	// known.
 	FirstSentAt, LastSentAt time.Time
-	// Attempts counts the attempts that may have reached the gateway. It is 0 if this call sent nothing, and an earlier or
-	// another one for the payment is open.
+	// Attempts counts the attempts that may have reached the gateway. It is 0 if this call sent
+	// nothing, and an earlier or another one for the payment is open.
 	Attempts int
 	// StatusCode is the status of the last response, 0 if none came.
 	StatusCode int
@@ -60,14 +65,15 @@ type UnknownOutcomeError struct {
 	RetryAfter time.Duration
 	// Refusal is how the gateway refused a later attempt, nil if it did not.
 	Refusal *APIError
-	// Err is what made the outcome doubtful or ended the call: the network's error, the context's. It may be nil.
+	// Err is what made the outcome doubtful or ended the call: the network's error, the context's.
+	// It may be nil.
 	Err error
 
 	next string // what to do, of an error that was read from JSON
 }
 
-// Error says what happened, what it means for the money and what to do next, in one sentence. It holds no secret and no
-// personal data.
+// Error says what happened, what it means for the money and what to do next, in one sentence. It
+// holds no secret and no personal data.
 func (e *UnknownOutcomeError) Error() string {
 	var text strings.Builder
 	text.WriteString("connectpsp: ")
@@ -131,7 +137,8 @@ const (
 	nextItsClient   = "settle it with a client of its own ClientID and BaseURL"
 )
 
-// Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by itself.
+// Unwrap returns Err and, if it is a conflict, Refusal: a conflict leaves the outcome open by
+// itself.
 func (e *UnknownOutcomeError) Unwrap() []error {
 	var causes []error
 	if e.Err != nil {

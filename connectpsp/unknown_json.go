@@ -8,7 +8,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// unknownOutcome is an UnknownOutcomeError as JSON. What the gateway said in words is left out: it may hold personal data.
+// unknownOutcome is an UnknownOutcomeError as JSON. What the gateway said in words is left out: it
+// may hold personal data.
 type unknownOutcome struct {
 	Operation         string     `json:"operation"`
 	IdempotencyKey    string     `json:"idempotencyKey,omitzero"`
@@ -28,9 +29,9 @@ type unknownOutcome struct {
 	Next              string     `json:"next,omitzero"`
 }
 
-// MarshalJSON writes what is needed to settle the payment later, in another process too: see ResolveCashOut. It holds no
-// secret and no personal data but what ExternalReference may be. Err is written as text, and of Refusal the gateway's words
-// are left out, see [APIError.MarshalJSON].
+// MarshalJSON writes what is needed to settle the payment later, in another process too: see
+// ResolveCashOut. It holds no secret and no personal data but what ExternalReference may be. Err is
+// written as text, and of Refusal the gateway's words are left out, see [APIError.MarshalJSON].
 func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	written := unknownOutcome{
 		Operation:         e.Operation,
@@ -55,7 +56,8 @@ func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(written)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. Err has the text of what it was, and no longer its type.
+// UnmarshalJSON reads what MarshalJSON wrote. Err has the text of what it was, and no longer its
+// type.
 func (e *UnknownOutcomeError) UnmarshalJSON(data []byte) error {
 	var read unknownOutcome
 	if err := json.Unmarshal(data, &read); err != nil {

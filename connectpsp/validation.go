@@ -2,13 +2,14 @@ package connectpsp
 
 import "strings"
 
-// ValidationError says that a field of a request or of the configuration is not acceptable. Nothing was sent, not even a
-// request for a token, and no money moved: correct the field and call again.
+// ValidationError says that a field of a request or of the configuration is not acceptable. Nothing
+// was sent, not even a request for a token, and no money moved: correct the field and call again.
 //
-// Where several fields are wrong the error is a ValidationErrors, in which errors.As finds the first.
+// Where several fields are wrong the error is a ValidationErrors, in which errors.As finds the
+// first.
 type ValidationError struct {
-	// Field is the path of the field in the description's names, such as "payee.destination.pixKey", or the name of an
-	// option or of a Config field.
+	// Field is the path of the field in the description's names, such as
+	// "payee.destination.pixKey", or the name of an option or of a Config field.
 	Field string
 	// Reason says what is wanted. It never repeats the value.
 	Reason string

@@ -15,11 +15,12 @@ const (
 	readLag     = time.Minute // a transaction may take as long until it can be read
 )
 
-// WaitCashIn reads a charge until it is no longer waiting for payment: PAID, EXPIRED, REFUNDED or CANCELLED. A status that
-// the SDK does not know is waited through. It reads at once, then at intervals that grow from a quarter of a second to ten
-// seconds, and goes on through failures that may pass, until ctx ends: give it a deadline, and prefer webhooks where many
-// are to be watched. A 404 is returned once the transaction has been missing for a minute: one that was just made may not be
-// readable yet. Its error is that of GetCashIn, or the context's.
+// WaitCashIn reads a charge until it is no longer waiting for payment: PAID, EXPIRED, REFUNDED or
+// CANCELLED. A status that the SDK does not know is waited through. It reads at once, then at
+// intervals that grow from a quarter of a second to ten seconds, and goes on through failures that
+// may pass, until ctx ends: give it a deadline, and prefer webhooks where many are to be watched. A
+// 404 is returned once the transaction has been missing for a minute: one that was just made may
+// not be readable yet. Its error is that of GetCashIn, or the context's.
 func (c *Client) WaitCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	return wait(ctx, func() (*CashIn, error) { return c.GetCashIn(ctx, id, options...) },
 		func(cashIn *CashIn) (string, bool) {
@@ -32,8 +33,9 @@ func (c *Client) WaitCashIn(ctx context.Context, id string, options ...CallOptio
 		})
 }
 
-// WaitCashOut reads a payment until it has ended: COMPLETED, FAILED, REFUNDED or CANCELLED. Otherwise it is like WaitCashIn.
-// A payment may be PROCESSING for long: banks may hold a suspicious one for an hour, and the payee's bank for days.
+// WaitCashOut reads a payment until it has ended: COMPLETED, FAILED, REFUNDED or CANCELLED.
+// Otherwise it is like WaitCashIn. A payment may be PROCESSING for long: banks may hold a
+// suspicious one for an hour, and the payee's bank for days.
 func (c *Client) WaitCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
 	return wait(ctx, func() (*CashOut, error) { return c.GetCashOut(ctx, id, options...) },
 		func(cashOut *CashOut) (string, bool) {

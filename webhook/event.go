@@ -13,8 +13,8 @@ import (
 
 // Event is one event as Parse read it. It is not shared with the package: do with it what you like.
 //
-// It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. JSON encoding writes them; fmt
-// and log/slog do not, see String and LogValue.
+// It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. JSON
+// encoding writes them; fmt and log/slog do not, see String and LogValue.
 type Event struct {
 	// Type says what happened. It may be one that the SDK does not know.
 	Type EventType
@@ -22,35 +22,41 @@ type Event struct {
 	// At is when it happened, in UTC. It is zero if the gateway sent no readable time.
 	At time.Time
 
-	// DeliveryID is the X-Event-Id header: a UUID of this attempt to deliver, for talking to support. It is not signed,
-	// changes when the same event is sent again, and is empty if the header was missing.
+	// DeliveryID is the X-Event-Id header: a UUID of this attempt to deliver, for talking to
+	// support. It is not signed, changes when the same event is sent again, and is empty if the
+	// header was missing.
 	DeliveryID string
 
-	// CashIn is the charge as GetCashIn would return it. It is not nil for CashInPaid and CashInRefunded, and then has a
-	// TransactionID. For other types that begin with CASHIN_ it is nil if the data could not be read.
+	// CashIn is the charge as GetCashIn would return it. It is not nil for CashInPaid and
+	// CashInRefunded, and then has a TransactionID. For other types that begin with CASHIN_ it is
+	// nil if the data could not be read.
 	//
-	// Fields that were absent, null or unreadable are zero. Where the Amount is zero, read the transaction before you give
-	// anything out; a Worker does so on its own if the amount was stated and is no whole number of centavos.
+	// Fields that were absent, null or unreadable are zero. Where the Amount is zero, read the
+	// transaction before you give anything out; a Worker does so on its own if the amount was
+	// stated and is no whole number of centavos.
 	CashIn *connectpsp.CashIn
 
-	// CashOut is the payment as GetCashOut would return it. It is not nil for CashOutCompleted, CashOutFailed and
-	// CashOutRefunded, and otherwise follows the rules of CashIn, for types that begin with CASHOUT_.
+	// CashOut is the payment as GetCashOut would return it. It is not nil for CashOutCompleted,
+	// CashOutFailed and CashOutRefunded, and otherwise follows the rules of CashIn, for types that
+	// begin with CASHOUT_.
 	CashOut *connectpsp.CashOut
 
-	// Raw is the whole body as JSON in UTF-8, with what the SDK has no field for. It has the bytes that were received, unless
-	// they were packed, began with a byte order mark or were not UTF-8.
+	// Raw is the whole body as JSON in UTF-8, with what the SDK has no field for. It has the bytes
+	// that were received, unless they were packed, began with a byte order mark or were not UTF-8.
 	Raw json.RawMessage
 
 	amountUnreadable bool // it is stated, and no amount of money
 }
 
-// Key returns the identity of the event: its type, transaction id and end-to-end id, the same for every delivery of it, and
-// for no other event. The end-to-end id is part of it because a payment may be returned in parts, each with an id of its own.
-// If an unknown type has no transactionId, the SHA-256 of the body stands for both ids.
+// Key returns the identity of the event: its type, transaction id and end-to-end id, the same for
+// every delivery of it, and for no other event. The end-to-end id is part of it because a payment
+// may be returned in parts, each with an id of its own. If an unknown type has no transactionId,
+// the SHA-256 of the body stands for both ids.
 //
-// Use it as a unique key and nothing else: its form is readable but not meant to be taken apart. It is ASCII and its length is
-// bounded by that of the body only. It distinguishes capitals, except in a transaction id that is a UUID: that is the same in
-// capitals and in small letters. X-Event-Id has no part in it.
+// Use it as a unique key and nothing else: its form is readable but not meant to be taken apart. It
+// is ASCII and its length is bounded by that of the body only. It distinguishes capitals, except in
+// a transaction id that is a UUID: that is the same in capitals and in small letters. X-Event-Id
+// has no part in it.
 func (e *Event) Key() string {
 	var transactionID, endToEndID string
 	switch {
@@ -78,8 +84,8 @@ func (e *Event) Key() string {
 	return key + "/" + url.PathEscape(canonicalID(transactionID)) + "/" + url.PathEscape(endToEndID)
 }
 
-// endToEndID returns the id of the movement that the event is about. Data may be rendered anew when a payment's event is sent
-// again, and holds the refund's id by then.
+// endToEndID returns the id of the movement that the event is about. Data may be rendered anew when
+// a payment's event is sent again, and holds the refund's id by then.
 func (e *Event) endToEndID(current, original string) string {
 	if original != "" && (e.Type == CashInPaid || e.Type == CashOutCompleted) {
 		return original
@@ -107,13 +113,15 @@ type EventType string
 const (
 	// CashInPaid: the banking network confirmed the payment.
 	CashInPaid EventType = "CASHIN_PAID"
-	// CashInRefunded: the money is back with the payer. EndToEndID is the refund's, OriginalEndToEndID the payment's.
+	// CashInRefunded: the money is back with the payer. EndToEndID is the refund's,
+	// OriginalEndToEndID the payment's.
 	CashInRefunded EventType = "CASHIN_REFUNDED"
 	// CashOutCompleted: the payment settled.
 	CashOutCompleted EventType = "CASHOUT_COMPLETED"
 	// CashOutFailed: the payment failed; Failure says why and EndToEndID is empty.
 	CashOutFailed EventType = "CASHOUT_FAILED"
-	// CashOutRefunded: a payment that had completed came back. EndToEndID is the return's, OriginalEndToEndID the payment's.
+	// CashOutRefunded: a payment that had completed came back. EndToEndID is the return's,
+	// OriginalEndToEndID the payment's.
 	CashOutRefunded EventType = "CASHOUT_REFUNDED"
 )
 

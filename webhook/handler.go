@@ -26,8 +26,9 @@ const (
 	longestID   = 100             // of a delivery: a UUID has 36
 )
 
-// Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is durable there and not before.
-// What is to be done about it is done by a Worker, after the answer. It fits any router, and may be shared by goroutines.
+// Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is
+// durable there and not before. What is to be done about it is done by a Worker, after the answer.
+// It fits any router, and may be shared by goroutines.
 //
 //	200  the event is kept, was kept before, or is signed and unreadable (or its ids are monstrous) and kept for a person
 //	401  the signature is missing or wrong
@@ -37,13 +38,15 @@ const (
 //	400  the body broke off
 //	503  the inbox failed, or took longer than three seconds: the gateway will send it again
 //
-// No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for what comes before the Handler
-// and after it. A middleware may read the body, if it leaves the bytes as they are; one that wraps the ResponseWriter must have
-// an Unwrap method, or the time for the body is bounded by the server's ReadTimeout only. Once the body is read the Handler
-// takes its time limit from the connection again, so that it serves later requests as before.
+// No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for
+// what comes before the Handler and after it. A middleware may read the body, if it leaves the
+// bytes as they are; one that wraps the ResponseWriter must have an Unwrap method, or the time for
+// the body is bounded by the server's ReadTimeout only. Once the body is read the Handler takes its
+// time limit from the connection again, so that it serves later requests as before.
 type Handler struct {
-	// Logger gets, at level warning, why the inbox failed, in the inbox's own words. No personal data is added. Nil stands for
-	// [slog.Default]; for silence set slog.New(slog.DiscardHandler). Set it before the Handler is used.
+	// Logger gets, at level warning, why the inbox failed, in the inbox's own words. No personal
+	// data is added. Nil stands for [slog.Default]; for silence set slog.New(slog.DiscardHandler).
+	// Set it before the Handler is used.
 	Logger *slog.Logger
 
 	inbox   Inbox
@@ -51,9 +54,10 @@ type Handler struct {
 	counts  [countKinds]atomic.Uint64
 }
 
-// NewHandler returns a Handler that fills inbox. The secrets are as for Parse: the CryptoToken, and while it is being replaced
-// the previous one too. Unset ones are skipped. It is an error if none is set, if one is no CryptoToken because it holds a space,
-// a line break or the like, or if inbox is nil.
+// NewHandler returns a Handler that fills inbox. The secrets are as for Parse: the CryptoToken, and
+// while it is being replaced the previous one too. Unset ones are skipped. It is an error if none
+// is set, if one is no CryptoToken because it holds a space, a line break or the like, or if inbox
+// is nil.
 func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 	if inbox == nil {
 		return nil, errors.New("webhook: a Handler needs an Inbox")
@@ -133,7 +137,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	}
 }
 
-// readBody reads a body until a deadline. Where deadlines are not supported the server's own time-outs are all there is.
+// readBody reads a body until a deadline. Where deadlines are not supported the server's own
+// time-outs are all there is.
 func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byte, error) {
 	body := r.Body
 	if body == nil { // as adapters of function platforms leave it
@@ -146,8 +151,9 @@ func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byt
 	}
 	read, err := io.ReadAll(http.MaxBytesReader(w, body, maxBody))
 	if err == nil {
-		// Else the deadline would pass while net/http waits for the next request, and cancel the contexts of all that follow on
-		// the connection (golang/go#70834). Of a body that is not at its end it stays, for net/http reads on.
+		// Else the deadline would pass while net/http waits for the next request, and cancel the
+		// contexts of all that follow on the connection (golang/go#70834). Of a body that is not at
+		// its end it stays, for net/http reads on.
 		_ = connection.SetReadDeadline(time.Time{})
 	}
 	return read, err
@@ -156,14 +162,15 @@ func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byt
 const (
 	// quarantineMark begins the key of a body that cannot be read. No type of an event does.
 	quarantineMark = "QUARANTINE#"
-	// conflictMark stands between an event's key and the digest of a body that is not the first for this key. No key of an
-	// event contains it.
+	// conflictMark stands between an event's key and the digest of a body that is not the first for
+	// this key. No key of an event contains it.
 	conflictMark = "#sha256:"
 	// refiledMark ends the key of an item that was put in the place of another with this key.
 	refiledMark = "#REFILED"
 )
 
-// put keeps an item, and says whether it was there. A second body for one key is kept beside the first.
+// put keeps an item, and says whether it was there. A second body for one key is kept beside the
+// first.
 func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	earlier, err := inbox.Put(ctx, item)
 	switch {
@@ -179,8 +186,9 @@ func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	return duplicate, nil
 }
 
-// putWithin is put, but returns when the context ends. An inbox may go on, as a driver of SQLite does while it waits for the
-// writer. If it keeps the item after all, the next delivery of the event is a duplicate.
+// putWithin is put, but returns when the context ends. An inbox may go on, as a driver of SQLite
+// does while it waits for the writer. If it keeps the item after all, the next delivery of the
+// event is a duplicate.
 func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	type outcome struct {
 		kind countKind
@@ -257,11 +265,12 @@ func (k countKind) status() int {
 
 // Counts says what became of the deliveries of a Handler, for your metrics. Each is counted once.
 type Counts struct {
-	// Stored are new events. Duplicates were kept before. Conflicting are a further body for an event that is kept: the
-	// gateway is asked which is right. Quarantined are signed and cannot be read, and kept for a person.
+	// Stored are new events. Duplicates were kept before. Conflicting are a further body for an
+	// event that is kept: the gateway is asked which is right. Quarantined are signed and cannot be
+	// read, and kept for a person.
 	Stored, Duplicates, Conflicting, Quarantined uint64
-	// InvalidSignature and the others were refused; see Handler for the answers. A rise of InvalidSignature is an attack, or a
-	// CryptoToken that was replaced.
+	// InvalidSignature and the others were refused; see Handler for the answers. A rise of
+	// InvalidSignature is an attack, or a CryptoToken that was replaced.
 	InvalidSignature, WrongMethod, TooSlow, TooLarge, Broken uint64
 	// Unavailable were not kept because the inbox failed.
 	Unavailable uint64

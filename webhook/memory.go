@@ -12,14 +12,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrInboxFull is returned by Put of a MemoryInbox that holds as many items as it may, none of which is done.
+// ErrInboxFull is returned by Put of a MemoryInbox that holds as many items as it may, none of
+// which is done.
 var ErrInboxFull = errors.New("webhook: the inbox is full of items that are not done")
 
-// MemoryInbox is an Inbox in memory, for tests and for small services that can lose it: when the process ends, events that
-// were answered with 200 and not worked off are lost with it, and it no longer knows which events it has seen. It holds 65,536
-// items and forgets those first that were done first, or dismissed; an event that is forgotten would be taken for a new one. Package
-// sqlinbox has one that keeps everything. The zero value is not usable; make it with NewMemoryInbox. It may be shared by
-// goroutines, and must not be copied.
+// MemoryInbox is an Inbox in memory, for tests and for small services that can lose it: when the
+// process ends, events that were answered with 200 and not worked off are lost with it, and it no
+// longer knows which events it has seen. It holds 65,536 items and forgets those first that were
+// done first, or dismissed; an event that is forgotten would be taken for a new one. Package
+// sqlinbox has one that keeps everything. The zero value is not usable; make it with
+// NewMemoryInbox. It may be shared by goroutines, and must not be copied.
 type MemoryInbox struct {
 	mu    sync.Mutex
 	limit int
@@ -50,7 +52,8 @@ func NewMemoryInbox() *MemoryInbox {
 	return &MemoryInbox{limit: memoryLimit, items: map[string]*memoryItem{}, known: map[string]*memoryTransaction{}}
 }
 
-// staged are the items that were put while an item was settled, in the context of which they are found.
+// staged are the items that were put while an item was settled, in the context of which they are
+// found.
 type staged struct {
 	inbox *MemoryInbox
 	items []*memoryItem
@@ -225,7 +228,8 @@ func (m *MemoryInbox) Held() []Item {
 	return held
 }
 
-// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports whether there is one.
+// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports
+// whether there is one.
 func (m *MemoryInbox) Retry(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -238,7 +242,8 @@ func (m *MemoryInbox) Retry(key string) bool {
 	return true
 }
 
-// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It reports whether there is one.
+// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It
+// reports whether there is one.
 func (m *MemoryInbox) Dismiss(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,7 +256,8 @@ func (m *MemoryInbox) Dismiss(key string) bool {
 	return true
 }
 
-// ours returns the item of a claim, if the claim still holds and is not being settled. The lock is held.
+// ours returns the item of a claim, if the claim still holds and is not being settled. The lock is
+// held.
 func (m *MemoryInbox) ours(claim *Claim) (*memoryItem, error) {
 	item := m.items[claim.Key]
 	if item == nil || item.Token != claim.Token || item.place < 0 {

@@ -23,15 +23,17 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// ErrInvalidSignature is wrapped by the error of Parse if the body is not proven to come from the gateway. Answer 401 and say
-// no more.
+// ErrInvalidSignature is wrapped by the error of Parse if the body is not proven to come from the
+// gateway. Answer 401 and say no more.
 var ErrInvalidSignature = errors.New("webhook: invalid signature")
 
-// ErrMalformed is wrapped by the error of Parse if a body with a valid signature is not an event that can be read. The same
-// bytes would come again, so keep them for a person to look at and answer 200.
+// ErrMalformed is wrapped by the error of Parse if a body with a valid signature is not an event
+// that can be read. The same bytes would come again, so keep them for a person to look at and
+// answer 200.
 var ErrMalformed = errors.New("webhook: malformed event")
 
-// What is wrong with a signature. These are made once: whoever sends forged events is to cost as little as can be.
+// What is wrong with a signature. These are made once: whoever sends forged events is to cost as
+// little as can be.
 var (
 	errTwoSignatures  = invalid("there is more than one X-Connect-Signature")
 	errNoSecret       = invalid("no secret was given to verify it with")
@@ -42,29 +44,32 @@ var (
 
 func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignature, reason) }
 
-// Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded and encoded again, they
-// have another signature. Bound them with http.MaxBytesReader; an event is about a thousand bytes long. The header is that
-// of the request, with its names in any case.
+// Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded
+// and encoded again, they have another signature. Bound them with http.MaxBytesReader; an event is
+// about a thousand bytes long. The header is that of the request, with its names in any case.
 //
-// The secrets are CryptoTokens. While one is being replaced, give both: a signature by any of them is valid. Unset secrets
-// are skipped, and if none is set nothing is valid. There must be exactly one X-Connect-Signature. The error wraps
-// ErrInvalidSignature, and then the body was not read, or ErrMalformed; it repeats nothing of the body.
+// The secrets are CryptoTokens. While one is being replaced, give both: a signature by any of them
+// is valid. Unset secrets are skipped, and if none is set nothing is valid. There must be exactly
+// one X-Connect-Signature. The error wraps ErrInvalidSignature, and then the body was not read, or
+// ErrMalformed; it repeats nothing of the body.
 //
-// A body in gzip is unpacked, up to 64 KiB, and its signature may be over the bytes as they came or over what they unpack to. A
-// byte order mark is skipped, and bytes that are not UTF-8 are read as ISO-8859-1. The body must then be one JSON object, in
-// which no object has two members whose names are equal or differ in case only. An event of a published type must have a
-// transactionId. In all else Parse is lenient: a field it cannot read is zero and a type it does not know is an event all the
-// same.
+// A body in gzip is unpacked, up to 64 KiB, and its signature may be over the bytes as they came or
+// over what they unpack to. A byte order mark is skipped, and bytes that are not UTF-8 are read as
+// ISO-8859-1. The body must then be one JSON object, in which no object has two members whose names
+// are equal or differ in case only. An event of a published type must have a transactionId. In all
+// else Parse is lenient: a field it cannot read is zero and a type it does not know is an event all
+// the same.
 //
-// A valid signature does not make an event new: the same body is valid for ever. Only the receiver's record of Keys tells a
-// repeated or replayed delivery from the first.
+// A valid signature does not make an event new: the same body is valid for ever. Only the
+// receiver's record of Keys tells a repeated or replayed delivery from the first.
 //
 // Parse keeps neither body nor header. It may be called by several goroutines at once.
 func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, error) {
 	signatures := valuesOf(header, "X-Connect-Signature")
 	err := verify(body, signatures, secrets)
 	if err == errNoMatch && isGzip(body) {
-		// It may have been signed before it was packed. Gunzip is bounded, so a forged body costs little.
+		// It may have been signed before it was packed. Gunzip is bounded, so a forged body costs
+		// little.
 		if unpacked, ok := gunzip(body); ok {
 			body, err = unpacked, verify(unpacked, signatures, secrets)
 		}
@@ -79,8 +84,9 @@ func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, err
 	return read(body, deliveryID)
 }
 
-// valuesOf returns the values of a header under all spellings of its name, which is given in its canonical form. Net/http makes
-// a Header of canonical names only; an adapter of a function platform may keep those of the wire.
+// valuesOf returns the values of a header under all spellings of its name, which is given in its
+// canonical form. Net/http makes a Header of canonical names only; an adapter of a function
+// platform may keep those of the wire.
 func valuesOf(header http.Header, name string) []string {
 	values := header[name]
 	for spelling, more := range header {
@@ -118,7 +124,8 @@ func read(body []byte, deliveryID string) (*Event, error) {
 	return event, nil
 }
 
-// textOf returns the text of a body: unpacked, without a byte order mark, and in UTF-8. That is nearly always the body as it is.
+// textOf returns the text of a body: unpacked, without a byte order mark, and in UTF-8. That is
+// nearly always the body as it is.
 func textOf(body []byte) ([]byte, error) {
 	if isGzip(body) {
 		unpacked, ok := gunzip(body)
@@ -143,8 +150,8 @@ func textOf(body []byte) ([]byte, error) {
 	return text, nil
 }
 
-// isGzip reports whether a body begins as gzip does, and as no JSON does. The header Content-Encoding is not asked: a proxy that
-// unpacks may leave it, and the inbox keeps none.
+// isGzip reports whether a body begins as gzip does, and as no JSON does. The header
+// Content-Encoding is not asked: a proxy that unpacks may leave it, and the inbox keeps none.
 func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte{0x1f, 0x8b}) }
 
 // gunzip unpacks a body, if that is whole and no longer than maxBody.
@@ -167,7 +174,8 @@ type envelope struct {
 // part is a part of a body, as it stands there.
 type part []byte
 
-// UnmarshalJSON keeps data as it is, where json.RawMessage copies it. Only answer.Plain calls it, which gives it parts of the body.
+// UnmarshalJSON keeps data as it is, where json.RawMessage copies it. Only answer.Plain calls it,
+// which gives it parts of the body.
 func (p *part) UnmarshalJSON(data []byte) error {
 	*p = data
 	return nil
@@ -220,7 +228,8 @@ func verify(body []byte, signatures []string, secrets []auth.Secret) error {
 	return nil
 }
 
-// readOdd reads what answer.Plain does not take. It refuses a text in which names are ambiguous, as Plain does.
+// readOdd reads what answer.Plain does not take. It refuses a text in which names are ambiguous, as
+// Plain does.
 func readOdd(body []byte) (envelope, error) {
 	tokens := json.NewDecoder(bytes.NewReader(body))
 	tokens.UseNumber() // a number that fits no float is none of the scan's business
@@ -242,8 +251,9 @@ func readOdd(body []byte) (envelope, error) {
 // maxDepth is how deep objects and arrays may be nested. A published event has four levels.
 const maxDepth = 32
 
-// scan reads one JSON value, which at depth 0 must be an object, and refuses what encoding/json would settle in silence: the
-// last of two members of one name wins there, and "AMOUNT" is "amount".
+// scan reads one JSON value, which at depth 0 must be an object, and refuses what encoding/json
+// would settle in silence: the last of two members of one name wins there, and "AMOUNT" is
+// "amount".
 func scan(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
@@ -282,8 +292,8 @@ func scan(decoder *json.Decoder, depth int) error {
 	return nil
 }
 
-// fold returns the smallest of the characters that encoding/json takes for r in a name. Lower case would not do: ſ is an s
-// to it.
+// fold returns the smallest of the characters that encoding/json takes for r in a name. Lower case
+// would not do: ſ is an s to it.
 func fold(r rune) rune {
 	for {
 		next := unicode.SimpleFold(r)
@@ -321,8 +331,8 @@ func (e *Event) decode(data []byte) error {
 	return nil
 }
 
-// decodeInto reads data into a transaction, of which amount is a part. A number that is no amount of money stays zero, and is
-// noted if it is that amount.
+// decodeInto reads data into a transaction, of which amount is a part. A number that is no amount
+// of money stays zero, and is noted if it is that amount.
 func (e *Event) decodeInto(transaction any, amount *pix.Amount, data []byte) error {
 	err := answer.Decode(data, transaction)
 	if errors.Is(err, pix.ErrInvalidAmount) {

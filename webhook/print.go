@@ -6,8 +6,9 @@ import (
 	"log/slog"
 )
 
-// Values that goroutines share print their names: fmt would read fields that change at the same time, and those of an inbox
-// hold personal data. Values that are about one transaction print what identifies it.
+// Values that goroutines share print their names: fmt would read fields that change at the same
+// time, and those of an inbox hold personal data. Values that are about one transaction print what
+// identifies it.
 
 // String returns "webhook.Handler".
 func (h *Handler) String() string { return "webhook.Handler" }

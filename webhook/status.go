@@ -19,8 +19,8 @@ const (
 // Status is the status of a transaction, in the gateway's words.
 type Status string
 
-// The published statuses: those of a charge are AWAITING_PAYMENT, EXPIRED, CANCELLED, PAID and REFUNDED, those of a payment
-// PROCESSING, FAILED, CANCELLED, COMPLETED and REFUNDED.
+// The published statuses: those of a charge are AWAITING_PAYMENT, EXPIRED, CANCELLED, PAID and
+// REFUNDED, those of a payment PROCESSING, FAILED, CANCELLED, COMPLETED and REFUNDED.
 const (
 	StatusAwaitingPayment Status = "AWAITING_PAYMENT"
 	StatusProcessing      Status = "PROCESSING"
@@ -32,8 +32,8 @@ const (
 	StatusRefunded        Status = "REFUNDED"
 )
 
-// ranks order the statuses of a kind. A transaction only moves up, so what comes late, twice or again after years changes
-// nothing.
+// ranks order the statuses of a kind. A transaction only moves up, so what comes late, twice or
+// again after years changes nothing.
 var ranks = map[Kind]map[Status]int{
 	KindCashIn: {
 		StatusAwaitingPayment: 1,
@@ -57,8 +57,8 @@ func (k Kind) made(status Status) bool {
 	return k.rank(status) >= ranks[KindCashIn][StatusPaid] // the same rank as COMPLETED of a cash-out
 }
 
-// contradict reports whether one of two statuses says that a cash-out was made and the other that it failed. A user who was told
-// of a failure may have paid again.
+// contradict reports whether one of two statuses says that a cash-out was made and the other that
+// it failed. A user who was told of a failure may have paid again.
 func (k Kind) contradict(one, other Status) bool {
 	return k == KindCashOut && (k.failed(one) && k.made(other) || k.failed(other) && k.made(one))
 }

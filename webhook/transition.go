@@ -11,38 +11,44 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Transition is one step of a transaction, as a Worker gives it to your function: once, in an order in which statuses only
-// move up. Printed by fmt or slog it shows no personal data.
+// Transition is one step of a transaction, as a Worker gives it to your function: once, in an order
+// in which statuses only move up. Printed by fmt or slog it shows no personal data.
 type Transition struct {
 	Kind          Kind
 	TransactionID string
 
-	// From is the last status that your function was told of, empty if this is the first. To is the new one. Both are
-	// StatusRefunded for a further return of a payment that is returned in parts.
+	// From is the last status that your function was told of, empty if this is the first. To is the
+	// new one. Both are StatusRefunded for a further return of a payment that is returned in parts.
 	//
-	// How much a step to StatusRefunded returns is not known. A payment may be returned in parts, each with an EndToEndID of its
-	// own, and it is not published whether Amount is then that of the part or of the payment. So do not book the whole amount
-	// at the first return: a refund that you asked for is of the whole charge, and for any other return the account's statement
+	// How much a step to StatusRefunded returns is not known. A payment may be returned in parts,
+	// each with an EndToEndID of its own, and it is not published whether Amount is then that of
+	// the part or of the payment. So do not book the whole amount at the first return: a refund
+	// that you asked for is of the whole charge, and for any other return the account's statement
 	// tells.
 	From, To Status
 
-	// CashIn or CashOut, by Kind, is the transaction as the event or the gateway tells it; the other is nil. Its own Status may
-	// be a later one than To. Compare ExternalReference and Amount with your order's before you give anything out.
+	// CashIn or CashOut, by Kind, is the transaction as the event or the gateway tells it; the
+	// other is nil. Its own Status may be a later one than To. Compare ExternalReference and Amount
+	// with your order's before you give anything out.
 	CashIn  *connectpsp.CashIn
 	CashOut *connectpsp.CashOut
 
 	// Event is what told of it, nil if it was found by reading the transaction.
 	Event *Event
-	// Confirmed says that the transaction was read from the gateway, and what is here is what it answered.
+	// Confirmed says that the transaction was read from the gateway, and what is here is what it
+	// answered.
 	Confirmed bool
 
-	// MissedPayment says that the transaction was paid and returned, and your function hears of the return first: From is neither
-	// PAID nor COMPLETED, and To is REFUNDED. Your code for a payment has not run, and will not: its event is stale when it comes.
+	// MissedPayment says that the transaction was paid and returned, and your function hears of the
+	// return first: From is neither PAID nor COMPLETED, and To is REFUNDED. Your code for a payment
+	// has not run, and will not: its event is stale when it comes.
 	MissedPayment bool
-	// LatePayment says that a charge was paid after your function was told that it had expired or was cancelled.
+	// LatePayment says that a charge was paid after your function was told that it had expired or
+	// was cancelled.
 	LatePayment bool
-	// Contradiction says that your function was told the opposite before: that a payment failed which was made, or that it was
-	// made and it failed. The gateway was asked, and To is what it answered. If you paid again, you paid twice.
+	// Contradiction says that your function was told the opposite before: that a payment failed
+	// which was made, or that it was made and it failed. The gateway was asked, and To is what it
+	// answered. If you paid again, you paid twice.
 	Contradiction bool
 }
 
@@ -92,23 +98,24 @@ func (f fact) externalReference() string {
 	return f.cashOut.ExternalReference
 }
 
-// agrees reports whether two facts state the same amount, reference and payment. What one of them leaves out is not compared:
-// which fields a payment has is not published. What is passed on is always the gateway's answer.
+// agrees reports whether two facts state the same amount, reference and payment. What one of them
+// leaves out is not compared: which fields a payment has is not published. What is passed on is
+// always the gateway's answer.
 func (f fact) agrees(other fact) bool {
 	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount() ||
 		f.status == StatusRefunded // it may be that of a part
 	return amounts && same(f.externalReference(), other.externalReference()) && same(f.paymentID(), other.paymentID())
 }
 
-// tallies reports whether a fact states the amount and the reference that were told before. Of a return the amount may be that of
-// a part.
+// tallies reports whether a fact states the amount and the reference that were told before. Of a
+// return the amount may be that of a part.
 func (f fact) tallies(known Known) bool {
 	amounts := f.status == StatusRefunded || f.amount().IsZero() || known.Amount.IsZero() || f.amount() == known.Amount
 	return amounts && same(f.externalReference(), known.ExternalReference)
 }
 
-// doubtful reports whether the data of an event says another status than its type, and not merely a later one: an event
-// CASHIN_PAID, say, of a charge that is CANCELLED.
+// doubtful reports whether the data of an event says another status than its type, and not merely a
+// later one: an event CASHIN_PAID, say, of a charge that is CANCELLED.
 func (f fact) doubtful() bool {
 	var stated Status
 	if f.cashIn != nil {
@@ -123,7 +130,8 @@ func (f fact) doubtful() bool {
 // same reports whether two texts are equal, or one is missing.
 func same(one, other string) bool { return one == "" || other == "" || one == other }
 
-// endToEndIDs are those of the last movement and, if that is a return, of the payment that it returns.
+// endToEndIDs are those of the last movement and, if that is a return, of the payment that it
+// returns.
 func (f fact) endToEndIDs() (current, original string) {
 	if f.cashIn != nil {
 		return f.cashIn.EndToEndID, f.cashIn.OriginalEndToEndID
@@ -131,8 +139,9 @@ func (f fact) endToEndIDs() (current, original string) {
 	return f.cashOut.EndToEndID, f.cashOut.OriginalEndToEndID
 }
 
-// paymentID is the end-to-end id of the payment, empty if it is not stated. One that begins with a D is a return's: the event of
-// a payment that is written anew after its return may hold that one only.
+// paymentID is the end-to-end id of the payment, empty if it is not stated. One that begins with a
+// D is a return's: the event of a payment that is written anew after its return may hold that one
+// only.
 func (f fact) paymentID() string {
 	current, original := f.endToEndIDs()
 	if original == "" && current != "" && f.status != StatusRefunded && !strings.HasPrefix(current, "D") {
@@ -144,7 +153,8 @@ func (f fact) paymentID() string {
 // movementID is the end-to-end id of what the fact tells of: the return or the payment.
 func (f fact) movementID() string { return cmp.Or(f.returnID(), f.paymentID()) }
 
-// sameMovement reports whether two facts tell of the same payment and, if both tell of one, the same return.
+// sameMovement reports whether two facts tell of the same payment and, if both tell of one, the
+// same return.
 func (f fact) sameMovement(other fact) bool {
 	return same(f.returnID(), other.returnID()) && same(f.paymentID(), other.paymentID())
 }
@@ -170,7 +180,8 @@ const (
 	second                // it is about another payment of the same transaction than the one that was told of
 )
 
-// rule compares a fact with what is known. It returns what is known afterwards, if the fact is not doubted.
+// rule compares a fact with what is known. It returns what is known afterwards, if the fact is not
+// doubted.
 func rule(known Known, f fact) (ruling, Known) {
 	from, to := known.Status, f.status
 	next := Known{Status: to, Returns: known.Returns, Amount: known.Amount, ExternalReference: cmp.Or(known.ExternalReference, f.externalReference())}

@@ -2,8 +2,8 @@ package webhook
 
 import "time"
 
-// turn lets one goroutine of a Run work at a time, while others wait for the gateway. Nil stands for a caller that works alone
-// and waits itself.
+// turn lets one goroutine of a Run work at a time, while others wait for the gateway. Nil stands
+// for a caller that works alone and waits itself.
 type turn struct {
 	free   chan struct{} // holds one element while nobody works
 	asking chan struct{} // holds one for each goroutine that waits for the gateway
@@ -19,8 +19,8 @@ func newTurn() *turn {
 func (t *turn) take() { <-t.free }
 func (t *turn) give() { t.free <- struct{}{} }
 
-// await calls ask and lets another goroutine work meanwhile. It returns the error of ask, or errCrowded if so many wait for the
-// gateway already that ask was not called.
+// await calls ask and lets another goroutine work meanwhile. It returns the error of ask, or
+// errCrowded if so many wait for the gateway already that ask was not called.
 func (t *turn) await(ask func() error) error {
 	if t == nil {
 		return ask()
@@ -43,8 +43,9 @@ func (t *turn) await(ask func() error) error {
 	return err
 }
 
-// slot takes a slot for the gateway and reports whether there was one. Other items wait behind this one, so it waits for a moment
-// only, which is enough while the gateway is quick. Once that was in vain it does not wait at all, until a response has come.
+// slot takes a slot for the gateway and reports whether there was one. Other items wait behind this
+// one, so it waits for a moment only, which is enough while the gateway is quick. Once that was in
+// vain it does not wait at all, until a response has come.
 func (t *turn) slot() bool {
 	select {
 	case t.asking <- struct{}{}:

@@ -10,12 +10,13 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// ladder says when a watched transaction is read, counted from when the watch began. For how long the gateway repeats a
-// webhook is not published, and a payment may stay PROCESSING for hours without a fault.
+// ladder says when a watched transaction is read, counted from when the watch began. For how long
+// the gateway repeats a webhook is not published, and a payment may stay PROCESSING for hours
+// without a fault.
 var ladder = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 
-// chargeLadder is for charges: one that nobody pays is open until it expires, a day after it was made or whenever the request
-// said.
+// chargeLadder is for charges: one that nobody pays is open until it expires, a day after it was
+// made or whenever the request said.
 var chargeLadder = append(slices.Clip(ladder), 25*time.Hour, 3*day, 8*day, 31*day)
 
 const day = 24 * time.Hour
@@ -29,27 +30,30 @@ const (
 	watchRefund  = "REFUND/"
 )
 
-// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from now, until it is paid or will
-// not be, so that a payment is noticed of which no webhook tells. What is found makes the same Transitions as events do,
-// through the same Inbox. If it is not final after that it is kept for a person. Call it when the charge is accepted, with its
-// transactionId; a second time does nothing, also after the first watch has ended. The error is the Inbox's.
+// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from
+// now, until it is paid or will not be, so that a payment is noticed of which no webhook tells.
+// What is found makes the same Transitions as events do, through the same Inbox. If it is not final
+// after that it is kept for a person. Call it when the charge is accepted, with its transactionId;
+// a second time does nothing, also after the first watch has ended. The error is the Inbox's.
 func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
 }
 
-// WatchCashOut has a payment read in the same way, but no longer than 24 hours, until it has completed or failed.
+// WatchCashOut has a payment read in the same way, but no longer than 24 hours, until it has
+// completed or failed.
 func (w *Worker) WatchCashOut(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashOut, transactionID)
 }
 
-// WatchRefund has a charge whose refund was accepted, or may have been, read in the same way, but no longer than 24 hours, until
-// it is REFUNDED.
+// WatchRefund has a charge whose refund was accepted, or may have been, read in the same way, but
+// no longer than 24 hours, until it is REFUNDED.
 func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
 }
 
-// WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, and the charges whose refund it could
-// not settle. Of other payments that are unknown there is nothing to read: no transactionId is known.
+// WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, and the
+// charges whose refund it could not settle. Of other payments that are unknown there is nothing to
+// read: no transactionId is known.
 func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
 	for _, payment := range recovered {
 		var err error
@@ -140,7 +144,8 @@ func ladderOf(key string) []time.Duration {
 	return ladder
 }
 
-// nextRung returns when a transaction is read again that was watched since a time, zero if it was read for the last time.
+// nextRung returns when a transaction is read again that was watched since a time, zero if it was
+// read for the last time.
 func nextRung(ladder []time.Duration, since, now time.Time) time.Time {
 	for _, rung := range ladder {
 		if due := since.Add(rung); due.After(now) {

@@ -30,9 +30,10 @@ const (
 	mostAsking   = 8                      // goroutines of one Run that wait for the gateway
 )
 
-// Worker works off an Inbox: it finds out what each event changes, and calls your function for every step of a transaction, once
-// and in order. Make it with NewWorker. It may be shared by goroutines and must not be copied; any number of Workers, in any
-// number of processes, may work on one Inbox.
+// Worker works off an Inbox: it finds out what each event changes, and calls your function for
+// every step of a transaction, once and in order. Make it with NewWorker. It may be shared by
+// goroutines and must not be copied; any number of Workers, in any number of processes, may work on
+// one Inbox.
 type Worker struct {
 	inbox       Inbox
 	client      *connectpsp.Client
@@ -50,36 +51,42 @@ type Worker struct {
 // WorkerOption changes a Worker. Nil is not an option.
 type WorkerOption func(*Worker)
 
-// WithConfirmation makes the Worker read the transaction from the gateway before it calls your function: for the payment of a charge
-// if its amount is from or more, or not stated; for every other event always, because for those your function books an amount of
-// its own. With an amount of zero every event is confirmed. Amount, reference and ids must be those of the event. An event that the
-// gateway does not confirm changes nothing and is kept for a person: then somebody else has your CryptoToken, so have it replaced.
-// A transaction that the gateway does not find is retried for ten minutes before that.
-// Without this option the gateway is asked only about an amount that is no whole number of centavos, and about contradictions: of
-// an event with what is known, with another body for the same event, or of its data with its type.
+// WithConfirmation makes the Worker read the transaction from the gateway before it calls your
+// function: for the payment of a charge if its amount is from or more, or not stated; for every
+// other event always, because for those your function books an amount of its own. With an amount of
+// zero every event is confirmed. Amount, reference and ids must be those of the event. An event
+// that the gateway does not confirm changes nothing and is kept for a person: then somebody else
+// has your CryptoToken, so have it replaced. A transaction that the gateway does not find is
+// retried for ten minutes before that. Without this option the gateway is asked only about an
+// amount that is no whole number of centavos, and about contradictions: of an event with what is
+// known, with another body for the same event, or of its data with its type.
 func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
 
-// WithLogger makes the Worker log to logger what goes wrong: at level error what is kept for a person, at level warning what
-// will be tried again. It writes ids, and the errors of your function and of the inbox in their own words; the inbox keeps
-// those of your function too. No personal data is added. Without this option, or with nil, it logs to the [slog.Default] of
-// the moment when the Worker is made; for silence give it slog.New(slog.DiscardHandler).
+// WithLogger makes the Worker log to logger what goes wrong: at level error what is kept for a
+// person, at level warning what will be tried again. It writes ids, and the errors of your function
+// and of the inbox in their own words; the inbox keeps those of your function too. No personal data
+// is added. Without this option, or with nil, it logs to the [slog.Default] of the moment when the
+// Worker is made; for silence give it slog.New(slog.DiscardHandler).
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }
 
-// NewWorker returns a Worker on inbox. The client reads transactions where an event alone must not be believed.
+// NewWorker returns a Worker on inbox. The client reads transactions where an event alone must not
+// be believed.
 //
-// Apply is your function. It is called once for every step that is settled: if it returns an error, or the process dies, it is
-// called again for the same step later, up to twenty times over nine hours; then the event is kept for a person. With package
-// sqlinbox its context carries the database transaction in which the step is settled, so that what you write with it happens
-// exactly once. Everything else it does may happen again. Its context lasts for a minute at least. It must be safe for as many
-// goroutines as work, that is as call Run or Work; for one transaction it is called by one at a time. A panic in it is logged
-// at level error, by its place and without its text unless that is the Go runtime's, and is an error like others.
+// Apply is your function. It is called once for every step that is settled: if it returns an error,
+// or the process dies, it is called again for the same step later, up to twenty times over nine
+// hours; then the event is kept for a person. With package sqlinbox its context carries the
+// database transaction in which the step is settled, so that what you write with it happens exactly
+// once. Everything else it does may happen again. Its context lasts for a minute at least. It must
+// be safe for as many goroutines as work, that is as call Run or Work; for one transaction it is
+// called by one at a time. A panic in it is logged at level error, by its place and without its
+// text unless that is the Go runtime's, and is an error like others.
 //
-// A Watch method of the Worker that is called with that context takes part in the step: the transaction is watched if the step is
-// settled, and not if it fails.
+// A Watch method of the Worker that is called with that context takes part in the step: the
+// transaction is watched if the step is settled, and not if it fails.
 //
 // NewWorker panics if inbox, client or apply is nil.
 func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Context, Transition) error, options ...WorkerOption) *Worker {
@@ -93,9 +100,10 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	return w
 }
 
-// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several, if your function is slow: one
-// Run calls it for one step at a time. While an item waits for the gateway, Run goes on with others, so a gateway that is slow
-// or does not answer delays only the items that need it. Up to eight wait at once, for ten seconds each reading.
+// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several,
+// if your function is slow: one Run calls it for one step at a time. While an item waits for the
+// gateway, Run goes on with others, so a gateway that is slow or does not answer delays only the
+// items that need it. Up to eight wait at once, for ten seconds each reading.
 func (w *Worker) Run(ctx context.Context) error {
 	turn := newTurn()
 	var working sync.WaitGroup
@@ -131,8 +139,9 @@ func (w *Worker) pause(ctx context.Context, err error) {
 	}
 }
 
-// Work works off one item, and reports whether one was due. Its error is the inbox's; an error of your function or the gateway
-// is logged, and the item is tried again. Run does the same all the time; call Work yourself in tests.
+// Work works off one item, and reports whether one was due. Its error is the inbox's; an error of
+// your function or the gateway is logged, and the item is tried again. Run does the same all the
+// time; call Work yourself in tests.
 func (w *Worker) Work(ctx context.Context) (worked bool, err error) {
 	claim, err := w.claim(ctx)
 	if err != nil || claim == nil {
@@ -229,7 +238,8 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	answered, err := w.ask(ctx, turn, said.kind, said.transactionID(), said.transactionID())
 	forged := errForged
 	if err == nil && !said.sameMovement(answered) {
-		// The gateway tells of the last payment or return. An earlier one can be read by its own id only.
+		// The gateway tells of the last payment or return. An earlier one can be read by its own id
+		// only.
 		answered, err = w.ask(ctx, turn, said.kind, said.movementID(), said.transactionID())
 		forged = errDiffers
 	}
@@ -249,8 +259,8 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	return w.settle(ctx, claim, answered, false)
 }
 
-// reconcile ends the open payment that an event is about in the client's journal. It comes before the step, so that a step that is
-// told has ended the payment too.
+// reconcile ends the open payment that an event is about in the client's journal. It comes before
+// the step, so that a step that is told has ended the payment too.
 func (w *Worker) reconcile(ctx context.Context, f fact) error {
 	var err error
 	if f.kind == KindCashIn {
@@ -307,15 +317,16 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 	})
 }
 
-// wantsConfirmation also of an event that states no amount: the payment may be of any. Of one whose amount cannot be read it is
-// wanted without WithConfirmation, too.
+// wantsConfirmation also of an event that states no amount: the payment may be of any. Of one whose
+// amount cannot be read it is wanted without WithConfirmation, too.
 func (w *Worker) wantsConfirmation(f fact) bool {
 	amount := f.amount().Centavos()
 	small := f.status == StatusPaid && amount > 0 && amount < w.confirmFrom.Centavos() // the function compares it with its own
 	return f.event.amountUnreadable || w.confirms && !small
 }
 
-// call calls the user's function. A panic is an error like others: the item is tried again, and the process lives on.
+// call calls the user's function. A panic is an error like others: the item is tried again, and the
+// process lives on.
 func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -328,8 +339,9 @@ func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	return w.apply(ctx, t)
 }
 
-// ask reads a transaction from the gateway by any of its ids. The error is errMissing if the gateway itself says that there is
-// none; a 404 in other words is of something in between, and like an outage.
+// ask reads a transaction from the gateway by any of its ids. The error is errMissing if the
+// gateway itself says that there is none; a 404 in other words is of something in between, and like
+// an outage.
 func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transactionID string) (fact, error) {
 	answered := fact{kind: kind, read: true}
 	err := turn.await(func() (err error) {
@@ -359,8 +371,9 @@ func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transaction
 	return answered, nil
 }
 
-// believed returns why an item is held, if the gateway has not found its transaction for so long that it does not exist. A
-// payment that was just made may be found late, so until then, and for any other error, the item is retried.
+// believed returns why an item is held, if the gateway has not found its transaction for so long
+// that it does not exist. A payment that was just made may be found late, so until then, and for
+// any other error, the item is retried.
 func (w *Worker) believed(claim *Claim, err error, missing *heldError) error {
 	if err == errCrowded {
 		return err
@@ -416,10 +429,11 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 
 // WorkerCounts says what became of the items of a Worker, for your metrics.
 type WorkerCounts struct {
-	// Applied are calls of your function that returned nil, also if what they did could not be committed then. Stale are items that changed nothing: late, repeated or replayed.
+	// Applied are calls of your function that returned nil, also if what they did could not be
+	// committed then. Stale are items that changed nothing: late, repeated or replayed.
 	Applied, Stale uint64
-	// Failed are attempts that failed and will be made again. Held are items that were put aside for a person: look at every
-	// one.
+	// Failed are attempts that failed and will be made again. Held are items that were put aside
+	// for a person: look at every one.
 	Failed, Held uint64
 }
 

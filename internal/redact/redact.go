@@ -1,8 +1,9 @@
 // Package redact removes from the errors of a transport all text that a peer may have chosen.
 //
-// Package net/http quotes the input that it fails to parse: a status line, a header, a trailer, a proxy's address with its
-// password. In the response to POST /auth/token that may be an access token, in any other a person's name and document.
-// The package works by an allow-list: it keeps the text that it knows to be safe and drops the rest.
+// Package net/http quotes the input that it fails to parse: a status line, a header, a trailer, a
+// proxy's address with its password. In the response to POST /auth/token that may be an access
+// token, in any other a person's name and document. The package works by an allow-list: it keeps
+// the text that it knows to be safe and drops the rest.
 package redact
 
 import (
@@ -28,14 +29,16 @@ type Text string
 // Error returns the text.
 func (t Text) Error() string { return string(t) }
 
-// Error returns an error that describes the same failure as err, and contains no text that a peer may have chosen: neither
-// its own text nor any cause in its chain does, under any verb of fmt. It keeps the kind of the failure (timeout, connection
-// refused, untrusted certificate), addresses, and URLs without user and query. Of a failure of unknown kind it keeps the Go
-// type. It returns nil for nil.
+// Error returns an error that describes the same failure as err, and contains no text that a peer
+// may have chosen: neither its own text nor any cause in its chain does, under any verb of fmt. It
+// keeps the kind of the failure (timeout, connection refused, untrusted certificate), addresses,
+// and URLs without user and query. Of a failure of unknown kind it keeps the Go type. It returns
+// nil for nil.
 //
-// errors.Is matches the result as it matches err. errors.As finds a [net.Error] and redacted copies of [*url.Error],
-// [*net.OpError], [*net.DNSError], [*tls.CertificateVerificationError], [x509.UnknownAuthorityError] and
-// [x509.CertificateInvalidError]; it finds no other types, because their text may hold the peer's.
+// errors.Is matches the result as it matches err. errors.As finds a [net.Error] and redacted copies
+// of [*url.Error], [*net.OpError], [*net.DNSError], [*tls.CertificateVerificationError],
+// [x509.UnknownAuthorityError] and [x509.CertificateInvalidError]; it finds no other types, because
+// their text may hold the peer's.
 func Error(err error) error {
 	if err == nil || isSafe(err) {
 		return err
@@ -49,8 +52,8 @@ func Error(err error) error {
 	return f
 }
 
-// failure is a redacted error. The original stays reachable for errors.Is only, through a func: neither fmt nor a dumper that
-// uses reflection can look into that.
+// failure is a redacted error. The original stays reachable for errors.Is only, through a func:
+// neither fmt nor a dumper that uses reflection can look into that.
 type failure struct {
 	error
 	is      func(target error) bool
@@ -74,7 +77,8 @@ var sentinels = []error{
 	gzip.ErrHeader, gzip.ErrChecksum,
 }
 
-// phrases are the beginnings of errors that the standard library makes of a text. The rest of the text may be the peer's.
+// phrases are the beginnings of errors that the standard library makes of a text. The rest of the
+// text may be the peer's.
 var phrases = []string{
 	"malformed HTTP", "malformed MIME header", "malformed chunked encoding", "invalid byte in chunk length",
 	"http chunk length too large", "chunked line ends with bare LF", "chunked encoding contains too much non-data",

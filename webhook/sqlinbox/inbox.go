@@ -16,8 +16,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// Inbox is a webhook.Inbox in a database. Make it with Open. It may be shared by goroutines, and any number of processes may
-// have one on the same database.
+// Inbox is a webhook.Inbox in a database. Make it with Open. It may be shared by goroutines, and
+// any number of processes may have one on the same database.
 type Inbox struct {
 	db      *sql.DB
 	dialect Dialect
@@ -35,8 +35,8 @@ type Inbox struct {
 
 var _ webhook.Inbox = (*Inbox)(nil)
 
-// Open returns an Inbox on db, and makes or updates its tables; where they are up to date it only reads. The db stays yours: it is not closed with the Inbox, which
-// needs no closing.
+// Open returns an Inbox on db, and makes or updates its tables; where they are up to date it only
+// reads. The db stays yours: it is not closed with the Inbox, which needs no closing.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect) (*Inbox, error) {
 	if db == nil || dialect != PostgreSQL && dialect != SQLite {
 		return nil, errors.New("sqlinbox: Open needs a database, and PostgreSQL or SQLite")
@@ -71,8 +71,8 @@ type step struct {
 	tx    *sql.Tx
 }
 
-// Tx returns the transaction in which a step is settled, from the context of the function of a webhook.Worker. It panics if
-// there is none: in any other context, and with a webhook.MemoryInbox.
+// Tx returns the transaction in which a step is settled, from the context of the function of a
+// webhook.Worker. It panics if there is none: in any other context, and with a webhook.MemoryInbox.
 func Tx(ctx context.Context) *sql.Tx {
 	step, ok := ctx.Value(stepKey{}).(step)
 	if !ok {
@@ -87,8 +87,8 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// querier returns the transaction of this inbox that the context carries, else the database. With a connection of its own, what is
-// put within a step would wait for the step, which waits for it.
+// querier returns the transaction of this inbox that the context carries, else the database. With a
+// connection of its own, what is put within a step would wait for the step, which waits for it.
 func (i *Inbox) querier(ctx context.Context) querier {
 	if step, ok := ctx.Value(stepKey{}).(step); ok && step.inbox == i {
 		return step.tx
@@ -98,14 +98,16 @@ func (i *Inbox) querier(ctx context.Context) querier {
 
 func microseconds(t time.Time) int64 { return t.UnixMicro() }
 
-// fromNow is how many microseconds from now a time of the local clock is. The database adds them to its own.
+// fromNow is how many microseconds from now a time of the local clock is. The database adds them to
+// its own.
 func fromNow(t time.Time) int64 { return time.Until(t).Microseconds() }
 
 const putStatement = `INSERT INTO connectpsp_inbox
 (key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at, reason)
 VALUES ($1, $2, $3, $4, $5, $6, $7, NOW + $8, $9) ON CONFLICT (key) DO NOTHING`
 
-// Put keeps an item. See webhook.Inbox. With the context of a Worker's function it does so in the transaction of the step.
+// Put keeps an item. See webhook.Inbox. With the context of a Worker's function it does so in the
+// transaction of the step.
 func (i *Inbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
 	state := "PENDING"
 	if item.Held != "" {
@@ -160,10 +162,12 @@ const (
 	doneStatement  = `UPDATE connectpsp_inbox SET state = 'DONE', claim = '', reason = '', finished_at = NOW WHERE key = $1`
 )
 
-// Settle ends an item in a transaction of the database, which change finds in its context. See webhook.Inbox and Tx.
+// Settle ends an item in a transaction of the database, which change finds in its context. See
+// webhook.Inbox and Tx.
 func (i *Inbox) Settle(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.Known) (webhook.Settlement, error)) error {
 	return i.inTransaction(ctx, func(tx *sql.Tx) error {
-		// This row is locked first and written last: whoever has it has the item, also if its lease ends meanwhile.
+		// This row is locked first and written last: whoever has it has the item, also if its lease
+		// ends meanwhile.
 		if err := i.lock(ctx, tx, claim); err != nil {
 			return err
 		}
@@ -195,9 +199,10 @@ VALUES ($1, '', '', 0, '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
 	})
 }
 
-// lockTransaction makes sure that nobody settles another item of a PIX transaction, without waiting: else one long function would
-// hold every worker that meets its transaction. Its row would not do, because the first to insert it makes others wait. The lock
-// ends with the database transaction. SQLite needs none, where whoever writes is alone.
+// lockTransaction makes sure that nobody settles another item of a PIX transaction, without
+// waiting: else one long function would hold every worker that meets its transaction. Its row would
+// not do, because the first to insert it makes others wait. The lock ends with the database
+// transaction. SQLite needs none, where whoever writes is alone.
 func (i *Inbox) lockTransaction(ctx context.Context, tx *sql.Tx, transaction string) error {
 	if i.dialect != PostgreSQL {
 		return nil
@@ -242,8 +247,8 @@ SET status = $1, returns = $2, centavos = $3, reference = $4, payment_id = $5, c
 	return err
 }
 
-// unescape undoes url.PathEscape, by which an id, which may be any text of an event, has no spaces, no NUL and no byte that is not
-// ASCII.
+// unescape undoes url.PathEscape, by which an id, which may be any text of an event, has no spaces,
+// no NUL and no byte that is not ASCII.
 func unescape(escaped string) string {
 	id, err := url.PathUnescape(escaped)
 	if err != nil {
@@ -284,7 +289,8 @@ func (i *Inbox) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 		return fmt.Errorf("sqlinbox: %w", err)
 	}
 	defer connection.Close()
-	// With ctx itself database/sql would roll back, and free the locks, at the end of ctx, under a function that still runs.
+	// With ctx itself database/sql would roll back, and free the locks, at the end of ctx, under a
+	// function that still runs.
 	tx, err := connection.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return fmt.Errorf("sqlinbox: %w", err)
@@ -356,7 +362,8 @@ const (
 	dismissStatement = `UPDATE connectpsp_inbox SET state = 'DONE', finished_at = NOW WHERE key = $1 AND state = 'HELD'`
 )
 
-// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports whether there is one.
+// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports
+// whether there is one.
 func (i *Inbox) Retry(ctx context.Context, key string) (bool, error) {
 	return found(i.db.ExecContext(ctx, i.retry, key))
 }
@@ -374,13 +381,14 @@ func found(result sql.Result, err error) (bool, error) {
 	}
 }
 
-// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It reports whether there is one.
+// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It
+// reports whether there is one.
 func (i *Inbox) Dismiss(ctx context.Context, key string) (bool, error) {
 	return found(i.db.ExecContext(ctx, i.dismiss, key))
 }
 
-// Forget erases the bodies of events that were done before a time, and with them the personal data. Their keys and digests
-// stay, so that none of them is ever taken for a new one.
+// Forget erases the bodies of events that were done before a time, and with them the personal data.
+// Their keys and digests stay, so that none of them is ever taken for a new one.
 func (i *Inbox) Forget(ctx context.Context, before time.Time) (forgotten int64, err error) {
 	result, err := i.db.ExecContext(ctx, `UPDATE connectpsp_inbox SET body = $1 WHERE state = 'DONE' AND finished_at < $2 AND length(body) > 0`,
 		[]byte{}, microseconds(before))

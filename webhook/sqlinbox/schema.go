@@ -17,8 +17,8 @@ const (
 	SQLite
 )
 
-// migrations are the steps of the schema, written for PostgreSQL. A step that was released is never changed: add one.
-// Keys are compared byte by byte, because end-to-end ids differ in case.
+// migrations are the steps of the schema, written for PostgreSQL. A step that was released is never
+// changed: add one. Keys are compared byte by byte, because end-to-end ids differ in case.
 var migrations = []string{
 	`CREATE TABLE connectpsp_inbox (
 	key          text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -61,9 +61,10 @@ var migrations = []string{
 	WHERE "transaction" LIKE 'CASHOUT/________-____-____-____-____________'`,
 }
 
-// Migrations returns the statements that make the tables, in order, for those who run their own migrations: run each once. The
-// first two make connectpsp_schema, which says how many of the others were run. When you update, run those that a later version
-// adds at the end, and set the version in connectpsp_schema to how many there are. Open runs what is missing.
+// Migrations returns the statements that make the tables, in order, for those who run their own
+// migrations: run each once. The first two make connectpsp_schema, which says how many of the
+// others were run. When you update, run those that a later version adds at the end, and set the
+// version in connectpsp_schema to how many there are. Open runs what is missing.
 func Migrations(dialect Dialect) []string {
 	all := []string{
 		`CREATE TABLE connectpsp_schema (version integer NOT NULL)`,
@@ -75,7 +76,8 @@ func Migrations(dialect Dialect) []string {
 	return all
 }
 
-// translate writes a statement for the dialect. NOW in it is the database's clock, when the statement begins, in microseconds since
+// translate writes a statement for the dialect. NOW in it is the database's clock, when the
+// statement begins, in microseconds since
 // 1970.
 func (d Dialect) translate(statement string) string {
 	if d == SQLite {
@@ -88,7 +90,8 @@ func (d Dialect) translate(statement string) string {
 
 // migrate brings the tables up to date. Several processes may do so at once.
 func (i *Inbox) migrate(ctx context.Context) error {
-	// Where they are up to date no lock is taken, which a backup would hold up, and no right to change tables is needed.
+	// Where they are up to date no lock is taken, which a backup would hold up, and no right to
+	// change tables is needed.
 	var made int
 	err := i.db.QueryRowContext(ctx, `SELECT max(version) FROM connectpsp_schema`).Scan(&made)
 	if err == nil && made == len(migrations) {
