@@ -189,6 +189,10 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 		}
 	}
 	if err != nil {
+		if earlier == nil && !p.doubt {
+			// The intent may have been written all the same, or be written later.
+			_ = c.journal.Finish(ctx, call.key, OutcomeRejected, "")
+		}
 		p.verdict = verdict{outcome: unsent, err: notRecorded(err)}
 		return nil, p.report(nil)
 	}

@@ -220,6 +220,10 @@ func (f *File) rewrite(
 			_ = os.Remove(anew.Name())
 		}
 	}()
+	old, _ := f.place()
+	if err := keepOwner(anew, old); err != nil {
+		return done, err
+	}
 	size, err := writeSnapshot(anew, ended, pending)
 	if err != nil {
 		return done, err
@@ -372,5 +376,6 @@ func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64,
 	f.mu.Lock()
 	f.synced = f.written
 	f.mu.Unlock()
+	f.markLocked(size)
 	return size, nil
 }

@@ -18,8 +18,9 @@
 //
 // A write that fails leaves the journal as it was, and the payment is not sent.
 // After an fsync that fails the contents of the disk are not known: the journal
-// takes nothing more until it is opened anew. It also stops, with an error that says
-// so, when the file was removed, replaced or truncated under the program.
+// takes nothing more until it is opened anew. When the file was removed, replaced or
+// truncated under the program, the next call that makes something durable stops it,
+// with an error that says so, and so does Close.
 //
 // Payments that ended are remembered for an hour, by the monotonic clock, and for an
 // hour after Open: setting the clock of the machine makes the journal forget nothing.
@@ -38,16 +39,22 @@
 // the outcomes of those that are open.
 //
 // The end of a file that was not durable when the machine lost power is cut off by
-// Open: nothing was sent for it. Every other fault is a [*CorruptError], and the file
-// stays as it is.
+// Open: nothing was sent for it. Every fault before the last record that is known to
+// be durable is a [*CorruptError], and the file stays as it is. A write that appends
+// to a page must not harm the part of it that was made durable, which holds for disks
+// that write sectors as a whole.
+//
+// A compaction sees how much room is left by filling it for a moment, up to some
+// 4 MiB. On a volume that is nearly full, give the journal one of its own.
 //
 // # Personal data
 //
 // The records of open payments hold the requests, and so names, documents and keys of
 // people. The file is readable and writable by its owner only, also if it was made
-// otherwise. The request of a payment that has ended leaves the file within ten
-// minutes while it is open, and when it is closed or opened. If the volume has no room
-// for a compaction it stays until there is, and that is tried every five minutes.
+// otherwise; a compaction keeps its owner. The request of a payment that has ended
+// leaves the file within ten minutes while it is open, and when it is closed or
+// opened. A compaction that fails is tried again every five minutes, and until it
+// succeeds the requests stay. Close returns its error, unless the volume is full.
 //
 // # One process
 //

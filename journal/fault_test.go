@@ -98,7 +98,7 @@ func TestARejectionIsDurableBeforeItIsTold(t *testing.T) {
 	assert.Equal(t, 3, fault.Syncs, "an acceptance waits for the next")
 	begin(t, file, 3)
 	require.NoError(t, file.Finish(t.Context(), key(3), connectpsp.OutcomeRejected, ""))
-	assert.Equal(t, 3, fault.Syncs, "what was never sent need not be durable")
+	assert.Equal(t, 4, fault.Syncs, "a rejection of a payment that was never sent, too")
 
 	send(t, file, 4)
 	fault.Sync = true

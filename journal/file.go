@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
@@ -53,9 +55,10 @@ type disk interface {
 var _ connectpsp.Journal = (*File)(nil)
 
 var (
-	errClosed = errors.New("journal: it is closed")
-	errNoKey  = errors.New("journal: an intent has no idempotency key")
-	errPaid   = errors.New("journal: a payment that was accepted cannot be rejected:" +
+	errClosed  = errors.New("journal: it is closed")
+	errNoKey   = errors.New("journal: an intent has no idempotency key")
+	errNotUTF8 = errors.New("journal: a key, a reference or an id is not UTF-8")
+	errPaid    = errors.New("journal: a payment that was accepted cannot be rejected:" +
 		" two clients work on it")
 	errUnknown = errors.New("journal: no intent with this idempotency key can be sent")
 )
@@ -70,7 +73,10 @@ func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Inte
 		return nil, errNoKey
 	case len(i.Body) > longestBody:
 		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
+	case !utf8.ValidString(i.IdempotencyKey + i.ExternalReference + i.ChargeID):
+		return nil, errNotUTF8 // two of them could be one in the file
 	}
+	begun := intentOf(i) // the caller may change its request when the call has ended
 	if err := f.roomForNew(ctx); err != nil {
 		return nil, err
 	}
@@ -84,7 +90,7 @@ func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Inte
 				Key: key, Outcome: connectpsp.OutcomeRejected, At: time.Now().UTC(),
 			}})
 		}
-		return append(records, record{Intent: intentOf(i)}), nil
+		return append(records, record{Intent: begun}), nil
 	})
 	if err != nil {
 		earlier, _ := f.known(i)
@@ -150,7 +156,6 @@ func (f *File) Finish(
 		case e.past != nil:
 			return nil, nil
 		}
-		durable = durable && !e.unsent()
 		return []record{{Finished: &finished{
 			Key: key, Outcome: outcome, TransactionID: transactionID, At: time.Now().UTC(),
 		}}}, nil
@@ -191,7 +196,8 @@ func list[T any](
 }
 
 // Close removes the requests of ended payments from the file, makes everything durable and gives the
-// file back. It waits for a compaction under way. Calls after it fail. Closing twice is no error.
+// file back. It waits for a compaction under way. Its error says what of that failed. Calls after it
+// fail. Closing twice is no error.
 func (f *File) Close() (err error) {
 	f.closed.Do(func() { err = f.end() })
 	return err
@@ -200,22 +206,29 @@ func (f *File) Close() (err error) {
 func (f *File) end() error {
 	f.mu.Lock()
 	f.closing = true
+	told := f.failure != nil
 	f.compactions.stop()
 	f.mu.Unlock()
 	f.compactions.running.Wait()
 	f.mu.Lock()
 	stale := f.failure == nil && f.state.stale > 0
 	f.mu.Unlock()
+	var err error
 	if stale {
-		_ = f.compact() // if that fails, Open does it
+		if err = f.compact(); isFull(err) {
+			err = nil // Open tries again
+		}
 	}
 	f.flushing.take()
 	defer f.flushing.leave()
 	f.writing.take()
 	defer f.writing.leave()
-	var err error
-	if f.failed() == nil {
-		err = f.disk.Sync()
+	if !told {
+		failure := f.failed()
+		if failure == nil {
+			failure = cmp.Or(f.disk.Sync(), f.isInPlace(f.disk, f.size))
+		}
+		err = cmp.Or(failure, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -109,7 +109,7 @@ func (f *File) load(file *os.File) error {
 	case err != nil:
 		return fmt.Errorf("journal: %w", err)
 	}
-	f.compactions.at, f.compactions.tight = nextCompaction(found.packed), true
+	f.compactions.at = nextCompaction(found.packed)
 	if found.version < formatVersion || f.state.stale > 0 || f.size >= f.compactions.at {
 		_ = f.compact() // if that fails the old file is as good
 	}
@@ -151,6 +151,7 @@ func own(disk *os.File, path string) error {
 // repair cuts off what was not written whole, writes the first record into a new file, and makes
 // durable what was read.
 func (f *File) repair(file *os.File, found contents) error {
+	f.compactions.tight = !hasRoom(file, f.size, f.size+plenty)
 	if err := file.Truncate(f.size); err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (f *File) repair(file *os.File, found contents) error {
 	if err := syncDirectory(f.path); err != nil {
 		return err
 	}
-	if found.version == formatVersion && found.durable < found.last {
+	if found.durable < found.last {
 		f.markLocked(f.size)
 	}
 	return nil
@@ -263,7 +264,7 @@ func beginsLike(line []byte) bool {
 	begun := bytes.TrimRight(line, "\x00")
 	for version := 1; version <= formatVersion; version++ {
 		first, err := firstRecord(version).line()
-		if err == nil && len(begun) > 0 && bytes.HasPrefix(first, begun) {
+		if err == nil && (len(begun) > 0 || len(line) <= len(first)) && bytes.HasPrefix(first, begun) {
 			return true
 		}
 	}
@@ -273,7 +274,7 @@ func beginsLike(line []byte) bool {
 // isTorn judges a line that is no record and stands where the records end that were found. It looks
 // for a mark in it, for another line may be a part of it, and in all lines behind it.
 func isTorn(line []byte, whole bool, rest *bufio.Reader, found contents) (bool, error) {
-	if found.version == 1 {
+	if found.version == 1 && found.durable == 0 {
 		if whole {
 			return false, nil
 		}
