@@ -252,3 +252,20 @@ func TestAUUIDReferenceInTwoCasesIsOnePaymentOrTwo(t *testing.T) {
 	_, err := client.CreateCashOut(t.Context(), lower)
 	assert.NoError(t, err, "one key for two payments: the second can never be made")
 }
+
+// A journal of the caller's may keep an attempt that was never sent beside one that was.
+func TestRecoverCallsNoPaymentNeverSentThatAnotherAttemptMayHaveMade(t *testing.T) {
+	for name, outcome := range map[string]connectpsp.Outcome{"open": "", "accepted": connectpsp.OutcomeAccepted} {
+		t.Run(name, func(t *testing.T) {
+			book := newNotebook()
+			book.put(with(func(i *connectpsp.Intent) {
+				i.IdempotencyKey, i.SentAt = "5f0f1d2c-0000-4000-8000-0000000000aa", time.Time{}
+			}))
+			book.put(with(func(i *connectpsp.Intent) { i.Outcome = outcome }))
+			recovered, err := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(book)).Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			assert.NotEqual(t, rejected, outcomeOf(recovered[0].Err))
+		})
+	}
+}

@@ -31,7 +31,7 @@ var mutations = []mutation{
 		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
 	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
-	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`problem.Code != "" && described`, "len(a.body) > 0 && a.body[0] == '{'"}},
+	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
 	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
 	{name: "every call has a key of its own", file: "key.go", replace: []string{
 		"return idempotency.DeriveKey(c.clientID, op.id, reference, settings.attempt)", "return idempotency.NewKey()",
@@ -103,9 +103,6 @@ var mutations = []mutation{
 		"locks.take(r.client.lockOf(*intent), intent)", "locks.take(lockName{payment: idempotency.NewKey()}, intent)",
 	}},
 	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"inMemory || c.recovered.Load() {", "true || inMemory {"}},
-	{name: "Recover calls never sent what was paid by another attempt", file: "recover.go", replace: []string{
-		"	earlier, err := r.client.find(ctx, intent)\n", "	var earlier *Intent\n	var err error\n",
-	}, rare: true},
 }
 
 const root = "../.."
