@@ -29,6 +29,9 @@ func Compact(f *File) error {
 	f.mu.Lock()
 	c := f.startCompactionLocked()
 	f.mu.Unlock()
+	if c == nil {
+		return f.failed()
+	}
 	<-c.done
 	return c.err
 }
@@ -157,4 +160,34 @@ func Written(f *File) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return int(f.written)
+}
+
+// ReplaceFsync calls anew in the place of each fsync of a file that is opened or written anew, or of a
+// directory. Restore ends that.
+func ReplaceFsync(anew func(*os.File) error) (restore func()) {
+	fsync = anew
+	return func() { fsync = (*os.File).Sync }
+}
+
+// Disk is what a journal uses of its file.
+type Disk = disk
+
+// WrapDisk puts a disk of the test's around the one under the journal, until the file is written anew.
+func WrapDisk(f *File, wrap func(Disk) Disk) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.disk = wrap(f.disk)
+}
+
+// Kill lets go of the journal's files as the system does when the process is killed.
+func Kill(f *File) {
+	f.closed.Do(func() {
+		f.mu.Lock()
+		f.closing = true
+		f.compactions.stop()
+		f.mu.Unlock()
+		f.compactions.running.Wait()
+		_ = f.disk.Close()
+		_ = f.lock.Close()
+	})
 }
