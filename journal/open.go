@@ -148,10 +148,9 @@ func own(disk *os.File, path string) error {
 	return nil
 }
 
-// repair cuts off what was not written whole, writes the first record into a new file, and makes
-// durable what was read.
+// repair cuts off what was not written whole, writes the first record into a new file, makes durable
+// what was read, and sees how much room is left.
 func (f *File) repair(file *os.File, found contents) error {
-	f.compactions.tight = !hasRoom(file, f.size, f.size+plenty)
 	if err := file.Truncate(f.size); err != nil {
 		return err
 	}
@@ -169,6 +168,11 @@ func (f *File) repair(file *os.File, found contents) error {
 		return err
 	}
 	if err := syncDirectory(f.path); err != nil {
+		return err
+	}
+	// Only now: a new file that a kill left with nothing but zeros would be no journal.
+	f.compactions.tight = !hasRoom(file, f.size, f.size+plenty)
+	if err := file.Truncate(f.size); err != nil {
 		return err
 	}
 	if found.durable < found.last {

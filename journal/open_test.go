@@ -84,6 +84,50 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 	}
 }
 
+// TestAPowerCutInTheFirstOpenLeavesAJournal: the length of the new file may be on the disk, and what
+// was written not, or only its beginning.
+func TestAPowerCutInTheFirstOpenLeavesAJournal(t *testing.T) {
+	path := path(t)
+	require.NoError(t, open(t, path).Close())
+	header := contents(t, path)
+	for written := range len(header) + 1 {
+		torn := append(bytes.Clone(header[:written]), make([]byte, len(header)-written)...)
+		path := write(t, torn)
+		file := open(t, path)
+		send(t, file, 1)
+		file = reopen(t, file, path)
+		assert.Len(t, pending(t, file), 1, "%d bytes written", written)
+	}
+}
+
+// TestAKillInTheFirstOpenLeavesAJournal looks at the file while it is made.
+func TestAKillInTheFirstOpenLeavesAJournal(t *testing.T) {
+	for range 20 {
+		path := path(t)
+		opened := make(chan error)
+		go func() {
+			file, err := journal.Open(path)
+			if err == nil {
+				err = file.Close()
+			}
+			opened <- err
+		}()
+		var longest []byte
+		for making := true; making; {
+			select {
+			case err := <-opened:
+				require.NoError(t, err)
+				making = false
+			default:
+				if data, err := os.ReadFile(path); err == nil && len(data) > len(longest) {
+					longest = data
+				}
+			}
+		}
+		send(t, open(t, write(t, longest)), 1)
+	}
+}
+
 // TestADamagedFileIsRefusedAndLeftAsItIs flips bits in every byte of a journal that was fsynced, upper
 // and lower case among them. A damaged record may be one that says that a payment was sent, so none
 // is passed over.
