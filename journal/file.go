@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -73,7 +74,8 @@ func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Inte
 		return nil, errNoKey
 	case len(i.Body) > longestBody:
 		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
-	case !utf8.ValidString(i.IdempotencyKey + i.ExternalReference + i.ChargeID):
+	case !utf8.ValidString(strings.Join(
+		[]string{i.IdempotencyKey, i.ExternalReference, i.ChargeID, i.TransactionID}, " ")):
 		return nil, errNotUTF8 // two of them could be one in the file
 	}
 	begun := intentOf(i) // the caller may change its request when the call has ended

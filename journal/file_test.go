@@ -209,6 +209,28 @@ func TestACallThatMakesNoSenseIsRefused(t *testing.T) {
 	assert.Error(t, file.Sent(t.Context(), key(1), time.Time{}))
 }
 
+// TestATextThatIsNotUTF8IsRefused: in the file two of them would be one, and the journal would not
+// open again. Together they may be UTF-8.
+func TestATextThatIsNotUTF8IsRefused(t *testing.T) {
+	file := open(t, path(t))
+	for name, change := range map[string]func(*connectpsp.Intent){
+		"key":         func(i *connectpsp.Intent) { i.IdempotencyKey += "\xfe" },
+		"reference":   func(i *connectpsp.Intent) { i.ExternalReference += "\xfe" },
+		"charge":      func(i *connectpsp.Intent) { i.ChargeID = "\xfe" },
+		"transaction": func(i *connectpsp.Intent) { i.TransactionID = "\xfe" },
+		"key and reference": func(i *connectpsp.Intent) {
+			i.IdempotencyKey += "\xc3"
+			i.ExternalReference = "\xa9" + i.ExternalReference
+		},
+	} {
+		odd := intent(1)
+		change(&odd)
+		_, err := file.Begin(t.Context(), odd)
+		assert.ErrorContains(t, err, "not UTF-8", name)
+		assert.Empty(t, pending(t, file), name)
+	}
+}
+
 func TestAClosedJournalTakesNothing(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
