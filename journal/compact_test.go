@@ -1,9 +1,12 @@
 package journal_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -74,6 +77,44 @@ func TestPaymentsGoOnWhileTheFileIsCompacted(t *testing.T) {
 		assert.Len(t, pending(t, file), 198)
 		file = reopen(t, file, path)
 	}
+}
+
+// TestTheFirstCompactionAfterARestartHoldsUpNoPayment on a volume with plenty of room, however much is
+// written meanwhile.
+func TestTheFirstCompactionAfterARestartHoldsUpNoPayment(t *testing.T) {
+	path := path(t)
+	require.NoError(t, open(t, path).Close())
+	synctest.Test(t, func(t *testing.T) {
+		file := open(t, path)
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		stop := journal.WatchFsync(func(string) error {
+			select {
+			case reached <- struct{}{}:
+			case <-goOn:
+			}
+			<-goOn
+			return nil
+		})
+		defer stop()
+		finish := sync.OnceFunc(func() { close(goOn) })
+		defer finish()
+		journal.CompactFrom(file, 1)
+		begin(t, file, 1)
+		<-reached
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for n := 2; n < 100; n++ {
+			one := intent(n)
+			one.Body = make([]byte, 2<<10)
+			_, err := file.Begin(ctx, one)
+			require.NoError(t, err, n)
+			require.NoError(t, file.Sent(ctx, key(n), noon), n)
+			require.NoError(t, file.Finish(ctx, key(n), connectpsp.OutcomeAccepted, "t"), n)
+		}
+		finish()
+		journal.AfterCompaction(file)
+		require.NoError(t, file.Close())
+	})
 }
 
 func TestCloseWaitsForACompaction(t *testing.T) {
@@ -215,4 +256,32 @@ func TestADamagedCompactedFileIsRefused(t *testing.T) {
 		_, err := journal.Open(path)
 		require.ErrorAs(t, err, new(*journal.CorruptError), "byte %d of %d", i, len(data))
 	}
+}
+
+// TestDamageToWhatACompactionMadeDurableIsRefused: the fsync of a compaction serves a payment that
+// waits for one, and what it made durable must not be taken for a torn tail.
+func TestDamageToWhatACompactionMadeDurableIsRefused(t *testing.T) {
+	path := path(t)
+	synctest.Test(t, func(t *testing.T) {
+		file := open(t, path)
+		begin(t, file, 1)
+		release := journal.HoldFlushes(file)
+		compacted, sent := make(chan error, 1), make(chan error, 1)
+		go func() { compacted <- journal.Compact(file) }()
+		synctest.Wait()
+		go func() { sent <- file.Sent(t.Context(), key(1), noon) }()
+		synctest.Wait()
+		release()
+		require.NoError(t, <-compacted)
+		require.NoError(t, <-sent)
+		begin(t, file, 2)
+		journal.Kill(file)
+	})
+	data := contents(t, path)
+	at := bytes.Index(data, []byte(`{"sent"`))
+	require.Positive(t, at)
+	data[at] ^= 1
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, err := journal.Open(path)
+	assert.ErrorAs(t, err, new(*journal.CorruptError), "payment 1 was sent, and would be said not to be")
 }

@@ -243,3 +243,17 @@ func TestAFullVolumeIsCompactedAtOnce(t *testing.T) {
 	file = reopen(t, file, path)
 	assert.Len(t, pending(t, file), 2)
 }
+
+// TestARejectionOfAPaymentThatWasNeverSentSurvivesAPowerCut, as that of one that was sent.
+func TestARejectionOfAPaymentThatWasNeverSentSurvivesAPowerCut(t *testing.T) {
+	path := path(t)
+	file := open(t, path)
+	var durable []byte
+	journal.WithFaults(file, &journal.Fault{OnSync: func() { durable = contents(t, path) }})
+	begin(t, file, 1)
+	send(t, file, 2) // which makes the intent durable, too
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))
+	after := open(t, write(t, durable))
+	require.Len(t, pending(t, after), 1)
+	assert.Equal(t, key(2), pending(t, after)[0].IdempotencyKey)
+}

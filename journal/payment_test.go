@@ -1,6 +1,9 @@
 package journal_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +186,32 @@ func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
 	assert.Equal(t, "b", known(order("o-2")), "the other attempt is still open")
 	require.NoError(t, file.Finish(t.Context(), "b", connectpsp.OutcomeAccepted, "t"))
 	assert.Equal(t, "b", known(order("o-2")))
+}
+
+// TestAFileOfTheFirstVersionThatCannotBeWrittenAnewMayBeTorn once it has marks of this version, as
+// on a full volume.
+func TestAFileOfTheFirstVersionThatCannotBeWrittenAnewMayBeTorn(t *testing.T) {
+	path := write(t, []byte(journal.Line(`{"header":{"format":"connectpsp payments","version":1}}`)))
+	require.NoError(t, os.MkdirAll(filepath.Join(path+".tmp", "in the way"), 0o700))
+	file := open(t, path)
+	send(t, file, 1)
+	durable := len(contents(t, path))
+	for n := 2; n < 20; n++ {
+		begin(t, file, n)
+	}
+	journal.Kill(file)
+	data := contents(t, path)
+	require.Contains(t, string(data), `"version":1`)
+	for at := durable; at+512 < len(data); at += 512 {
+		torn := bytes.Clone(data)
+		clear(torn[at : at+512])
+		file := open(t, write(t, torn))
+		require.NotEmpty(t, pending(t, file))
+		assert.False(t, pending(t, file)[0].SentAt.IsZero(), "zeros at %d", at)
+	}
+	data[durable/2] ^= 1
+	_, err := journal.Open(write(t, data))
+	assert.ErrorAs(t, err, new(*journal.CorruptError), "what was durable is damaged")
 }
 
 // TestADamagedFileOfTheFirstVersionIsRefused: it has no marks that tell damage from a torn tail.

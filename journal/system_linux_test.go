@@ -178,6 +178,52 @@ func TestAFileThatIsNoLongerThereStopsPayments(t *testing.T) {
 	}
 }
 
+// TestCloseSaysThatTheFileWasTaken unless another call has said so: nil means that all is durable.
+func TestCloseSaysThatTheFileWasTaken(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := path(t)
+			file, err := journal.Open(path)
+			require.NoError(t, err)
+			send(t, file, 1)
+			require.NoError(t, take(path))
+			const says = "removed, replaced or cut"
+			require.ErrorContains(t, file.Close(), says)
+
+			file, err = journal.Open(path)
+			require.NoError(t, err)
+			begin(t, file, 1)
+			require.NoError(t, take(path))
+			require.ErrorContains(t, file.Sent(t.Context(), key(1), noon), says)
+			require.NoError(t, file.Close())
+		})
+	}
+}
+
+// TestACompactedFileKeepsItsOwner: root may have opened the journal of a service to look at it.
+func TestACompactedFileKeepsItsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	path := path(t)
+	file := open(t, path)
+	send(t, file, 1)
+	require.NoError(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, "t"))
+	journal.Kill(file)
+	require.NoError(t, os.Chown(path, 1000, 1001))
+	before, err := os.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, open(t, path).Close())
+	after, err := os.Stat(path)
+	require.NoError(t, err)
+	require.False(t, os.SameFile(before, after), "it was not compacted")
+	owner := after.Sys().(*syscall.Stat_t)
+	assert.Equal(t, [2]uint32{1000, 1001}, [2]uint32{owner.Uid, owner.Gid})
+}
+
 // The fsync of a file that was cut meanwhile says nothing about what is gone from it.
 func TestAFileThatIsCutWhileItIsMadeDurableStopsPayments(t *testing.T) {
 	path := path(t)
