@@ -21,7 +21,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-var histories = flag.Int("journal.histories", 40, "number of histories that TestNoPowerCutLosesAPayment tries")
+var histories = flag.Int("journal.histories", 40,
+	"number of histories that TestNoPowerCutLosesAPayment tries")
 
 // TestNoPowerCutLosesAPayment runs random payments, compactions, kills and restarts on a volume whose
 // power may go at any moment. Whatever of the unsynced sectors is on the disk then, the journal opens,
@@ -278,7 +279,9 @@ func (h *history) check(file *journal.File, when string) {
 }
 
 // knows returns the intent if it is pending, and whether it is pending or was accepted.
-func knows(file *journal.File, pending []connectpsp.Intent, p *payment) (open *connectpsp.Intent, known bool) {
+func knows(
+	file *journal.File, pending []connectpsp.Intent, p *payment,
+) (open *connectpsp.Intent, known bool) {
 	for i := range pending {
 		if pending[i].IdempotencyKey == p.IdempotencyKey {
 			return &pending[i], true
