@@ -57,8 +57,8 @@ func TestNoRefusalEverYieldsANilError(t *testing.T) {
 	})
 }
 
-// FuzzAnyAnswerToACashOut: whatever the gateway answers, the client does not panic, and accepted money is never reported as
-// rejected.
+// FuzzAnyAnswerToACashOut: whatever the gateway answers, the client does not panic, and accepted
+// money is never reported as rejected.
 func FuzzAnyAnswerToACashOut(f *testing.F) {
 	for _, body := range []string{
 		cashOutAccepted, `{"code":"INSUFFICIENT_FUNDS"}`, "", "null", "[]", `{"transactionId":7}`, `{"amount":1e999,"transactionId":"a"}`,
@@ -115,7 +115,8 @@ func TestAProgramThatImportsTheClientLinksLittle(t *testing.T) {
 	}
 }
 
-// TestPackagesImportOnlyLowerFloors keeps the house in order: a package imports only what lies below it.
+// TestPackagesImportOnlyLowerFloors keeps the house in order: a package imports only what lies
+// below it.
 func TestPackagesImportOnlyLowerFloors(t *testing.T) {
 	const module = "github.com/connectpsp/connectpsp-go/"
 	floors := map[string]int{"pix": 0, "internal/redact": 0, "gen": 1, "internal/answer": 1, "auth": 2, "signing": 2, "idempotency": 2, "connectpsp": 3,

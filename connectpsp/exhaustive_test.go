@@ -14,8 +14,9 @@ import (
 
 var exhaustiveAttempts = flag.Int("exhaustive.attempts", 2, "how many attempts the payments of the exhaustive test may take")
 
-// TestEveryShortSequenceOfFaultsKeepsThePromises makes one payment, which may take a few attempts, through every sequence of
-// faults, on gateways of every kind that a single payment can tell apart and that behave the same each time.
+// TestEveryShortSequenceOfFaultsKeepsThePromises makes one payment, which may take a few attempts,
+// through every sequence of faults, on gateways of every kind that a single payment can tell apart
+// and that behave the same each time.
 func TestEveryShortSequenceOfFaultsKeepsThePromises(t *testing.T) {
 	const keyFirst, referenceFirst = 0, 2
 	variants := make(chan variant, 100)
@@ -56,8 +57,8 @@ func TestEveryShortSequenceOfFaultsKeepsThePromises(t *testing.T) {
 	t.Logf("%d sequences of %d faults in up to %d attempts on %d gateways; outcomes: %v", sequences, fatesOfTheLiving-1, *exhaustiveAttempts, kinds, outcomes.counts["outcome"])
 }
 
-// tryAllSequences returns how many sequences there were for one kind of gateway, and what was seen. It stops at the first that
-// breaks a promise.
+// tryAllSequences returns how many sequences there were for one kind of gateway, and what was seen.
+// It stops at the first that breaks a promise.
 func tryAllSequences(t *testing.T, v variant) (sequences int, seen *figures) {
 	seen = newFigures()
 	faults := odometer{base: fatesOfTheLiving}

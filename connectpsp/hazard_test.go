@@ -46,7 +46,8 @@ func TestAPaymentThatWasAcceptedIsKnownAfterADayOfDowntime(t *testing.T) {
 	})
 }
 
-// A payment that was never sent when Recover began is refused and paid with WithAttempt while Recover waits for another.
+// A payment that was never sent when Recover began is refused and paid with WithAttempt while
+// Recover waits for another.
 func TestRecoverDoesNotSayNotSentOfWhatWasPaidMeanwhile(t *testing.T) {
 	file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
 	defer file.Close()
@@ -121,7 +122,8 @@ func answerOf(status int, body string) *http.Response {
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), ProtoMajor: 1, ProtoMinor: 1}
 }
 
-// An error that was made while the journal was out of reach does not know when the payment was first sent.
+// An error that was made while the journal was out of reach does not know when the payment was
+// first sent.
 func TestResolveDoesNotSendAfterTheWindowThatTheJournalKnows(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
@@ -257,7 +259,8 @@ func TestARefundOfAnotherChargeUnderAnOpenKeyIsNotSent(t *testing.T) {
 	assert.Len(t, book.open(), 1, "the first refund is lost")
 }
 
-// suspend makes a time look as if the machine had slept since: the monotonic clock stands still then, and the wall's goes on.
+// suspend makes a time look as if the machine had slept since: the monotonic clock stands still
+// then, and the wall's goes on.
 func suspend(at time.Time, d time.Duration) time.Time {
 	type raw struct {
 		wall uint64

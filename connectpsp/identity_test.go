@@ -41,8 +41,8 @@ var journals = map[string]func(*testing.T) []connectpsp.Option{
 	},
 }
 
-// A wallet gives the money back when it is told of a rejection. As long as an attempt may have been executed that is wrong,
-// whatever the call was that heard it.
+// A wallet gives the money back when it is told of a rejection. As long as an attempt may have been
+// executed that is wrong, whatever the call was that heard it.
 func TestNoCallForAnOpenOrAcceptedPaymentEndsInARejection(t *testing.T) {
 	dead, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -192,7 +192,8 @@ func TestARefundIsRecognisedUnderEachOfTheChargesIDs(t *testing.T) {
 	}
 }
 
-// Two workers refund one charge at the same time, one by its transaction id, one by its end-to-end id.
+// Two workers refund one charge at the same time, one by its transaction id, one by its end-to-end
+// id.
 func TestRefundsOfOneChargeUnderTwoIDsAreNotSentTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// notebook is a journal in memory that outlives the clients that use it, tells what was asked of it, and fails when told to.
+// notebook is a journal in memory that outlives the clients that use it, tells what was asked of
+// it, and fails when told to.
 type notebook struct {
 	mu      sync.Mutex
 	intents map[string]connectpsp.Intent

@@ -222,7 +222,8 @@ func TestCertainOutcomesAreNotLoggedAboveDebug(t *testing.T) {
 	assert.Empty(t, log.String())
 }
 
-// A refund whose answer was lost is accepted if the charge reads as refunded: then nothing is unknown.
+// A refund whose answer was lost is accepted if the charge reads as refunded: then nothing is
+// unknown.
 func TestARefundThatIsFoundDoneIsNoUnknownOutcome(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	gateway := newGateway(t, drop, problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED")))

@@ -90,8 +90,8 @@ func TestMemoryFindsAPaymentUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
 	}
 }
 
-// A queue may hand out a job again whose payment was accepted. A gateway that refuses the second call for a reason of its own
-// does not unmake the first.
+// A queue may hand out a job again whose payment was accepted. A gateway that refuses the second
+// call for a reason of its own does not unmake the first.
 func TestMemoryKnowsWhatWasAcceptedLately(t *testing.T) {
 	ctx, sent := context.Background(), time.Now()
 	var m memoryJournal

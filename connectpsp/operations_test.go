@@ -204,7 +204,8 @@ func TestTheRawAnswerIsAtHandAlsoWhenTheCallFails(t *testing.T) {
 	assert.Contains(t, string(raw.Body), "proxy")
 }
 
-// Some services write one before every answer, so the one for a token, a refusal and a balance have it too.
+// Some services write one before every answer, so the one for a token, a refusal and a balance have
+// it too.
 func TestAByteOrderMarkBeforeAnAnswerChangesNothing(t *testing.T) {
 	marked := func(gateway *gateway) *connectpsp.Client {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

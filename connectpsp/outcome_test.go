@@ -19,7 +19,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// The outcomes a call may have. A call that ends in none of them breaks the first promise about money.
+// The outcomes a call may have. A call that ends in none of them breaks the first promise about
+// money.
 const (
 	accepted = "accepted"
 	rejected = "rejected"
@@ -280,8 +281,8 @@ func TestATransportThatReadTheBodyMayHaveSentIt(t *testing.T) {
 	}
 }
 
-// A circuit breaker, for one, returns when the context ends while the transport below it is still dialling. What was reported
-// as not sent must not be sent afterwards.
+// A circuit breaker, for one, returns when the context ends while the transport below it is still
+// dialling. What was reported as not sent must not be sent afterwards.
 func TestWhatWasReportedAsNotSentStaysUnsent(t *testing.T) {
 	var whole atomic.Int32 // requests whose body arrived to its end
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -332,7 +333,8 @@ func TestARefusalIsNotForgottenWhenTheNextAttemptCannotBeSent(t *testing.T) {
 	assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
 }
 
-// A source that asks a service of its own for tokens, with the call's context, must not be taken for the request itself.
+// A source that asks a service of its own for tokens, with the call's context, must not be taken
+// for the request itself.
 func TestATokenSourcesOwnTrafficIsNotTheRequests(t *testing.T) {
 	service := httptest.NewServer(tokenAnswer("a.b.c", 3600))
 	defer service.Close()
@@ -378,7 +380,8 @@ func TestATokenThatCannotBeHadIsARejectionWithItsCode(t *testing.T) {
 	}
 }
 
-// TestAnOddFieldDoesNotSpoilAnAcceptedPayment: nulls, numbers for texts, unknown values, dates that do not parse.
+// TestAnOddFieldDoesNotSpoilAnAcceptedPayment: nulls, numbers for texts, unknown values, dates that
+// do not parse.
 func TestAnOddFieldDoesNotSpoilAnAcceptedPayment(t *testing.T) {
 	id := `"transactionId":"` + cashOutID + `"`
 	for _, body := range []string{

@@ -160,7 +160,7 @@ func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err e
 	call := p.call
 	intent := c.intentOf(call, p.begun)
 	if call.doubted != nil && !call.recovering {
-		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call; whoever finds this must not call it unsent
+		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call, and Recover must not call this unsent
 	}
 	if call.operation.id == OperationRefundCashIn && call.doubted == nil {
 		begun, err := c.lockCharge(ctx, p)

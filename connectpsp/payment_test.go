@@ -95,7 +95,8 @@ func TestWhatCannotBeWrittenDownIsNotSent(t *testing.T) {
 	}
 }
 
-// A rejected intent that stays open could be sent again by Recover, after the caller has paid in another way.
+// A rejected intent that stays open could be sent again by Recover, after the caller has paid in
+// another way.
 func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 	journal := newNotebook()
 	journal.fail["REJECTED"] = errDiskFull
@@ -165,8 +166,8 @@ func (e endingJournal) Finish(ctx context.Context, key string, outcome connectps
 	return e.notebook.Finish(ctx, key, outcome, id)
 }
 
-// The doubt about an earlier call is that of every later one with its key, in the same client without a journal, and in
-// another process with one.
+// The doubt about an earlier call is that of every later one with its key, in the same client
+// without a journal, and in another process with one.
 func TestDoubtOutlivesTheCall(t *testing.T) {
 	for name, options := range map[string][]connectpsp.Option{
 		"in the same client":               nil,
@@ -345,7 +346,8 @@ func TestConcurrentCallsForOnePaymentFollowOneAnother(t *testing.T) {
 	})
 }
 
-// The first caller may be paying in another way already when the second one's turn comes: the payment must not be made then.
+// The first caller may be paying in another way already when the second one's turn comes: the
+// payment must not be made then.
 func TestWhoWaitedForARejectedCallHearsTheRejectionAndSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -485,8 +487,8 @@ func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an open payment into a
-// rejected one.
+// A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an
+// open payment into a rejected one.
 func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
 	unsigned := config(memoryURL)
 	unsigned.CryptoToken = auth.Secret{}

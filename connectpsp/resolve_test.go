@@ -69,8 +69,8 @@ func TestResolveNeverRejects(t *testing.T) {
 	}
 }
 
-// An intent that is found by Recover as never sent is reported as such, so one whose payment was sent by another process must
-// not look like that.
+// An intent that is found by Recover as never sent is reported as such, so one whose payment was
+// sent by another process must not look like that.
 func TestAnIntentOfAResolvedPaymentNeverLooksUnsent(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	journal := newNotebook()
@@ -139,7 +139,8 @@ func TestResolveSendsOnlyThePaymentThatIsInDoubt(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 
-// Whoever waited for another call with the key hears how that was rejected; one that resolves an older doubt must not.
+// Whoever waited for another call with the key hears how that was rejected; one that resolves an
+// older doubt must not.
 func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		doubt := doubtAbout(t, redirect(303, "/"))
@@ -215,7 +216,8 @@ func FuzzReadAnUnknownOutcome(f *testing.F) {
 	})
 }
 
-// The error of a faulty request for a payment that was accepted before tells of that payment, and not of the faulty request.
+// The error of a faulty request for a payment that was accepted before tells of that payment, and
+// not of the faulty request.
 func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
 	box, client := checkedSandbox(t)
 	paid, err := client.CreateCashOut(t.Context(), cashOutRequest())

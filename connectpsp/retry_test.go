@@ -137,8 +137,8 @@ func TestAnOddFieldDoesNotSpoilARead(t *testing.T) {
 	assert.Equal(t, connectpsp.CashIn{TransactionID: "a", Status: connectpsp.CashInPaid, Amount: pix.Centavos(1050)}, *cashIn)
 }
 
-// The time between two attempts is drawn between zero and a bound that doubles: over many calls it must reach near both ends
-// and never beyond.
+// The time between two attempts is drawn between zero and a bound that doubles: over many calls it
+// must reach near both ends and never beyond.
 func TestWaitsAreDrawnWithFullJitterFromABoundThatDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shortest, longest := [3]time.Duration{time.Hour, time.Hour, time.Hour}, [3]time.Duration{}
@@ -260,8 +260,9 @@ func TestACallDoesNotWaitForAnAttemptThatWouldComeAfterTheDeadline(t *testing.T)
 	})
 }
 
-// TestACancelledCallReturnsAtOnce cancels while waiting for a token, for an answer, for its body, between attempts, and for a
-// turn to rebalance. On the test's clock nothing may pass between the cancellation and the return.
+// TestACancelledCallReturnsAtOnce cancels while waiting for a token, for an answer, for its body,
+// between attempts, and for a turn to rebalance. On the test's clock nothing may pass between the
+// cancellation and the return.
 func TestACancelledCallReturnsAtOnce(t *testing.T) {
 	never := func(ctx context.Context) (*http.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
 	// In each case the request is sent: the transport reads its body.

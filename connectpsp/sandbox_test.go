@@ -18,7 +18,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// checkedSandbox is a sandbox whose every exchange is held against the description, and a client of it.
+// checkedSandbox is a sandbox whose every exchange is held against the description, and a client of
+// it.
 func checkedSandbox(t *testing.T) (*sandbox.Sandbox, *connectpsp.Client) {
 	box, err := sandbox.Start(sandbox.WithMiddleware(contract.New(t).Middleware))
 	require.NoError(t, err)

@@ -35,7 +35,8 @@ import (
 const (
 	accessToken   = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	proxyPassword = "pr0xy-pa55"
-	// words are whatever a peer that is broken, careless or hostile may send: all that it knows, and all that was sent to it.
+	// words are whatever a peer that is broken, careless or hostile may send: all that it knows,
+	// and all that was sent to it.
 	words = accessToken + " " + clientSecret + " " + applicationToken + " " + cryptoToken + " " + proxyPassword +
 		" Maria Silva 12345678909 123.456.789-09 maria@example.com Test User"
 )
@@ -84,7 +85,8 @@ func printed(value any) map[string]string {
 	return texts
 }
 
-// everyCause returns err and all that is reached from it by Unwrap, and what errors of the SDK hold besides.
+// everyCause returns err and all that is reached from it by Unwrap, and what errors of the SDK hold
+// besides.
 func everyCause(err error) []error {
 	causes := []error{err}
 	switch e := err.(type) {
@@ -280,7 +282,8 @@ func (r *reasons) Hold(ctx context.Context, claim *webhook.Claim, reason string)
 	return r.Inbox.Hold(ctx, claim, reason)
 }
 
-// receiveFromMaria lets a Worker confirm a payment with client, and returns what it writes into its inbox.
+// receiveFromMaria lets a Worker confirm a payment with client, and returns what it writes into its
+// inbox.
 func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logger) string {
 	inbox := &reasons{Inbox: webhook.NewMemoryInbox()}
 	handler, err := webhook.NewHandler(inbox, auth.NewSecret(cryptoToken))
@@ -306,7 +309,8 @@ func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logg
 	}
 }
 
-// assertNothingIsSeen makes calls with a client, prints all that comes of them in all ways, and looks for what must not be seen.
+// assertNothingIsSeen makes calls with a client, prints all that comes of them in all ways, and
+// looks for what must not be seen.
 func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option) {
 	t.Helper()
 	log := &logOfAll{}
@@ -327,7 +331,8 @@ func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option)
 	}
 }
 
-// The property: no secret and nobody's data is in any error, log or stored reason, whatever a peer sends and wherever it is broken.
+// The property: no secret and nobody's data is in any error, log or stored reason, whatever a peer
+// sends and wherever it is broken.
 func TestNoSecretAndNoPersonalDataIsSeenWhateverAPeerAnswers(t *testing.T) {
 	token := response("200 OK", "application/json", `{"accessToken":"`+accessToken+`","tokenType":"Bearer","expiresIn":3600}`)
 	answers := brokenAnswers()
@@ -424,7 +429,8 @@ func TestNothingIsSeenOfWhatATransportOrAnEndedCallSays(t *testing.T) {
 	})
 }
 
-// Errors of the user's own code may hold anything. They are found in the errors of calls, and are not logged or stored.
+// Errors of the user's own code may hold anything. They are found in the errors of calls, and are
+// not logged or stored.
 func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) {
 	own := errors.New(words)
 	broken := newNotebook()
@@ -461,8 +467,8 @@ func TestPrintedConfigsIntentsAndResponsesHoldNoSecretAndNoPersonalData(t *testi
 	assert.Contains(t, fmt.Sprint(cfg), "[redacted]")
 }
 
-// A program may print its client, as part of something else, while calls are made and the token is renewed. The race detector
-// sees a read of what a call changes.
+// A program may print its client, as part of something else, while calls are made and the token is
+// renewed. The race detector sees a read of what a call changes.
 func TestAClientCanBePrintedWhileItIsUsed(t *testing.T) {
 	gateway := newGateway(t, replyJSON(200, balanceAnswer))
 	client := gateway.client()

@@ -14,9 +14,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// purchase is a payment that its owner wants made once: a cash-out, or the refund of a charge. The owner has debited a wallet for
-// it, and does what docs/money-safety.md says: it keeps the payment open while the outcome is unknown, and gives the money back
-// when the client says that it was rejected. All but the last fields are on the owner's disk.
+// purchase is a payment that its owner wants made once: a cash-out, or the refund of a charge. The
+// owner has debited a wallet for it, and does what docs/money-safety.md says: it keeps the payment
+// open while the outcome is unknown, and gives the money back when the client says that it was
+// rejected. All but the last fields are on the owner's disk.
 type purchase struct {
 	world     *world
 	index     int
@@ -199,8 +200,8 @@ func (o *purchase) mayRepeat() bool {
 	return !o.world.gateway.ignoresReferences || !o.started || !o.untrusted && time.Since(o.startedAt) < 20*time.Minute
 }
 
-// repeatOddly calls with a fault, or with options that are not those of the payment. A caller must not do so where its client may
-// have forgotten the payment.
+// repeatOddly calls with a fault, or with options that are not those of the payment. A caller must
+// not do so where its client may have forgotten the payment.
 func (o *purchase) repeatOddly() {
 	w := o.world
 	request := o.request()
@@ -330,7 +331,8 @@ func (o *purchase) heard(r *run) {
 	}
 }
 
-// isBlind says that a call was not sent and the journal could not be asked about earlier ones: nobody knows the rest.
+// isBlind says that a call was not sent and the journal could not be asked about earlier ones:
+// nobody knows the rest.
 func (w *world) isBlind(err error) bool {
 	var unknown *connectpsp.UnknownOutcomeError
 	return w.book != nil && w.book.faulty && errors.As(err, &unknown) && unknown.Attempts == 0
@@ -365,8 +367,8 @@ const (
 	mostReferences = 3
 )
 
-// giveBack undoes the debit. The customer may ask for the payment once more: it is paid under another reference, or the same one
-// with the next attempt.
+// giveBack undoes the debit. The customer may ask for the payment once more: it is paid under
+// another reference, or the same one with the next attempt.
 func (o *purchase) giveBack() {
 	w := o.world
 	o.givenBack++
@@ -457,7 +459,8 @@ func (w *world) recover() {
 	w.begin(r, func(ctx context.Context, client *connectpsp.Client) { r.recovered, r.err = client.Recover(ctx) })
 }
 
-// recovered acts upon what Recover reports, by the loop of docs/money-safety.md. At the start of a process the orders go on after it.
+// recovered acts upon what Recover reports, by the loop of docs/money-safety.md. At the start of a
+// process the orders go on after it.
 func (w *world) recovered(r *run) {
 	w.recovering = false
 	if w.tracing {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// variant is what kind of gateway a schedule has. How the real one does these things is not published.
+// variant is what kind of gateway a schedule has. How the real one does these things is not
+// published.
 type variant struct {
 	memory          memoryKind
 	funds           fundsKind
@@ -17,8 +18,8 @@ type variant struct {
 	unlocked        bool // a request whose key is in use is not told so
 	reservesLate    bool // a reference is taken when the payment is made, not when the work on it begins
 	burnsReferences bool // a refused payment does not leave its reference free
-	// ignoresReferences is the one gateway on which only keys stand between a payment and its double. It keeps them for thirty
-	// minutes at least, and callers repeat within twenty only.
+	// ignoresReferences is the one gateway on which only keys stand between a payment and its
+	// double. It keeps them for thirty minutes at least, and callers repeat within twenty only.
 	ignoresReferences bool
 }
 
@@ -290,7 +291,8 @@ func (g *gatewayModel) recall(key string) (keyEntry, bool) {
 	return entry, true
 }
 
-// store keeps an answer under a key. Errors are kept only where that is the gateway's way, and never in place of a success.
+// store keeps an answer under a key. Errors are kept only where that is the gateway's way, and
+// never in place of a success.
 func (g *gatewayModel) store(key string, answer answerModel) {
 	success := answer.status/100 == 2
 	if entry, known := g.keys[key]; known && (entry.running || entry.answer.status/100 == 2) && !success {
@@ -338,7 +340,8 @@ func (g *gatewayModel) work(m message, how mode) answerModel {
 	}
 }
 
-// begin starts work that goes on after the answer. It ends in a payment or, now and then, in nothing.
+// begin starts work that goes on after the answer. It ends in a payment or, now and then, in
+// nothing.
 func (g *gatewayModel) begin(m message) {
 	if !g.unlocked {
 		g.keys[m.key] = keyEntry{running: true, since: time.Now()}

@@ -34,7 +34,8 @@ type pen struct {
 	process *process
 }
 
-// do takes one step of the journal. Only one goroutine touches the book at a time, and no two of them the same key.
+// do takes one step of the journal. Only one goroutine touches the book at a time, and no two of
+// them the same key.
 func (p *pen) do(ctx context.Context, name string, write func()) error {
 	return p.look(ctx, name, func() {}, write)
 }
@@ -152,14 +153,16 @@ func (p *pen) Pending(ctx context.Context) (pending []connectpsp.Intent, err err
 	return pending, err
 }
 
-// booth gives out tokens, for all processes. Each is the number of those that were given back before it, and one more.
+// booth gives out tokens, for all processes. Each is the number of those that were given back
+// before it, and one more.
 type booth struct{ returned atomic.Int32 }
 
 func (b *booth) Token(context.Context) (auth.Secret, error) {
 	return tokenNumber(b.returned.Load()), nil
 }
 
-// Invalidate makes the next token the one to give out, if it is told of the one that is given out now.
+// Invalidate makes the next token the one to give out, if it is told of the one that is given out
+// now.
 func (b *booth) Invalidate(token auth.Secret) {
 	returned := b.returned.Load()
 	if token.Reveal() == tokenNumber(returned).Reveal() {

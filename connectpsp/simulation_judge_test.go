@@ -10,7 +10,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// judge holds what the client says against what the gateway did. It knows both at once, as nobody in the world does.
+// judge holds what the client says against what the gateway did. It knows both at once, as nobody
+// in the world does.
 type judge struct {
 	world      *world
 	bodies     map[string]string    // the one body of each key
@@ -50,14 +51,16 @@ func (j *judge) paid(m message) {
 	j.balance(o)
 }
 
-// balance holds the wallet against the gateway: it is debited once for each payment that is made and not given back.
+// balance holds the wallet against the gateway: it is debited once for each payment that is made
+// and not given back.
 func (j *judge) balance(o *purchase) {
 	if o.paid+o.givenBack > o.debits {
 		j.world.violate("order %d was debited %d times, paid %d times and given back %d times", o.index, o.debits, o.paid, o.givenBack)
 	}
 }
 
-// reject takes notice of a rejection: nothing was executed for the reference, or will be by what was sent so far.
+// reject takes notice of a rejection: nothing was executed for the reference, or will be by what
+// was sent so far.
 func (j *judge) reject(reference string) {
 	for key := range j.first {
 		if j.references[key] == reference {
@@ -72,7 +75,8 @@ func (j *judge) reject(reference string) {
 	}
 }
 
-// knows holds the journal against the gateway, after Recover: of each payment that was made, the owner or the journal knows.
+// knows holds the journal against the gateway, after Recover: of each payment that was made, the
+// owner or the journal knows.
 func (j *judge) knows() {
 	w := j.world
 	if w.book == nil || w.book.faulty {
@@ -100,8 +104,8 @@ func (j *judge) accept(o *purchase, reference, transactionID string) {
 	j.world.violate("%s was not paid, and is reported as accepted", reference)
 }
 
-// doubt takes notice of an unknown outcome, which must say all that is needed to settle it. Blind says that only the payment
-// is known.
+// doubt takes notice of an unknown outcome, which must say all that is needed to settle it. Blind
+// says that only the payment is known.
 func (j *judge) doubt(r *run, blind bool) {
 	o := r.order
 	named := r.reference
@@ -110,7 +114,8 @@ func (j *judge) doubt(r *run, blind bool) {
 	}
 	var unknown *connectpsp.UnknownOutcomeError
 	if !errors.As(r.err, &unknown) {
-		// A conflict is one that the gateway speaks of. It says less, and the client remembers the rest.
+		// A conflict is one that the gateway speaks of. It says less, and the client remembers the
+		// rest.
 		var conflict *connectpsp.APIError
 		if !errors.As(r.err, &conflict) || conflict.Operation != o.operation() || !r.odd && conflict.IdempotencyKey != r.key || conflict.ExternalReference != named {
 			j.world.violate("a conflict does not say what it is about: %v", r.err)

@@ -45,8 +45,8 @@ func after(seconds string, a answerModel) answerModel {
 	return a
 }
 
-// fates lists all that may happen to an exchange. The first is the one in which nothing does, and those in which the process
-// dies are the last.
+// fates lists all that may happen to an exchange. The first is the one in which nothing does, and
+// those in which the process dies are the last.
 var fates = []fate{
 	{name: "no fault", arrives: now, own: true},
 	{name: "no connection", unread: true},
@@ -129,8 +129,8 @@ func (m message) String() string {
 	return fmt.Sprintf("%s (%d, key %.4s)", m.reference, m.number, m.key)
 }
 
-// read takes the request of a step from the transport, as one that writes it to a connection does. It fails if the client has
-// shut it.
+// read takes the request of a step from the transport, as one that writes it to a connection does.
+// It fails if the client has shut it.
 func (w *world) read(s *step) (message, bool) {
 	r := s.request
 	m := message{method: r.Method, path: r.URL.Path, key: r.Header.Get("X-Idempotency-Key"), number: w.number()}
@@ -236,7 +236,8 @@ func (w *world) carry(s *step) {
 	}
 }
 
-// leave gives the answer of an exchange to whoever waits for it, or takes him away. No answer at all is a broken connection.
+// leave gives the answer of an exchange to whoever waits for it, or takes him away. No answer at
+// all is a broken connection.
 func (w *world) leave(s *step, f *fate, a answerModel) {
 	switch {
 	case f.crashes:

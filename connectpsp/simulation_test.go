@@ -78,7 +78,8 @@ func (o *purchase) second() {
 	})
 }
 
-// recoverMeanwhile has Recover called while other calls are made, as a program does that calls it now and then.
+// recoverMeanwhile has Recover called while other calls are made, as a program does that calls it
+// now and then.
 func (w *world) recoverMeanwhile() {
 	p := w.process
 	pauses := [...]time.Duration{time.Millisecond, time.Second + time.Millisecond, 3 * time.Second, 35 * time.Second}
@@ -160,9 +161,10 @@ func (s *simulation) work(t *testing.T, seed uint64, n int) {
 	s.figures.merge(figures)
 }
 
-// TestSimulatedPaymentsKeepTheirPromises lets many orders meet gateways, networks and crashes of all kinds. No order is paid
-// twice, nothing that is reported as rejected is ever paid, nothing is reported as accepted that was not paid, and every
-// outcome that is unknown says what is needed to settle it.
+// TestSimulatedPaymentsKeepTheirPromises lets many orders meet gateways, networks and crashes of
+// all kinds. No order is paid twice, nothing that is reported as rejected is ever paid, nothing is
+// reported as accepted that was not paid, and every outcome that is unknown says what is needed to
+// settle it.
 func TestSimulatedPaymentsKeepTheirPromises(t *testing.T) {
 	if *simulateReplay != "" {
 		given, err := untape(*simulateReplay)

@@ -17,9 +17,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// world is one schedule: a gateway, a network, a process that now and then dies, and its orders. One goroutine, the driver,
-// decides all. It waits until everybody else is blocked, lets one of those who wait for the network or the journal go on, and
-// decides how. So the same choices make the same schedule.
+// world is one schedule: a gateway, a network, a process that now and then dies, and its orders.
+// One goroutine, the driver, decides all. It waits until everybody else is blocked, lets one of
+// those who wait for the network or the journal go on, and decides how. So the same choices make
+// the same schedule.
 type world struct {
 	choices *choices
 	figures *figures
@@ -76,7 +77,8 @@ type process struct {
 	dead     bool // guarded by world.mu
 }
 
-// step is a goroutine that waits for the driver: with a request that is to be sent, or with something to write down.
+// step is a goroutine that waits for the driver: with a request that is to be sent, or with
+// something to write down.
 type step struct {
 	process *process
 	run     *run // nil for a request for a token
@@ -355,7 +357,8 @@ func (w *world) start() {
 	for range 1 + w.rules.moreClients {
 		client := must(connectpsp.New(config("https://gateway.example"), options...))
 		connectpsp.SetJitter(client, func(bound time.Duration) time.Duration {
-			// It follows from the time alone, so that it does not matter who draws first, and is never over at once.
+			// It follows from the time alone, so that it does not matter who draws first, and is
+			// never over at once.
 			return 1 + time.Duration(uint64(time.Since(w.begun))*0x9E3779B97F4A7C15>>1)%bound
 		})
 		p.clients = append(p.clients, client)

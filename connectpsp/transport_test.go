@@ -63,7 +63,8 @@ func TestTheCallersHTTPClientAndNetHTTPsGlobalsStayAsTheyWere(t *testing.T) {
 	assert.Equal(t, globalTransport.IdleConnTimeout, now.IdleConnTimeout)
 }
 
-// deadConnection serves one request on each connection; the second it reads whole and then closes the connection.
+// deadConnection serves one request on each connection; the second it reads whole and then closes
+// the connection.
 func deadConnection(t *testing.T) (*httptest.Server, *atomic.Int32) {
 	var posts atomic.Int32
 	var mu sync.Mutex
@@ -87,7 +88,8 @@ func deadConnection(t *testing.T) (*httptest.Server, *atomic.Int32) {
 	return server, &posts
 }
 
-// net/http replays a POST with X-Idempotency-Key when a kept-alive connection dies. Every send must be the SDK's own.
+// net/http replays a POST with X-Idempotency-Key when a kept-alive connection dies. Every send must
+// be the SDK's own.
 func TestNetHTTPReplaysNothing(t *testing.T) {
 	server, posts := deadConnection(t)
 	once := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})
@@ -100,7 +102,8 @@ func TestNetHTTPReplaysNothing(t *testing.T) {
 	assert.EqualValues(t, 2, posts.Load())
 }
 
-// Without GetBody there is nothing to replay with, whatever the version of HTTP and whether or not there is a key.
+// Without GetBody there is nothing to replay with, whatever the version of HTTP and whether or not
+// there is a key.
 func TestNoRequestThatMovesMoneyCarriesAWayToReplayIt(t *testing.T) {
 	posts := 0
 	watching := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -119,8 +122,8 @@ func TestNoRequestThatMovesMoneyCarriesAWayToReplayIt(t *testing.T) {
 	assert.Equal(t, 4, posts)
 }
 
-// A transport of the caller's that retries by itself hears one answer of two: if that is a refusal, the other request may
-// have been executed.
+// A transport of the caller's that retries by itself hears one answer of two: if that is a refusal,
+// the other request may have been executed.
 func TestARefusalBehindAHiddenReplayIsInDoubt(t *testing.T) {
 	for name, c := range map[string]struct {
 		second http.HandlerFunc

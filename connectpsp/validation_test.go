@@ -13,7 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// publicClient talks to nothing: what it is given must be refused before a request, even for a token, is made.
+// publicClient talks to nothing: what it is given must be refused before a request, even for a
+// token, is made.
 func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 	gateway := newGateway(t)
 	t.Cleanup(func() { assert.Zero(t, gateway.tokenRequests(), "a token was asked for") })

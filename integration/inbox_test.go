@@ -289,7 +289,8 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 	})
 }
 
-// Every worker settles items of one transaction; the last value would be lost if two did so at once.
+// Every worker settles items of one transaction; the last value would be lost if two did so at
+// once.
 func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
@@ -379,7 +380,8 @@ VALUES ('CASHIN/a', 'PAID', '', 1050, 'order-1', 0)`)
 	})
 }
 
-// Retry is for what is held. What is done, or was dismissed by a person, or is under work, must not be worked off again.
+// Retry is for what is held. What is done, or was dismissed by a person, or is under work, must not
+// be worked off again.
 func TestOnlyAHeldItemIsRetried(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)

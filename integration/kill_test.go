@@ -30,7 +30,8 @@ import (
 
 var kills = flag.Int("kills", 15, "how often a receiver is killed on each kind of database")
 
-// serveUntilKilled is the program that is killed: a handler and two workers, which count every effect in a table.
+// serveUntilKilled is the program that is killed: a handler and two workers, which count every
+// effect in a table.
 func serveUntilKilled(ctx context.Context, driver, address string, dialect sqlinbox.Dialect) error {
 	db, err := sql.Open(driver, address)
 	if err != nil {
@@ -63,7 +64,8 @@ func serveUntilKilled(ctx context.Context, driver, address string, dialect sqlin
 	return (&http.Server{Handler: handler, ReadHeaderTimeout: time.Second}).Serve(listener)
 }
 
-// startReceiver starts the program, and returns where it listens and what kills it, as kill -9 does.
+// startReceiver starts the program, and returns where it listens and what kills it, as kill -9
+// does.
 func startReceiver(t *testing.T, driver, address string) (url string, kill func()) {
 	child := exec.Command(os.Args[0], "-test.run=^TestAReceiverThatIsKilled")
 	child.Env = append(os.Environ(), "RECEIVER_DRIVER="+driver, "RECEIVER_DATABASE="+address)
@@ -79,8 +81,8 @@ func startReceiver(t *testing.T, driver, address string) (url string, kill func(
 	})
 }
 
-// TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing: a delivery that was answered with 200 has its effect once, whenever the
-// receiver dies.
+// TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing: a delivery that was answered with 200 has
+// its effect once, whenever the receiver dies.
 func TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing(t *testing.T) {
 	if driver := os.Getenv("RECEIVER_DRIVER"); driver != "" {
 		dialect := sqlinbox.PostgreSQL
@@ -121,7 +123,8 @@ func killReceivers(t *testing.T, driver, address string) {
 		stop.Stop()
 		kill()
 	}
-	// The gateway delivers again what was not answered with 200, and a lease is over in two minutes.
+	// The gateway delivers again what was not answered with 200, and a lease is over in two
+	// minutes.
 	url, kill := startReceiver(t, driver, address)
 	defer kill()
 	for n := range posted {
@@ -139,7 +142,8 @@ func killReceivers(t *testing.T, driver, address string) {
 	t.Logf("%d kills, %d transactions", *kills, posted)
 }
 
-// deliverAll posts both events of a life, twice and at the same time, and reports whether all were answered.
+// deliverAll posts both events of a life, twice and at the same time, and reports whether all were
+// answered.
 func deliverAll(t *testing.T, url string, n int) bool {
 	l := life{id: fmt.Sprintf("%08x-0000-4000-8000-%012x", n, n), kind: webhook.KindCashOut}
 	var all sync.WaitGroup

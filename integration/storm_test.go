@@ -82,7 +82,8 @@ var lives = []life{
 	{kind: webhook.KindCashOut, events: []happening{failed, completed, returned}, truth: returned},
 }
 
-// endToEndID makes an id of the right shape, which the first two characters tell from others of the life.
+// endToEndID makes an id of the right shape, which the first two characters tell from others of the
+// life.
 func (l life) endToEndID(mark string) string {
 	return mark + strings.ReplaceAll(l.id, "-", "")[2:]
 }
@@ -233,8 +234,8 @@ func (s *storm) deliver(chance *rand.Rand) {
 	}
 }
 
-// rage delivers and works at the same time, until all is answered and nothing is due. Pass lets time pass until what was left
-// by those that died is due again, and reports whether something was.
+// rage delivers and works at the same time, until all is answered and nothing is due. Pass lets
+// time pass until what was left by those that died is due again, and reports whether something was.
 func (s *storm) rage(pass func() bool) {
 	delivered := make(chan struct{})
 	var posting, working sync.WaitGroup
@@ -267,7 +268,8 @@ func (s *storm) rage(pass func() bool) {
 	}
 }
 
-// unsteady is an inbox that fails, as if its process died, before and after each of its steps. Nobody hears then what it did.
+// unsteady is an inbox that fails, as if its process died, before and after each of its steps.
+// Nobody hears then what it did.
 type unsteady struct {
 	webhook.Inbox
 	deaths atomic.Int64
@@ -348,8 +350,8 @@ func stepOf(t webhook.Transition) step {
 	return s
 }
 
-// judge looks at all effects, in the order in which they were written, and at what is held: the second payment of every transaction
-// that has one, and nothing else.
+// judge looks at all effects, in the order in which they were written, and at what is held: the
+// second payment of every transaction that has one, and nothing else.
 func (s *storm) judge(steps []step, held []webhook.Item) {
 	toHold, isHeld := map[string]bool{}, map[string]bool{}
 	for id, l := range s.lives {
@@ -404,8 +406,8 @@ func (s *storm) judge(steps []step, held []webhook.Item) {
 	}
 }
 
-// TestInMemoryEveryEffectHappensOnce runs where time is virtual, in storms of their own inbox each. Every second one confirms all
-// with the gateway.
+// TestInMemoryEveryEffectHappensOnce runs where time is virtual, in storms of their own inbox each.
+// Every second one confirms all with the gateway.
 func TestInMemoryEveryEffectHappensOnce(t *testing.T) {
 	const each = 10_000
 	var answered, deaths int64
@@ -462,7 +464,8 @@ func TestOnADatabaseEveryEffectHappensOnce(t *testing.T) {
 			}
 			broken.Add(1)
 			if on.dialect == sqlinbox.PostgreSQL && rand.IntN(4) == 0 {
-				// The server drops the connection. The step seems to have gone well until the commit.
+				// The server drops the connection. The step seems to have gone well until the
+				// commit.
 				_, _ = tx.ExecContext(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
 				return nil
 			}

@@ -92,7 +92,8 @@ VALUES ('CASHIN_PAID/t1/E1', 'CASHIN/t1', $1, $2, '', 1, 'DONE', 1)`, []byte{}, 
 	})
 }
 
-// A program of the version before is started again while one of this version runs, as in a rolling update.
+// A program of the version before is started again while one of this version runs, as in a rolling
+// update.
 func TestTwoAtOnceForOneTransactionIfTheFunctionOverrunsItsTime(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)

@@ -14,8 +14,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// A function refunds what was paid, say, and has the refund watched. With one connection anything that did not take part in its
-// transaction would wait for itself.
+// A function refunds what was paid, say, and has the refund watched. With one connection anything
+// that did not take part in its transaction would wait for itself.
 func TestAWatchWithinTheFunctionIsKeptWithItsStepOrNotAtAll(t *testing.T) {
 	inboxes := map[string]func(t *testing.T) webhook.Inbox{
 		"memory": func(*testing.T) webhook.Inbox { return webhook.NewMemoryInbox() },

@@ -23,8 +23,8 @@ const (
 	// requestsStay is for how long the file holds the request of a payment that has ended, until a
 	// compaction begins.
 	requestsStay = 5 * time.Minute
-	// copyRounds is how often the records that came meanwhile are copied before payments are stopped
-	// for the rest, unless fewer than tailSize bytes came.
+	// copyRounds is how often the records that came meanwhile are copied before payments are
+	// stopped for the rest, unless fewer than tailSize bytes came.
 	copyRounds, tailSize = 8, 64 << 10
 	// syncSize is how many bytes of a new file are made durable at a time.
 	syncSize = 1 << 20
@@ -43,8 +43,8 @@ type compactions struct {
 	at      int64       // the size from which the file is compacted
 	from    int64       // the size when the current one, or the last, began
 	timer   *time.Timer // nil if the file holds no request that it should not
-	// noRoom says that the next compaction might not fit beside the file. Then nothing new is begun,
-	// so that what is open can be finished, which makes the next one smaller.
+	// noRoom says that the next compaction might not fit beside the file. Then nothing new is
+	// begun, so that what is open can be finished, which makes the next one smaller.
 	noRoom bool
 	// tight says that there is not plenty of room, as far as is known.
 	tight bool
@@ -152,12 +152,12 @@ func (f *File) keepPace(ctx context.Context) {
 	}
 }
 
-// compact writes the file anew with what still matters. If that fails the old one stays in use. There
-// is one compaction at a time.
+// compact writes the file anew with what still matters. If that fails the old one stays in use.
+// There is one compaction at a time.
 //
-// The new file is written beside the old one while payments go on, from a snapshot of the state. Then
-// the records that came meanwhile are copied, and payments are stopped only for the last few, and for
-// an fsync and the change of the name.
+// The new file is written beside the old one while payments go on, from a snapshot of the state.
+// Then the records that came meanwhile are copied, and payments are stopped only for the last few,
+// and for an fsync and the change of the name.
 func (f *File) compact() error {
 	began := time.Now()
 	f.mu.Lock()
@@ -184,8 +184,8 @@ func (f *File) compact() error {
 	return nil
 }
 
-// nextCompaction returns the size from which a file that had one when it was compacted, or nearly, is
-// compacted again. A small one may be on a small volume, where it must fit beside the next.
+// nextCompaction returns the size from which a file that had one when it was compacted, or nearly,
+// is compacted again. A small one may be on a small volume, where it must fit beside the next.
 func nextCompaction(size int64) int64 {
 	growth := size / 2
 	if size < smallFile {
@@ -200,8 +200,8 @@ type compacted struct {
 	noRoom, tight bool
 }
 
-// rewrite puts a new file in the place of the old one, with the intents and with what follows from an
-// offset of the old one. All that it needs of the system it takes before the old one goes.
+// rewrite puts a new file in the place of the old one, with the intents and with what follows from
+// an offset of the old one. All that it needs of the system it takes before the old one goes.
 func (f *File) rewrite(
 	ended []*ended, pending []*intent, from int64,
 ) (done compacted, err error) {
@@ -228,8 +228,8 @@ func (f *File) rewrite(
 	if err != nil {
 		return done, err
 	}
-	// By the next compaction this file has grown, and that writes a little more than this one did. The
-	// old file will have left its room.
+	// By the next compaction this file has grown, and that writes a little more than this one did.
+	// The old file will have left its room.
 	done.noRoom = !hasRoom(anew, size, nextCompaction(size)+size/8+2*tailSize-from)
 	done.tight = done.noRoom || !hasRoom(anew, size, plenty)
 	if err := errors.Join(anew.Truncate(size), lock(anew)); err != nil {
@@ -258,8 +258,8 @@ func create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// writeSnapshot writes a whole file, and returns its size. It makes durable a little at a time, since
-// the fsyncs of payments may have to wait for that.
+// writeSnapshot writes a whole file, and returns its size. It makes durable a little at a time,
+// since the fsyncs of payments may have to wait for that.
 func writeSnapshot(file *os.File, past []*ended, pending []*intent) (size int64, err error) {
 	var synced int64
 	write := func(r record) error {

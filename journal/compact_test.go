@@ -79,8 +79,8 @@ func TestPaymentsGoOnWhileTheFileIsCompacted(t *testing.T) {
 	}
 }
 
-// TestTheFirstCompactionAfterARestartHoldsUpNoPayment on a volume with plenty of room, however much is
-// written meanwhile.
+// TestTheFirstCompactionAfterARestartHoldsUpNoPayment on a volume with plenty of room, however much
+// is written meanwhile.
 func TestTheFirstCompactionAfterARestartHoldsUpNoPayment(t *testing.T) {
 	path := path(t)
 	require.NoError(t, open(t, path).Close())
@@ -137,8 +137,8 @@ func TestCloseWaitsForACompaction(t *testing.T) {
 	assert.Len(t, pending(t, open(t, path)), 2)
 }
 
-// TestManyOpenPaymentsAreNotCompactedAgainAndAgain: what is open stays in the file, however often it
-// is compacted.
+// TestManyOpenPaymentsAreNotCompactedAgainAndAgain: what is open stays in the file, however often
+// it is compacted.
 func TestManyOpenPaymentsAreNotCompactedAgainAndAgain(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -238,7 +238,8 @@ func TestALinkThatSomebodyPlantedIsNotFollowed(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o644), info.Mode())
 }
 
-// TestADamagedCompactedFileIsRefused: all of it was durable before it took the place of the old one.
+// TestADamagedCompactedFileIsRefused: all of it was durable before it took the place of the old
+// one.
 func TestADamagedCompactedFileIsRefused(t *testing.T) {
 	path := path(t)
 	file := open(t, path)

@@ -10,8 +10,8 @@ import (
 // ignoreUnsupported drops the error of the fsync of a directory, which Windows does not have.
 func ignoreUnsupported(error) error { return nil }
 
-// replaceLocked puts a new file in the place of the old one. Windows does not replace a file that is
-// open. Flushing and writing are held.
+// replaceLocked puts a new file in the place of the old one. Windows does not replace a file that
+// is open. Flushing and writing are held.
 func (f *File) replaceLocked(old disk, anew *os.File) error {
 	if err := errors.Join(anew.Close(), old.Close()); err != nil {
 		return f.fail(fmt.Errorf("journal: %w; open it anew", err))

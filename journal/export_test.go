@@ -113,8 +113,8 @@ func WithoutSync(f *File) {
 	f.disk = syncless{f.disk}
 }
 
-// WatchFsync calls watch before each fsync of a file that is opened or written anew, or of a directory; its error is the
-// fsync's. Stop ends that.
+// WatchFsync calls watch before each fsync of a file that is opened or written anew, or of a
+// directory; its error is the fsync's. Stop ends that.
 func WatchFsync(watch func(name string) error) (stop func()) {
 	fsync = func(file *os.File) error {
 		if err := watch(file.Name()); err != nil {
@@ -162,8 +162,8 @@ func Written(f *File) int {
 	return int(f.written)
 }
 
-// ReplaceFsync calls anew in the place of each fsync of a file that is opened or written anew, or of a
-// directory. Restore ends that.
+// ReplaceFsync calls anew in the place of each fsync of a file that is opened or written anew, or
+// of a directory. Restore ends that.
 func ReplaceFsync(anew func(*os.File) error) (restore func()) {
 	fsync = anew
 	return func() { fsync = (*os.File).Sync }
@@ -172,7 +172,8 @@ func ReplaceFsync(anew func(*os.File) error) (restore func()) {
 // Disk is what a journal uses of its file.
 type Disk = disk
 
-// WrapDisk puts a disk of the test's around the one under the journal, until the file is written anew.
+// WrapDisk puts a disk of the test's around the one under the journal, until the file is written
+// anew.
 func WrapDisk(f *File, wrap func(Disk) Disk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

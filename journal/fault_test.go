@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-// TestAFullDiskChangesNothing: what cannot be written is an error, however much of it was written, and the journal works on
-// when there is room again.
+// TestAFullDiskChangesNothing: what cannot be written is an error, however much of it was written,
+// and the journal works on when there is room again.
 func TestAFullDiskChangesNothing(t *testing.T) {
 	for short := 0; short < 400; short += 7 {
 		path := path(t)
@@ -132,8 +132,8 @@ func TestGoroutinesThatWaitTogetherShareAnFsync(t *testing.T) {
 	assert.Equal(t, 1, fault.Syncs)
 }
 
-// TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing: the new file is durable before it takes the place of the old one, and its
-// name before the journal goes on.
+// TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing: the new file is durable before it takes the
+// place of the old one, and its name before the journal goes on.
 func TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -201,8 +201,8 @@ func TestAJournalThatIsOpenedIsDurable(t *testing.T) {
 	assert.Len(t, pending(t, open(t, path)), 1)
 }
 
-// TestAnFsyncSpeaksForWhatWasWrittenBeforeIt: a payment that is marked as sent while another's fsync
-// runs may not be a part of that one.
+// TestAnFsyncSpeaksForWhatWasWrittenBeforeIt: a payment that is marked as sent while another's
+// fsync runs may not be a part of that one.
 func TestAnFsyncSpeaksForWhatWasWrittenBeforeIt(t *testing.T) {
 	file := open(t, path(t))
 	begin(t, file, 1)

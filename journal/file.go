@@ -15,11 +15,11 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// File is a [connectpsp.Journal] in a file. Make it with [Open]. Goroutines may share it, and so may
-// all clients of a process.
+// File is a [connectpsp.Journal] in a file. Make it with [Open]. Goroutines may share it, and so
+// may all clients of a process.
 //
-// A method whose context ends while it waits for the disk, or for another call, returns an error that
-// matches the context's. What it was to write may then be in the file or not.
+// A method whose context ends while it waits for the disk, or for another call, returns an error
+// that matches the context's. What it was to write may then be in the file or not.
 type File struct {
 	path   string
 	lock   io.Closer
@@ -140,7 +140,8 @@ func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
 	return f.flush(ctx, number)
 }
 
-// Finish writes a certain outcome, and waits until a rejection is durable. See [connectpsp.Journal].
+// Finish writes a certain outcome, and waits until a rejection is durable. See
+// [connectpsp.Journal].
 func (f *File) Finish(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string,
 ) error {
@@ -197,9 +198,9 @@ func list[T any](
 	return intents, nil
 }
 
-// Close removes the requests of ended payments from the file, makes everything durable and gives the
-// file back. It waits for a compaction under way. Its error says what of that failed. Calls after it
-// fail. Closing twice is no error.
+// Close removes the requests of ended payments from the file, makes everything durable and gives
+// the file back. It waits for a compaction under way. Its error says what of that failed. Calls
+// after it fail. Closing twice is no error.
 func (f *File) Close() (err error) {
 	f.closed.Do(func() { err = f.end() })
 	return err

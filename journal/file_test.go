@@ -142,7 +142,8 @@ func TestAnAcceptedPaymentIsRememberedForAnHourAfterTheJournalIsOpened(t *testin
 	assert.NotNil(t, earlier)
 }
 
-// A key that was accepted and forgotten, and is used again, is open, whatever the file tells of the first time.
+// A key that was accepted and forgotten, and is used again, is open, whatever the file tells of the
+// first time.
 func TestAPaymentThatIsOpenIsNotForgottenWithAnEarlierOneOfItsKey(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -158,7 +159,8 @@ func TestAPaymentThatIsOpenIsNotForgottenWithAnEarlierOneOfItsKey(t *testing.T) 
 	assert.Empty(t, earlier.Outcome)
 }
 
-// What the caller says of an outcome is not the journal's word, and must not make a file that cannot be read.
+// What the caller says of an outcome is not the journal's word, and must not make a file that
+// cannot be read.
 func TestAnIntentBeginsWithoutAnOutcome(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -328,8 +330,8 @@ func TestALinkToAJournalStaysALink(t *testing.T) {
 	assert.NotZero(t, info.Mode()&os.ModeSymlink)
 }
 
-// TestManyGoroutinesMayShareAJournal: what it knows in the end, and after it is opened again, is what they were told, while the
-// file is written anew again and again.
+// TestManyGoroutinesMayShareAJournal: what it knows in the end, and after it is opened again, is
+// what they were told, while the file is written anew again and again.
 func TestManyGoroutinesMayShareAJournal(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -382,8 +384,8 @@ func TestManyGoroutinesMayShareAJournal(t *testing.T) {
 	}
 }
 
-// TestAJournalKnowsWhatAMapWouldKnow tries random steps, compactions and reopenings against a map of
-// payments, each of which is tried under several keys.
+// TestAJournalKnowsWhatAMapWouldKnow tries random steps, compactions and reopenings against a map
+// of payments, each of which is tried under several keys.
 func TestAJournalKnowsWhatAMapWouldKnow(t *testing.T) {
 	type known struct {
 		key            string

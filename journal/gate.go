@@ -26,8 +26,8 @@ func (g gate) takeFor(ctx context.Context) error {
 	}
 }
 
-// await waits for work, which leaves the gate when it is done, but no longer than ctx lasts. The work
-// goes on then: nobody can take a system call back. Others stay outside until it is done.
+// await waits for work, which leaves the gate when it is done, but no longer than ctx lasts. The
+// work goes on then: nobody can take a system call back. Others stay outside until it is done.
 func await(ctx context.Context, g gate, work func() error) error {
 	done := make(chan error, 1)
 	go func() {

@@ -17,9 +17,9 @@ import (
 var ErrInUse = errors.New("journal: another process has it open; stop that one first," +
 	" and let no other process pay the orders that are open in it")
 
-// CorruptError says that a file is no journal, or one that was damaged. It was left as it is. Keep a
-// copy: its records tell which payments may be open. Once these are settled by other means, move the
-// file away, and a new one begins.
+// CorruptError says that a file is no journal, or one that was damaged. It was left as it is. Keep
+// a copy: its records tell which payments may be open. Once these are settled by other means, move
+// the file away, and a new one begins.
 type CorruptError struct {
 	Path   string
 	Record int   // number of the damaged record; the first, which names the format, is 1
@@ -33,10 +33,10 @@ func (e *CorruptError) Error() string {
 		e.Path, e.Record, e.Offset, e.Reason)
 }
 
-// Open opens the journal at path and makes one if there is none. It cuts off what was not durable when
-// the machine lost power, and compacts the file if it holds requests of payments that ended. Its error
-// matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when the clients that use
-// it make no more calls.
+// Open opens the journal at path and makes one if there is none. It cuts off what was not durable
+// when the machine lost power, and compacts the file if it holds requests of payments that ended.
+// Its error matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when the
+// clients that use it make no more calls.
 func Open(path string) (*File, error) {
 	path, err := locate(path)
 	if err != nil {
@@ -55,8 +55,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// locate returns the one path that a file has, whatever links lead to it and wherever the process goes,
-// and makes the file: a link may lead to one that is not there yet.
+// locate returns the one path that a file has, whatever links lead to it and wherever the process
+// goes, and makes the file: a link may lead to one that is not there yet.
 func locate(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -132,8 +132,8 @@ func tighten(file *os.File) error {
 	return nil
 }
 
-// own locks the journal itself too: the lock beside it is of no use if that is deleted, or another name
-// leads here.
+// own locks the journal itself too: the lock beside it is of no use if that is deleted, or another
+// name leads here.
 func own(disk *os.File, path string) error {
 	if err := lock(disk); err != nil {
 		return err
@@ -148,8 +148,8 @@ func own(disk *os.File, path string) error {
 	return nil
 }
 
-// repair cuts off what was not written whole, writes the first record into a new file, makes durable
-// what was read, and sees how much room is left.
+// repair cuts off what was not written whole, writes the first record into a new file, makes
+// durable what was read, and sees how much room is left.
 func (f *File) repair(file *os.File, found contents) error {
 	if err := file.Truncate(f.size); err != nil {
 		return err
@@ -193,10 +193,10 @@ type contents struct {
 // read takes the records of a file.
 //
 // A page of the file that was not fsynced when the machine lost power may be there or not, whatever
-// its neighbours are. So the first record that is not whole begins the torn tail, and what follows is
-// cut off with it: nothing was sent for it. But if the file was durable beyond that record, as a mark
-// says that stands anywhere behind it, the record was whole once: then the file is damaged. Files of
-// version 1 have no marks; of them only a last line without an end is a torn tail.
+// its neighbours are. So the first record that is not whole begins the torn tail, and what follows
+// is cut off with it: nothing was sent for it. But if the file was durable beyond that record, as a
+// mark says that stands anywhere behind it, the record was whole once: then the file is damaged.
+// Files of version 1 have no marks; of them only a last line without an end is a torn tail.
 func (s *state) read(file io.Reader) (contents, error) {
 	lines := bufio.NewReaderSize(file, 64<<10)
 	found := contents{version: formatVersion}
@@ -311,8 +311,8 @@ func lastMark(line []byte) (int64, *durable) {
 	return int64(at), r.Durable
 }
 
-// readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too long
-// it reads the beginning.
+// readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too
+// long it reads the beginning.
 func readLine(lines *bufio.Reader) (line []byte, whole bool, err error) {
 	for {
 		part, err := lines.ReadSlice('\n')

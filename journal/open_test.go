@@ -16,7 +16,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-// aJournal returns a file with some of everything in it, and what was pending after each of its lines.
+// aJournal returns a file with some of everything in it, and what was pending after each of its
+// lines.
 func aJournal(t testing.TB) (data []byte, states [][]connectpsp.Intent) {
 	path := path(t)
 	file := open(t, path)
@@ -84,8 +85,8 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 	}
 }
 
-// TestAPowerCutInTheFirstOpenLeavesAJournal: the length of the new file may be on the disk, and what
-// was written not, or only its beginning.
+// TestAPowerCutInTheFirstOpenLeavesAJournal: the length of the new file may be on the disk, and
+// what was written not, or only its beginning.
 func TestAPowerCutInTheFirstOpenLeavesAJournal(t *testing.T) {
 	path := path(t)
 	require.NoError(t, open(t, path).Close())
@@ -128,9 +129,9 @@ func TestAKillInTheFirstOpenLeavesAJournal(t *testing.T) {
 	}
 }
 
-// TestADamagedFileIsRefusedAndLeftAsItIs flips bits in every byte of a journal that was fsynced, upper
-// and lower case among them. A damaged record may be one that says that a payment was sent, so none
-// is passed over.
+// TestADamagedFileIsRefusedAndLeftAsItIs flips bits in every byte of a journal that was fsynced,
+// upper and lower case among them. A damaged record may be one that says that a payment was sent,
+// so none is passed over.
 func TestADamagedFileIsRefusedAndLeftAsItIs(t *testing.T) {
 	data, _ := aJournal(t)
 	path := filepath.Join(t.TempDir(), "payments.journal")
@@ -151,8 +152,9 @@ func TestADamagedFileIsRefusedAndLeftAsItIs(t *testing.T) {
 	}
 }
 
-// TestWhatNoFsyncCoveredMayBeTorn: pages that were not fsynced may be lost one by one when the machine
-// loses power. None of their payments was sent, so the journal opens, and knows all that was durable.
+// TestWhatNoFsyncCoveredMayBeTorn: pages that were not fsynced may be lost one by one when the
+// machine loses power. None of their payments was sent, so the journal opens, and knows all that
+// was durable.
 func TestWhatNoFsyncCoveredMayBeTorn(t *testing.T) {
 	data, states := aJournal(t)
 	path := path(t)

@@ -76,7 +76,8 @@ func withKey(i connectpsp.Intent, n int) connectpsp.Intent {
 	return i
 }
 
-// A payment whose first attempt was never sent must not be reported as never sent when the second was.
+// A payment whose first attempt was never sent must not be reported as never sent when the second
+// was.
 func TestAnotherAttemptTakesThePlaceOfOneThatWasNeverSent(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -96,8 +97,8 @@ func TestAnotherAttemptTakesThePlaceOfOneThatWasNeverSent(t *testing.T) {
 	}
 }
 
-// TestWhatEndedIsToldForAnHour: a program that died before it stored an outcome hears it again, also
-// if the file was compacted meanwhile, until it begins the payment anew.
+// TestWhatEndedIsToldForAnHour: a program that died before it stored an outcome hears it again,
+// also if the file was compacted meanwhile, until it begins the payment anew.
 func TestWhatEndedIsToldForAnHour(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -224,8 +225,8 @@ func TestADamagedFileOfTheFirstVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestAClockThatJumpsForgetsNothing: an hour is one of the monotonic clock, and begins anew with Open,
-// whatever times are in the file.
+// TestAClockThatJumpsForgetsNothing: an hour is one of the monotonic clock, and begins anew with
+// Open, whatever times are in the file.
 func TestAClockThatJumpsForgetsNothing(t *testing.T) {
 	for _, at := range []string{"1970-01-02T00:00:00Z", "2200-01-01T00:00:00Z"} {
 		path := write(t, []byte(journal.Line(`{"header":{"format":"connectpsp payments","version":1}}`)+

@@ -24,9 +24,9 @@ import (
 var histories = flag.Int("journal.histories", 40,
 	"number of histories that TestNoPowerCutLosesAPayment tries")
 
-// TestNoPowerCutLosesAPayment runs random payments, compactions, kills and restarts on a volume whose
-// power may go at any moment. Whatever of the unsynced sectors is on the disk then, the journal opens,
-// and keeps its promises. A history is repeated by its seed:
+// TestNoPowerCutLosesAPayment runs random payments, compactions, kills and restarts on a volume
+// whose power may go at any moment. Whatever of the unsynced sectors is on the disk then, the
+// journal opens, and keeps its promises. A history is repeated by its seed:
 //
 //	go test ./journal -run 'TestNoPowerCutLosesAPayment/seed=17$'
 func TestNoPowerCutLosesAPayment(t *testing.T) {

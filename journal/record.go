@@ -18,8 +18,8 @@ import (
 
 const (
 	formatName = "connectpsp payments"
-	// formatVersion is what a new file says. Version 1 had no Pending, Ended and Durable; it is read,
-	// and compacted into a file of this version.
+	// formatVersion is what a new file says. Version 1 had no Pending, Ended and Durable; it is
+	// read, and compacted into a file of this version.
 	formatVersion = 2
 	// longestRecord bounds what is read of a file for one record. A request is a thousandth of it.
 	longestRecord = 1 << 20
@@ -85,8 +85,8 @@ type ended struct {
 	Rejected          bool       `json:"rejected,omitzero"`
 }
 
-// durable says that the file was durable up to some bytes before this record, when it was written. As
-// a distance that holds after a compaction, too.
+// durable says that the file was durable up to some bytes before this record, when it was written.
+// As a distance that holds after a compaction, too.
 type durable struct {
 	Before int64 `json:"before"`
 }
@@ -205,8 +205,8 @@ func (i *intent) public() connectpsp.Intent {
 	}
 }
 
-// endedOf returns what is remembered of an intent. The transaction's id may be a part of a response,
-// which is not to be kept with it.
+// endedOf returns what is remembered of an intent. The transaction's id may be a part of a
+// response, which is not to be kept with it.
 func endedOf(
 	i *intent, outcome connectpsp.Outcome, transactionID string, at time.Time,
 ) *ended {

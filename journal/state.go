@@ -27,8 +27,8 @@ type state struct {
 	names     map[string]string
 }
 
-// entry is an intent and its place in the state. What it points to is not changed: a compaction may be
-// reading it.
+// entry is an intent and its place in the state. What it points to is not changed: a compaction may
+// be reading it.
 type entry struct {
 	now  *intent // nil once it has ended
 	past *ended  // nil before
@@ -128,8 +128,8 @@ func (s *state) add(e *entry) error {
 	return nil
 }
 
-// of yields the entries of a payment, the latest first. Files of version 1 may have several that are
-// open.
+// of yields the entries of a payment, the latest first. Files of version 1 may have several that
+// are open.
 func (s *state) of(payment string) func(func(*entry) bool) {
 	return func(yield func(*entry) bool) {
 		for e := s.byPayment[maphash.String(s.seed, payment)]; e != nil; e = e.next {
@@ -211,8 +211,8 @@ func (s *state) forget(now time.Duration) {
 	}
 }
 
-// known returns a copy of the intent that is open, or else was accepted, of the same payment, or else
-// with the same key.
+// known returns a copy of the intent that is open, or else was accepted, of the same payment, or
+// else with the same key.
 func (s *state) known(i connectpsp.Intent) *connectpsp.Intent {
 	var found *entry
 	for e := range s.of(i.Payment()) {
@@ -231,8 +231,8 @@ func (s *state) known(i connectpsp.Intent) *connectpsp.Intent {
 	return &earlier
 }
 
-// replaced returns the keys of the intents that were never sent and that a new one, with another key,
-// takes the place of.
+// replaced returns the keys of the intents that were never sent and that a new one, with another
+// key, takes the place of.
 func (s *state) replaced(i connectpsp.Intent) []string {
 	var keys []string
 	for e := range s.of(i.Payment()) {

@@ -304,8 +304,8 @@ func TestTenThousandSettledPaymentsFitOnThreeMebibytes(t *testing.T) {
 	}
 }
 
-// TestAVolumeThatAnOutageFilledIsUsableAgain: it takes as many open payments as leave room for their
-// ends, and when these have ended it takes new ones.
+// TestAVolumeThatAnOutageFilledIsUsableAgain: it takes as many open payments as leave room for
+// their ends, and when these have ended it takes new ones.
 func TestAVolumeThatAnOutageFilledIsUsableAgain(t *testing.T) {
 	path := smallVolume(t)
 	file := open(t, path)

@@ -65,8 +65,8 @@ func (v *volume) watch() {
 	}
 }
 
-// withRoom lets something go on during a compaction or an fsync. It must not find the volume full, for it
-// would wait for the end of what it is a part of.
+// withRoom lets something go on during a compaction or an fsync. It must not find the volume full,
+// for it would wait for the end of what it is a part of.
 func (v *volume) withRoom(goesOn func()) {
 	full := v.full
 	v.full = false
@@ -126,9 +126,9 @@ func (v *volume) afterPowerCut() ([]byte, error) {
 
 const sectorSize, pageSize = 512, 4096
 
-// tear mixes two versions of a file: its length is one of theirs, or between them, and its pages, or
-// the sectors of some pages, are from one of them, or of zeros. Sectors are written as a whole: what
-// they have in common stays.
+// tear mixes two versions of a file: its length is one of theirs, or between them, and its pages,
+// or the sectors of some pages, are from one of them, or of zeros. Sectors are written as a whole:
+// what they have in common stays.
 func tear(random *rand.Rand, durable, written []byte) []byte {
 	short, long := len(durable), len(written)
 	if short > long {

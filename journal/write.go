@@ -54,8 +54,8 @@ func (f *File) appendOnce(
 	return <-written, nil
 }
 
-// writeLocked writes records and applies them; writing is held. If that fails the file and the state
-// are as before.
+// writeLocked writes records and applies them; writing is held. If that fails the file and the
+// state are as before.
 func (f *File) writeLocked(records []record) error {
 	var lines []byte
 	for _, r := range records {
@@ -107,8 +107,8 @@ func (f *File) place() (disk, int64) {
 	return f.disk, f.size
 }
 
-// flush makes the first records durable, as many as number says. Goroutines that come while one is at
-// it are served together by the next.
+// flush makes the first records durable, as many as number says. Goroutines that come while one is
+// at it are served together by the next.
 func (f *File) flush(ctx context.Context, number uint64) error {
 	if err := f.flushing.takeFor(ctx); err != nil {
 		return err
@@ -161,8 +161,9 @@ func (f *File) isInPlace(disk disk, size int64) error {
 	return nil
 }
 
-// markLocked notes that the file is durable up to an offset; writing is held. Open tells damage before
-// it from a tail that was not written whole. That is all that is lost where it cannot be written.
+// markLocked notes that the file is durable up to an offset; writing is held. Open tells damage
+// before it from a tail that was not written whole. That is all that is lost where it cannot be
+// written.
 func (f *File) markLocked(end int64) {
 	_, size := f.place()
 	line, err := record{Durable: &durable{Before: size - end}}.line()

@@ -50,7 +50,8 @@ func readOrigin(t *testing.T) (lock origin) {
 	return lock
 }
 
-// What is the SDK's own goes into overlay.yaml, so that the next version of the provider's file can take the place of this one.
+// What is the SDK's own goes into overlay.yaml, so that the next version of the provider's file can
+// take the place of this one.
 func TestTheDescriptionIsAsItWasTakenIn(t *testing.T) {
 	lock := readOrigin(t)
 	text, err := os.ReadFile(file)

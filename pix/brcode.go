@@ -162,11 +162,11 @@ func ParseBRCode(text string) (BRCode, error) {
 	return code, err
 }
 
-// Encode returns the text of the code with its checksum. It fails if a field is
-// too long, has a control character, or begins or ends with a space, if the merchant's name or city is
-// missing, or unless exactly one of URL and Key is set; a code read by
-// [ParseBRCode] may also have neither, if it carries the link of a recurring
-// payment. Every error wraps [ErrInvalidBRCode] and none repeats a field.
+// Encode returns the text of the code with its checksum. It fails if a field is too long, has a
+// control character, or begins or ends with a space, if the merchant's name or city is missing, or
+// unless exactly one of URL and Key is set; a code read by [ParseBRCode] may also have neither, if
+// it carries the link of a recurring payment. Every error wraps [ErrInvalidBRCode] and none repeats
+// a field.
 //
 // Parsing the result gives an equal code, in which an absent TxID or
 // MerchantCategory is empty.

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzTimeForm holds the form that is read by hand against the same in words that are easier to trust.
+// FuzzTimeForm holds the form that is read by hand against the same in words that are easier to
+// trust.
 func FuzzTimeForm(f *testing.F) {
 	form := regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)"$`)
 	for _, token := range []string{

@@ -17,7 +17,8 @@ func (s *Sandbox) addTransactional(centavos int64) {
 	s.balanceUpdatedAt = s.Now()
 }
 
-// spend takes an amount out of the transactional account, or refuses it if there is not enough. The lock is held.
+// spend takes an amount out of the transactional account, or refuses it if there is not enough. The
+// lock is held.
 func (s *Sandbox) spend(amount pix.Amount) error {
 	if amount.Centavos() > s.transactional {
 		return insufficientFunds(amount, pix.Centavos(s.transactional))

@@ -57,7 +57,8 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// refusalOf returns the answer to a request that failed with err. An error that is no refusal is the sandbox's own.
+// refusalOf returns the answer to a request that failed with err. An error that is no refusal is
+// the sandbox's own.
 func refusalOf(err error) answer {
 	var refused *refusal
 	if !errors.As(err, &refused) {

@@ -18,8 +18,9 @@ type cashIn struct {
 	last       *event // the last one sent, nil before
 }
 
-// PayCashIn pays a charge: it becomes PAID, its amount comes into the transactional account, and CASHIN_PAID is sent. The
-// error wraps ErrNotFound, or ErrTransition if the charge is not AWAITING_PAYMENT.
+// PayCashIn pays a charge: it becomes PAID, its amount comes into the transactional account, and
+// CASHIN_PAID is sent. The error wraps ErrNotFound, or ErrTransition if the charge is not
+// AWAITING_PAYMENT.
 func (s *Sandbox) PayCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInPaid, func(charge *cashIn) {
 		charge.EndToEndID = s.newEndToEndID("E")
@@ -31,14 +32,14 @@ func (s *Sandbox) PayCashIn(id string) error {
 	})
 }
 
-// ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps ErrNotFound, or ErrTransition
-// if the charge is not AWAITING_PAYMENT.
+// ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps
+// ErrNotFound, or ErrTransition if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) ExpireCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInExpired, func(charge *cashIn) { charge.ExpiredAt = s.timestamp() })
 }
 
-// CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps ErrNotFound, or ErrTransition if the charge is
-// not AWAITING_PAYMENT.
+// CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps ErrNotFound, or
+// ErrTransition if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) CancelCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInCancelled, func(*cashIn) {})
 }

@@ -15,8 +15,8 @@ type cashOut struct {
 	last       *event // the last one sent, nil before
 }
 
-// CompleteCashOut settles a payment: it becomes COMPLETED, and CASHOUT_COMPLETED is sent. The error wraps ErrNotFound, or
-// ErrTransition if the payment is not PROCESSING.
+// CompleteCashOut settles a payment: it becomes COMPLETED, and CASHOUT_COMPLETED is sent. The error
+// wraps ErrNotFound, or ErrTransition if the payment is not PROCESSING.
 func (s *Sandbox) CompleteCashOut(id string) error {
 	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCompleted, func(payment *cashOut) {
 		payment.EndToEndID = s.newEndToEndID("E")
@@ -26,8 +26,9 @@ func (s *Sandbox) CompleteCashOut(id string) error {
 	})
 }
 
-// FailCashOut makes a payment FAILED for the reason given, such as "PIX_KEY_NOT_FOUND": its amount comes back, and
-// CASHOUT_FAILED is sent. The error wraps ErrNotFound, or ErrTransition if the payment is not PROCESSING.
+// FailCashOut makes a payment FAILED for the reason given, such as "PIX_KEY_NOT_FOUND": its amount
+// comes back, and CASHOUT_FAILED is sent. The error wraps ErrNotFound, or ErrTransition if the
+// payment is not PROCESSING.
 func (s *Sandbox) FailCashOut(id, code, message string) error {
 	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutFailed, func(payment *cashOut) {
 		payment.Failure = &connectpsp.Failure{Code: connectpsp.FailureCode(code), Message: message}
@@ -37,8 +38,8 @@ func (s *Sandbox) FailCashOut(id, code, message string) error {
 	})
 }
 
-// CancelCashOut makes a payment CANCELLED: its amount comes back. No webhook is sent. The error wraps ErrNotFound, or
-// ErrTransition if the payment is not PROCESSING.
+// CancelCashOut makes a payment CANCELLED: its amount comes back. No webhook is sent. The error
+// wraps ErrNotFound, or ErrTransition if the payment is not PROCESSING.
 func (s *Sandbox) CancelCashOut(id string) error {
 	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCancelled, func(payment *cashOut) {
 		payment.CancelledAt = s.timestamp()
@@ -46,8 +47,9 @@ func (s *Sandbox) CancelCashOut(id string) error {
 	})
 }
 
-// ReturnCashOut has the payee's bank return a payment: it becomes REFUNDED, its amount comes back, and CASHOUT_REFUNDED is
-// sent. The error wraps ErrNotFound, or ErrTransition if the payment is not COMPLETED.
+// ReturnCashOut has the payee's bank return a payment: it becomes REFUNDED, its amount comes back,
+// and CASHOUT_REFUNDED is sent. The error wraps ErrNotFound, or ErrTransition if the payment is not
+// COMPLETED.
 func (s *Sandbox) ReturnCashOut(id string) error {
 	return s.moveCashOut(id, connectpsp.CashOutCompleted, connectpsp.CashOutRefunded, func(payment *cashOut) {
 		payment.OriginalEndToEndID, payment.EndToEndID = payment.EndToEndID, s.newEndToEndID("D")

@@ -7,8 +7,9 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes REFUNDED, and
-// CASHIN_REFUNDED is sent. The error wraps ErrNotFound, or ErrTransition if no refund is on its way.
+// SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes
+// REFUNDED, and CASHIN_REFUNDED is sent. The error wraps ErrNotFound, or ErrTransition if no refund
+// is on its way.
 func (s *Sandbox) SettleRefund(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// RevokeTokens makes the gateway refuse every access token it has given so far, with 401 TOKEN_EXPIRED.
+// RevokeTokens makes the gateway refuse every access token it has given so far, with 401
+// TOKEN_EXPIRED.
 func (s *Sandbox) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,8 +49,8 @@ func (s *Sandbox) authToken(call call) (any, error) {
 	}, nil
 }
 
-// newJWT makes a token like the gateway's, signed with HS256. Whether the sandbox accepts it is decided by its list of
-// tokens alone, which is exact to more than a second.
+// newJWT makes a token like the gateway's, signed with HS256. Whether the sandbox accepts it is
+// decided by its list of tokens alone, which is exact to more than a second.
 func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
 	claims := struct {
 		Subject  string `json:"sub"`

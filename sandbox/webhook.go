@@ -42,7 +42,8 @@ const (
 	cashOutRefunded  = "CASHOUT_REFUNDED"
 )
 
-// publish sends a webhook about a transaction, which data tells, and returns it. Without a URL it does neither. The lock is held.
+// publish sends a webhook about a transaction, which data tells, and returns it. Without a URL it
+// does neither. The lock is held.
 func (s *Sandbox) publish(url, eventType, transactionID string, data any) *event {
 	if url == "" {
 		return nil
@@ -82,8 +83,8 @@ func (c *courier) post(event *event, eventID string) (int, error) {
 	return response.StatusCode, nil
 }
 
-// newWebhookClient returns a client that cannot be led away from this machine: not by a proxy in the environment, not by a
-// redirect, not by what localhost may resolve to.
+// newWebhookClient returns a client that cannot be led away from this machine: not by a proxy in
+// the environment, not by a redirect, not by what localhost may resolve to.
 func newWebhookClient() *http.Client {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)

@@ -108,7 +108,8 @@ func TestAGatewayThatHangsDelaysOnlyTheItemsThatNeedIt(t *testing.T) {
 	})
 }
 
-// untried is an inbox that notes how many attempts items have that were postponed without having been tried.
+// untried is an inbox that notes how many attempts items have that were postponed without having
+// been tried.
 type untried struct {
 	webhook.Inbox
 	attempts []int
@@ -279,7 +280,8 @@ func TestAFunctionThatTakesAlmostAllItsTimeIsCalledOnce(t *testing.T) {
 	})
 }
 
-// Twenty attempts are for one piece of work: a charge that is watched for a month is read ten times without a failure.
+// Twenty attempts are for one piece of work: a charge that is watched for a month is read ten times
+// without a failure.
 func TestAWatchThatOutlivesOutagesIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)

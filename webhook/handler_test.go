@@ -145,7 +145,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// A database has no index on keys of any length, and a gateway that meets 503 would send the event for ever.
+// A database has no index on keys of any length, and a gateway that meets 503 would send the event
+// for ever.
 func TestAnEventWithMonstrousIDsIsKeptForAPerson(t *testing.T) {
 	body := strings.Replace(paid, chargeID, strings.Repeat("é", 1000), 1)
 	inbox := webhook.NewMemoryInbox()
@@ -198,7 +199,8 @@ func (s slowInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest,
 	return s.Inbox.Put(ctx, item)
 }
 
-// The time for the body is over by then, and the connection, which the gateway keeps, is as good as before.
+// The time for the body is over by then, and the connection, which the gateway keeps, is as good as
+// before.
 func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
 	handler := newHandler(t, slowInbox{webhook.NewMemoryInbox()})
 	contexts := make(chan error, 2)
@@ -219,8 +221,8 @@ func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
 	}
 }
 
-// A middleware that has read the body lets net/http wait for the next request, and the time for the body would end that wait and
-// with it the contexts of all later requests (golang/go#70834).
+// A middleware that has read the body lets net/http wait for the next request, and the time for the
+// body would end that wait and with it the contexts of all later requests (golang/go#70834).
 func TestTheConnectionIsAsGoodAsBeforeWhateverMiddlewareDoes(t *testing.T) {
 	for name, method := range map[string]string{"a delivery": http.MethodPost, "a request that is refused": http.MethodPut} {
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +268,8 @@ func TestARequestWithoutABodyIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheHandlersOwnWorkIsSmall: reading and checking the worst body of 64 KiB leaves more than four of the gateway's five seconds.
+// TestTheHandlersOwnWorkIsSmall: reading and checking the worst body of 64 KiB leaves more than
+// four of the gateway's five seconds.
 func TestTheHandlersOwnWorkIsSmall(t *testing.T) {
 	const size = 64 << 10
 	fill := func(head, part, tail string) string {
@@ -353,7 +356,8 @@ func TestAHandlerThatCouldNotVerifyIsNotMade(t *testing.T) {
 	assert.ErrorContains(t, err, "Inbox")
 }
 
-// A secret from a file ends in a line break. Each delivery would be answered 401, until the gateway gives up.
+// A secret from a file ends in a line break. Each delivery would be answered 401, until the gateway
+// gives up.
 func TestASecretThatIsNoneIsRefusedAndNotShown(t *testing.T) {
 	for _, faulty := range []string{"the-token\n", " the-token", "the-token\r\n", "the token", "the-t\u00f6ken", "\n"} {
 		_, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret, auth.NewSecret(faulty))
@@ -367,7 +371,8 @@ func TestCountsPrintAsTheyAre(t *testing.T) {
 		fmt.Sprint(webhook.Counts{Stored: 1, InvalidSignature: 2}))
 }
 
-// TestAHostileClientHoldsNoGoroutine opens connections that never come to an end, to a server without time-outs of its own.
+// TestAHostileClientHoldsNoGoroutine opens connections that never come to an end, to a server
+// without time-outs of its own.
 func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 	var within atomic.Int32
 	handler := newHandler(t, webhook.NewMemoryInbox())
@@ -443,7 +448,8 @@ func TestABodyThatDoesNotComeOverHTTP2IsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// FuzzHandler: whatever arrives, the handler answers with a status that is documented, and with 200 only what is signed.
+// FuzzHandler: whatever arrives, the handler answers with a status that is documented, and with 200
+// only what is signed.
 func FuzzHandler(f *testing.F) {
 	for _, body := range []string{paid, refunded, completed, failed, returned, `{}`, `{"eventType":"A","data":{}}`, "<html>", ""} {
 		f.Add("POST", body, "", true)

@@ -103,7 +103,8 @@ func TestWhatIsDismissedMakesRoom(t *testing.T) {
 	assert.Equal(t, ">PAID", r.books.String())
 }
 
-// A function that takes no notice of its context may take longer than the lease. Nobody else is to call it meanwhile.
+// A function that takes no notice of its context may take longer than the lease. Nobody else is to
+// call it meanwhile.
 func TestAnItemThatIsBeingSettledIsNotClaimedAlthoughItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()

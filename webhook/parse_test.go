@@ -354,7 +354,8 @@ func TestAnOddFieldDoesNotLoseTheEvent(t *testing.T) {
 	})
 }
 
-// An event with an amount that is no money is true all the same: the transaction has moved, and the gateway can be asked for the rest.
+// An event with an amount that is no money is true all the same: the transaction has moved, and the
+// gateway can be asked for the rest.
 func TestAnAmountThatIsNoMoneyDoesNotLoseTheEvent(t *testing.T) {
 	for _, amount := range []string{`10.001`, `1e-3`, `"ten"`, `""`, `1` + strings.Repeat("0", 30), `1e999999999`, `{"value":10}`, `[10]`, `false`} {
 		for _, kind := range []string{"CASHIN_PAID", "CASHIN_NEW"} {

@@ -68,7 +68,8 @@ func TestASecondPaymentIsKeptForAPersonWhateverCameBefore(t *testing.T) {
 	}
 }
 
-// The gateway tells of the last payment of a charge. That is no reason to think that the CryptoToken was stolen.
+// The gateway tells of the last payment of a charge. That is no reason to think that the
+// CryptoToken was stolen.
 func TestConfirmationReadsAPaymentThatIsNotTheLastByItsOwnID(t *testing.T) {
 	first, last := charge(webhook.StatusPaid), another(charge(webhook.StatusPaid))
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))

@@ -205,7 +205,8 @@ func TestASecondBodyForAnEventIsNotBelieved(t *testing.T) {
 	assert.Empty(t, r.reasons())
 }
 
-// patience is for how long a transaction is looked for that the gateway does not find, and a little more.
+// patience is for how long a transaction is looked for that the gateway does not find, and a little
+// more.
 const patience = 20 * time.Minute
 
 func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) {
@@ -295,7 +296,8 @@ func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
 	}
 }
 
-// What the event says of the money is unknown, so the function is given what the gateway says, and nothing if that cannot be had.
+// What the event says of the money is unknown, so the function is given what the gateway says, and
+// nothing if that cannot be had.
 func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
 	event := strings.Replace(paid, "10.50", "10.505", 1)
 	r := newReceiver(t)
@@ -318,7 +320,8 @@ func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
 	assert.Zero(t, r.bank.read())
 }
 
-// A payment comes back in two parts, and the gateway tells of the second by the time the first is worked off.
+// A payment comes back in two parts, and the gateway tells of the second by the time the first is
+// worked off.
 func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
 	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
 	second.returnID = otherID

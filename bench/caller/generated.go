@@ -15,7 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// Generated pays with the raw client and the request editors, as the README shows it. Its connections are the floor's.
+// Generated pays with the raw client and the request editors, as the README shows it. Its
+// connections are the floor's.
 func Generated(url string, transport http.RoundTripper) (*Caller, error) {
 	if transport == nil {
 		transport = &http.Transport{MaxIdleConnsPerHost: 1 << 20}

@@ -1,5 +1,5 @@
-// Package allocations keeps the SDK from taking more pieces of memory for a call than it has to. They are counted, because a
-// count is the same on every machine, and time is not.
+// Package allocations keeps the SDK from taking more pieces of memory for a call than it has to.
+// They are counted, because a count is the same on every machine, and time is not.
 package allocations
 
 import (
@@ -23,8 +23,9 @@ import (
 // raceDetector says that the test runs under it, where there are more allocations.
 var raceDetector bool
 
-// figures holds how many allocations each step may take, everything the SDK does by default included, and the transport's own
-// not. Lower one when it falls; a higher one needs a reason in the commit.
+// figures holds how many allocations each step may take, everything the SDK does by default
+// included, and the transport's own not. Lower one when it falls; a higher one needs a reason in
+// the commit.
 var figures = []struct {
 	step string
 	most int
@@ -65,7 +66,8 @@ const (
 	reference   = "withdrawal-00000000"
 )
 
-// gateway is a transport that answers every request the same way, but for the reference, and allocates nothing.
+// gateway is a transport that answers every request the same way, but for the reference, and
+// allocates nothing.
 type gateway struct {
 	response http.Response
 	answer   []byte

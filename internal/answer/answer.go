@@ -19,24 +19,26 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Limit is the most that is read of a body, in bytes after decompression. An answer with a QR code image has a few
-// thousand.
+// Limit is the most that is read of a body, in bytes after decompression. An answer with a QR code
+// image has a few thousand.
 const Limit = 2 << 20
 
 // ErrTooLarge is returned by Read for a body longer than Limit.
 var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
 
-// errSwitched is for an answer whose body is the connection itself, and ends when the other side likes.
+// errSwitched is for an answer whose body is the connection itself, and ends when the other side
+// likes.
 var errSwitched = errors.New("the answer switches to another protocol")
 
-// byteOrderMark is U+FEFF in UTF-8. Some services begin every text with it, though RFC 8259 section 8.1 forbids it in JSON.
+// byteOrderMark is U+FEFF in UTF-8. Some services begin every text with it, though RFC 8259 section
+// 8.1 forbids it in JSON.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // SkipMark returns text without the byte order mark that it may begin with.
 func SkipMark(text []byte) []byte { return bytes.TrimPrefix(text, byteOrderMark) }
 
-// Read reads and closes the body of response. With an error, which is redacted, it returns what could be read before it. A byte
-// order mark at the beginning is left out.
+// Read reads and closes the body of response. With an error, which is redacted, it returns what
+// could be read before it. A byte order mark at the beginning is left out.
 func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
 
 // ReadInto is Read into the memory of buffer, or more if that is too small.
@@ -71,8 +73,8 @@ func read(buffer []byte, response *http.Response) ([]byte, error) {
 	}
 }
 
-// ProblemDetails is what a refusal says of itself, as in RFC 7807. Code, an extension of the gateway's, is for programs; the
-// texts are in the gateway's own words.
+// ProblemDetails is what a refusal says of itself, as in RFC 7807. Code, an extension of the
+// gateway's, is for programs; the texts are in the gateway's own words.
 type ProblemDetails struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -81,18 +83,20 @@ type ProblemDetails struct {
 	Detail string `json:"detail"`
 }
 
-// Problem reads an application/problem+json body. Members that are missing or of another type stay empty, and so does
-// everything if the body is not a JSON object.
+// Problem reads an application/problem+json body. Members that are missing or of another type stay
+// empty, and so does everything if the body is not a JSON object.
 func Problem(body []byte) ProblemDetails {
 	var problem ProblemDetails
-	// A member of the wrong type leaves the others in place, a syntax error leaves nothing: either is what is wanted.
+	// A member of the wrong type leaves the others in place, a syntax error leaves nothing: either
+	// is what is wanted.
 	_ = json.Unmarshal(body, &problem)
 	return problem
 }
 
-// Decode reads a JSON object into the struct that into points to, which must be zero. A body that is not one JSON object is an error. A member
-// that does not fit its field leaves the field zero and is no error, but for amounts: then Decode fills in all the rest and
-// returns an error that wraps pix.ErrInvalidAmount, and the caller decides. Only what follows the amount inside the same
+// Decode reads a JSON object into the struct that into points to, which must be zero. A body that
+// is not one JSON object is an error. A member that does not fit its field leaves the field zero
+// and is no error, but for amounts: then Decode fills in all the rest and returns an error that
+// wraps pix.ErrInvalidAmount, and the caller decides. Only what follows the amount inside the same
 // member of the answer may be missing too.
 func Decode(body []byte, into any) error {
 	if Plain(body, into) {
@@ -122,9 +126,9 @@ func Decode(body []byte, into any) error {
 	return unreadable
 }
 
-// RetryAfter returns how long the header asks to wait, 0 if it does not ask. Both forms of RFC 9110 are read: seconds and a
-// date. A date is measured against that of the answer, whose clock it was made with, and against the clock here if the answer
-// has no readable one.
+// RetryAfter returns how long the header asks to wait, 0 if it does not ask. Both forms of RFC 9110
+// are read: seconds and a date. A date is measured against that of the answer, whose clock it was
+// made with, and against the clock here if the answer has no readable one.
 func RetryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	seconds, err := strconv.ParseInt(value, 10, 64)

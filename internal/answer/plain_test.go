@@ -110,7 +110,8 @@ func FuzzPlain(f *testing.F) {
 	})
 }
 
-// asUnmarshal requires that what Plain reads json.Unmarshal reads as well, to the same, and that what it leaves is odd.
+// asUnmarshal requires that what Plain reads json.Unmarshal reads as well, to the same, and that
+// what it leaves is odd.
 func asUnmarshal[T any](t *testing.T, body []byte) {
 	var got, want T
 	plain := answer.Plain(body, &got)

@@ -1,5 +1,6 @@
-// Package contract holds HTTP traffic against openapi/connectpsp.yaml, the provider's description, as it stands: without the
-// overlay that shapes the generated code. Tests put a Checker in front of the server they talk to. Nothing else imports it.
+// Package contract holds HTTP traffic against openapi/connectpsp.yaml, the provider's description,
+// as it stands: without the overlay that shapes the generated code. Tests put a Checker in front of
+// the server they talk to. Nothing else imports it.
 package contract
 
 import (
@@ -27,8 +28,8 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// Checker reports what deviates from the description. It changes no traffic. Its methods may be called by several
-// goroutines at once. The zero value is of no use: call New.
+// Checker reports what deviates from the description. It changes no traffic. Its methods may be
+// called by several goroutines at once. The zero value is of no use: call New.
 type Checker struct {
 	doc        *openapi3.T
 	router     routers.Router
@@ -37,8 +38,9 @@ type Checker struct {
 	report     func(error)
 }
 
-// New returns a Checker whose findings fail t. It stops the test if the description cannot be found or is not valid. A
-// finding that comes after the end of the test, from a handler that outlives it, is dropped.
+// New returns a Checker whose findings fail t. It stops the test if the description cannot be found
+// or is not valid. A finding that comes after the end of the test, from a handler that outlives it,
+// is dropped.
 func New(t testing.TB) *Checker {
 	t.Helper()
 	directory, err := root()
@@ -83,7 +85,8 @@ func newChecker(file string, report func(error)) (*Checker, error) {
 	}, nil
 }
 
-// description is a file that was read and found valid. That takes a tenth of a second, so tests share it.
+// description is a file that was read and found valid. That takes a tenth of a second, so tests
+// share it.
 type description struct {
 	doc        *openapi3.T
 	router     routers.Router
@@ -106,7 +109,8 @@ func load(file string) (*description, error) {
 		return nil, err
 	}
 	DropForeignPatterns(doc)
-	// Examples are for people. One that contradicts its schema is a question to the provider and no reason to check nothing.
+	// Examples are for people. One that contradicts its schema is a question to the provider and no
+	// reason to check nothing.
 	if err := doc.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
 		return nil, err
 	}
@@ -128,12 +132,14 @@ func load(file string) (*description, error) {
 	return documents[file], nil
 }
 
-// bodyLimit is the most that is read of a request, in bytes. None that follows the description comes near.
+// bodyLimit is the most that is read of a request, in bytes. None that follows the description
+// comes near.
 const bodyLimit = 1 << 20
 
-// Middleware returns a handler that checks each request, has next answer it, checks the answer and then sends it, unchanged.
-// The answer is held back until next returns, so next can neither flush nor hijack. If next panics, with
-// http.ErrAbortHandler or otherwise, the panic goes on and there is no answer to check.
+// Middleware returns a handler that checks each request, has next answer it, checks the answer and
+// then sends it, unchanged. The answer is held back until next returns, so next can neither flush
+// nor hijack. If next panics, with http.ErrAbortHandler or otherwise, the panic goes on and there
+// is no answer to check.
 func (c *Checker) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		input, restored := c.request(r)
@@ -149,8 +155,8 @@ func (c *Checker) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// Requests returns a handler that checks each request and lets next answer with the server's own http.ResponseWriter. It is
-// for servers that answer against the description on purpose.
+// Requests returns a handler that checks each request and lets next answer with the server's own
+// http.ResponseWriter. It is for servers that answer against the description on purpose.
 func (c *Checker) Requests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, restored := c.request(r)
@@ -158,8 +164,9 @@ func (c *Checker) Requests(next http.Handler) http.Handler {
 	})
 }
 
-// Webhook checks the body of a webhook against the event that its eventType belongs to. If the description leaves events out, it
-// checks the data, which the provider's guide says is what a read of the transaction answers.
+// Webhook checks the body of a webhook against the event that its eventType belongs to. If the
+// description leaves events out, it checks the data, which the provider's guide says is what a read
+// of the transaction answers.
 func (c *Checker) Webhook(body []byte) {
 	var event struct {
 		EventType string
@@ -200,13 +207,13 @@ type Operation struct {
 	// Method is the HTTP method in capitals, Path the path with its parameters in braces.
 	Method, Path string
 
-	// Public says that the operation needs no access token, Signed that it has a DigitalSignature header and Keyed that it
-	// has an X-Idempotency-Key header, required or not.
+	// Public says that the operation needs no access token, Signed that it has a DigitalSignature
+	// header and Keyed that it has an X-Idempotency-Key header, required or not.
 	Public, Signed, Keyed bool
 }
 
-// Operations returns the operations of the description, in the order of their ids. Those are left out of which openapi/spec.lock
-// says that the SDK does not offer them.
+// Operations returns the operations of the description, in the order of their ids. Those are left
+// out of which openapi/spec.lock says that the SDK does not offer them.
 func (c *Checker) Operations() []Operation {
 	var operations []Operation
 	for path, item := range c.doc.Paths.Map() {
@@ -235,7 +242,8 @@ func (c *Checker) Operations() []Operation {
 	return operations
 }
 
-// isKey reports whether a header is asked for as a key among the security requirements, which is another way of declaring it.
+// isKey reports whether a header is asked for as a key among the security requirements, which is
+// another way of declaring it.
 func (c *Checker) isKey(security openapi3.SecurityRequirements, header string) bool {
 	return slices.ContainsFunc(security, func(requirement openapi3.SecurityRequirement) bool {
 		for name := range requirement {
@@ -252,7 +260,8 @@ func isKeyIn(scheme *openapi3.SecurityScheme, in string) bool {
 	return scheme.Type == "apiKey" && scheme.In == in
 }
 
-// root returns the directory of the project that the working directory is in, where openapi is. It may be another module.
+// root returns the directory of the project that the working directory is in, where openapi is. It
+// may be another module.
 func root() (string, error) {
 	directory, err := os.Getwd()
 	if err != nil {
@@ -270,7 +279,8 @@ func root() (string, error) {
 	}
 }
 
-// request checks r and returns it with its body unread. The input is nil if r belongs to no operation.
+// request checks r and returns it with its body unread. The input is nil if r belongs to no
+// operation.
 func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInput, *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
 	restored := r.WithContext(r.Context())
@@ -294,7 +304,8 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 	}
 	switch {
 	case err != nil:
-		// The client went away before all of its request was there. That is no breach, and half a request cannot be judged.
+		// The client went away before all of its request was there. That is no breach, and half a
+		// request cannot be judged.
 		return input, restored
 	case len(body) > bodyLimit:
 		find("the body is longer than %d bytes", bodyLimit)
@@ -303,7 +314,8 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
 		find("%w", err)
 	}
-	// The filter lets pass what the description does not mention, and looks at the first of several headers only.
+	// The filter lets pass what the description does not mention, and looks at the first of several
+	// headers only.
 	for name := range r.URL.Query() {
 		if !declared(route.PathItem, route.Operation, openapi3.ParameterInQuery, name) {
 			find("the query parameter %q is not declared", name)
@@ -336,8 +348,8 @@ func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status 
 	}
 }
 
-// declared reports whether a parameter, its $ref followed, is declared for the operation or for its whole path. Names of
-// headers have no case.
+// declared reports whether a parameter, its $ref followed, is declared for the operation or for its
+// whole path. Names of headers have no case.
 func declared(item *openapi3.PathItem, operation *openapi3.Operation, in, name string) bool {
 	return slices.ContainsFunc(slices.Concat(item.Parameters, operation.Parameters), func(p *openapi3.ParameterRef) bool {
 		same := p.Value.Name == name || in == openapi3.ParameterInHeader && strings.EqualFold(p.Value.Name, name)
@@ -362,7 +374,8 @@ func authenticated(_ context.Context, input *openapi3filter.AuthenticationInput)
 	return nil
 }
 
-// formats turns on the check of uuid, which the filter leaves to its caller. It knows dates by itself.
+// formats turns on the check of uuid, which the filter leaves to its caller. It knows dates by
+// itself.
 func formats() []openapi3.SchemaValidationOption {
 	uuid := openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)
 	return []openapi3.SchemaValidationOption{
@@ -374,8 +387,8 @@ func formats() []openapi3.SchemaValidationOption {
 // codeLike is what values of enums look like.
 var codeLike = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,39}$`)
 
-// withoutValue keeps the value that was found, which may be a secret, out of the message. A code in the place of an enum's is
-// none, and is what one wants to know.
+// withoutValue keeps the value that was found, which may be a secret, out of the message. A code in
+// the place of an enum's is none, and is what one wants to know.
 func withoutValue(err *openapi3.SchemaError) string {
 	reason := err.Reason
 	if strings.HasPrefix(reason, "jsonschema validation failed") || strings.HasPrefix(reason, "error at ") { // of OpenAPI 3.1: it quotes values

@@ -1,5 +1,5 @@
-// Package crash kills a program that pays, as kill -9 does, again and again, and looks whether any payment was lost, made twice
-// or reported wrong.
+// Package crash kills a program that pays, as kill -9 does, again and again, and looks whether any
+// payment was lost, made twice or reported wrong.
 package crash
 
 import (
@@ -54,7 +54,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// TestAProgramThatIsKilledPaysEveryOrderOnce kills at random times and at every step of the journal and the books in turn.
+// TestAProgramThatIsKilledPaysEveryOrderOnce kills at random times and at every step of the journal
+// and the books in turn.
 func TestAProgramThatIsKilledPaysEveryOrderOnce(t *testing.T) {
 	street := newStreet(t, false)
 	for n := range *kills {
@@ -86,7 +87,8 @@ func TestAProgramThatIsKilledPaysEveryOrderOnce(t *testing.T) {
 	assert.NotZero(t, street.found, "the kills never left a payment open")
 }
 
-// Without a journal the same kills leave orders of which nobody knows whether they were paid. This test can see that.
+// Without a journal the same kills leave orders of which nobody knows whether they were paid. This
+// test can see that.
 func TestKillsAreNoticedWithoutAJournal(t *testing.T) {
 	street := newStreet(t, true)
 	for n := range 200 {

@@ -11,7 +11,8 @@ import (
 	"sync"
 )
 
-// ledger stands before the sandbox. It writes down what is paid, and refuses a request now and then.
+// ledger stands before the sandbox. It writes down what is paid, and refuses a request now and
+// then.
 type ledger struct {
 	mu       sync.Mutex
 	chance   *rand.Rand
@@ -67,7 +68,8 @@ func (l *ledger) note(answer []byte) {
 	l.payments[paid.ExternalReference] = paid.TransactionID
 }
 
-// has reports whether something was paid under a reference. A request of a shop that was killed may still be under way.
+// has reports whether something was paid under a reference. A request of a shop that was killed may
+// still be under way.
 func (l *ledger) has(reference string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,7 +20,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// order is what the shop has written down about one of its orders. Its zero value is an order that was not begun.
+// order is what the shop has written down about one of its orders. Its zero value is an order that
+// was not begun.
 type order struct {
 	Number    int
 	Reference int // how many references were rejected before this one
@@ -47,8 +48,9 @@ type instructions struct {
 	Once                                                  bool  // orders that were rejected or not begun stay so
 }
 
-// shop is the program that is killed. It pays its orders one after another in a few goroutines, by the documented code, and its
-// books are a file. After a rejection the customer asks for the payment once more, under a new reference.
+// shop is the program that is killed. It pays its orders one after another in a few goroutines, by
+// the documented code, and its books are a file. After a rejection the customer asks for the
+// payment once more, under a new reference.
 type shop struct {
 	client *connectpsp.Client
 	total  int
@@ -117,8 +119,8 @@ func (s *shop) take() (number int, more bool) {
 	return s.next - 1, s.next <= s.total
 }
 
-// pay pays an order, unless that is done. It asks a few times about one whose outcome is unknown, and then leaves it open. Once says
-// that the customer asks for nothing more.
+// pay pays an order, unless that is done. It asks a few times about one whose outcome is unknown,
+// and then leaves it open. Once says that the customer asks for nothing more.
 func (s *shop) pay(number int, once bool) error {
 	for range 5 {
 		o := s.find(number)
@@ -215,7 +217,8 @@ func readBook(book io.Reader) (map[int]order, error) {
 	return orders, lines.Err()
 }
 
-// write adds a line to the book. The line survives the process, which is all that this shop needs: its machine does not die.
+// write adds a line to the book. The line survives the process, which is all that this shop needs:
+// its machine does not die.
 func (s *shop) write(o order, state, transactionID string) {
 	o.State, o.TransactionID = state, transactionID
 	line, err := json.Marshal(o)
@@ -230,7 +233,8 @@ func (s *shop) write(o order, state, transactionID string) {
 	s.orders[o.Number] = o
 }
 
-// death comes at one of the steps of a process. There is one before and after each call of the journal and each line of the books.
+// death comes at one of the steps of a process. There is one before and after each call of the
+// journal and each line of the books.
 type death struct {
 	steps atomic.Int64
 	at    int64

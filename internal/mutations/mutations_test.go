@@ -1,5 +1,5 @@
-// Package mutations shows that the simulation of package connectpsp can see: it breaks the client in ways in which clients are
-// often broken, one at a time, and the simulation has to find each.
+// Package mutations shows that the simulation of package connectpsp can see: it breaks the client
+// in ways in which clients are often broken, one at a time, and the simulation has to find each.
 package mutations
 
 import (
@@ -18,7 +18,8 @@ import (
 
 var enabled = flag.Bool("mutations", false, "build and simulate a broken client for every mutation, which takes a few minutes")
 
-// mutation is a fault that is put into a file of package connectpsp by replacing texts: one, and what stands in its place.
+// mutation is a fault that is put into a file of package connectpsp by replacing texts: one, and
+// what stands in its place.
 type mutation struct {
 	name, file string
 	replace    []string

@@ -142,7 +142,8 @@ func TestErrorLeavesWhatIsSafeAsItIs(t *testing.T) {
 	}
 }
 
-// FuzzError: whatever text an error of an unknown type has, nothing of it comes out but a phrase of net/http's.
+// FuzzError: whatever text an error of an unknown type has, nothing of it comes out but a phrase of
+// net/http's.
 func FuzzError(f *testing.F) {
 	for _, seed := range []string{"malformed HTTP response", "tls: handshake", "Bad Gateway", "", "EOF", "i/o timeout", "stream error: x"} {
 		f.Add(seed)

@@ -17,11 +17,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// oasdiff compares descriptions. It is run, and not imported: its go.mod would raise that of the SDK.
+// oasdiff compares descriptions. It is run, and not imported: its go.mod would raise that of the
+// SDK.
 const oasdiff = "github.com/oasdiff/oasdiff@v1.35.0"
 
-// severities are changes that matter to this SDK otherwise than to others: its enums take every value, and a member that it loses, announced
-// or not, is a field that users' code may name.
+// severities are changes that matter to this SDK otherwise than to others: its enums take every
+// value, and a member that it loses, announced or not, is a field that users' code may name.
 const severities = `response-property-enum-value-added info
 response-mediatype-enum-value-added info
 response-optional-property-removed err
@@ -74,7 +75,8 @@ func compare(ctx context.Context, older, newer []byte) (report, error) {
 	return newReport("The description", documents[0].version, documents[1].version, slices.Concat(changes, unjudged, unchecked)), nil
 }
 
-// newForeignPatterns lists the patterns that have come and that Go cannot compile. What they ask for, the contract tests do not see.
+// newForeignPatterns lists the patterns that have come and that Go cannot compile. What they ask
+// for, the contract tests do not see.
 func newForeignPatterns(older, newer []byte) ([]change, error) {
 	before, err := foreignPatterns(older)
 	if err != nil {
@@ -125,8 +127,8 @@ func runOasdiff(ctx context.Context, directory, older, newer string) ([]change, 
 	return changes, nil
 }
 
-// whatOasdiffLeavesOut lists what has changed in words, and operations that differ in more than words and that oasdiff says
-// nothing of: those are for a person to judge.
+// whatOasdiffLeavesOut lists what has changed in words, and operations that differ in more than
+// words and that oasdiff says nothing of: those are for a person to judge.
 func whatOasdiffLeavesOut(older, newer *document, judged []change) ([]change, error) {
 	found, err := differences(older, newer)
 	if err != nil {
@@ -151,8 +153,8 @@ func whatOasdiffLeavesOut(older, newer *document, judged []change) ([]change, er
 	return changes, nil
 }
 
-// isJudged reports whether what oasdiff says of an operation includes a place: the member there, or one that holds it, by name. Where no
-// member is, whatever it says has to do.
+// isJudged reports whether what oasdiff says of an operation includes a place: the member there, or
+// one that holds it, by name. Where no member is, whatever it says has to do.
 func isJudged(place string, texts []string) bool {
 	member := memberAt(place)
 	return slices.ContainsFunc(texts, func(text string) bool {
@@ -168,8 +170,8 @@ func isJudged(place string, texts []string) bool {
 	})
 }
 
-// memberAt is the member of a body that a place is in, as oasdiff writes it. It is empty if there is none, or if schemas are put together
-// of others, which oasdiff has names for.
+// memberAt is the member of a body that a place is in, as oasdiff writes it. It is empty if there
+// is none, or if schemas are put together of others, which oasdiff has names for.
 func memberAt(place string) string {
 	_, inBody, _ := strings.Cut(place, ".schema.")
 	var names []string
@@ -222,8 +224,8 @@ func nameOfEvent(operation string) string {
 	return "the webhook " + name
 }
 
-// exposeEvents shows the payloads of webhooks as answers, which is what they are to their receiver. Where they stand oasdiff
-// does not compare them, or as if they were sent.
+// exposeEvents shows the payloads of webhooks as answers, which is what they are to their receiver.
+// Where they stand oasdiff does not compare them, or as if they were sent.
 func (d *document) exposeEvents() {
 	var exposed []*yaml.Node
 	expose := func(name string, schema *yaml.Node) {
@@ -256,7 +258,8 @@ func (d *document) exposeEvents() {
 	}
 }
 
-// lowerParameters declares the parameters of paths for each of their operations, which means the same.
+// lowerParameters declares the parameters of paths for each of their operations, which means the
+// same.
 func (d *document) lowerParameters() {
 	paths := get(d.root, "paths")
 	for _, path := range keys(paths) {
@@ -290,7 +293,8 @@ func (d *document) isSameParameter(one, other *yaml.Node) bool {
 	return scalar(one, "in") == scalar(other, "in") && scalar(one, "name") == scalar(other, "name")
 }
 
-// modernise says in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common: what is the same reads the same.
+// modernise says in the words of OpenAPI 3.1 what 3.0 says in others, as far as that is common:
+// what is the same reads the same.
 func (d *document) modernise() {
 	get(d.root, "openapi").Value = "3.1.0"
 	walk(d.root, func(schema *yaml.Node) {

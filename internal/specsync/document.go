@@ -101,7 +101,8 @@ func (d *document) examplesFault() error {
 	return validate(text, openapi3.EnableExamplesValidation())
 }
 
-// isOurs refuses a description of another API, and one that lacks what this API has: then it was cut off, most likely.
+// isOurs refuses a description of another API, and one that lacks what this API has: then it was
+// cut off, most likely.
 func (d *document) isOurs() error {
 	missing := d.missing("")
 	switch prefix := d.prefix(); {

@@ -91,7 +91,8 @@ func (p project) git(t *testing.T, arguments ...string) string {
 	return text
 }
 
-// version210 is a made-up next version: an operation, a field and a value of an enum are new, and a field is gone.
+// version210 is a made-up next version: an operation, a field and a value of an enum are new, and a
+// field is gone.
 func version210(t *testing.T) []byte {
 	return reshape(t, func(root object) {
 		root["info"].(object)["version"] = "2.1.0"
@@ -152,7 +153,8 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	require.NoError(t, err, printed)
 	assert.Contains(t, printed, "The SDK has no method for POST /pix-keys")
 
-	// The types of connectpsp lack the field that is new and have the one that is gone. Both are ours to change.
+	// The types of connectpsp lack the field that is new and have the one that is gone. Both are
+	// ours to change.
 	_, err = output(t.Context(), p.root, "make", "contract", "RACE=")
 	require.ErrorContains(t, err, "settledBy")
 	require.ErrorContains(t, err, "cancelledAt")
