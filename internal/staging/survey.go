@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ import (
 type survey struct {
 	out      *discreet
 	client   *connectpsp.Client
+	another  *connectpsp.Client // one with a memory of its own, which can give a payment a second key
 	unknown  *connectpsp.Client // one whose ApplicationToken the gateway does not know
 	findings *findings
 	name     string // begins every externalReference of this run
@@ -32,9 +34,13 @@ func newSurvey(config connectpsp.Config, description string, found *findings, ou
 	options := []connectpsp.Option{
 		connectpsp.WithHTTPClient(&http.Client{Transport: transport}),
 		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), // every answer counts, also the first
+		connectpsp.WithLogger(slog.New(slog.DiscardHandler)),               // the survey says what went wrong
 	}
 	s := &survey{out: out, findings: found, name: "contract-" + uuid.NewString()[:8]}
 	if s.client, err = connectpsp.New(config, options...); err != nil {
+		return nil, err
+	}
+	if s.another, err = connectpsp.New(config, options...); err != nil {
 		return nil, err
 	}
 	config.ApplicationToken = unknownToken()
@@ -84,7 +90,7 @@ func (s *survey) charges(ctx context.Context) error {
 	if err := s.step("repeat it under the same key", err); err != nil {
 		return err
 	}
-	again, err = s.client.CreateCashIn(ctx, request, connectpsp.WithIdempotencyKey(uuid.NewString()))
+	again, err = s.another.CreateCashIn(ctx, request, connectpsp.WithIdempotencyKey(uuid.NewString()))
 	switch {
 	case err == nil && again.TransactionID == charge.TransactionID:
 		s.findings.observe("a charge with another key and the same externalReference: the first is answered")
@@ -114,7 +120,7 @@ func (s *survey) money(ctx context.Context, payee *connectpsp.Payee, transaction
 	if err := s.step("pay a centavo", err); err != nil {
 		return err
 	}
-	_, err = s.client.CreateCashOut(ctx, request, connectpsp.WithIdempotencyKey(uuid.NewString()))
+	_, err = s.another.CreateCashOut(ctx, request, connectpsp.WithIdempotencyKey(uuid.NewString()))
 	s.refused("pay with another key and the same externalReference", err, http.StatusConflict)
 	_, err = s.client.GetCashOut(ctx, payment.TransactionID)
 	if err := s.step("read the payment", err); err != nil {
