@@ -22,10 +22,11 @@ var (
 )
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to
-// let others begin theirs.
-func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), err error) {
+// let others begin theirs. Of several that wait the first to get here begins, and the others see it.
+func (c *Client) lockCharge(ctx context.Context, p *progress, payment *paymentLock) (release func(), err error) {
+	locks.setWaiting(payment, true)
 	for {
-		release, others, err := c.lockRefunds(ctx, p)
+		release, others, err := c.lockRefunds(ctx, p, payment)
 		if release != nil || err != nil {
 			return release, err
 		}
@@ -38,7 +39,9 @@ func (c *Client) lockCharge(ctx context.Context, p *progress) (release func(), e
 // lockRefunds lets no other refund begin, if this one may. Otherwise it returns the refunds that it
 // is to be compared with, for which the charge may have to be read, without the lock: that may take
 // long.
-func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), others []Intent, err error) {
+func (c *Client) lockRefunds(
+	ctx context.Context, p *progress, payment *paymentLock,
+) (release func(), others []Intent, err error) {
 	own, _, err := locks.wait(ctx, lockName{journal: c.scope, key: OperationRefundCashIn}, nil, nil) // no key looks like that
 	if err != nil {
 		return nil, nil, c.notBegun(ctx, p, err)
@@ -51,7 +54,7 @@ func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), 
 	intent := c.intentOf(p.call, p.begun)
 	earlier, err := c.find(ctx, intent)
 	if earlier == nil && err == nil { // else Begin returns it
-		others, err = c.otherRefunds(ctx, intent)
+		others, err = c.otherRefunds(ctx, intent, locks.refundsUnderWay(c.scope, false))
 	}
 	if err != nil {
 		p.doubtErr = journalSilent(err)
@@ -60,6 +63,7 @@ func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), 
 	compared := p.chargeIDs != nil && sameCharge(p.chargeIDs, others) == nil
 	unread := p.chargeUnread && !slices.ContainsFunc(others, Intent.isOpen)
 	if len(others) == 0 || compared || unread {
+		locks.setWaiting(payment, false)
 		return func() { locks.release(own, nil) }, nil, nil
 	}
 	return nil, others, nil
@@ -69,7 +73,7 @@ func (c *Client) lockRefunds(ctx context.Context, p *progress) (release func(), 
 // charge may have been made that was asked for by another of its ids.
 func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
 	p.compared = true
-	others, failure := c.otherRefunds(ctx, c.intentOf(p.call, p.begun))
+	others, failure := c.otherRefunds(ctx, c.intentOf(p.call, p.begun), locks.refundsUnderWay(c.scope, true))
 	if failure != nil {
 		p.doubtErr = journalSilent(failure)
 		return p.unknown(nil)
@@ -138,14 +142,15 @@ func sameCharge(ids []string, refunds []Intent) *Intent {
 }
 
 // otherRefunds returns the refunds of this client that were asked for by another id, and are open,
-// under way or accepted.
-func (c *Client) otherRefunds(ctx context.Context, intent Intent) ([]Intent, error) {
+// under way or accepted. Those under way are looked up before the journal is read: one that ends
+// meanwhile is in the journal by then.
+func (c *Client) otherRefunds(ctx context.Context, intent Intent, underWay []Intent) ([]Intent, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ended, err := c.journal.Ended(ctx)
-	others := append(c.refundsOf(pending, ended), locks.refundsUnderWay(c.scope)...)
+	others := append(c.refundsOf(pending, ended), underWay...)
 	return slices.DeleteFunc(others, func(other Intent) bool { return other.Payment() == intent.Payment() }), err
 }
 

@@ -30,6 +30,7 @@ type lockName struct {
 type paymentLock struct {
 	name     lockName
 	intent   *Intent       // what the call that holds it wants, nil for the lock of a key
+	waiting  bool          // whether it is a refund that may not begin yet; guarded by paymentLocks.mu
 	first    time.Time     // when the payment was first sent, or the lock was taken; guarded by paymentLocks.mu
 	released chan struct{} // made by the first that waits; guarded by paymentLocks.mu
 	rejected error         // how the call was rejected, nil if it was not; set before released is closed
@@ -92,16 +93,25 @@ func (l *paymentLocks) wait(
 	}
 }
 
-// refundsUnderWay returns the refunds of a journal that calls work on, or wait to begin.
-func (l *paymentLocks) refundsUnderWay(journal any) (refunds []Intent) {
+// refundsUnderWay returns the refunds of a journal that calls work on, with or without those that
+// wait to begin.
+func (l *paymentLocks) refundsUnderWay(journal any, waiting bool) (refunds []Intent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, held := range l.held {
-		if name.journal == journal && held.intent != nil && held.intent.Operation == OperationRefundCashIn {
+		if name.journal == journal && held.intent != nil && held.intent.Operation == OperationRefundCashIn &&
+			(waiting || !held.waiting) {
 			refunds = append(refunds, *held.intent)
 		}
 	}
 	return refunds
+}
+
+// setWaiting notes whether a refund waits to begin.
+func (l *paymentLocks) setWaiting(own *paymentLock, waiting bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own.waiting = waiting
 }
 
 // sentAt notes that the payment was first sent before the lock was taken. A zero time says nothing.

@@ -125,7 +125,7 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 	}
 	defer locks.release(key, nil)
 
-	earlier, err := c.begin(ctx, p)
+	earlier, err := c.begin(ctx, p, own)
 	locks.sentAt(own, p.first)
 	if err != nil {
 		return err
@@ -156,14 +156,14 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 }
 
 // begin records the intent, and takes over the doubt about an earlier call for the same payment.
-func (c *Client) begin(ctx context.Context, p *progress) (earlier *Intent, err error) {
+func (c *Client) begin(ctx context.Context, p *progress, own *paymentLock) (earlier *Intent, err error) {
 	call := p.call
 	intent := c.intentOf(call, p.begun)
 	if call.doubted != nil && !call.recovering {
 		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call, and Recover must not call this unsent
 	}
 	if call.operation.id == OperationRefundCashIn && call.doubted == nil {
-		begun, err := c.lockCharge(ctx, p)
+		begun, err := c.lockCharge(ctx, p, own)
 		if err != nil {
 			return nil, err
 		}
