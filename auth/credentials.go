@@ -132,8 +132,8 @@ func (c *ClientCredentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(
 // LogValue logs String.
 func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// renew starts a request in the background. Whoever moves renewAge wins; the others never touch the
-// lock.
+// renew starts a request in the background. Only the goroutine that moves renewAge does; the others
+// never touch the lock.
 func (c *ClientCredentials) renew(held *lease, age time.Duration) {
 	later := *held
 	later.renewAge = age + renewalBackoff

@@ -21,8 +21,8 @@ type Error struct {
 	RetryAfter time.Duration
 
 	// Err is what went wrong besides the status: the network's error, an answer that cannot be
-	// read. It may be nil. What a peer may have put into the text of such an error is left out;
-	// errors.Is finds it as it was.
+	// read. It may be nil. Its text leaves out words that the peer chose; errors.Is still finds the
+	// error itself.
 	Err error
 }
 

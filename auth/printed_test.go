@@ -39,7 +39,8 @@ func raw(answer string) http.HandlerFunc {
 	}
 }
 
-// Package net/http quotes what it cannot read, and behind POST /auth/token that is an access token.
+// Package net/http quotes a response that it cannot parse. That of POST /auth/token may hold an access
+// token.
 func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
 	const secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	const ok = "HTTP/1.1 200 OK\r\n"
@@ -77,7 +78,7 @@ func TestAnErrorPrintsNoWordOfTheGateway(t *testing.T) {
 	assert.JSONEq(t, `{"error":"auth: no access token: the gateway answered 503","statusCode":503,"retryAfterSeconds":60}`, string(encoded))
 }
 
-// The race detector sees a read of what a renewal changes.
+// The race detector fails this test if printing reads a field that a renewal writes.
 func TestASourceCanBePrintedWhileItRenewsItsToken(t *testing.T) {
 	source := newIssuer(t).source(t)
 	ended := make(chan struct{})

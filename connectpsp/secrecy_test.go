@@ -468,7 +468,8 @@ func TestPrintedConfigsIntentsAndResponsesHoldNoSecretAndNoPersonalData(t *testi
 }
 
 // A program may print its client, as part of something else, while calls are made and the token is
-// renewed. The race detector sees a read of what a call changes.
+// renewed. The race detector fails this test if printing reads a field that a call
+// writes.
 func TestAClientCanBePrintedWhileItIsUsed(t *testing.T) {
 	gateway := newGateway(t, replyJSON(200, balanceAnswer))
 	client := gateway.client()
