@@ -8,10 +8,10 @@ RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
 # Modules of their own, because they need drivers, or libraries to compare with.
-NESTED := integration examples/receiver bench
+NESTED := integration examples/receiver bench internal/specsync
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
-	$(filter-out ./internal/specsync,$(wildcard ./internal/*))
+	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))
 
 # Passes on what go test prints, and fails with it or if a package is covered too little.
 COVERED := awk '{ print } /^(FAIL|---)/ { bad = 1 } \
@@ -54,13 +54,13 @@ drift: ## Fail if gen/ or go.mod is not what it would be if made anew
 	@for module in $(NESTED); do (cd $$module && $(GO) mod tidy -diff) || exit 1; done
 
 .PHONY: contract
-contract: ## Check the description, its examples and the SDK's table of operations against each other
+contract: ## Check the SDK's types and operations, the description and its examples against each other
 	$(GO) test $(RACE) -count=1 ./internal/contract ./openapi
-	$(GO) test $(RACE) -count=1 -run 'Description' ./connectpsp ./sandbox
+	$(GO) test $(RACE) -count=1 -v -run 'TheDescriptions$$' ./auth ./connectpsp ./sandbox ./webhook
 
-# Where the description comes from: FROM, an https address or a file; without it the provider's download. The shell reads this and VERSION
-# from its environment, where make puts them: what make itself writes into a line of shell, the shell would run.
-SPECSYNC := $(GO) run ./internal/specsync
+# Where the description comes from: FROM, an https address or a file; without it the provider's download. The shell reads this and
+# VERSION from its environment, where make puts them: what make itself writes into a line of shell, the shell would run.
+SPECSYNC := $(GO) run -C internal/specsync . -root ../..
 
 .PHONY: spec-sync
 spec-sync: ## Take the provider's description in, from FROM: compared, tried, and then written down with what is generated
@@ -72,15 +72,16 @@ spec-watch: ## The same, and open a pull request if anything has changed (needs 
 
 .PHONY: spec-report
 spec-report: ## Tell what differs between the descriptions OLD and NEW, as Markdown
-	@$(SPECSYNC) report -markdown "$$OLD" "$$NEW"
+	@$(SPECSYNC) report "$$OLD" "$$NEW"
 
 .PHONY: spec-shapes
 spec-shapes: ## Take in descriptions of every shape, and a made-up next version up to its release, in copies of the project
-	@$(GO) test -count=1 -timeout 30m -cover ./internal/specsync -whole | $(COVERED)
+	@cd internal/specsync && $(GO) test -count=1 -timeout 30m -cover . -whole | $(COVERED)
+	@$(GO) test -count=1 -timeout 30m ./internal/release -whole
 
 .PHONY: api
 api: ## Tell what has changed for users since the last release, and fail if they break and the version does not say so
-	@$(SPECSYNC) api
+	@$(GO) run ./internal/release api
 
 .PHONY: contract-staging
 contract-staging: ## Check the live gateway against the description (needs CONNECTPSP_*; with MOVE_MONEY=1 also what moves money)
@@ -98,12 +99,12 @@ cross: ## Compile everything, tests too, for the other systems
 
 .PHONY: release-check
 release-check: ## Check that VERSION (v1.2.3) may be released: number, changelog, and what has changed for users
-	@$(SPECSYNC) release "$$VERSION"
+	@$(GO) run ./internal/release check "$$VERSION"
 
 .PHONY: dist
 dist: ## Make what a release of VERSION consists of, in dist/: notes, source and bill of materials
 	@mkdir -p dist
-	@$(SPECSYNC) release "$$VERSION" >dist/notes.md
+	@$(GO) run ./internal/release check "$$VERSION" >dist/notes.md
 	git archive --format=tar.gz --prefix="connectpsp-go-$$VERSION/" --output="dist/connectpsp-go-$$VERSION.tar.gz" "$$VERSION"
 	$(GO) run $(CYCLONEDX) mod -json -output "dist/connectpsp-go-$$VERSION.cdx.json"
 

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -209,9 +210,12 @@ func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
 }
 
 func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
-	credentials := gen.TokenRequest{ClientID: c.clientID, ClientSecret: c.clientSecret.Reveal()}
+	credentials, err := json.Marshal(tokenRequest{c.clientID, c.clientSecret.Reveal()})
+	if err != nil {
+		return nil, &Error{Err: err}
+	}
 	handed := false // whether the request reached the HTTP client
-	response, err := c.client.AuthToken(ctx, credentials, func(_ context.Context, request *http.Request) error {
+	response, err := c.client.AuthTokenWithBody(ctx, "application/json", bytes.NewReader(credentials), func(_ context.Context, request *http.Request) error {
 		request.GetBody = nil // net/http cannot send the credentials again after a redirect
 		handed = true
 		return nil
@@ -238,10 +242,7 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	if err != nil {
 		return nil, &Error{StatusCode: response.StatusCode, Err: err}
 	}
-	var token struct {
-		AccessToken string `json:"accessToken"`
-		ExpiresIn   int    `json:"expiresIn"` // in seconds
-	}
+	var token tokenAnswer
 	// An odd field beside the token does not matter, and the error could quote the answer.
 	_ = json.Unmarshal(body, &token)
 	if !sendable(token.AccessToken) {
@@ -249,6 +250,20 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	}
 	return newLease(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
 }
+
+// tokenRequest and tokenAnswer are the bodies of POST /auth/token. The lifetime is in seconds.
+type (
+	tokenRequest struct {
+		ClientID     string `json:"clientId"`
+		ClientSecret string `json:"clientSecret"`
+	}
+	tokenAnswer struct {
+		AccessToken string `json:"accessToken"`
+		TokenType   string `json:"tokenType"`
+		ExpiresIn   int    `json:"expiresIn"`
+		IssuedAt    string `json:"issuedAt,omitzero"`
+	}
+)
 
 func newLease(token Secret, expiresIn int, received time.Time) *lease {
 	life := longestLife

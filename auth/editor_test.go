@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +15,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
-	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
@@ -80,7 +80,7 @@ func TestSecretThatNoHeaderCanCarryIsNotPrinted(t *testing.T) {
 			defer server.Close()
 			client, err := gen.NewClient(server.URL, gen.WithRequestEditorFn(edit))
 			require.NoError(t, err)
-			_, err = client.GetBalance(t.Context(), nil) //nolint:bodyclose // there is no answer
+			_, err = client.GetBalance(t.Context()) //nolint:bodyclose // there is no answer
 			require.Error(t, err)
 			assert.False(t, gives(err.Error()), err.Error())
 		})
@@ -114,13 +114,9 @@ func TestRawClientWithTheEditorsFollowsTheDescription(t *testing.T) {
 	require.NoError(t, err)
 	for _, reference := range []string{"w-1", "w-2"} {
 		key := idempotency.DeriveKey(clientID, "createCashOut", reference, 0)
-		response, err := client.CreateCashOut(t.Context(), gen.CashOutRequest{
-			Amount:            pix.Centavos(5000),
-			ExternalReference: reference,
-			Payee: gen.Payee{Name: "Maria Silva", Document: "12345678909", Destination: gen.Destination{
-				Type: gen.DestinationTypePIX, PIXKeyType: pix.KeyTypeCPF, PIXKey: "12345678909",
-			}},
-		}, idempotency.Editor(key))
+		body := `{"amount":50.00,"externalReference":"` + reference + `","payee":{"name":"Maria Silva","document":"12345678909",` +
+			`"destination":{"type":"PIX","pixKeyType":"CPF","pixKey":"12345678909"}}}`
+		response, err := client.CreateCashOutWithBody(t.Context(), "application/json", strings.NewReader(body), idempotency.Editor(key))
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusAccepted, response.StatusCode)
 		require.NoError(t, response.Body.Close())

@@ -9,12 +9,12 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/idempotency"
-	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
@@ -125,22 +125,18 @@ func ExampleClientCredentials_rawClient() {
 		log.Fatal(err)
 	}
 
-	withdrawal := gen.CashOutRequest{
-		Amount:            pix.Centavos(5000),
-		ExternalReference: "withdrawal-user-42-001",
-		Payee: gen.Payee{
-			Name:     "Maria Silva",
-			Document: "12345678909",
-			Destination: gen.Destination{
-				Type:       gen.DestinationTypePIX,
-				PIXKeyType: pix.KeyTypeCPF,
-				PIXKey:     "12345678909",
-			},
-		},
-	}
+	withdrawal := strings.NewReader(`{
+		"amount": 50.00,
+		"externalReference": "withdrawal-user-42-001",
+		"payee": {
+			"name": "Maria Silva",
+			"document": "12345678909",
+			"destination": {"type": "PIX", "pixKeyType": "CPF", "pixKey": "12345678909"}
+		}
+	}`)
 	// One key per withdrawal, and the same one if this is sent again.
-	key := idempotency.DeriveKey("1024", "createCashOut", withdrawal.ExternalReference, 0)
-	response, err := client.CreateCashOut(context.Background(), withdrawal, idempotency.Editor(key))
+	key := idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 0)
+	response, err := client.CreateCashOutWithBody(context.Background(), "application/json", withdrawal, idempotency.Editor(key))
 	if err != nil {
 		log.Fatal(err) // it may have been paid all the same
 	}

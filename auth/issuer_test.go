@@ -34,6 +34,9 @@ type issuer struct {
 	asked []time.Time
 }
 
+// tokenRequest is what a request for a token holds.
+type tokenRequest struct{ ClientID, ClientSecret string }
+
 // newIssuer returns an issuer whose answers are held against the description, as are all requests.
 func newIssuer(t testing.TB, steps ...http.HandlerFunc) *issuer {
 	i := &issuer{steps: steps}
@@ -50,9 +53,9 @@ func newHostileIssuer(t testing.TB, steps ...http.HandlerFunc) *issuer {
 
 func (i *issuer) verify(t testing.TB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var request gen.TokenRequest
+		var request tokenRequest
 		assert.NoError(t, json.NewDecoder(r.Body).Decode(&request))
-		assert.Equal(t, gen.TokenRequest{ClientID: clientID, ClientSecret: clientSecret}, request)
+		assert.Equal(t, tokenRequest{clientID, clientSecret}, request)
 		i.serve(w, r)
 	})
 }

@@ -24,7 +24,7 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 }
 
 func sendGetBalance(ctx context.Context, raw *gen.Client, _ *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
-	return raw.GetBalance(ctx, nil, edit)
+	return raw.GetBalance(ctx, edit)
 }
 
 func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {

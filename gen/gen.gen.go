@@ -10,21 +10,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/oapi-codegen/runtime"
-)
-
-// Defines values for BankAccountAccountType.
-const (
-	BankAccountAccountTypePAYMENT BankAccountAccountType = "PAYMENT"
-)
-
-// Defines values for CashInEventType.
-const (
-	CashInEventTypeCASHINPAID     CashInEventType = "CASHIN_PAID"
-	CashInEventTypeCASHINREFUNDED CashInEventType = "CASHIN_REFUNDED"
 )
 
 // Defines values for CashInStatus.
@@ -34,13 +24,6 @@ const (
 	CashInStatusEXPIRED         CashInStatus = "EXPIRED"
 	CashInStatusPAID            CashInStatus = "PAID"
 	CashInStatusREFUNDED        CashInStatus = "REFUNDED"
-)
-
-// Defines values for CashOutEventType.
-const (
-	CashOutEventTypeCASHOUTCOMPLETED CashOutEventType = "CASHOUT_COMPLETED"
-	CashOutEventTypeCASHOUTFAILED    CashOutEventType = "CASHOUT_FAILED"
-	CashOutEventTypeCASHOUTREFUNDED  CashOutEventType = "CASHOUT_REFUNDED"
 )
 
 // Defines values for CashOutStatus.
@@ -58,9 +41,13 @@ const (
 	DestinationTypePIX         DestinationType = "PIX"
 )
 
-// Defines values for FailureCode.
+// Defines values for PIXKeyType.
 const (
-	FailureCodePIXKEYNOTFOUND FailureCode = "PIX_KEY_NOT_FOUND"
+	PIXKeyTypeCNPJ  PIXKeyType = "CNPJ"
+	PIXKeyTypeCPF   PIXKeyType = "CPF"
+	PIXKeyTypeEMAIL PIXKeyType = "EMAIL"
+	PIXKeyTypeEVP   PIXKeyType = "EVP"
+	PIXKeyTypePHONE PIXKeyType = "PHONE"
 )
 
 // Defines values for RefundReason.
@@ -99,15 +86,12 @@ type BankAccount struct {
 	Account string `json:"account"`
 
 	// AccountType Example: PAYMENT
-	AccountType BankAccountAccountType `json:"accountType"`
-	Branch      string                 `json:"branch"`
+	AccountType string `json:"accountType"`
+	Branch      string `json:"branch"`
 
 	// ISPB Eight digits that name the bank.
 	ISPB string `json:"ispb"`
 }
-
-// BankAccountAccountType Example: PAYMENT
-type BankAccountAccountType string
 
 // BankAccounts The two accounts at one bank.
 type BankAccounts struct {
@@ -171,25 +155,6 @@ type CashIn struct {
 	TransactionID string `json:"transactionId"`
 }
 
-// CashInEvent What is posted to `webhookUrl` of a charge. `X-Connect-Signature` holds the HMAC-SHA256 of the raw body in
-// hexadecimal with the CryptoToken as key, `X-Event-Id` a UUID that is new for each attempt to deliver.
-// Anything but 200 within 5 seconds is tried again.
-//
-// Example: {"data":{"amount":10,"endToEndId":"E00416968202603101827cemeFscF6AG","externalReference":"test-order-001","internalCode":"US7B1JQ","paidAt":"2026-03-10T11:22:15-03:00","payer":{"bankData":{"account":"123456","bank":"Banco do Brasil S.A.","branch":"0001","ispb":"00000000"},"document":"12345678909","name":"Test User"},"requestedAt":"2026-03-10T11:20:00-03:00","status":"PAID","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"},"eventAt":"2026-03-10T11:22:18Z","eventType":"CASHIN_PAID"}
-type CashInEvent struct {
-	// Data Example: {"amount":10,"externalReference":"test-order-001","internalCode":"US7B1JQ","payer":{"document":"12345678909","name":"Test User"},"pixData":{"copyAndPaste":"00020101021226...","qrCodeImageBase64":"iVBORw0KGgoAAAANSU..."},"requestedAt":"2026-03-10T11:20:00-03:00","status":"AWAITING_PAYMENT","transactionId":"kk6g232xel65a0daee4dd13kk2912714964"}
-	Data CashIn `json:"data"`
-
-	// EventAt When it happened, in UTC.
-	EventAt pix.Time `json:"eventAt"`
-
-	// EventType What happened to a charge.
-	EventType CashInEventType `json:"eventType"`
-}
-
-// CashInEventType What happened to a charge.
-type CashInEventType string
-
 // CashInRequest Example: {"amount":10,"expirationInMinutes":30,"externalReference":"test-order-001","payer":{"document":"12345678909","name":"Test User"},"webhookUrl":"https://YOUR_DOMAIN/webhooks/connectpsp"}
 type CashInRequest struct {
 	// Amount Amount in BRL.
@@ -246,21 +211,6 @@ type CashOut struct {
 	TransactionID string        `json:"transactionId"`
 }
 
-// CashOutEvent What is posted to `webhookUrl` of a payment, signed and repeated like a charge's events.
-type CashOutEvent struct {
-	// Data Example: {"amount":50,"externalReference":"withdrawal-user-42-001","internalCode":"PX4K2MD","status":"PROCESSING","transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"}
-	Data CashOut `json:"data"`
-
-	// EventAt When it happened, in UTC.
-	EventAt pix.Time `json:"eventAt"`
-
-	// EventType What happened to a payment sent.
-	EventType CashOutEventType `json:"eventType"`
-}
-
-// CashOutEventType What happened to a payment sent.
-type CashOutEventType string
-
 // CashOutRequest Example: {"amount":50,"description":"User withdrawal","externalReference":"withdrawal-user-42-001","payee":{"destination":{"pixKey":"12345678909","pixKeyType":"CPF","type":"PIX"},"document":"12345678909","name":"Maria Silva"},"webhookUrl":"https://YOUR_DOMAIN/webhooks/connectpsp"}
 type CashOutRequest struct {
 	// Amount Amount in BRL.
@@ -309,12 +259,9 @@ type DestinationType string
 // Failure Why the payment failed. Present only when the status is FAILED.
 type Failure struct {
 	// Code Example: PIX_KEY_NOT_FOUND
-	Code    FailureCode `json:"code,omitempty,omitzero"`
-	Message string      `json:"message,omitempty,omitzero"`
+	Code    string `json:"code,omitempty,omitzero"`
+	Message string `json:"message,omitempty,omitzero"`
 }
-
-// FailureCode Example: PIX_KEY_NOT_FOUND
-type FailureCode string
 
 // OpenFinance Its presence selects the OpenFinance flow instead of the QR code.
 type OpenFinance struct {
@@ -352,7 +299,7 @@ type PIXData struct {
 }
 
 // PIXKeyType defines model for PixKeyType.
-type PIXKeyType = pix.KeyType
+type PIXKeyType string
 
 // Problem A problem as in RFC 7807, with `code` to program against.
 type Problem struct {
@@ -432,18 +379,6 @@ type TokenRequest struct {
 	ClientSecret string `json:"clientSecret"`
 }
 
-// ApplicationToken defines model for ApplicationToken.
-type ApplicationToken = string
-
-// DigitalSignature defines model for DigitalSignature.
-type DigitalSignature = string
-
-// IdempotencyKey defines model for IdempotencyKey.
-type IdempotencyKey = string
-
-// TransactionID defines model for TransactionId.
-type TransactionID = string
-
 // BadRequest A problem as in RFC 7807, with `code` to program against.
 type BadRequest = Problem
 
@@ -461,12 +396,6 @@ type Unauthorized = Problem
 
 // UnprocessableEntity A problem as in RFC 7807, with `code` to program against.
 type UnprocessableEntity = Problem
-
-// GetBalanceParams defines parameters for GetBalance.
-type GetBalanceParams struct {
-	// Date Day to read the balances of. Not available at present.
-	Date string `form:"date,omitempty" json:"date,omitempty,omitzero"`
-}
 
 // RebalanceAccountJSONRequestBody defines body for RebalanceAccount for application/json ContentType.
 type RebalanceAccountJSONRequestBody = RebalanceRequest
@@ -560,7 +489,7 @@ type ClientInterface interface {
 	// GetBalance Read the balances
 	//
 	// Corresponds with GET /account/balance (the `GetBalance` operationId).
-	GetBalance(ctx context.Context, params *GetBalanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RebalanceAccountWithBody Set the transactional balance
 	//
@@ -619,7 +548,7 @@ type ClientInterface interface {
 	// GetCashIn Read a charge
 	//
 	// Corresponds with GET /cash-in/{id} (the `GetCashIn` operationId).
-	GetCashIn(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetCashIn(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefundCashInWithBody Return a paid charge to its payer
 	//
@@ -628,7 +557,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
-	RefundCashInWithBody(ctx context.Context, id TransactionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RefundCashInWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefundCashIn Return a paid charge to its payer
 	//
@@ -637,7 +566,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
-	RefundCashIn(ctx context.Context, id TransactionID, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RefundCashIn(ctx context.Context, id string, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateCashOutWithBody Send money to a PIX key or a bank account
 	//
@@ -662,18 +591,22 @@ type ClientInterface interface {
 	// GetCashOut Read a payment sent
 	//
 	// Corresponds with GET /cash-out/{id} (the `GetCashOut` operationId).
-	GetCashOut(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetCashOut(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetBalance Read the balances
 //
 // Corresponds with GET /account/balance (the `GetBalance` operationId).
-func (c *Client) GetBalance(ctx context.Context, params *GetBalanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newGetBalanceRequest(ctx, c.Server, params)
+func (c *Client) GetBalance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBalanceRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // RebalanceAccountWithBody Set the transactional balance
@@ -685,11 +618,15 @@ func (c *Client) GetBalance(ctx context.Context, params *GetBalanceParams, reqEd
 //
 // Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
 func (c *Client) RebalanceAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newRebalanceAccountRequest(ctx, c.Server, contentType, body)
+	req, err := NewRebalanceAccountRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // RebalanceAccount Set the transactional balance
@@ -701,11 +638,15 @@ func (c *Client) RebalanceAccountWithBody(ctx context.Context, contentType strin
 //
 // Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
 func (c *Client) RebalanceAccount(ctx context.Context, body RebalanceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	buf, err := json.Marshal(body)
+	req, err := NewRebalanceAccountRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.RebalanceAccountWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // AuthTokenWithBody Exchange client credentials for an access token
@@ -714,11 +655,15 @@ func (c *Client) RebalanceAccount(ctx context.Context, body RebalanceAccountJSON
 //
 // Corresponds with POST /auth/token (the `AuthToken` operationId).
 func (c *Client) AuthTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newAuthTokenRequest(ctx, c.Server, contentType, body)
+	req, err := NewAuthTokenRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // AuthToken Exchange client credentials for an access token
@@ -727,11 +672,15 @@ func (c *Client) AuthTokenWithBody(ctx context.Context, contentType string, body
 //
 // Corresponds with POST /auth/token (the `AuthToken` operationId).
 func (c *Client) AuthToken(ctx context.Context, body AuthTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	buf, err := json.Marshal(body)
+	req, err := NewAuthTokenRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.AuthTokenWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateCashInWithBody Create a charge to be paid by PIX
@@ -743,11 +692,15 @@ func (c *Client) AuthToken(ctx context.Context, body AuthTokenJSONRequestBody, r
 //
 // Corresponds with POST /cash-in (the `CreateCashIn` operationId).
 func (c *Client) CreateCashInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newCreateCashInRequest(ctx, c.Server, contentType, body)
+	req, err := NewCreateCashInRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateCashIn Create a charge to be paid by PIX
@@ -759,22 +712,30 @@ func (c *Client) CreateCashInWithBody(ctx context.Context, contentType string, b
 //
 // Corresponds with POST /cash-in (the `CreateCashIn` operationId).
 func (c *Client) CreateCashIn(ctx context.Context, body CreateCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	buf, err := json.Marshal(body)
+	req, err := NewCreateCashInRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.CreateCashInWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetCashIn Read a charge
 //
 // Corresponds with GET /cash-in/{id} (the `GetCashIn` operationId).
-func (c *Client) GetCashIn(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newGetCashInRequest(ctx, c.Server, id)
+func (c *Client) GetCashIn(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCashInRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // RefundCashInWithBody Return a paid charge to its payer
@@ -784,12 +745,16 @@ func (c *Client) GetCashIn(ctx context.Context, id TransactionID, reqEditors ...
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
-func (c *Client) RefundCashInWithBody(ctx context.Context, id TransactionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newRefundCashInRequest(ctx, c.Server, id, contentType, body)
+func (c *Client) RefundCashInWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundCashInRequestWithBody(c.Server, id, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // RefundCashIn Return a paid charge to its payer
@@ -799,12 +764,16 @@ func (c *Client) RefundCashInWithBody(ctx context.Context, id TransactionID, con
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
-func (c *Client) RefundCashIn(ctx context.Context, id TransactionID, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	buf, err := json.Marshal(body)
+func (c *Client) RefundCashIn(ctx context.Context, id string, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundCashInRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.RefundCashInWithBody(ctx, id, "application/json", bytes.NewReader(buf), reqEditors...)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateCashOutWithBody Send money to a PIX key or a bank account
@@ -816,11 +785,15 @@ func (c *Client) RefundCashIn(ctx context.Context, id TransactionID, body Refund
 //
 // Corresponds with POST /cash-out (the `CreateCashOut` operationId).
 func (c *Client) CreateCashOutWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newCreateCashOutRequest(ctx, c.Server, contentType, body)
+	req, err := NewCreateCashOutRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // CreateCashOut Send money to a PIX key or a bank account
@@ -832,198 +805,1691 @@ func (c *Client) CreateCashOutWithBody(ctx context.Context, contentType string, 
 //
 // Corresponds with POST /cash-out (the `CreateCashOut` operationId).
 func (c *Client) CreateCashOut(ctx context.Context, body CreateCashOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	buf, err := json.Marshal(body)
+	req, err := NewCreateCashOutRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.CreateCashOutWithBody(ctx, "application/json", bytes.NewReader(buf), reqEditors...)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetCashOut Read a payment sent
 //
 // Corresponds with GET /cash-out/{id} (the `GetCashOut` operationId).
-func (c *Client) GetCashOut(ctx context.Context, id TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := newGetCashOutRequest(ctx, c.Server, id)
+func (c *Client) GetCashOut(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCashOutRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, req, reqEditors)
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // NewGetBalanceRequest constructs an http.Request for the GetBalance method
-func NewGetBalanceRequest(server string, params *GetBalanceParams) (*http.Request, error) {
-	return newGetBalanceRequest(context.Background(), server, params)
-}
+func NewGetBalanceRequest(server string) (*http.Request, error) {
+	var err error
 
-func newGetBalanceRequest(ctx context.Context, server string, params *GetBalanceParams) (*http.Request, error) {
-	path := "/account/balance"
-	if params != nil {
-		var query []string
-		queryParam0, err := runtime.StyleParamWithOptions("form", true, "date", params.Date, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"})
-		if err != nil {
-			return nil, err
-		}
-		query = append(query, queryParam0)
-
-		path += "?" + strings.Join(query, "&")
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
 	}
 
-	return newRequest(ctx, http.MethodGet, server, path, "", nil)
+	operationPath := fmt.Sprintf("/account/balance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewRebalanceAccountRequest calls the generic RebalanceAccount builder with application/json body
 func NewRebalanceAccountRequest(server string, body RebalanceAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return NewRebalanceAccountRequestWithBody(server, "application/json", bytes.NewReader(buf))
+	bodyReader = bytes.NewReader(buf)
+	return NewRebalanceAccountRequestWithBody(server, "application/json", bodyReader)
 }
 
 // NewRebalanceAccountRequestWithBody constructs an http.Request for the RebalanceAccount method, with any body, and a specified content type
 func NewRebalanceAccountRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	return newRebalanceAccountRequest(context.Background(), server, contentType, body)
-}
+	var err error
 
-func newRebalanceAccountRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
-	path := "/account/rebalance"
-	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/account/rebalance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewAuthTokenRequest calls the generic AuthToken builder with application/json body
 func NewAuthTokenRequest(server string, body AuthTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return NewAuthTokenRequestWithBody(server, "application/json", bytes.NewReader(buf))
+	bodyReader = bytes.NewReader(buf)
+	return NewAuthTokenRequestWithBody(server, "application/json", bodyReader)
 }
 
 // NewAuthTokenRequestWithBody constructs an http.Request for the AuthToken method, with any body, and a specified content type
 func NewAuthTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	return newAuthTokenRequest(context.Background(), server, contentType, body)
-}
+	var err error
 
-func newAuthTokenRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
-	path := "/auth/token"
-	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/auth/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewCreateCashInRequest calls the generic CreateCashIn builder with application/json body
 func NewCreateCashInRequest(server string, body CreateCashInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return NewCreateCashInRequestWithBody(server, "application/json", bytes.NewReader(buf))
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCashInRequestWithBody(server, "application/json", bodyReader)
 }
 
 // NewCreateCashInRequestWithBody constructs an http.Request for the CreateCashIn method, with any body, and a specified content type
 func NewCreateCashInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	return newCreateCashInRequest(context.Background(), server, contentType, body)
-}
+	var err error
 
-func newCreateCashInRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
-	path := "/cash-in"
-	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
-}
-
-// NewGetCashInRequest constructs an http.Request for the GetCashIn method
-func NewGetCashInRequest(server string, id TransactionID) (*http.Request, error) {
-	return newGetCashInRequest(context.Background(), server, id)
-}
-
-func newGetCashInRequest(ctx context.Context, server string, id TransactionID) (*http.Request, error) {
-
-	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	serverURL, err := url.Parse(server)
 	if err != nil {
 		return nil, err
 	}
-	path := fmt.Sprintf("/cash-in/%s", pathParam0)
-	return newRequest(ctx, http.MethodGet, server, path, "", nil)
+
+	operationPath := fmt.Sprintf("/cash-in")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetCashInRequest constructs an http.Request for the GetCashIn method
+func NewGetCashInRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/cash-in/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewRefundCashInRequest calls the generic RefundCashIn builder with application/json body
-func NewRefundCashInRequest(server string, id TransactionID, body RefundCashInJSONRequestBody) (*http.Request, error) {
+func NewRefundCashInRequest(server string, id string, body RefundCashInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return NewRefundCashInRequestWithBody(server, id, "application/json", bytes.NewReader(buf))
+	bodyReader = bytes.NewReader(buf)
+	return NewRefundCashInRequestWithBody(server, id, "application/json", bodyReader)
 }
 
 // NewRefundCashInRequestWithBody constructs an http.Request for the RefundCashIn method, with any body, and a specified content type
-func NewRefundCashInRequestWithBody(server string, id TransactionID, contentType string, body io.Reader) (*http.Request, error) {
-	return newRefundCashInRequest(context.Background(), server, id, contentType, body)
-}
+func NewRefundCashInRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
 
-func newRefundCashInRequest(ctx context.Context, server string, id TransactionID, contentType string, body io.Reader) (*http.Request, error) {
+	var pathParam0 string
 
-	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
 	if err != nil {
 		return nil, err
 	}
-	path := fmt.Sprintf("/cash-in/%s/refund", pathParam0)
-	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/cash-in/%s/refund", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewCreateCashOutRequest calls the generic CreateCashOut builder with application/json body
 func NewCreateCashOutRequest(server string, body CreateCashOutJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	return NewCreateCashOutRequestWithBody(server, "application/json", bytes.NewReader(buf))
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCashOutRequestWithBody(server, "application/json", bodyReader)
 }
 
 // NewCreateCashOutRequestWithBody constructs an http.Request for the CreateCashOut method, with any body, and a specified content type
 func NewCreateCashOutRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
-	return newCreateCashOutRequest(context.Background(), server, contentType, body)
-}
+	var err error
 
-func newCreateCashOutRequest(ctx context.Context, server string, contentType string, body io.Reader) (*http.Request, error) {
-	path := "/cash-out"
-	return newRequest(ctx, http.MethodPost, server, path, contentType, body)
-}
-
-// NewGetCashOutRequest constructs an http.Request for the GetCashOut method
-func NewGetCashOutRequest(server string, id TransactionID) (*http.Request, error) {
-	return newGetCashOutRequest(context.Background(), server, id)
-}
-
-func newGetCashOutRequest(ctx context.Context, server string, id TransactionID) (*http.Request, error) {
-
-	pathParam0, err := runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	serverURL, err := url.Parse(server)
 	if err != nil {
 		return nil, err
 	}
-	path := fmt.Sprintf("/cash-out/%s", pathParam0)
-	return newRequest(ctx, http.MethodGet, server, path, "", nil)
-}
 
-// newRequest makes a request to a path of the server. It has no content type if it has no body.
-func newRequest(ctx context.Context, method, server, path, contentType string, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(server, "/")+path, body)
+	operationPath := fmt.Sprintf("/cash-out")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
 	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
 	}
+
+	req.Header.Add("Content-Type", contentType)
+
 	return req, nil
 }
 
-// send lets the editors edit the request, those of the client first, and sends it.
-func (c *Client) send(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) (*http.Response, error) {
-	for _, edit := range c.RequestEditors {
-		if err := edit(ctx, req); err != nil {
-			return nil, err
+// NewGetCashOutRequest constructs an http.Request for the GetCashOut method
+func NewGetCashOutRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/cash-out/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
+	for _, r := range c.RequestEditors {
+		if err := r(ctx, req); err != nil {
+			return err
 		}
 	}
-	for _, edit := range additionalEditors {
-		if err := edit(ctx, req); err != nil {
-			return nil, err
+	for _, r := range additionalEditors {
+		if err := r(ctx, req); err != nil {
+			return err
 		}
 	}
-	return c.Client.Do(req)
+	return nil
+}
+
+// ClientWithResponses builds on ClientInterface to offer response payloads
+type ClientWithResponses struct {
+	ClientInterface
+}
+
+// NewClientWithResponses creates a new ClientWithResponses, which wraps
+// Client with return type handling
+func NewClientWithResponses(server string, opts ...ClientOption) (*ClientWithResponses, error) {
+	client, err := NewClient(server, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &ClientWithResponses{client}, nil
+}
+
+// WithBaseURL overrides the baseURL.
+func WithBaseURL(baseURL string) ClientOption {
+	return func(c *Client) error {
+		newBaseURL, err := url.Parse(baseURL)
+		if err != nil {
+			return err
+		}
+		c.Server = newBaseURL.String()
+		return nil
+	}
+}
+
+// ClientWithResponsesInterface is the interface specification for the client with responses above.
+type ClientWithResponsesInterface interface {
+
+	// GetBalanceWithResponse Read the balances
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /account/balance (the `GetBalance` operationId).
+	GetBalanceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBalanceResponse, error)
+
+	// RebalanceAccountWithBodyWithResponse Set the transactional balance
+	//
+	// Tops the transactional account up from the proprietary account, or sweeps the excess back, until it holds
+	// `targetAmount`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
+	RebalanceAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RebalanceAccountResponse, error)
+
+	// RebalanceAccountWithResponse Set the transactional balance
+	//
+	// Tops the transactional account up from the proprietary account, or sweeps the excess back, until it holds
+	// `targetAmount`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
+	RebalanceAccountWithResponse(ctx context.Context, body RebalanceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*RebalanceAccountResponse, error)
+
+	// AuthTokenWithBodyWithResponse Exchange client credentials for an access token
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/token (the `AuthToken` operationId).
+	AuthTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthTokenResponse, error)
+
+	// AuthTokenWithResponse Exchange client credentials for an access token
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /auth/token (the `AuthToken` operationId).
+	AuthTokenWithResponse(ctx context.Context, body AuthTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*AuthTokenResponse, error)
+
+	// CreateCashInWithBodyWithResponse Create a charge to be paid by PIX
+	//
+	// Answers a QR code or, when `openFinance` is present, the address to send the payer to.
+	// `CASHIN_PAID` is sent to `webhookUrl` once the payment is confirmed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-in (the `CreateCashIn` operationId).
+	CreateCashInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCashInResponse, error)
+
+	// CreateCashInWithResponse Create a charge to be paid by PIX
+	//
+	// Answers a QR code or, when `openFinance` is present, the address to send the payer to.
+	// `CASHIN_PAID` is sent to `webhookUrl` once the payment is confirmed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-in (the `CreateCashIn` operationId).
+	CreateCashInWithResponse(ctx context.Context, body CreateCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCashInResponse, error)
+
+	// GetCashInWithResponse Read a charge
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /cash-in/{id} (the `GetCashIn` operationId).
+	GetCashInWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetCashInResponse, error)
+
+	// RefundCashInWithBodyWithResponse Return a paid charge to its payer
+	//
+	// Always the full amount. Accepted at once, settled later: `CASHIN_REFUNDED` is sent when the money is back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
+	RefundCashInWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundCashInResponse, error)
+
+	// RefundCashInWithResponse Return a paid charge to its payer
+	//
+	// Always the full amount. Accepted at once, settled later: `CASHIN_REFUNDED` is sent when the money is back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
+	RefundCashInWithResponse(ctx context.Context, id string, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundCashInResponse, error)
+
+	// CreateCashOutWithBodyWithResponse Send money to a PIX key or a bank account
+	//
+	// Accepted at once, settled later: `CASHOUT_COMPLETED` or `CASHOUT_FAILED` is sent to `webhookUrl`.
+	// An `externalReference` that was used before answers 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-out (the `CreateCashOut` operationId).
+	CreateCashOutWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCashOutResponse, error)
+
+	// CreateCashOutWithResponse Send money to a PIX key or a bank account
+	//
+	// Accepted at once, settled later: `CASHOUT_COMPLETED` or `CASHOUT_FAILED` is sent to `webhookUrl`.
+	// An `externalReference` that was used before answers 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /cash-out (the `CreateCashOut` operationId).
+	CreateCashOutWithResponse(ctx context.Context, body CreateCashOutJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCashOutResponse, error)
+
+	// GetCashOutWithResponse Read a payment sent
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /cash-out/{id} (the `GetCashOut` operationId).
+	GetCashOutWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetCashOutResponse, error)
+}
+
+type GetBalanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Balance
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBalanceResponse) GetJSON200() *Balance {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetBalanceResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetBalanceResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetBalanceResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBalanceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBalanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBalanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBalanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RebalanceAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Rebalance
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableEntity
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RebalanceAccountResponse) GetJSON200() *Rebalance {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RebalanceAccountResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RebalanceAccountResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RebalanceAccountResponse) GetApplicationProblemJSON422() *UnprocessableEntity {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RebalanceAccountResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r RebalanceAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RebalanceAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RebalanceAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RebalanceAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AuthTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Token
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AuthTokenResponse) GetJSON200() *Token {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AuthTokenResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AuthTokenResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AuthTokenResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r AuthTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuthTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuthTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuthTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateCashInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CashIn
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableEntity
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCashInResponse) GetJSON201() *CashIn {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateCashInResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateCashInResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateCashInResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateCashInResponse) GetApplicationProblemJSON422() *UnprocessableEntity {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateCashInResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCashInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCashInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCashInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCashInResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCashInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CashIn
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCashInResponse) GetJSON200() *CashIn {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCashInResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCashInResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCashInResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCashInResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCashInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCashInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCashInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCashInResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RefundCashInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Refund
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableEntity
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RefundCashInResponse) GetJSON202() *Refund {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON422() *UnprocessableEntity {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RefundCashInResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r RefundCashInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefundCashInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefundCashInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefundCashInResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateCashOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *CashOut
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *UnprocessableEntity
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateCashOutResponse) GetJSON202() *CashOut {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateCashOutResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateCashOutResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateCashOutResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateCashOutResponse) GetApplicationProblemJSON422() *UnprocessableEntity {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateCashOutResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCashOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCashOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCashOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCashOutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCashOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CashOut
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalServerError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCashOutResponse) GetJSON200() *CashOut {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCashOutResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCashOutResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCashOutResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCashOutResponse) GetApplicationProblemJSON500() *InternalServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCashOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCashOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCashOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCashOutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBalanceWithResponse Read the balances
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /account/balance (the `GetBalance` operationId).
+func (c *ClientWithResponses) GetBalanceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBalanceResponse, error) {
+	rsp, err := c.GetBalance(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBalanceResponse(rsp)
+}
+
+// RebalanceAccountWithBodyWithResponse Set the transactional balance
+//
+// Tops the transactional account up from the proprietary account, or sweeps the excess back, until it holds
+// `targetAmount`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
+func (c *ClientWithResponses) RebalanceAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RebalanceAccountResponse, error) {
+	rsp, err := c.RebalanceAccountWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRebalanceAccountResponse(rsp)
+}
+
+// RebalanceAccountWithResponse Set the transactional balance
+//
+// Tops the transactional account up from the proprietary account, or sweeps the excess back, until it holds
+// `targetAmount`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /account/rebalance (the `RebalanceAccount` operationId).
+func (c *ClientWithResponses) RebalanceAccountWithResponse(ctx context.Context, body RebalanceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*RebalanceAccountResponse, error) {
+	rsp, err := c.RebalanceAccount(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRebalanceAccountResponse(rsp)
+}
+
+// AuthTokenWithBodyWithResponse Exchange client credentials for an access token
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/token (the `AuthToken` operationId).
+func (c *ClientWithResponses) AuthTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthTokenResponse, error) {
+	rsp, err := c.AuthTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthTokenResponse(rsp)
+}
+
+// AuthTokenWithResponse Exchange client credentials for an access token
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /auth/token (the `AuthToken` operationId).
+func (c *ClientWithResponses) AuthTokenWithResponse(ctx context.Context, body AuthTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*AuthTokenResponse, error) {
+	rsp, err := c.AuthToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthTokenResponse(rsp)
+}
+
+// CreateCashInWithBodyWithResponse Create a charge to be paid by PIX
+//
+// Answers a QR code or, when `openFinance` is present, the address to send the payer to.
+// `CASHIN_PAID` is sent to `webhookUrl` once the payment is confirmed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-in (the `CreateCashIn` operationId).
+func (c *ClientWithResponses) CreateCashInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCashInResponse, error) {
+	rsp, err := c.CreateCashInWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCashInResponse(rsp)
+}
+
+// CreateCashInWithResponse Create a charge to be paid by PIX
+//
+// Answers a QR code or, when `openFinance` is present, the address to send the payer to.
+// `CASHIN_PAID` is sent to `webhookUrl` once the payment is confirmed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-in (the `CreateCashIn` operationId).
+func (c *ClientWithResponses) CreateCashInWithResponse(ctx context.Context, body CreateCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCashInResponse, error) {
+	rsp, err := c.CreateCashIn(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCashInResponse(rsp)
+}
+
+// GetCashInWithResponse Read a charge
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /cash-in/{id} (the `GetCashIn` operationId).
+func (c *ClientWithResponses) GetCashInWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetCashInResponse, error) {
+	rsp, err := c.GetCashIn(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCashInResponse(rsp)
+}
+
+// RefundCashInWithBodyWithResponse Return a paid charge to its payer
+//
+// Always the full amount. Accepted at once, settled later: `CASHIN_REFUNDED` is sent when the money is back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
+func (c *ClientWithResponses) RefundCashInWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundCashInResponse, error) {
+	rsp, err := c.RefundCashInWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundCashInResponse(rsp)
+}
+
+// RefundCashInWithResponse Return a paid charge to its payer
+//
+// Always the full amount. Accepted at once, settled later: `CASHIN_REFUNDED` is sent when the money is back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-in/{id}/refund (the `RefundCashIn` operationId).
+func (c *ClientWithResponses) RefundCashInWithResponse(ctx context.Context, id string, body RefundCashInJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundCashInResponse, error) {
+	rsp, err := c.RefundCashIn(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundCashInResponse(rsp)
+}
+
+// CreateCashOutWithBodyWithResponse Send money to a PIX key or a bank account
+//
+// Accepted at once, settled later: `CASHOUT_COMPLETED` or `CASHOUT_FAILED` is sent to `webhookUrl`.
+// An `externalReference` that was used before answers 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-out (the `CreateCashOut` operationId).
+func (c *ClientWithResponses) CreateCashOutWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCashOutResponse, error) {
+	rsp, err := c.CreateCashOutWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCashOutResponse(rsp)
+}
+
+// CreateCashOutWithResponse Send money to a PIX key or a bank account
+//
+// Accepted at once, settled later: `CASHOUT_COMPLETED` or `CASHOUT_FAILED` is sent to `webhookUrl`.
+// An `externalReference` that was used before answers 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /cash-out (the `CreateCashOut` operationId).
+func (c *ClientWithResponses) CreateCashOutWithResponse(ctx context.Context, body CreateCashOutJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCashOutResponse, error) {
+	rsp, err := c.CreateCashOut(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCashOutResponse(rsp)
+}
+
+// GetCashOutWithResponse Read a payment sent
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /cash-out/{id} (the `GetCashOut` operationId).
+func (c *ClientWithResponses) GetCashOutWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetCashOutResponse, error) {
+	rsp, err := c.GetCashOut(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCashOutResponse(rsp)
+}
+
+// ParseGetBalanceResponse parses an HTTP response from a GetBalanceWithResponse call
+func ParseGetBalanceResponse(rsp *http.Response) (*GetBalanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBalanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Balance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRebalanceAccountResponse parses an HTTP response from a RebalanceAccountWithResponse call
+func ParseRebalanceAccountResponse(rsp *http.Response) (*RebalanceAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RebalanceAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Rebalance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableEntity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAuthTokenResponse parses an HTTP response from a AuthTokenWithResponse call
+func ParseAuthTokenResponse(rsp *http.Response) (*AuthTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuthTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Token
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateCashInResponse parses an HTTP response from a CreateCashInWithResponse call
+func ParseCreateCashInResponse(rsp *http.Response) (*CreateCashInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCashInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CashIn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableEntity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCashInResponse parses an HTTP response from a GetCashInWithResponse call
+func ParseGetCashInResponse(rsp *http.Response) (*GetCashInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCashInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CashIn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRefundCashInResponse parses an HTTP response from a RefundCashInWithResponse call
+func ParseRefundCashInResponse(rsp *http.Response) (*RefundCashInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefundCashInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Refund
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableEntity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateCashOutResponse parses an HTTP response from a CreateCashOutWithResponse call
+func ParseCreateCashOutResponse(rsp *http.Response) (*CreateCashOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCashOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest CashOut
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableEntity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCashOutResponse parses an HTTP response from a GetCashOutWithResponse call
+func ParseGetCashOutResponse(rsp *http.Response) (*GetCashOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCashOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CashOut
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	return response, nil
 }

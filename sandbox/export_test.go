@@ -1,21 +1,20 @@
 package sandbox
 
-import (
-	"time"
-
-	"github.com/connectpsp/connectpsp-go/internal/contract"
-)
+import "time"
 
 // MaxAttempts is how often a webhook is sent at most.
 const MaxAttempts = maxAttempts
 
-// Operations returns what the sandbox knows about its operations.
-func Operations() []contract.Operation {
-	known := make([]contract.Operation, len(operations))
-	for i, o := range operations {
-		known[i] = contract.Operation{
-			ID: o.id, Method: o.method, Path: o.path, Public: o.public, Signed: o.signed, Keyed: o.keyed,
-		}
+// Operation is what the sandbox knows about an operation.
+type Operation struct {
+	Method, Path   string
+	Public, Signed bool
+}
+
+// Operations returns those of the sandbox.
+func Operations() (known []Operation) {
+	for _, o := range operations {
+		known = append(known, Operation{o.method, o.path, o.public, o.signed})
 	}
 	return known
 }

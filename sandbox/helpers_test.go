@@ -12,12 +12,25 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+)
+
+// token is the answer to a request for one, and problem that to a request that is refused.
+type (
+	token struct {
+		AccessToken, TokenType string
+		ExpiresIn              int
+		IssuedAt               time.Time
+	}
+	problem struct {
+		Type, Title  string
+		Status       int
+		Code, Detail string
+	}
 )
 
 // gateway is a sandbox with a plain client that has a token.
@@ -47,7 +60,7 @@ func startUnchecked(t *testing.T, opts ...sandbox.Option) *gateway {
 
 func (g *gateway) newToken() string {
 	g.t.Helper()
-	var token gen.Token
+	var token token
 	credentials := fmt.Sprintf(`{"clientId":%q,"clientSecret":%q}`,
 		g.Config().ClientID, g.Config().ClientSecret.Reveal())
 	g.post("/auth/token", credentials).into(200, &token)
@@ -70,21 +83,21 @@ func (r reply) into(status int, value any) {
 }
 
 // problem asserts that the answer is this problem, complete and in the published form.
-func (r reply) problem(status int, code string) gen.Problem {
+func (r reply) problem(status int, code string) problem {
 	r.t.Helper()
-	var problem gen.Problem
+	var told problem
 	decoder := json.NewDecoder(bytes.NewReader(r.body))
 	decoder.DisallowUnknownFields()
-	require.NoError(r.t, decoder.Decode(&problem), "%s", r.body)
+	require.NoError(r.t, decoder.Decode(&told), "%s", r.body)
 	assert.Equal(r.t, "application/problem+json", r.header.Get("Content-Type"))
 	assert.Equal(r.t, status, r.status)
-	assert.Equal(r.t, status, problem.Status)
-	assert.Equal(r.t, code, problem.Code)
+	assert.Equal(r.t, status, told.Status)
+	assert.Equal(r.t, code, told.Code)
 	kebab := strings.ReplaceAll(strings.ToLower(code), "_", "-")
-	assert.Equal(r.t, "https://connect-psp.redocly.app/errors/"+kebab, problem.Type)
-	assert.Equal(r.t, kebab, strings.ReplaceAll(strings.ToLower(problem.Title), " ", "-"))
-	assert.NotEmpty(r.t, problem.Detail)
-	return problem
+	assert.Equal(r.t, "https://connect-psp.redocly.app/errors/"+kebab, told.Type)
+	assert.Equal(r.t, kebab, strings.ReplaceAll(strings.ToLower(told.Title), " ", "-"))
+	assert.NotEmpty(r.t, told.Detail)
+	return told
 }
 
 // attempt sends a request with all the headers it may need. The edits come last.

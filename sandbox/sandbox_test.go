@@ -1,31 +1,22 @@
 package sandbox_test
 
 import (
-	"cmp"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestTheSandboxServesExactlyTheOperationsOfTheDescription(t *testing.T) {
-	served := sandbox.Operations()
-	slices.SortFunc(served, func(a, b contract.Operation) int { return cmp.Compare(a.ID, b.ID) })
-	assert.Equal(t, contract.New(t).Operations(), served)
-}
 
 func TestTheConfigurationIsReadyForAClientAndNewEachTime(t *testing.T) {
 	first, second := start(t).Config(), start(t).Config()

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/stretchr/testify/assert"
@@ -18,7 +17,7 @@ import (
 func TestATokenIsASignedJWTThatStatesItsLife(t *testing.T) {
 	g := start(t, sandbox.WithTokenLifetime(90*time.Second))
 	before := g.Now().Truncate(time.Second)
-	var token gen.Token
+	var token token
 	g.post("/auth/token", fmt.Sprintf(`{"clientId":%q,"clientSecret":%q}`,
 		g.Config().ClientID, g.Config().ClientSecret.Reveal())).into(200, &token)
 
@@ -114,7 +113,7 @@ func TestMoneyOutNeedsTheSignatureOfTheTokenThatIsSent(t *testing.T) {
 			"in upper case":    strings.ToUpper(signing.Sign(cryptoToken, g.token)),
 			"with the scheme":  signing.Sign(cryptoToken, "Bearer "+g.token),
 		} {
-			t.Run(operation.ID+" "+name, func(t *testing.T) {
+			t.Run(operation.Path+" "+name, func(t *testing.T) {
 				g.post(path, "{}", header("DigitalSignature", signature)).problem(422, "INVALID_SIGNATURE")
 			})
 		}

@@ -5,7 +5,6 @@ package contract
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,18 +28,28 @@ import (
 )
 
 // Checker reports what deviates from the description. It changes no traffic. Its methods may be
-// called by several goroutines at once. The zero value is of no use: call New.
+// called by several goroutines at once. The zero value is of no use: call New or Open.
 type Checker struct {
-	doc        *openapi3.T
-	router     routers.Router
-	notOffered []string
-	options    *openapi3filter.Options
-	report     func(error)
+	requests, answers *side
+	facts             Facts // nil if every member has to be declared as the description says
+	options           *openapi3filter.Options
+	report            func(error)
 }
 
-// New returns a Checker whose findings fail t. It stops the test if the description cannot be found
-// or is not valid. A finding that comes after the end of the test, from a handler that outlives it,
-// is dropped.
+// side is the description as one side of the traffic is held against it.
+type side struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+// New returns a Checker whose findings fail t. It judges values: types, formats, patterns, headers,
+// media types, and whether published members of an answer are declared. Which other members there
+// are, which of them are required, which values an enum has and which statuses there are, Compare
+// judges once for all traffic, because a description may well promise more than a test's server
+// answers.
+//
+// New stops the test if the description cannot be found or is not valid. A finding that comes after
+// the end of the test, from a handler that outlives it, is dropped.
 func New(t testing.TB) *Checker {
 	t.Helper()
 	directory, err := root()
@@ -54,24 +63,39 @@ func New(t testing.TB) *Checker {
 		defer mutex.Unlock()
 		ended = true
 	})
-	checker, err := newChecker(filepath.Join(directory, "openapi", "connectpsp.yaml"), func(finding error) {
+	requests, answers, err := sidesOf(filepath.Join(directory, "openapi", "connectpsp.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checker := newChecker(requests, answers, func(finding error) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		if !ended {
 			t.Errorf("against the description: %v", finding)
 		}
 	})
-	if err != nil {
+	if checker.facts, err = ReadFacts(filepath.Join(directory, "openapi", "SOURCE.md")); err != nil {
 		t.Fatal(err)
 	}
 	return checker
 }
 
-func newChecker(file string, report func(error)) (*Checker, error) {
-	description, err := load(file)
+// Open returns a Checker of the description in a file that judges everything in it. Every finding
+// goes to report, by any goroutine. Its error says that the file cannot be read or is no valid
+// description.
+func Open(file string, report func(error)) (*Checker, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
+	both, err := newSide(text, nil)
+	if err != nil {
+		return nil, err
+	}
+	return newChecker(both, both, report), nil
+}
+
+func newChecker(requests, answers *side, report func(error)) *Checker {
 	options := &openapi3filter.Options{
 		MultiError:                        true,
 		RejectWhenRequestBodyNotSpecified: true,
@@ -80,56 +104,56 @@ func newChecker(file string, report func(error)) (*Checker, error) {
 		SchemaValidationOptions:           formats(),
 	}
 	options.WithCustomSchemaErrorFunc(withoutValue)
-	return &Checker{
-		doc: description.doc, router: description.router, notOffered: description.notOffered, options: options, report: report,
-	}, nil
+	return &Checker{requests: requests, answers: answers, options: options, report: report}
 }
 
-// description is a file that was read and found valid. That takes a tenth of a second, so tests
-// share it.
-type description struct {
-	doc        *openapi3.T
-	router     routers.Router
-	notOffered []string // as spec.lock beside it lists them
-}
-
-var (
-	documentsMutex sync.Mutex
-	documents      = map[string]*description{}
-)
-
-func load(file string) (*description, error) {
-	documentsMutex.Lock()
-	defer documentsMutex.Unlock()
-	if documents[file] != nil {
-		return documents[file], nil
-	}
-	doc, err := openapi3.NewLoader().LoadFromFile(file)
+// newSide reads a description, has it prepared, and finds it valid.
+func newSide(text []byte, prepare func(map[string]any)) (*side, error) {
+	doc, err := load(text, prepare)
 	if err != nil {
 		return nil, err
 	}
 	DropForeignPatterns(doc)
-	// Examples are for people. One that contradicts its schema is a question to the provider and no
-	// reason to check nothing.
-	if err := doc.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
+	if err := validate(doc); err != nil {
 		return nil, err
 	}
 	// Without servers the router matches every host, so also a test's.
 	doc.Servers = nil
+	for _, item := range doc.Paths.Map() {
+		item.Servers = nil
+		for _, operation := range item.Operations() {
+			operation.Servers = nil
+		}
+	}
 	router, err := gorillamux.NewRouter(doc)
+	return &side{doc, router}, err
+}
+
+var (
+	sidesMutex sync.Mutex
+	sides      = map[string][2]*side{}
+)
+
+// sidesOf reads the description in a file as New judges by it. That takes a tenth of a second, so
+// tests share it.
+func sidesOf(file string) (requests, answers *side, err error) {
+	sidesMutex.Lock()
+	defer sidesMutex.Unlock()
+	if known, found := sides[file]; found {
+		return known[0], known[1], nil
+	}
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var lock struct{ NotOffered []string }
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "spec.lock"))
-	if err == nil {
-		err = json.Unmarshal(text, &lock)
+	if requests, err = newSide(text, prepareRequests); err != nil {
+		return nil, nil, err
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	if answers, err = newSide(text, prepareAnswers); err != nil {
+		return nil, nil, err
 	}
-	documents[file] = &description{doc: doc, router: router, notOffered: lock.NotOffered}
-	return documents[file], nil
+	sides[file] = [2]*side{requests, answers}
+	return requests, answers, nil
 }
 
 // bodyLimit is the most that is read of a request, in bytes. None that follows the description
@@ -168,92 +192,53 @@ func (c *Checker) Requests(next http.Handler) http.Handler {
 // description leaves events out, it checks the data, which the provider's guide says is what a read
 // of the transaction answers.
 func (c *Checker) Webhook(body []byte) {
-	var event struct {
+	var told struct {
 		EventType string
 		Data      any
 	}
 	var value any
-	if err := errors.Join(json.Unmarshal(body, &event), json.Unmarshal(body, &value)); err != nil {
+	if err := errors.Join(json.Unmarshal(body, &told), json.Unmarshal(body, &value)); err != nil {
 		c.report(fmt.Errorf("webhook: %w", err))
 		return
 	}
-	name := "CashIn"
-	if strings.HasPrefix(event.EventType, "CASHOUT_") {
-		name = "CashOut"
-	}
-	schema := c.doc.Components.Schemas[name+"Event"]
+	schema := c.answers.event(told.EventType)
 	if schema == nil {
-		schema, value = c.doc.Components.Schemas[name], event.Data
+		schema, value = c.answers.transaction(told.EventType), told.Data
 	}
 	if schema == nil {
-		c.report(fmt.Errorf("webhook: the description has no schema %s", name))
-		return
+		return // Compare says that the description has no such answer
 	}
 	options := append(formats(), openapi3.MultiErrors(), openapi3.VisitAsResponse(),
 		openapi3.SetSchemaErrorMessageCustomizer(withoutValue))
-	if c.doc.IsOpenAPI31OrLater() {
+	if c.answers.doc.IsOpenAPI31OrLater() {
 		options = append(options, openapi3.EnableJSONSchema2020())
 	}
 	if err := schema.Value.VisitJSON(value, options...); err != nil {
-		c.report(fmt.Errorf("webhook %s: %w", name, err))
+		c.report(fmt.Errorf("webhook about a %s: %w", aboutOf(told.EventType), err))
 	}
 }
 
-// Operation is what the description asks of one operation.
-type Operation struct {
-	// ID is the operationId.
-	ID string
-
-	// Method is the HTTP method in capitals, Path the path with its parameters in braces.
-	Method, Path string
-
-	// Public says that the operation needs no access token, Signed that it has a DigitalSignature
-	// header and Keyed that it has an X-Idempotency-Key header, required or not.
-	Public, Signed, Keyed bool
-}
-
-// Operations returns the operations of the description, in the order of their ids. Those are left
-// out of which openapi/spec.lock says that the SDK does not offer them.
-func (c *Checker) Operations() []Operation {
-	var operations []Operation
-	for path, item := range c.doc.Paths.Map() {
-		for method, operation := range item.Operations() {
-			if slices.Contains(c.notOffered, method+" "+path) {
-				continue
-			}
-			security := c.doc.Security
-			if operation.Security != nil {
-				security = *operation.Security
-			}
-			has := func(header string) bool {
-				return declared(item, operation, openapi3.ParameterInHeader, header) || c.isKey(security, header)
-			}
-			operations = append(operations, Operation{
-				ID:     operation.OperationID,
-				Method: method,
-				Path:   path,
-				Public: len(security) == 0,
-				Signed: has("DigitalSignature"),
-				Keyed:  has("X-Idempotency-Key"),
-			})
+// event finds the schema of an event: the one that names its type, or else one about the same kind of
+// transaction. It is nil if there is none.
+func (s *side) event(eventType string) (close *openapi3.SchemaRef) {
+	for _, found := range findEvents(s.doc, &flattener{left: mostMembers}) {
+		if slices.Contains(found.types, eventType) {
+			return found.schema
+		}
+		if aboutOf(found.types[0]) == aboutOf(eventType) {
+			close = found.schema
 		}
 	}
-	slices.SortFunc(operations, func(a, b Operation) int { return cmp.Compare(a.ID, b.ID) })
-	return operations
+	return close
 }
 
-// isKey reports whether a header is asked for as a key among the security requirements, which is
-// another way of declaring it.
-func (c *Checker) isKey(security openapi3.SecurityRequirements, header string) bool {
-	return slices.ContainsFunc(security, func(requirement openapi3.SecurityRequirement) bool {
-		for name := range requirement {
-			scheme := c.doc.Components.SecuritySchemes[name]
-			if scheme != nil && isKeyIn(scheme.Value, openapi3.ParameterInHeader) && strings.EqualFold(scheme.Value.Name, header) {
-				return true
-			}
-		}
-		return false
-	})
+// transaction finds the schema of what an event is about, as a read of it answers.
+func (s *side) transaction(eventType string) *openapi3.SchemaRef {
+	item := s.doc.Paths.Find("/" + aboutOf(eventType) + "/{id}")
+	if item == nil || item.Get == nil || item.Get.Responses.Status(http.StatusOK) == nil {
+		return nil
+	}
+	return jsonOf(item.Get.Responses.Status(http.StatusOK).Value.Content)
 }
 
 func isKeyIn(scheme *openapi3.SecurityScheme, in string) bool {
@@ -291,7 +276,7 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 
 	check := r.Clone(r.Context())
 	check.Body = io.NopCloser(bytes.NewReader(body))
-	route, parameters, notFound := c.router.FindRoute(check)
+	route, parameters, notFound := c.requests.router.FindRoute(check)
 	if notFound != nil {
 		c.report(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, notFound))
 		return nil, restored
@@ -334,17 +319,47 @@ func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status 
 	find := func(err error) {
 		c.report(fmt.Errorf("%s answer %d: %w", request.Route.Operation.OperationID, status, err))
 	}
+	route, _, err := c.answers.router.FindRoute(request.Request)
+	if err != nil {
+		find(err)
+		return
+	}
+	asked := *request
+	asked.Route = route
 	input := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: request, Status: status, Header: header, Options: c.options,
+		RequestValidationInput: &asked, Status: status, Header: header, Options: c.options,
 	}
 	input.SetBodyBytes(body)
 	if err := openapi3filter.ValidateResponse(request.Request.Context(), input); err != nil {
 		find(err)
 		return
 	}
+	if c.facts != nil {
+		c.undeclared(request.Request, status, header, body)
+	}
 	// The filter could be told to look for this, but then leaves some redirects out.
-	if responses := request.Route.Operation.Responses; responses.Status(status) == nil && responses.Default() == nil {
+	if responses := route.Operation.Responses; responses.Status(status) == nil && responses.Default() == nil {
 		find(errors.New("the status is not declared"))
+	}
+}
+
+// undeclared reports the members of an answer that are published and that the description does not
+// have where they are.
+func (c *Checker) undeclared(request *http.Request, status int, header http.Header, body []byte) {
+	silence := c.Silences(request, status, header, body)
+	if silence == nil {
+		return
+	}
+	route, _, _ := c.answers.router.FindRoute(request)
+	where := route.Method + " " + route.Path + " answer"
+	if status >= http.StatusBadRequest {
+		where = "problem"
+	}
+	for pointer := range silence.Undeclared {
+		path := strings.ReplaceAll(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/[]", "[]"), "/", ".")
+		if c.facts.sure(where, path) == "published" {
+			c.report(fmt.Errorf("%s %d: %s is published and not declared", where, status, pointer))
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (f *findings) text() string {
 func recording(t *testing.T) (*Checker, *findings) {
 	t.Helper()
 	found := new(findings)
-	checker, err := newChecker(filepath.Join("testdata", "description.yaml"), found.add)
+	checker, err := Open(filepath.Join("testdata", "description.yaml"), found.add)
 	require.NoError(t, err)
 	return checker, found
 }
@@ -396,7 +396,7 @@ func TestADescriptionWithoutEventsStillChecksTheirData(t *testing.T) {
 	require.True(t, found)
 	require.NoError(t, os.WriteFile(file, []byte(without), 0o600))
 	findings := new(findings)
-	checker, err := newChecker(file, findings.add)
+	checker, err := Open(file, findings.add)
 	require.NoError(t, err)
 	checker.Webhook([]byte(`{"eventType":"CASHIN_PAID","data":` + cashIn + `}`))
 	assert.Empty(t, findings.all)
@@ -404,31 +404,25 @@ func TestADescriptionWithoutEventsStillChecksTheirData(t *testing.T) {
 	assert.Contains(t, findings.text(), "/transactionId")
 }
 
-func TestOperationsThatTheSDKDoesNotOfferAreLeftOut(t *testing.T) {
-	directory := t.TempDir()
+func TestOperationsAreReadThroughReferences(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
 	require.NoError(t, err)
-	file := filepath.Join(directory, "api.yaml")
-	require.NoError(t, os.WriteFile(file, text, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(directory, "spec.lock"), []byte(`{"notOffered":["POST /cash-out"]}`), 0o600))
-	checker, err := newChecker(file, func(error) {})
+	api, err := Read(text)
 	require.NoError(t, err)
-	assert.Len(t, checker.Operations(), 7)
-	assert.NotContains(t, checker.Operations(), Operation{ID: "createCashOut", Method: "POST", Path: "/cash-out", Signed: true, Keyed: true})
-}
-
-func TestOperationsAreReadThroughReferences(t *testing.T) {
-	checker, _ := recording(t)
-	assert.Equal(t, []Operation{
-		{ID: "authToken", Method: "POST", Path: "/auth/token", Public: true},
-		{ID: "createCashIn", Method: "POST", Path: "/cash-in", Keyed: true},
-		{ID: "createCashOut", Method: "POST", Path: "/cash-out", Signed: true, Keyed: true},
-		{ID: "getBalance", Method: "GET", Path: "/account/balance"},
-		{ID: "getCashIn", Method: "GET", Path: "/cash-in/{id}"},
-		{ID: "getCashOut", Method: "GET", Path: "/cash-out/{id}"},
-		{ID: "rebalanceAccount", Method: "POST", Path: "/account/rebalance", Signed: true},
-		{ID: "refundCashIn", Method: "POST", Path: "/cash-in/{id}/refund", Signed: true, Keyed: true},
-	}, checker.Operations())
+	var operations []string
+	for _, o := range api.Operations {
+		operations = append(operations, fmt.Sprintf("%s %s public=%t signed=%t keyed=%t", o.ID, o.Name(), o.Public, o.Signed, o.Keyed))
+	}
+	assert.Equal(t, []string{
+		"getBalance GET /account/balance public=false signed=false keyed=false",
+		"rebalanceAccount POST /account/rebalance public=false signed=true keyed=false",
+		"authToken POST /auth/token public=true signed=false keyed=false",
+		"createCashIn POST /cash-in public=false signed=false keyed=true",
+		"getCashIn GET /cash-in/{} public=false signed=false keyed=false",
+		"refundCashIn POST /cash-in/{}/refund public=false signed=true keyed=true",
+		"createCashOut POST /cash-out public=false signed=true keyed=true",
+		"getCashOut GET /cash-out/{} public=false signed=false keyed=false",
+	}, operations)
 }
 
 // fakeT is a test that only takes notes.
@@ -465,7 +459,7 @@ func TestADescriptionThatIsNotValidIsRefused(t *testing.T) {
 			if text != "" {
 				require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 			}
-			_, err := newChecker(file, func(error) {})
+			_, err := Open(file, func(error) {})
 			assert.Error(t, err)
 		})
 	}
@@ -479,7 +473,7 @@ func TestNoFindingShowsAValueInOpenAPI31Either(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer("openapi: 3.0.3", "openapi: 3.1.0", "nullable: true", "",
 		"    CashIn:\n", "    CashIn:\n      if: {required: [nothing]}\n      then: {required: [status]}\n").Replace(string(text))), 0o600))
 	found := new(findings)
-	checker, err := newChecker(file, found.add)
+	checker, err := Open(file, found.add)
 	require.NoError(t, err)
 	for _, answer := range []string{
 		strings.Replace(cashIn, `"12345678909"`, `"canary"`, 1),
@@ -509,17 +503,20 @@ func TestKeysAreCheckedWhereTheyAreWhatSecuresAnOperation(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "description.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(strings.NewReplacer(
+	changed := []byte(strings.NewReplacer(
 		"        - $ref: '#/components/parameters/ApplicationToken'\n", "",
 		"        - $ref: '#/components/parameters/DigitalSignature'\n", "",
 		"  - bearerAuth: []\n", "  - bearerAuth: []\n    key: []\n    signature: []\n",
 		"  securitySchemes:\n", "  securitySchemes:\n    key: {type: apiKey, in: header, name: ApplicationToken}\n"+
 			"    signature: {type: apiKey, in: header, name: DigitalSignature}\n",
-	).Replace(string(text))), 0o600))
+	).Replace(string(text)))
+	require.NoError(t, os.WriteFile(file, changed, 0o600))
 	found := new(findings)
-	checker, err := newChecker(file, found.add)
+	checker, err := Open(file, found.add)
 	require.NoError(t, err)
-	for _, operation := range checker.Operations() {
+	api, err := Read(changed)
+	require.NoError(t, err)
+	for _, operation := range api.Operations {
 		assert.Equal(t, operation.ID != "authToken", operation.Signed, operation.ID)
 	}
 	e := getting()

@@ -12,10 +12,6 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// Open returns a Checker of the description in a file. Every finding goes to report, by any goroutine. Its error says that the
-// file cannot be read or is no valid description.
-func Open(file string, report func(error)) (*Checker, error) { return newChecker(file, report) }
-
 // Silence is what a description and an answer do not say of each other.
 type Silence struct {
 	// Operation is the operationId, Status the answer's.
@@ -33,7 +29,7 @@ type Silence struct {
 // Silences compares the members of an answer to a request with those that are declared for it. It returns nil if nothing is
 // declared for such an answer, or it holds no JSON: that is a finding already.
 func (c *Checker) Silences(request *http.Request, status int, header http.Header, body []byte) *Silence {
-	route, _, err := c.router.FindRoute(request)
+	route, _, err := c.answers.router.FindRoute(request)
 	if err != nil {
 		return nil
 	}
@@ -117,7 +113,7 @@ func typeOf(value any) string {
 
 // Declares reports whether a header of an answer is declared for it. Names have no case.
 func (c *Checker) Declares(request *http.Request, status int, header string) bool {
-	route, _, err := c.router.FindRoute(request)
+	route, _, err := c.answers.router.FindRoute(request)
 	if err != nil || responseOf(route, status) == nil {
 		return false
 	}

@@ -30,7 +30,7 @@ func TestAPatternThatGoCannotCompileLeavesTheRestChecked(t *testing.T) {
 	for _, version := range []string{"3.0.3", "3.1.0"} {
 		t.Run(version, func(t *testing.T) {
 			found := new(findings)
-			checker, err := newChecker(withForeignPattern(t, version), found.add)
+			checker, err := Open(withForeignPattern(t, version), found.add)
 			require.NoError(t, err)
 			e := creating()
 			checker.Middleware(e).ServeHTTP(httptest.NewRecorder(), e.request())

@@ -22,8 +22,10 @@ const english, portuguese, safety, webhooks = "../../README.md", "../../README.p
 const frame = `package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +47,8 @@ import (
 )
 
 var (
+	_ = bytes.NewReader
+	_ = json.Marshal
 	_ = errors.Is
 	_ = fmt.Sprint
 	_ = io.EOF

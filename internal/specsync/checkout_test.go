@@ -131,3 +131,11 @@ func (p project) taken(t *testing.T, text []byte) (string, error) {
 	require.Equal(t, err != nil, status != 0)
 	return out.String(), err
 }
+
+func (p project) git(t *testing.T, arguments ...string) string {
+	t.Helper()
+	identity := []string{"-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false"}
+	printed, err := output(t.Context(), p.root, "git", append(identity, arguments...)...)
+	require.NoError(t, err)
+	return printed
+}

@@ -2,36 +2,38 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
+const (
+	mostPaths = 1000
+	mostNodes = 300_000 // values in a description, all that is referred to written out
+)
+
 // document is an OpenAPI description as its author ordered it.
 type document struct {
-	root    *yaml.Node // a mapping
-	version string     // info.version
-	openapi string
+	root  *yaml.Node // a mapping
+	notes []string   // what was written in another way than the SDK keeps it
 }
 
-// read reads a description, YAML or JSON, and refuses what is none of this API.
+// read reads a description, YAML or JSON, and brings it into the form in which the SDK keeps it. It
+// refuses what is no description that can be read without the network.
 func read(text []byte) (*document, error) {
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
 	case len(trimmed) == 0:
 		return nil, errors.New("it is empty")
 	case trimmed[0] == '<':
-		return nil, errors.New("it is a page of HTML and no description: look at the address in a browser")
-	}
-	if !utf8.Valid(trimmed) {
+		return nil, errors.New("it is a page of HTML: look at the address in a browser")
+	case !utf8.Valid(trimmed):
 		return nil, errors.New("it is not written in UTF-8")
 	}
 	root, err := parse(trimmed)
@@ -42,105 +44,76 @@ func read(text []byte) (*document, error) {
 		return nil, errors.New("it is not an OpenAPI description: it is not an object")
 	}
 	d := &document{root: root}
-	d.openapi, d.version = scalar(d.root, "openapi"), scalar(d.root, "info", "version")
-	if !strings.HasPrefix(d.openapi, "3.0.") && !strings.HasPrefix(d.openapi, "3.1.") {
-		return nil, fmt.Errorf("it is no description in OpenAPI 3.0 or 3.1: it says %q", d.openapi)
+	if err := d.checkVersion(); err != nil {
+		return nil, err
+	}
+	if n := len(keys(get(d.root, "paths"))); n > mostPaths {
+		return nil, fmt.Errorf("it has %d paths, and any description of this API has fewer than %d", n, mostPaths)
 	}
 	if err := d.checkReferences(); err != nil {
 		return nil, err
 	}
-	if err := d.isOurs(); err != nil {
-		return nil, err
-	}
-	if _, err := d.meaning(); err != nil { // before what follows loses itself in it
-		return nil, err
-	}
-	if text, err = d.bytes(); err != nil {
-		return nil, err
-	}
-	if err := validate(text, openapi3.DisableExamplesValidation()); err != nil {
-		return nil, fmt.Errorf("it is not valid: %w", err)
-	}
+	d.normalise()
 	return d, nil
 }
 
-// parse returns nil for a text that holds nothing.
+// parse returns nil for a text that holds nothing. YAML whose lines begin with tabs is no YAML, but
+// what it means is plain.
 func parse(text []byte) (*yaml.Node, error) {
 	if text[0] == '{' {
 		return readJSON(text)
 	}
-	return readYAML(text)
-}
-
-// validate has the description judged as a whole, but for patterns that Go cannot compile.
-func validate(text []byte, options ...openapi3.ValidationOption) error {
-	loader := openapi3.NewLoader() // which follows no reference out of the file
-	doc, err := loader.LoadFromData(text)
-	if err != nil {
-		return err
+	root, err := readYAML(text)
+	if err != nil && bytes.Contains(text, []byte("\n\t")) {
+		if again, failure := readYAML(expandTabs(text)); failure == nil {
+			return again, nil
+		}
 	}
-	contract.DropForeignPatterns(doc)
-	return doc.Validate(context.Background(), options...)
+	return root, err
 }
 
-// foreignPatterns lists the patterns that Go cannot compile, by where they are.
-func foreignPatterns(text []byte) (map[string]string, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	if err != nil {
-		return nil, err
+func expandTabs(text []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(text) {
+		rest := bytes.TrimLeft(line, " \t")
+		out.Write(bytes.ReplaceAll(line[:len(line)-len(rest)], []byte("\t"), []byte("  ")))
+		out.Write(rest)
 	}
-	return contract.DropForeignPatterns(doc), nil
+	return out.Bytes()
 }
 
-// examplesFault tells which of the description's examples is none of what it is an example of.
-func (d *document) examplesFault() error {
-	text, err := d.bytes()
-	if err != nil {
-		return err
-	}
-	return validate(text, openapi3.EnableExamplesValidation())
-}
-
-// isOurs refuses a description of another API, and one that lacks what this API has: then it was
-// cut off, most likely.
-func (d *document) isOurs() error {
-	missing := d.missing("")
-	switch prefix := d.prefix(); {
-	case prefix != "" && len(d.missing(prefix)) == 0:
-		return fmt.Errorf("all its paths begin with %s, and those of the SDK do not: if the API has moved there, change the paths in "+
-			"internal/specsync, connectpsp/operation.go and sandbox first; if its servers could as well end with that, have the "+
-			"provider say it there", prefix)
-	case len(missing) == len(api):
-		return fmt.Errorf("it describes another API: %q has none of this one's operations", scalar(d.root, "info", "title"))
-	case len(missing) > 0:
-		return fmt.Errorf("it lacks %s: it was cut off, or the provider has removed them; then remove them from the SDK first, "+
-			"and from the list in internal/specsync", strings.Join(missing, ", "))
+// checkVersion refuses what is not OpenAPI 3. Of OpenAPI 3.2 it takes what could as well be 3.1.
+func (d *document) checkVersion() error {
+	version := get(d.root, "openapi")
+	switch said := scalar(d.root, "openapi"); {
+	case scalar(d.root, "swagger") != "":
+		return errors.New("it is written in Swagger 2.0: ask the provider for OpenAPI 3, or convert it first")
+	case strings.HasPrefix(said, "3.0") || strings.HasPrefix(said, "3.1"):
+	case strings.HasPrefix(said, "3.2"):
+		d.note("it says OpenAPI %s and is read as 3.1", said)
+		version.Value = "3.1.1"
 	default:
-		return nil
+		return fmt.Errorf("it is no description in OpenAPI 3.0, 3.1 or 3.2: it says %q", said)
+	}
+	if strings.Count(version.Value, ".") == 1 {
+		version.Value += ".1"
+	}
+	version.Tag, version.Style = "!!str", 0
+	if version := get(d.root, "info", "version"); version != nil && version.Kind == yaml.ScalarNode && version.Tag != "!!str" {
+		d.note("its version %s is a number", version.Value)
+		version.Tag, version.Style = "!!str", yaml.SingleQuotedStyle
+	}
+	return nil
+}
+
+func (d *document) note(format string, arguments ...any) {
+	if text := fmt.Sprintf(format, arguments...); !slices.Contains(d.notes, text) {
+		d.notes = append(d.notes, text)
 	}
 }
 
-// missing lists the operations of this API that are not there under a prefix.
-func (d *document) missing(prefix string) (operations []string) {
-	for _, operation := range api {
-		if found := get(d.root, "paths", d.path(prefix+operation.path), operation.method); found == nil || found.Kind != yaml.MappingNode {
-			operations = append(operations, strings.ToUpper(operation.method)+" "+operation.path)
-		}
-	}
-	return operations
-}
-
-// prefix is what comes before the first operation's path, if anything does.
-func (d *document) prefix() string {
-	for _, path := range keys(get(d.root, "paths")) {
-		if prefix, found := strings.CutSuffix(path, api[0].path); found {
-			return prefix
-		}
-	}
-	return ""
-}
-
-// checkReferences refuses references out of the file, and those that lead nowhere.
+// checkReferences refuses references out of the file, those that lead nowhere, and those that would
+// make bodies without end.
 func (d *document) checkReferences() error {
 	var fault error
 	walk(d.root, func(node *yaml.Node) {
@@ -148,15 +121,74 @@ func (d *document) checkReferences() error {
 		switch {
 		case fault != nil || reference == "":
 		case !strings.HasPrefix(reference, "#/"):
-			fault = fmt.Errorf("it refers to another file or host, %q: ask the provider for a bundled one", reference)
+			fault = fmt.Errorf("it refers to another file or host, %q: bundle it first (npx @redocly/cli bundle), or ask the provider "+
+				"for a bundled one", reference)
 		case d.resolve(reference) == nil:
 			fault = fmt.Errorf("it refers to %q, which it does not hold: it was cut off", reference)
 		}
 	})
-	return fault
+	if fault != nil {
+		return fault
+	}
+	w := weigher{document: d, known: map[*yaml.Node]int{}, under: map[*yaml.Node]bool{}}
+	for _, name := range []string{"paths", "webhooks"} {
+		w.weigh(get(d.root, name))
+	}
+	if w.recursive {
+		return errors.New("a schema holds itself, which no body of this API does: give it an end, or take it out")
+	}
+	if w.weigh(d.root) > mostNodes {
+		return errTooMuch
+	}
+	return nil
 }
 
-// bytes writes the description as YAML, in its own order. Nothing of its meaning changes.
+// weigher counts the values that a node stands for, all that it refers to written out.
+type weigher struct {
+	*document
+	known     map[*yaml.Node]int
+	under     map[*yaml.Node]bool
+	recursive bool
+}
+
+func (w *weigher) weigh(node *yaml.Node) int {
+	if node == nil {
+		return 0
+	}
+	if w.under[node] {
+		w.recursive = true
+		return 0
+	}
+	if weight, found := w.known[node]; found {
+		return weight
+	}
+	w.under[node] = true
+	weight := 1
+	if reference := referenceOf(node); reference != "" {
+		weight += w.weigh(w.resolve(reference))
+	}
+	for _, child := range node.Content {
+		weight = min(weight+w.weigh(child), 10*mostNodes)
+	}
+	delete(w.under, node)
+	w.known[node] = weight
+	return weight
+}
+
+// api reads what the description says about the wire.
+func (d *document) api() (*contract.API, error) {
+	text, err := d.bytes()
+	if err != nil {
+		return nil, err
+	}
+	read, err := contract.Read(text)
+	if err != nil {
+		return nil, fmt.Errorf("it is not valid: %w", err)
+	}
+	return read, nil
+}
+
+// bytes writes the description as YAML, in its own order.
 func (d *document) bytes() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -165,87 +197,4 @@ func (d *document) bytes() ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
-}
-
-// get finds a member of nested mappings, nil if there is none.
-func get(node *yaml.Node, names ...string) *yaml.Node {
-	for _, name := range names {
-		if node == nil || node.Kind != yaml.MappingNode {
-			return nil
-		}
-		i := indexOf(node, name)
-		if i < 0 {
-			return nil
-		}
-		node = node.Content[i+1]
-	}
-	return node
-}
-
-// indexOf returns where the name of a member is in a mapping's content, -1 if nowhere.
-func indexOf(node *yaml.Node, name string) int {
-	if node.Kind != yaml.MappingNode {
-		return -1
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == name {
-			return i
-		}
-	}
-	return -1
-}
-
-func scalar(node *yaml.Node, names ...string) string {
-	if found := get(node, names...); found != nil && found.Kind == yaml.ScalarNode {
-		return found.Value
-	}
-	return ""
-}
-
-// walk visits all nodes.
-func walk(node *yaml.Node, visit func(*yaml.Node)) {
-	visit(node)
-	for _, child := range node.Content {
-		walk(child, visit)
-	}
-}
-
-func referenceOf(node *yaml.Node) string {
-	if node == nil || node.Kind != yaml.MappingNode {
-		return ""
-	}
-	return scalar(node, "$ref")
-}
-
-// resolve finds what a reference within the file leads to.
-func (d *document) resolve(reference string) *yaml.Node {
-	var parts []string
-	for _, part := range strings.Split(strings.TrimPrefix(reference, "#/"), "/") {
-		parts = append(parts, unescape(part))
-	}
-	return get(d.root, parts...)
-}
-
-func unescape(part string) string { return strings.NewReplacer("~1", "/", "~0", "~").Replace(part) }
-
-// deref follows references until there is none.
-func (d *document) deref(node *yaml.Node) *yaml.Node {
-	for range mostNesting {
-		reference := referenceOf(node)
-		if reference == "" {
-			return node
-		}
-		node = d.resolve(reference)
-	}
-	return nil
-}
-
-func keys(node *yaml.Node) (names []string) {
-	if node != nil && node.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			names = append(names, node.Content[i].Value)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

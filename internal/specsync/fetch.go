@@ -28,18 +28,28 @@ var errUnchanged = errors.New("nothing has changed since the last download")
 
 // fetch reads a description from a URL or a file.
 func fetch(ctx context.Context, client *http.Client, from string, last source) ([]byte, source, error) {
-	now := source{From: from, FetchedAt: time.Now().UTC().Truncate(time.Second)}
+	now := source{From: origin(from), FetchedAt: time.Now().UTC().Truncate(time.Second)}
 	if strings.Contains(from, "://") {
 		text, etag, err := download(ctx, client, from, last)
 		now.ETag, now.SHA256 = etag, sum(text)
 		return text, now, err
 	}
-	if !filepath.IsLocal(from) {
-		now.From = filepath.Base(from) // where it is on this machine is nobody's business
-	}
 	text, err := readFile(from)
 	now.SHA256 = sum(text)
 	return text, now, err
+}
+
+// origin is where a description came from, as spec.lock tells it: an address without its query, which
+// may hold a token, or the name of a file without where it is on this machine.
+func origin(from string) string {
+	if parsed, err := url.Parse(from); err == nil && strings.Contains(from, "://") {
+		parsed.RawQuery, parsed.Fragment = "", ""
+		return parsed.String()
+	}
+	if filepath.IsLocal(from) {
+		return filepath.ToSlash(from)
+	}
+	return filepath.Base(from)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -62,7 +72,7 @@ func download(ctx context.Context, given *http.Client, from string, last source)
 		return nil, "", err
 	}
 	request.Header.Set("Accept", "application/yaml, application/json, */*;q=0.5")
-	conditional := last.From == from && last.ETag != ""
+	conditional := last.From == origin(from) && last.ETag != ""
 	if conditional {
 		request.Header.Set("If-None-Match", last.ETag)
 	}

@@ -11,15 +11,13 @@ import (
 
 // source is where the description in openapi/ came from. It is kept beside it in spec.lock.
 type source struct {
-	From       string    `json:"from"` // a URL, or the name of a file
+	From       string    `json:"from"` // a URL without its query, or the name of a file
 	FetchedAt  time.Time `json:"fetchedAt"`
 	ETag       string    `json:"etag,omitempty"`
 	SHA256     string    `json:"sha256"`           // of what was downloaded
 	Normalised string    `json:"normalisedSHA256"` // of openapi/connectpsp.yaml
 	Version    string    `json:"version"`          // info.version
 	OpenAPI    string    `json:"openapi"`
-	// NotOffered are the operations that the description has and the SDK has not, in the order of their paths.
-	NotOffered []string `json:"notOffered,omitempty"`
 }
 
 // readLock returns the zero source if there is no file.

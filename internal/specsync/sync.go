@@ -9,7 +9,12 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
 // project is a checkout of the SDK.
@@ -19,11 +24,12 @@ func (p project) description() string { return filepath.Join(p.root, "openapi", 
 func (p project) lock() string        { return filepath.Join(p.root, "openapi", "spec.lock") }
 func (p project) generated() string   { return filepath.Join(p.root, "gen", "gen.gen.go") }
 
-// sync brings a description in: it downloads, judges, names and compares it, tries the SDK with it, and writes it down only if
-// all of that went well.
-func (p project) sync(ctx context.Context, client *http.Client, from string, out io.Writer) (report, error) {
-	refuse := func(err error) (report, error) {
-		return report{}, fmt.Errorf("the description at %s was not taken, and nothing was changed: %w", from, err)
+// sync takes a description in. It fetches it, checks that it is of this API, brings it into the form
+// in which it is kept, compares it, and tries the SDK with it in a copy. Then it writes all of it
+// down, or nothing. It returns what it tells as Markdown, empty if nothing has changed.
+func (p project) sync(ctx context.Context, client *http.Client, from string, out io.Writer) (string, error) {
+	refuse := func(err error) (string, error) {
+		return "", fmt.Errorf("the description at %s was not taken, and nothing was changed: %w", origin(from), err)
 	}
 	last, err := readLock(p.lock())
 	if err != nil {
@@ -36,42 +42,46 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if sum(older) != last.Normalised {
 		last = source{} // it tells of another file than this one
 	}
-	text, now, err := fetch(ctx, client, from, last)
+	text, now, err := fetch(ctx, client, p.resolve(from), last)
 	if errors.Is(err, errUnchanged) {
 		fmt.Fprintln(out, "Nothing has changed since the last download.")
-		return report{}, nil
+		return "", nil
 	}
 	if err != nil {
 		return refuse(err)
 	}
-	description, d, err := normalise(text)
+	now.From = origin(from)
+	d, err := read(text)
 	if err != nil {
 		return refuse(err)
 	}
-	now.Normalised, now.Version, now.OpenAPI, now.NotOffered = sum(description), d.version, d.openapi, d.notOffered()
+	if err := d.isOurs(); err != nil {
+		return refuse(err)
+	}
+	api, err := d.api()
+	if err != nil {
+		return refuse(err)
+	}
+	description, err := d.bytes()
+	if err != nil {
+		return refuse(err)
+	}
+	now.Normalised, now.Version, now.OpenAPI = sum(description), api.Version, scalar(d.root, "openapi")
 	if now.Normalised == last.Normalised {
 		fmt.Fprintln(out, "Nothing has changed: the description is the one that the SDK is made from.")
-		return report{}, nil
+		return "", nil
 	}
-
-	changes, err := compare(ctx, older, description)
+	changes, err := p.changes(older, api, d.notes)
 	if err != nil {
 		return refuse(err)
 	}
-	fmt.Fprint(out, changes.terminal())
-	for _, operation := range now.NotOffered {
-		fmt.Fprintf(out, "The SDK has no method for %s; see CONTRIBUTING.md.\n", oneLine(operation))
-	}
-	if err := d.examplesFault(); err != nil {
-		fmt.Fprintf(out, "Its own examples contradict it, which is a question to the provider: %s\n", oneLine(err.Error()))
-	}
+	fmt.Fprint(out, changes)
 
-	generated, err := p.try(ctx, description)
+	generated, findings, err := p.try(ctx, description)
 	if err != nil {
-		kept, failure := keep(description)
-		return refuse(errors.Join(fmt.Errorf("%w%s\nThe description is kept at %s: correct openapi/overlay.yaml, then run make spec-sync FROM=%s",
-			err, d.advice(), kept, kept), failure))
+		return refuse(err)
 	}
+	fmt.Fprint(out, findings)
 	lock, err := now.text()
 	if err != nil {
 		return refuse(err)
@@ -79,90 +89,119 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if err := p.put(older, []file{{p.generated(), generated}, {p.description(), description}, {p.lock(), lock}}); err != nil {
 		return refuse(err)
 	}
-	fmt.Fprintln(out, "The SDK builds with it. Look at git diff, run make contract and make api, and follow CONTRIBUTING.md.")
+	fmt.Fprintln(out, "It was taken: the SDK builds with it. Look at git diff, and follow CONTRIBUTING.md.")
+	return changes.Markdown() + "\n" + findings.Markdown(), nil
+}
+
+// resolve makes the name of a file one from here: the program runs in its own directory.
+func (p project) resolve(from string) string {
+	if strings.Contains(from, "://") || filepath.IsAbs(from) {
+		return from
+	}
+	return filepath.Join(p.root, from)
+}
+
+// changes compares a description with the one that is kept. If that cannot be read any more, there
+// is nothing to compare with.
+func (p project) changes(older []byte, api *contract.API, notes []string) (contract.Report, error) {
+	kept, err := read(older)
+	if err != nil {
+		return contract.Report{}, fmt.Errorf("openapi/connectpsp.yaml, which it is compared with: %w", err)
+	}
+	before, err := kept.api()
+	if err != nil {
+		return contract.Report{}, fmt.Errorf("openapi/connectpsp.yaml, which it is compared with: %w", err)
+	}
+	changes := contract.Changes(before, api)
+	for _, note := range notes {
+		changes.Changes = append(changes.Changes, contract.Change{Level: contract.Otherwise, Where: "the whole file", Text: note})
+	}
 	return changes, nil
 }
 
-// normalise writes a description in the form in which the SDK keeps it: as YAML, with the names that its code knows.
-func normalise(text []byte) ([]byte, *document, error) {
-	before, err := read(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	d, err := read(text)
-	if err != nil {
-		return nil, nil, err
-	}
-	d.nameOperations()
-	d.writeOutHeaders()
-	d.nameSchemas()
-	normalised, err := d.bytes()
-	if err != nil {
-		return nil, nil, err
-	}
-	after, err := read(normalised)
-	if err != nil {
-		return nil, nil, fmt.Errorf("written anew: %w", err)
-	}
-	return normalised, after, sameMeaning(before, after)
-}
-
-// try generates the raw client from a description and builds everything with it, tests too, beside the project and without
-// touching it. It returns what it generated.
-func (p project) try(ctx context.Context, description []byte) ([]byte, error) {
+// try generates the raw client from a description, builds everything with it, tests too, and runs the
+// tests of the contract, all in a copy of the project. It returns what it generated and what the
+// tests found.
+func (p project) try(ctx context.Context, description []byte) ([]byte, contract.Report, error) {
 	directory, err := os.MkdirTemp("", "specsync")
 	if err != nil {
-		return nil, err
+		return nil, contract.Report{}, err
 	}
 	defer os.RemoveAll(directory)
-	for _, pattern := range []string{"go.mod", "go.sum", "gen/*", "openapi/*.yaml", "openapi/*.tmpl"} {
-		if err := p.copyTo(directory, pattern); err != nil {
-			return nil, err
-		}
+	if err := p.copyTo(directory); err != nil {
+		return nil, contract.Report{}, err
 	}
 	beside := project{directory}
 	if err := os.WriteFile(beside.description(), description, 0o600); err != nil {
-		return nil, err
+		return nil, contract.Report{}, err
 	}
 	if _, err := output(ctx, directory, "go", "generate", "./gen"); err != nil {
-		return nil, fmt.Errorf("the overlay no longer fits: adjust the targets named here to the names in the new description: %w", err)
+		return nil, contract.Report{}, fmt.Errorf("the generator cannot read it; if it is right, openapi/overlay.yaml has to help: %w", err)
+	}
+	// Without the directory in what is compiled, it is compiled once for all copies.
+	if _, err := output(ctx, directory, "go", "vet", "-trimpath", "./..."); err != nil {
+		return nil, contract.Report{}, fmt.Errorf("what is generated from it does not compile; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
 	generated, err := readFile(beside.generated())
 	if err != nil {
-		return nil, err
+		return nil, contract.Report{}, err
 	}
-	overlay := filepath.Join(directory, "overlay.json")
-	mapping := fmt.Sprintf(`{"Replace":{%q:%q}}`, p.generated(), beside.generated())
-	if err := os.WriteFile(overlay, []byte(mapping), 0o600); err != nil {
-		return nil, err
-	}
-	for _, command := range []string{"build", "vet"} {
-		if _, err := output(ctx, p.root, "go", command, "-overlay", overlay, "./..."); err != nil {
-			return nil, fmt.Errorf("a type or field that the SDK's code uses is gone or another; if only its name or form is, "+
-				"say so in openapi/overlay.yaml (x-go-name, x-go-type, enum, or remove for a parameter that is new): %w", err)
-		}
-	}
-	return generated, nil
+	findings, err := beside.contract(ctx)
+	return generated, findings, err
 }
 
-// copyTo copies the files of a pattern. What they link to is copied, for else it would be written to.
-func (p project) copyTo(directory, pattern string) error {
-	here := os.DirFS(p.root)
-	names, err := fs.Glob(here, pattern)
-	if err != nil {
-		return err
+// contractTests are the packages with tests that compare the SDK's own types with the description.
+var contractTests = []string{"./auth", "./connectpsp", "./sandbox", "./webhook"}
+
+// contract runs them, and reads what they log.
+func (p project) contract(ctx context.Context) (contract.Report, error) {
+	arguments := append([]string{"test", "-trimpath", "-vet=off", "-count=1", "-v", "-run", "TheDescriptions$"}, contractTests...)
+	printed, err := output(ctx, p.root, "go", arguments...)
+	if failure := new(exec.ExitError); err != nil && !errors.As(err, &failure) || ctx.Err() != nil {
+		return contract.Report{}, errors.Join(err, ctx.Err())
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(here, name)
+	var findings []contract.Change
+	for line := range strings.Lines(printed) {
+		_, text, found := strings.Cut(line, ": breaks: ")
+		l := contract.Breaking
+		if !found {
+			_, text, found = strings.Cut(line, ": news: ")
+			l = contract.Additive
+		}
+		where, text, _ := strings.Cut(strings.TrimSpace(text), ": ")
+		if one := (contract.Change{Level: l, Where: where, Text: text}); found && !slices.Contains(findings, one) {
+			findings = append(findings, one)
+		}
+	}
+	if err != nil && !slices.ContainsFunc(findings, func(c contract.Change) bool { return c.Level == contract.Breaking }) {
+		return contract.Report{}, err
+	}
+	return contract.NewReport("The SDK beside it", "", "", findings), nil
+}
+
+// copyTo copies the project, but for what git keeps and what is built.
+func (p project) copyTo(directory string) error {
+	return filepath.WalkDir(p.root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		copied := filepath.Join(directory, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(copied), 0o755), os.WriteFile(copied, text, 0o600)); err != nil {
+		name, err := filepath.Rel(p.root, path)
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "out"):
+			return filepath.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(filepath.Join(directory, name), 0o755)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return os.WriteFile(filepath.Join(directory, name), text, 0o600)
+	})
 }
 
 // put writes what a sync has made, unless the description is no longer the one that it began with.
@@ -174,12 +213,14 @@ func (p project) put(older []byte, files []file) error {
 	return replace(files)
 }
 
-// keep writes a description where it can be worked on.
-func keep(text []byte) (string, error) {
-	file, err := os.CreateTemp("", "connectpsp-*.yaml")
-	if err != nil {
-		return "", err
+// output runs a program and returns what it prints. Its error holds what it says of a failure.
+func output(ctx context.Context, directory, name string, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, arguments...)
+	cmd.Dir = directory
+	printed, err := cmd.Output()
+	var failure *exec.ExitError
+	if errors.As(err, &failure) {
+		err = fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(arguments, " "), err, printed, failure.Stderr)
 	}
-	_, err = file.Write(text)
-	return file.Name(), errors.Join(err, file.Close())
+	return string(printed), err
 }

@@ -48,7 +48,7 @@ func (p project) watch(ctx context.Context, client *http.Client, from string, ou
 	}
 	defer os.RemoveAll(directory)
 	body := filepath.Join(directory, "proposal.md")
-	if err := os.WriteFile(body, []byte(proposal(changes, lock)), 0o600); err != nil {
+	if err := os.WriteFile(body, []byte(changes), 0o600); err != nil {
 		return err
 	}
 	title := "Take in the description " + safeForBranch(lock.Version)
@@ -78,17 +78,6 @@ func (p project) propose(ctx context.Context, branch, title, body string) error 
 		return errors.Join(err, failure)
 	}
 	return nil
-}
-
-func proposal(changes report, lock source) string {
-	text := changes.markdown()
-	if len(lock.NotOffered) > 0 {
-		text += "\nThe SDK has no method for:\n\n"
-		for _, operation := range lock.NotOffered {
-			text += "- " + code(operation) + "\n"
-		}
-	}
-	return text + "\nThe SDK builds with it. CONTRIBUTING.md says how to go on.\n"
 }
 
 // safeForBranch keeps of a version what a branch may be called.

@@ -2,17 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
 
-const (
-	deepest   = 200     // levels within levels, as they are written
-	mostNodes = 1 << 20 // values in a description, all that is referred to written out
-)
+const deepest = 200 // levels within levels, as they are written
 
 var (
 	errTooDeep = errors.New("it is nested deeper than any description of this API")
@@ -36,6 +36,26 @@ func readYAML(text []byte) (*yaml.Node, error) {
 	left := mostNodes
 	return writeOut(file.Content[0], deepest, &left)
 }
+
+// readJSON reads JSON, which is YAML but for a few characters in its texts.
+func readJSON(text []byte) (*yaml.Node, error) {
+	if !json.Valid(text) {
+		return nil, errors.New("its JSON has no end, or is followed by something")
+	}
+	var escaped, lines bytes.Buffer
+	json.HTMLEscape(&escaped, pairs.ReplaceAllFunc(text, func(pair []byte) []byte {
+		var one string
+		_ = json.Unmarshal(slices.Concat([]byte(`"`), pair, []byte(`"`)), &one)
+		return []byte(one)
+	}))
+	if err := json.Indent(&lines, escaped.Bytes(), "", " "); err != nil {
+		return nil, err
+	}
+	return readYAML(lines.Bytes())
+}
+
+// pairs are the characters that JSON may write as two.
+var pairs = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 
 // writeOut copies a value, with what its aliases stand for in their places.
 func writeOut(node *yaml.Node, levels int, left *int) (*yaml.Node, error) {

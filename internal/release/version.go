@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"fmt"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
 // version is a semantic version without suffix.
@@ -24,11 +26,11 @@ func (v version) compare(other version) int {
 }
 
 // next is the least version that may follow v with a change of a level. Before 1.0.0 a minor version may break.
-func (v version) next(l level) version {
+func (v version) next(l contract.Level) version {
 	switch {
-	case l == breaking && v.major > 0:
+	case l == contract.Breaking && v.major > 0:
 		return version{v.major + 1, 0, 0}
-	case l == breaking, l == additive && v.major > 0:
+	case l == contract.Breaking, l == contract.Additive && v.major > 0:
 		return version{v.major, v.minor + 1, 0}
 	default:
 		return version{v.major, v.minor, v.patch + 1}

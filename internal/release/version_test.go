@@ -5,27 +5,49 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
+
+const root = "../.."
+
+// small is a project of two files.
+func small(t *testing.T) project {
+	t.Helper()
+	p := project{t.TempDir()}
+	text, err := os.ReadFile(filepath.Join(root, "openapi", "connectpsp.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(filepath.Dir(p.description()), 0o755))
+	require.NoError(t, os.WriteFile(p.description(), text, 0o644))
+	return p
+}
+
+func (p project) git(t *testing.T, arguments ...string) string {
+	t.Helper()
+	identity := []string{"-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"}
+	printed, err := output(t.Context(), p.root, "git", append(identity, arguments...)...)
+	require.NoError(t, err)
+	return printed
+}
 
 func TestTheNextVersionFollowsFromWhatHasChanged(t *testing.T) {
 	for _, test := range []struct {
 		last string
-		what level
+		what contract.Level
 		next string
 	}{
-		{"v0.1.0", nothing, "v0.1.1"},
-		{"v0.1.0", words, "v0.1.1"},
-		{"v0.1.0", additive, "v0.1.1"},
-		{"v0.1.9", breaking, "v0.2.0"},
-		{"v1.2.3", nothing, "v1.2.4"},
-		{"v1.2.3", words, "v1.2.4"},
-		{"v1.2.3", additive, "v1.3.0"},
-		{"v1.2.3", breaking, "v2.0.0"},
+		{"v0.1.0", contract.Nothing, "v0.1.1"},
+		{"v0.1.0", contract.Otherwise, "v0.1.1"},
+		{"v0.1.0", contract.Additive, "v0.1.1"},
+		{"v0.1.9", contract.Breaking, "v0.2.0"},
+		{"v1.2.3", contract.Nothing, "v1.2.4"},
+		{"v1.2.3", contract.Otherwise, "v1.2.4"},
+		{"v1.2.3", contract.Additive, "v1.3.0"},
+		{"v1.2.3", contract.Breaking, "v2.0.0"},
 	} {
 		last, err := parseVersion(test.last)
 		require.NoError(t, err)
@@ -55,11 +77,11 @@ func TestApidiffIsRead(t *testing.T) {
 Compatible changes:
 - ./connectpsp.New2: added
 `
-	assert.Equal(t, []change{
-		{breaking, "gen.Balance.UpdatedAt", "removed"},
-		{breaking, "connectpsp.(*Client).GetCashIn", "changed from func(string) to func(int)"},
-		{breaking, "the module", "package removed"},
-		{additive, "connectpsp.New2", "added"},
+	assert.Equal(t, []contract.Change{
+		{Level: contract.Breaking, Where: "gen.Balance.UpdatedAt", Text: "removed"},
+		{Level: contract.Breaking, Where: "connectpsp.(*Client).GetCashIn", Text: "changed from func(string) to func(int)"},
+		{Level: contract.Breaking, Where: "the module", Text: "package removed"},
+		{Level: contract.Additive, Where: "connectpsp.New2", Text: "added"},
 	}, readApidiff(text))
 	assert.Empty(t, readApidiff(""))
 }
@@ -83,15 +105,15 @@ func TestTheNotesOfAVersionAreItsSectionOfTheChangelog(t *testing.T) {
 
 func TestTheCodeHasToSayOnlyThatUsersBreak(t *testing.T) {
 	for _, test := range []struct {
-		what   level
+		what   contract.Level
 		inCode version
 		status int
 	}{
-		{nothing, version{0, 1, 0}, 0}, {words, version{0, 1, 0}, 0}, {additive, version{0, 1, 0}, 0},
-		{breaking, version{0, 1, 0}, 4}, {breaking, version{0, 1, 9}, 4}, {breaking, version{0, 2, 0}, 0},
+		{contract.Nothing, version{0, 1, 0}, 0}, {contract.Otherwise, version{0, 1, 0}, 0}, {contract.Additive, version{0, 1, 0}, 0},
+		{contract.Breaking, version{0, 1, 0}, 4}, {contract.Breaking, version{0, 1, 9}, 4}, {contract.Breaking, version{0, 2, 0}, 0},
 	} {
 		last := version{0, 1, 0}
-		since := progress{last, last.next(test.what), test.inCode, []report{newReport("", "", "", []change{{level: test.what}})}}
+		since := progress{last, last.next(test.what), test.inCode, []contract.Report{contract.NewReport("", "", "", []contract.Change{{Level: test.what}})}}
 		assert.Equal(t, test.status, since.verdict(io.Discard), test)
 	}
 }
@@ -132,22 +154,11 @@ func TestAPartOfTheRepositoryIsNotTakenForOneWithoutReleases(t *testing.T) {
 	_, err = part.api(t.Context(), &out)
 	assert.NoError(t, err)
 	assert.Contains(t, out.String(), "Nothing was compared")
-	assert.ErrorIs(t, part.release(t.Context(), "v0.2.0", &out), errPart)
+	assert.ErrorIs(t, part.check(t.Context(), "v0.2.0", &out), errPart)
 }
 
 func TestTheVersionInTheCodeIsFound(t *testing.T) {
 	found, err := project{root}.versionInCode()
 	require.NoError(t, err)
 	assert.NotZero(t, found)
-}
-
-func TestABranchIsNamedByWhatABranchMayBeCalled(t *testing.T) {
-	for version, safe := range map[string]string{
-		"2.1.0": "2.1.0", "2.1.0-beta;$rm -rf": "2.1.0.beta.rm.rf", "--upload-pack=x": "upload.pack.x", "2..1": "2.1", "@{u}": "u", "é\n": "",
-		strings.Repeat("1", 300): strings.Repeat("1", 30),
-	} {
-		assert.Equal(t, safe, safeForBranch(version))
-		_, err := output(t.Context(), "", "git", "check-ref-format", "refs/heads/description-"+safe+"-0123abcd")
-		assert.NoError(t, err, version)
-	}
 }

@@ -10,9 +10,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// apidiff compares the exported Go API of two versions of a module. It is run, and not imported, as oasdiff is.
+// apidiff compares the exported Go API of two versions of a module. It is run, and not imported, so
+// that its go.mod does not raise that of the SDK.
 const apidiff = "golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4"
 
 const modulePath = "github.com/connectpsp/connectpsp-go"
@@ -22,7 +25,7 @@ type progress struct {
 	last    version // the release; zero if there is none
 	next    version // the least that may follow it; the version in the code if there is none
 	inCode  version // connectpsp.Version
-	reports []report
+	reports []contract.Report
 }
 
 // api tells what has changed since the last release.
@@ -40,30 +43,30 @@ func (p project) api(ctx context.Context, out io.Writer) (status int, err error)
 		return 0, nil
 	}
 	for _, r := range since.reports {
-		fmt.Fprint(out, r.terminal())
+		fmt.Fprint(out, r)
 	}
 	return since.verdict(out), nil
 }
 
 // verdict says what it means for the next version. Its status is not 0 only if users break and the version does not say so.
 func (p progress) verdict(out io.Writer) (status int) {
-	worst := nothing
+	worst := contract.Nothing
 	for _, r := range p.reports {
-		worst = max(worst, r.level())
+		worst = max(worst, r.Level())
 	}
-	if worst == nothing {
+	if worst == contract.Nothing {
 		return 0
 	}
 	fmt.Fprintf(out, "The version after %v is at least %v.\n", p.last, p.next)
-	if worst < breaking || p.inCode.compare(p.next) >= 0 {
+	if worst < contract.Breaking || p.inCode.compare(p.next) >= 0 {
 		return 0
 	}
 	fmt.Fprintf(out, "Users break. If that is meant, set connectpsp.Version to %v or later and say in CHANGELOG.md what they have to do.\n", p.next)
-	return worst.status()
+	return 4
 }
 
-// release checks that a version may be released, and writes its notes.
-func (p project) release(ctx context.Context, tag string, out io.Writer) error {
+// check refuses a version that may not be released, and writes the notes of one that may.
+func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	wanted, err := parseVersion(tag)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (p project) release(ctx context.Context, tag string, out io.Writer) error {
 	}
 	fmt.Fprintln(out, notes)
 	for _, r := range since.reports {
-		fmt.Fprintf(out, "\n%s", r.markdown())
+		fmt.Fprintf(out, "\n%s", r.Markdown())
 	}
 	return nil
 }
@@ -113,13 +116,13 @@ func (p project) since(ctx context.Context, before version) (progress, error) {
 	if err != nil {
 		return found, err
 	}
-	description, err := compareDescriptions(ctx, old, p)
+	description, err := compareDescriptions(old, p)
 	if err != nil {
 		return found, err
 	}
-	code.from, code.to = found.last.String(), "this checkout"
-	found.reports = []report{code, description}
-	found.next = found.last.next(max(code.level(), description.level()))
+	code.From, code.To = found.last.String(), "this checkout"
+	found.reports = []contract.Report{code, description}
+	found.next = found.last.next(max(code.Level(), description.Level()))
 	return found, nil
 }
 
@@ -146,50 +149,52 @@ func (p project) lastRelease(ctx context.Context, below version) (last version, 
 	return last, nil
 }
 
-func compareDescriptions(ctx context.Context, old, now project) (report, error) {
-	var texts [2][]byte
+func compareDescriptions(old, now project) (contract.Report, error) {
+	var apis [2]*contract.API
 	for i, p := range []project{old, now} {
-		text, err := readFile(p.description())
+		text, err := os.ReadFile(p.description())
 		if err != nil {
-			return report{}, err
+			return contract.Report{}, err
 		}
-		texts[i] = text
+		if apis[i], err = contract.Read(text); err != nil {
+			return contract.Report{}, err
+		}
 	}
-	return compare(ctx, texts[0], texts[1])
+	return contract.Changes(apis[0], apis[1]), nil
 }
 
-func compareCode(ctx context.Context, directory string, old, now project) (report, error) {
+func compareCode(ctx context.Context, directory string, old, now project) (contract.Report, error) {
 	var exports [2]string
 	for i, p := range []project{old, now} {
 		exports[i] = filepath.Join(directory, fmt.Sprintf("%d.export", i))
 		if _, err := output(ctx, p.root, "go", "run", apidiff, "-m", "-w", exports[i], modulePath); err != nil {
-			return report{}, err
+			return contract.Report{}, err
 		}
 	}
 	text, err := output(ctx, now.root, "go", "run", apidiff, "-m", exports[0], exports[1])
 	if err != nil {
-		return report{}, err
+		return contract.Report{}, err
 	}
-	return newReport("The Go API", "", "", readApidiff(text)), nil
+	return contract.NewReport("The Go API", "", "", readApidiff(text)), nil
 }
 
 // readApidiff reads what apidiff prints: a heading for each kind of change, and a line for each change.
-func readApidiff(text string) []change {
-	var changes []change
-	current := breaking
+func readApidiff(text string) []contract.Change {
+	var changes []contract.Change
+	current := contract.Breaking
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "Incompatible changes"):
-			current = breaking
+			current = contract.Breaking
 		case strings.HasPrefix(line, "Compatible changes"):
-			current = additive
+			current = contract.Additive
 		case strings.HasPrefix(line, "- "):
 			where, what, ok := strings.Cut(line[2:], ": ")
 			if !ok {
 				where, what = "the module", line[2:]
 			}
-			changes = append(changes, change{current, strings.TrimPrefix(where, "./"), what})
+			changes = append(changes, contract.Change{Level: current, Where: strings.TrimPrefix(where, "./"), Text: what})
 		}
 	}
 	return changes

@@ -1,0 +1,344 @@
+package contract
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Changes tells what has changed between two descriptions, by what traffic shows.
+func Changes(older, newer *API) Report {
+	c := &history{}
+	c.servers(older.Servers, newer.Servers)
+	before, now := byMethodAndPath(older.Operations), byMethodAndPath(newer.Operations)
+	for _, name := range sortedKeys(before, now) {
+		was, had := before[name]
+		is, has := now[name]
+		switch {
+		case !has:
+			c.add(Breaking, name, "it is gone")
+		case !had:
+			c.add(Additive, name, "it is new")
+		default:
+			c.operation(name, was, is)
+		}
+	}
+	for _, name := range sortedKeys(older.Events, newer.Events) {
+		was, is := older.Events[name], newer.Events[name]
+		switch where := "event " + name; {
+		case is == nil:
+			c.add(Breaking, where, "it is gone")
+		case was == nil:
+			c.add(Additive, where, "it is new")
+		default:
+			c.body(where, was, is, received)
+		}
+	}
+	for _, pointer := range sortedKeys(newer.ForeignPatterns) {
+		if pattern := newer.ForeignPatterns[pointer]; pattern != older.ForeignPatterns[pointer] {
+			c.add(Otherwise, pointer, "Go cannot compile the pattern `%s`, so no contract test checks it", pattern)
+		}
+	}
+	if older.Title != newer.Title || older.Words != newer.Words {
+		c.add(Otherwise, whole, "its words differ")
+	}
+	return NewReport("The description", older.Version, newer.Version, c.changes())
+}
+
+// whole is where a change is that concerns no operation.
+const whole = "the whole API"
+
+func byMethodAndPath(operations []Operation) map[string]Operation {
+	all := map[string]Operation{}
+	for _, operation := range operations {
+		all[operation.Method+" "+operation.Path] = operation
+	}
+	return all
+}
+
+func sortedKeys[V any](all ...map[string]V) (names []string) {
+	for _, one := range all {
+		names = slices.AppendSeq(names, maps.Keys(one))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// history collects what has changed.
+type history struct{ collector }
+
+func (c *history) servers(older, newer []string) {
+	for _, server := range older {
+		if !slices.Contains(newer, server) {
+			c.add(Breaking, whole, "the server %s is gone: see the addresses in connectpsp/config.go, or set Config.BaseURL", server)
+		}
+	}
+	for _, server := range newer {
+		if !slices.Contains(older, server) {
+			c.add(Additive, whole, "the server %s is new", server)
+		}
+	}
+}
+
+func (c *history) operation(where string, older, newer Operation) {
+	if !slices.Equal(older.Security, newer.Security) {
+		c.add(Breaking, where, "it is secured by %s, and was by %s", list(newer.Security), list(older.Security))
+	}
+	for _, name := range sortedKeys(older.Parameters, newer.Parameters) {
+		was, had := older.Parameters[name]
+		is, has := newer.Parameters[name]
+		switch {
+		case !has:
+			c.add(Otherwise, where, "the %s parameter is gone", name)
+		case !had && is.Required:
+			c.add(Breaking, where, "the %s parameter is new and required", name)
+		case !had:
+			c.add(Additive, where, "the %s parameter is new", name)
+		default:
+			c.member(where, "the "+name+" parameter", was, is, sent)
+		}
+	}
+	c.bodies(where+" request", older.Request, newer.Request, sent)
+	c.answers(where, older, newer)
+	for _, name := range newer.Headers {
+		if !slices.Contains(older.Headers, name) {
+			c.add(Additive, where, "its answers have the header %s", name)
+		}
+	}
+	for _, name := range older.Headers {
+		if !slices.Contains(newer.Headers, name) {
+			c.add(Otherwise, where, "its answers no longer have the header %s", name)
+		}
+	}
+	if older.ID != newer.ID {
+		c.add(Otherwise, where, "gen has another name for it")
+	}
+	if older.Words != newer.Words {
+		c.add(Otherwise, where, "its words differ")
+	}
+}
+
+func (c *history) answers(where string, older, newer Operation) {
+	for _, status := range sortedKeys(older.Answers, newer.Answers) {
+		_, had := older.Answers[status]
+		_, has := newer.Answers[status]
+		switch isSuccess := strings.HasPrefix(status, "2"); {
+		case had && has && !isSuccess:
+			c.bodies("refusals", older.Answers[status], newer.Answers[status], received)
+		case had && has:
+			c.bodies(where+" answer", older.Answers[status], newer.Answers[status], received)
+		case has && isSuccess:
+			c.add(Additive, where, "it may be answered with %s; the SDK takes any 2xx", status)
+		case had && isSuccess:
+			c.add(Otherwise, where, "it is no longer answered with %s; the SDK takes any 2xx", status)
+		case has:
+			c.add(Otherwise, where, "it may be refused with %s", status)
+		default:
+			c.add(Otherwise, where, "it no longer says that it may be refused with %s", status)
+		}
+	}
+	if !slices.Equal(successes(older), successes(newer)) {
+		c.bodies(where+" answer", older.Answer("2"), newer.Answer("2"), received)
+	}
+}
+
+func successes(operation Operation) []string {
+	return slices.DeleteFunc(sortedKeys(operation.Answers), func(status string) bool { return !strings.HasPrefix(status, "2") })
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+// direction is who writes a body.
+type direction bool
+
+const (
+	sent     direction = true  // by the SDK
+	received direction = false // from the gateway
+)
+
+func (c *history) bodies(where string, older, newer Body, d direction) {
+	switch {
+	case older == nil && newer == nil:
+	case newer == nil && (d == sent || strings.HasSuffix(where, " answer")):
+		c.add(Breaking, where, "it has no JSON any more")
+	case newer == nil:
+		c.add(Otherwise, where, "no JSON is declared for some of them")
+	case older == nil:
+		c.add(Additive, where, "it has JSON now")
+	default:
+		c.body(where, older, newer, d)
+	}
+}
+
+func (c *history) body(where string, older, newer Body, d direction) {
+	wordy := false
+	for _, path := range sortedKeys(older, newer) {
+		was, had := older[path]
+		is, has := newer[path]
+		name := "`" + path + "`"
+		if path == "" {
+			name = "the body"
+		}
+		switch {
+		case had && has:
+			c.member(where, name, was, is, d)
+			wordy = wordy || was.Words != is.Words
+		case isBelow(path, older, newer):
+			// What holds it has come or gone, and says so.
+		case !has && d == sent:
+			c.add(Breaking, where, "%s is no longer read", name)
+		case !has:
+			c.add(Breaking, where, "%s is gone: its field would be empty", name)
+		case d == sent && is.Required:
+			c.add(Breaking, where, "%s is new and required", name)
+		default:
+			c.add(Additive, where, "%s is new%s", name, asked(path, is))
+		}
+	}
+	if wordy {
+		c.add(Otherwise, where, "words about its members differ")
+	}
+}
+
+// isBelow reports whether what holds a member is missing on the side that the member is missing on.
+func isBelow(path string, older, newer Body) bool {
+	if path == "" {
+		return false
+	}
+	holder := parentOf(path)
+	_, had := older[holder]
+	_, has := newer[holder]
+	return had != has
+}
+
+// asked is a question about a number that may be no money.
+func asked(path string, member Member) string {
+	if member.Type != "number" || SoundsLikeMoney(path) {
+		return ""
+	}
+	return ". It is a number: is it money? gen reads every number as a pix.Amount, with two decimals at most"
+}
+
+// member compares one value.
+func (c *history) member(where, name string, older, newer Member, d direction) {
+	if older.Type != newer.Type {
+		l := Breaking
+		if d == sent && within(older.Type, newer.Type) || d == received && within(newer.Type, older.Type) {
+			l = Otherwise
+		}
+		c.add(l, where, "%s is of type %s, and was %s", name, kindIn(newer), kindIn(older))
+	}
+	switch {
+	case older.Required == newer.Required:
+	case newer.Required && d == sent:
+		c.add(Breaking, where, "%s is now required", name)
+	case newer.Required:
+		c.add(Otherwise, where, "%s is now required, so always there; the SDK does not depend on that", name)
+	default:
+		c.add(Otherwise, where, "%s is no longer required; the SDK does not depend on that", name)
+	}
+	if older.Nullable != newer.Nullable {
+		c.add(Otherwise, where, "%s may be null in one of the two; the SDK reads null as nothing, and sends none", name)
+	}
+	c.values(where, name, older.Enum, newer.Enum, d)
+	for _, rule := range sortedKeys(older.Rules, newer.Rules) {
+		was, had := older.Rules[rule]
+		is, has := newer.Rules[rule]
+		if was == is {
+			continue
+		}
+		l := Otherwise
+		if d == sent && narrows(rule, was, is, had, has) {
+			l = Breaking
+		}
+		switch {
+		case !had:
+			c.add(l, where, "%s has %s %s now", name, rule, is)
+		case !has:
+			c.add(l, where, "%s has no %s any more; it was %s", name, rule, was)
+		default:
+			c.add(l, where, "%s has %s %s, and had %s", name, rule, is, was)
+		}
+	}
+}
+
+// within reports whether every type of one is a type of the other. Every integer is a number.
+func within(one, other string) bool {
+	if other == "" {
+		return true
+	}
+	allowed := strings.Split(other, "|")
+	for kind := range strings.SplitSeq(one, "|") {
+		if !slices.Contains(allowed, kind) && !(kind == "integer" && slices.Contains(allowed, "number")) {
+			return false
+		}
+	}
+	return true
+}
+
+func kindIn(member Member) string {
+	if member.Type == "" {
+		return "any"
+	}
+	return member.Type
+}
+
+// narrows reports whether a rule about what is sent refuses what was taken before, or does something
+// else with it.
+func narrows(rule, was, is string, had, has bool) bool {
+	var before, now float64
+	_, errBefore := fmt.Sscan(was, &before)
+	_, errNow := fmt.Sscan(is, &now)
+	switch {
+	case rule == "default":
+		return had // a new one says what the gateway has done all along
+	case !has:
+		return false
+	case !had || errBefore != nil || errNow != nil:
+		return true
+	case strings.HasPrefix(strings.ToLower(strings.TrimPrefix(rule, "exclusive")), "min"):
+		return now > before
+	case strings.HasPrefix(strings.ToLower(strings.TrimPrefix(rule, "exclusive")), "max"):
+		return now < before
+	default:
+		return true
+	}
+}
+
+func (c *history) values(where, name string, older, newer []string, d direction) {
+	switch {
+	case older == nil && newer == nil:
+		return
+	case older == nil:
+		l := Otherwise
+		if d == sent {
+			l = Breaking
+		}
+		c.add(l, where, "%s may only be %s now", name, strings.Join(newer, ", "))
+		return
+	case newer == nil:
+		c.add(Additive, where, "%s may be anything now; it was one of %s", name, strings.Join(older, ", "))
+		return
+	}
+	for _, value := range newer {
+		if !slices.Contains(older, value) {
+			c.add(Additive, where, "%s may be %s", name, value)
+		}
+	}
+	for _, value := range older {
+		if slices.Contains(newer, value) {
+			continue
+		}
+		if d == sent {
+			c.add(Breaking, where, "%s may no longer be %s", name, value)
+		} else {
+			c.add(Otherwise, where, "%s is no longer %s", name, value)
+		}
+	}
+}

@@ -1,0 +1,343 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Body is a JSON body by the paths of its members: "" is the body itself, "payer.name" a member of
+// a member and "banks[].ispb" a member of each element.
+type Body map[string]Member
+
+// Member is what a schema says about one value.
+type Member struct {
+	// Type is the JSON type, several in alphabetical order with | between them, "" any. Null is
+	// not among them.
+	Type string
+
+	// Nullable says that the value may be null, Required that the object which holds it always
+	// has it.
+	Nullable, Required bool
+
+	// Enum holds the only values there are, nil if there may be any.
+	Enum []string
+
+	// Rules are the other keywords that constrain the value, by name, as JSON. The formats of
+	// integers and numbers are left out: JSON has one kind of number.
+	Rules map[string]string
+
+	// Words are the keywords for people, as JSON.
+	Words string
+
+	// Go is the field of a type of ours, "CashIn.PaidAt", and Owner the type it is in. Both are
+	// empty for a description.
+	Go, Owner string
+}
+
+const (
+	mostMembers = 50_000 // of all bodies of a description together
+	mostDepth   = 40     // levels within levels in a body
+)
+
+// flattener writes schemas out as bodies. Its fault is the first error.
+type flattener struct {
+	left  int
+	fault error
+}
+
+// flatten returns the body of a schema, nil if the schema is.
+func (f *flattener) flatten(schema *openapi3.SchemaRef) Body {
+	if schema == nil {
+		return nil
+	}
+	body := Body{}
+	f.add(body, "", []*openapi3.SchemaRef{schema}, false, nil)
+	return body
+}
+
+// add adds the value at a path that several schemas describe together. Holders are the schemas that
+// hold it.
+func (f *flattener) add(body Body, path string, schemas []*openapi3.SchemaRef, required bool, holders []*openapi3.Schema) {
+	if f.left--; f.left < 0 || len(holders) > mostDepth {
+		f.fail(fmt.Errorf("the bodies of the operations have more members than any description of this API would"))
+		return
+	}
+	merged := view{}
+	for _, schema := range schemas {
+		if schema == nil || schema.Value == nil {
+			continue
+		}
+		if slices.Contains(holders, schema.Value) {
+			f.fail(errRecursive)
+			return
+		}
+		merged = merged.and(f.view(schema, nil))
+		holders = append(slices.Clone(holders), schema.Value)
+	}
+	body[path] = merged.member(required)
+	if len(merged.items) > 0 {
+		f.add(body, path+"[]", merged.items, true, holders)
+	}
+	for _, name := range slices.Sorted(maps.Keys(merged.properties)) {
+		at := name
+		if path != "" {
+			at = path + "." + name
+		}
+		property := merged.properties[name]
+		f.add(body, at, property.schemas, property.required, holders)
+	}
+}
+
+func (f *flattener) fail(err error) {
+	if f.fault == nil {
+		f.fault = err
+	}
+}
+
+// view is a schema with all that it is composed of.
+type view struct {
+	types      []string // nil any
+	nullable   bool
+	enum       []string // nil any
+	rules      map[string]string
+	words      string
+	items      []*openapi3.SchemaRef
+	properties map[string]property
+}
+
+type property struct {
+	schemas  []*openapi3.SchemaRef
+	required bool
+}
+
+// view composes a schema. Within are those that it is a part of.
+func (f *flattener) view(reference *openapi3.SchemaRef, within []*openapi3.Schema) view {
+	schema := reference.Value
+	if f.left--; f.left < 0 || schema == nil || slices.Contains(within, schema) {
+		f.fail(errRecursive)
+		return view{}
+	}
+	within = append(slices.Clone(within), schema)
+	composed := own(schema)
+	for _, part := range schema.AllOf {
+		composed = composed.and(f.view(part, within))
+	}
+	for _, choice := range []openapi3.SchemaRefs{schema.OneOf, schema.AnyOf} {
+		var either *view
+		for _, part := range choice {
+			one := f.view(part, within)
+			switch {
+			case isNull(one):
+				composed.nullable = true
+			case either == nil:
+				either = &one
+			default:
+				*either = either.or(one)
+			}
+		}
+		if either != nil {
+			composed = composed.and(*either)
+		}
+	}
+	return composed
+}
+
+func isNull(v view) bool { return v.nullable && v.types != nil && len(v.types) == 0 }
+
+// own is a schema without its parts.
+func own(schema *openapi3.Schema) view {
+	v := view{nullable: schema.Nullable, properties: map[string]property{}}
+	if schema.Type != nil {
+		v.types = []string{}
+		for _, name := range *schema.Type {
+			if name == openapi3.TypeNull {
+				v.nullable = true
+			} else {
+				v.types = append(v.types, name)
+			}
+		}
+		slices.Sort(v.types)
+	}
+	values := schema.Enum
+	if schema.Const != nil {
+		values = []any{schema.Const}
+	}
+	for _, value := range values {
+		if value == nil {
+			v.nullable = true
+			continue
+		}
+		v.enum = append(v.enum, fmt.Sprint(value))
+	}
+	slices.Sort(v.enum)
+	if schema.Items != nil {
+		v.items = openapi3.SchemaRefs{schema.Items}
+	}
+	for name, schema := range schema.Properties {
+		v.properties[name] = property{schemas: openapi3.SchemaRefs{schema}}
+	}
+	for _, name := range schema.Required {
+		p := v.properties[name]
+		p.required = true
+		v.properties[name] = p
+	}
+	v.rules, v.words = keywords(schema)
+	return v
+}
+
+// keywords are what a schema says beside what own reads: rules for machines and words for people.
+func keywords(schema *openapi3.Schema) (rules map[string]string, words string) {
+	alone := *schema
+	alone.AllOf, alone.OneOf, alone.AnyOf, alone.Properties, alone.Items = nil, nil, nil, nil, nil
+	text, err := json.Marshal(&alone)
+	var all map[string]json.RawMessage
+	if err != nil || json.Unmarshal(text, &all) != nil {
+		return nil, ""
+	}
+	for _, name := range []string{"type", "enum", "const", "nullable", "required", "discriminator", "xml"} {
+		delete(all, name)
+	}
+	if extra := string(all["additionalProperties"]); extra == "true" || extra == "false" {
+		delete(all, "additionalProperties") // which members there are is compared one by one
+	}
+	if schema.Type.Includes(openapi3.TypeInteger) || schema.Type.Includes(openapi3.TypeNumber) {
+		delete(all, "format")
+	}
+	spoken := map[string]json.RawMessage{}
+	for name, value := range all {
+		switch name {
+		case "title", "description", "example", "examples", "externalDocs", "deprecated", "$comment":
+			spoken[name] = value
+		default:
+			if strings.HasPrefix(name, "x-") {
+				spoken[name] = value
+				continue
+			}
+			if rules == nil {
+				rules = map[string]string{}
+			}
+			rules[name] = string(value)
+		}
+	}
+	if len(spoken) > 0 {
+		text, _ := json.Marshal(spoken)
+		words = string(text)
+	}
+	return rules, words
+}
+
+// and is what both say of one value.
+func (v view) and(other view) view {
+	switch {
+	case v.types == nil:
+		v.types = other.types
+	case other.types != nil && len(other.types) > 0:
+		v.types = common(v.types, other.types)
+	}
+	if v.enum == nil {
+		v.enum = other.enum
+	} else if other.enum != nil {
+		v.enum = common(v.enum, other.enum)
+	}
+	v.nullable = v.nullable || other.nullable
+	v.rules = joined(v.rules, other.rules)
+	v.words += other.words
+	v.items = slices.Concat(v.items, other.items)
+	all := maps.Clone(v.properties)
+	if all == nil {
+		all = map[string]property{}
+	}
+	for name, p := range other.properties {
+		all[name] = property{slices.Concat(all[name].schemas, p.schemas), all[name].required || p.required}
+	}
+	v.properties = all
+	return v
+}
+
+// or is what one of the two says.
+func (v view) or(other view) view {
+	if v.types != nil && other.types != nil {
+		v.types = united(v.types, other.types)
+	} else {
+		v.types = nil
+	}
+	if v.enum != nil && other.enum != nil {
+		v.enum = united(v.enum, other.enum)
+	} else {
+		v.enum = nil
+	}
+	v.nullable = v.nullable || other.nullable
+	v.rules = joined(v.rules, other.rules)
+	v.words += other.words
+	v.items = slices.Concat(v.items, other.items)
+	all := map[string]property{}
+	for name := range joined(v.properties, other.properties) {
+		mine, theirs := v.properties[name], other.properties[name]
+		all[name] = property{alternatives(mine.schemas, theirs.schemas), mine.required && theirs.required}
+	}
+	v.properties = all
+	return v
+}
+
+// alternatives is one schema that is one of two, as a schema for each has.
+func alternatives(one, other openapi3.SchemaRefs) openapi3.SchemaRefs {
+	if len(one) == 0 || len(other) == 0 {
+		return slices.Concat(one, other)
+	}
+	all := func(parts openapi3.SchemaRefs) *openapi3.SchemaRef {
+		if len(parts) == 1 {
+			return parts[0]
+		}
+		return openapi3.NewSchemaRef("", &openapi3.Schema{AllOf: parts})
+	}
+	first, second := all(one), all(other)
+	if first.Value == second.Value {
+		return openapi3.SchemaRefs{first}
+	}
+	return openapi3.SchemaRefs{openapi3.NewSchemaRef("", &openapi3.Schema{AnyOf: openapi3.SchemaRefs{first, second}})}
+}
+
+func joined[V any](one, other map[string]V) map[string]V {
+	all := maps.Clone(one)
+	if all == nil {
+		return other
+	}
+	maps.Copy(all, other)
+	return all
+}
+
+func common(one, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(one), func(text string) bool { return !slices.Contains(other, text) })
+}
+
+func united(one, other []string) []string {
+	all := slices.Concat(one, other)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (v view) member(required bool) Member {
+	types := v.types
+	if types == nil {
+		switch {
+		case len(v.properties) > 0:
+			types = []string{openapi3.TypeObject}
+		case len(v.items) > 0:
+			types = []string{openapi3.TypeArray}
+		case v.enum != nil:
+			types = []string{openapi3.TypeString}
+		}
+	}
+	return Member{
+		Type: strings.Join(types, "|"), Nullable: v.nullable, Required: required,
+		Enum: v.enum, Rules: v.rules, Words: v.words,
+	}
+}
+
+func canonicalHeader(name string) string { return http.CanonicalHeaderKey(name) }

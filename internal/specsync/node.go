@@ -1,0 +1,119 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// get finds a member of nested mappings, nil if there is none.
+func get(node *yaml.Node, names ...string) *yaml.Node {
+	for _, name := range names {
+		i := indexOf(node, name)
+		if i < 0 {
+			return nil
+		}
+		node = node.Content[i+1]
+	}
+	return node
+}
+
+// indexOf returns where the name of a member is in a mapping's content, -1 if nowhere.
+func indexOf(node *yaml.Node, name string) int {
+	if node != nil && node.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func remove(node *yaml.Node, name string) {
+	if i := indexOf(node, name); i >= 0 {
+		node.Content = slices.Delete(node.Content, i, i+2)
+	}
+}
+
+func add(mapping *yaml.Node, name string, value *yaml.Node) {
+	mapping.Content = append(mapping.Content, text(name), value)
+}
+
+func text(value string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+}
+
+func scalar(node *yaml.Node, names ...string) string {
+	if found := get(node, names...); found != nil && found.Kind == yaml.ScalarNode {
+		return found.Value
+	}
+	return ""
+}
+
+func keys(node *yaml.Node) (names []string) {
+	if node != nil && node.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			names = append(names, node.Content[i].Value)
+		}
+	}
+	return names
+}
+
+// walk visits all nodes.
+func walk(node *yaml.Node, visit func(*yaml.Node)) {
+	visit(node)
+	for _, child := range node.Content {
+		walk(child, visit)
+	}
+}
+
+// copyOf copies all of a value.
+func copyOf(node *yaml.Node) *yaml.Node {
+	copied := *node
+	copied.Content = nil
+	for _, child := range node.Content {
+		copied.Content = append(copied.Content, copyOf(child))
+	}
+	return &copied
+}
+
+func referenceOf(node *yaml.Node) string {
+	if node == nil || node.Kind != yaml.MappingNode {
+		return ""
+	}
+	return scalar(node, "$ref")
+}
+
+// resolve finds what a reference within the file leads to.
+func (d *document) resolve(reference string) *yaml.Node {
+	node := d.root
+	for part := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
+		part = strings.NewReplacer("~1", "/", "~0", "~", "%7B", "{", "%7D", "}").Replace(part)
+		if node != nil && node.Kind == yaml.SequenceNode {
+			node = element(node, part)
+			continue
+		}
+		node = get(node, part)
+	}
+	return node
+}
+
+func element(list *yaml.Node, index string) *yaml.Node {
+	for i, node := range list.Content {
+		if index == strconv.Itoa(i) {
+			return node
+		}
+	}
+	return nil
+}
+
+// deref follows references until there is none. checkReferences has seen that they end.
+func (d *document) deref(node *yaml.Node) *yaml.Node {
+	for reference := referenceOf(node); reference != ""; reference = referenceOf(node) {
+		node = d.resolve(reference)
+	}
+	return node
+}

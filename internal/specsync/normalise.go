@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+)
+
+// operations are those of the SDK, with the ids that the methods of gen are named after.
+var operations = []struct{ id, method, path string }{
+	{"authToken", "post", "/auth/token"},
+	{"createCashIn", "post", "/cash-in"},
+	{"getCashIn", "get", "/cash-in/{id}"},
+	{"refundCashIn", "post", "/cash-in/{id}/refund"},
+	{"createCashOut", "post", "/cash-out"},
+	{"getCashOut", "get", "/cash-out/{id}"},
+	{"getBalance", "get", "/account/balance"},
+	{"rebalanceAccount", "post", "/account/rebalance"},
+}
+
+// normalise brings a description into the form in which the SDK keeps it. Nothing that traffic shows
+// changes.
+func (d *document) normalise() {
+	d.dropGeneratorExtensions(d.root)
+	d.writeOutPaths()
+	d.cutSlashes()
+	d.cutPrefix()
+	d.nameOperations()
+}
+
+// generatorExtensions tell the generator what Go to write. That is for openapi/overlay.yaml to say.
+var generatorExtensions = regexp.MustCompile(`^x-(go-.*|oapi-codegen-.*|enum-varnames|enumNames|enum-names|omitempty|omitzero|order|deprecated-reason)$`)
+
+func (d *document) dropGeneratorExtensions(node *yaml.Node) {
+	if node.Kind == yaml.MappingNode {
+		for _, name := range keys(node) {
+			if generatorExtensions.MatchString(name) {
+				d.note("its extension %s is for another generator, and was left out", name)
+				remove(node, name)
+			}
+		}
+	}
+	for i, child := range node.Content {
+		isValue := node.Kind == yaml.MappingNode && i%2 == 1
+		if isValue && slices.Contains([]string{"example", "examples", "default", "enum", "const"}, node.Content[i-1].Value) {
+			continue
+		}
+		if isValue && node.Content[i-1].Value == "properties" && child.Kind == yaml.MappingNode {
+			for j := 1; j < len(child.Content); j += 2 { // a member may be called anything
+				d.dropGeneratorExtensions(child.Content[j])
+			}
+			continue
+		}
+		d.dropGeneratorExtensions(child)
+	}
+}
+
+// writeOutPaths puts path items and parameters where they are used. There the overlay sees what they
+// are.
+func (d *document) writeOutPaths() {
+	paths := get(d.root, "paths")
+	for i := 1; paths != nil && i < len(paths.Content); i += 2 {
+		if referenceOf(paths.Content[i]) != "" {
+			paths.Content[i] = copyOf(d.deref(paths.Content[i]))
+		}
+		eachParameterList(paths.Content[i], func(list *yaml.Node) {
+			for j, parameter := range list.Content {
+				if referenceOf(parameter) != "" {
+					list.Content[j] = copyOf(d.deref(parameter))
+				}
+			}
+		})
+	}
+}
+
+// eachParameterList visits the parameters of a path and of its operations.
+func eachParameterList(item *yaml.Node, visit func(*yaml.Node)) {
+	for _, name := range keys(item) {
+		holder := item
+		if isMethod(name) {
+			holder = get(item, name)
+		} else if name != "parameters" {
+			continue
+		}
+		if list := get(holder, "parameters"); list != nil && list.Kind == yaml.SequenceNode {
+			visit(list)
+		}
+	}
+}
+
+// cutSlashes takes the slashes off the ends of paths.
+func (d *document) cutSlashes() {
+	paths := get(d.root, "paths")
+	for i := 0; paths != nil && i < len(paths.Content); i += 2 {
+		path := paths.Content[i].Value
+		if cut := strings.TrimRight(path, "/"); cut != path && get(paths, cut) == nil && cut != "" {
+			d.note("it writes %s with a slash at its end; the SDK sends none, and follows no redirect to one", cut)
+			paths.Content[i].Value = cut
+		}
+	}
+}
+
+// cutPrefix moves what all paths of the SDK begin with to the servers.
+func (d *document) cutPrefix() {
+	prefix := d.prefix()
+	if prefix == "" || len(d.missing("")) == 0 || len(d.missing(prefix)) > 0 {
+		return
+	}
+	paths := get(d.root, "paths")
+	for i := 0; i < len(paths.Content); i += 2 {
+		if !strings.HasPrefix(paths.Content[i].Value, prefix+"/") {
+			return // then it is no prefix of the API
+		}
+	}
+	for i := 0; i < len(paths.Content); i += 2 {
+		paths.Content[i].Value = strings.TrimPrefix(paths.Content[i].Value, prefix)
+	}
+	d.note("all its paths begin with %s, which is part of the servers' addresses now", prefix)
+	if servers := get(d.root, "servers"); servers != nil {
+		for _, server := range servers.Content {
+			if url := get(server, "url"); url != nil {
+				url.Value = strings.TrimRight(url.Value, "/") + prefix
+			}
+		}
+	}
+}
+
+// prefix is what comes before the path of the first operation, if anything does.
+func (d *document) prefix() string {
+	for _, path := range keys(get(d.root, "paths")) {
+		if prefix, found := strings.CutSuffix(path, operations[0].path); found {
+			return prefix
+		}
+	}
+	return ""
+}
+
+// path finds a path as the description writes it, whatever its parameters are called there. It is
+// empty if there is none.
+func (d *document) path(wanted string) string {
+	for _, path := range keys(get(d.root, "paths")) {
+		if contract.Anonymous(path) == contract.Anonymous(wanted) {
+			return path
+		}
+	}
+	return ""
+}
+
+// missing lists the operations of the SDK that are not there under a prefix.
+func (d *document) missing(prefix string) (missing []string) {
+	for _, operation := range operations {
+		if found := get(d.root, "paths", d.path(prefix+operation.path), operation.method); found == nil || found.Kind != yaml.MappingNode {
+			missing = append(missing, strings.ToUpper(operation.method)+" "+operation.path)
+		}
+	}
+	return missing
+}
+
+// isOurs refuses a description of another API, and one that lacks what this API has.
+func (d *document) isOurs() error {
+	switch missing := d.missing(""); {
+	case len(missing) == len(operations):
+		return fmt.Errorf("it describes another API: %q has none of this one's operations", scalar(d.root, "info", "title"))
+	case len(missing) > 0:
+		return fmt.Errorf("it lacks %s: it was cut off, or the provider has removed them. Then remove them from the SDK first, "+
+			"and from the list in internal/specsync/normalise.go", strings.Join(missing, ", "))
+	default:
+		return nil
+	}
+}
+
+// nameOperations gives the SDK's operations their ids and the parameters of their paths their names.
+// An id that another operation has taken, or that is the same in Go, goes: then the generator makes
+// one of method and path.
+func (d *document) nameOperations() {
+	paths := get(d.root, "paths")
+	taken := map[string]bool{}
+	own := map[*yaml.Node]bool{}
+	for _, wanted := range operations {
+		path := d.path(wanted.path)
+		operation := get(paths, path, wanted.method)
+		if operation == nil || operation.Kind != yaml.MappingNode {
+			continue
+		}
+		d.nameParameters(get(paths, path), path, wanted.path)
+		paths.Content[indexOf(paths, path)].Value = wanted.path
+		if get(operation, "operationId") == nil {
+			add(operation, "operationId", text(""))
+		}
+		*get(operation, "operationId") = *text(wanted.id)
+		taken[inGo(wanted.id)], own[operation] = true, true
+	}
+	for _, path := range keys(paths) {
+		for _, method := range keys(get(paths, path)) {
+			operation := get(paths, path, method)
+			if !isMethod(method) || own[operation] {
+				continue
+			}
+			if id := inGo(scalar(operation, "operationId")); id == "" || taken[id] || unicode.IsDigit(rune(id[0])) {
+				remove(operation, "operationId")
+			} else {
+				taken[id] = true
+			}
+		}
+	}
+}
+
+// inGo is what a name comes to in Go, but for capitals.
+func inGo(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, name))
+}
+
+var inBraces = regexp.MustCompile(`\{[^/{}]*\}`)
+
+func (d *document) nameParameters(item *yaml.Node, path, wanted string) {
+	theirs, ours := inBraces.FindAllString(path, -1), inBraces.FindAllString(wanted, -1)
+	for i := range ours {
+		from, to := strings.Trim(theirs[i], "{}"), strings.Trim(ours[i], "{}")
+		eachParameterList(item, func(list *yaml.Node) {
+			for _, parameter := range list.Content {
+				if scalar(parameter, "in") == "path" && scalar(parameter, "name") == from {
+					get(parameter, "name").Value = to
+				}
+			}
+		})
+	}
+}
+
+func isMethod(name string) bool {
+	return slices.Contains([]string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}, name)
+}
