@@ -41,8 +41,8 @@ type Member struct {
 }
 
 const (
-	mostMembers = 50_000 // of all bodies of a description together
-	mostDepth   = 40     // levels within levels in a body
+	mostMembers = 400_000 // of all bodies of a description together
+	mostDepth   = 40      // levels within levels in a body
 )
 
 // flattener writes schemas out as bodies. Its fault is the first error.

@@ -84,8 +84,8 @@ func download(ctx context.Context, given *http.Client, from string, last source)
 		return secure(next.URL.String())
 	}
 	answer, err := client.Do(request)
-	if err != nil {
-		return nil, "", err
+	if failure := new(url.Error); errors.As(err, &failure) {
+		return nil, "", failure.Err // without the address, whose query may hold a token
 	}
 	defer answer.Body.Close()
 	switch {

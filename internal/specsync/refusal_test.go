@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +30,12 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 		"cut off in the schemas":    {whole[:strings.Index(whole, "    Failure:")], "it was cut off"},
 		"a list":                    {"[1, 2]", "it is not an object"},
 		"a word":                    {"hello", "it is not an object"},
-		"no version of OpenAPI":     {"title: x", "no description in OpenAPI 3.0 or 3.1"},
-		"Swagger":                   {`{"swagger": "2.0", "paths": {}}`, "no description in OpenAPI 3.0 or 3.1"},
-		"a later OpenAPI":           {strings.Replace(whole, "openapi: 3.0.3", "openapi: 3.2.0", 1), `it says "3.2.0"`},
+		"no version of OpenAPI":     {"title: x", "no description in OpenAPI 3.0, 3.1 or 3.2"},
+		"Swagger":                   {`{"swagger": "2.0", "paths": {}}`, "Swagger 2.0"},
 		"another API":               {"openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\npaths: {/pets: {get: {responses: {'200': {description: ok}}}}}", "another API: \"Pets\""},
 		"without an operation":      {string(reshape(t, func(root object) { delete(at(t, root, "paths"), "/cash-out") })), "it lacks POST /cash-out"},
 		"an operation that is null": {string(reshape(t, func(root object) { at(t, root, "paths", "/cash-out")["post"] = nil })), "it lacks POST /cash-out"},
 		"parameters that are none":  {string(reshape(t, func(root object) { at(t, root, "paths", "/cash-out")["parameters"] = object{"a": 1} })), "not valid"},
-		"under another path":        {strings.ReplaceAll(whole, "\n  /", "\n  /v2/"), "begin with /v2"},
 		"a reference to a file":     {strings.Replace(whole, "'#/components/schemas/Payee'", "./schemas.yaml#/Payee", 1), "another file or host"},
 		"a reference to a host":     {strings.Replace(whole, "'#/components/schemas/Payee'", "https://example.com/Payee.yaml", 1), "another file or host"},
 		"a reference to nothing":    {strings.Replace(whole, "'#/components/schemas/Payee'", "'#/components/schemas/Nobody'", 1), "which it does not hold"},
@@ -50,9 +50,17 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 		"two documents":             {whole + "---\n" + whole, "more than one document"},
 		"UTF-16":                    {"\xff\xfe" + strings.Join(strings.Split(whole, ""), "\x00"), "UTF-8"},
 		"Latin-1 in JSON":           {strings.Replace(string(reshape(t, nil)), "ConnectPSP", "Connect\xe7PSP", 1), "UTF-8"},
-		"tabs":                      {strings.ReplaceAll(whole, "\n  ", "\n\t"), "neither YAML nor JSON"},
-		"lists without end":         {`{"openapi": ` + strings.Repeat("[", 7<<20), "nested deeper"},
+		"lists without end":         {`{"openapi": ` + strings.Repeat("[", 7<<20), "neither YAML nor JSON"},
+		"lists in lists":            {`{"openapi": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nested deeper"},
 		"lists without end, YAML":   {"openapi: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested deeper"},
+		"a schema within itself, in a list": {strings.Replace(whole, "    Failure:\n      type: object\n",
+			"    Failure:\n      type: object\n      additionalProperties: {type: array, items: {$ref: '#/components/schemas/Failure'}}\n", 1), "holds itself"},
+		"100,000 paths": {string(reshape(t, func(root object) {
+			paths := at(t, root, "paths")
+			for i := range 100_000 {
+				paths[fmt.Sprintf("/%d", i)] = object{}
+			}
+		})), "it has 100008 paths"},
 		"references that multiply": {string(reshape(t, func(root object) {
 			schemas := at(t, root, "components", "schemas")
 			for i := range 15 {
@@ -160,7 +168,7 @@ func TestAServerThatCannotBeTrustedIsRefused(t *testing.T) {
 }
 
 func TestWrongUseIsExplained(t *testing.T) {
-	for _, arguments := range [][]string{nil, {"stroll"}, {"sync", "here"}, {"report", "one"}, {"release"}, {"api", "-colour"}} {
+	for _, arguments := range [][]string{nil, {"stroll"}, {"sync", "here"}, {"report", "one"}, {"release"}, {"sync", "-colour"}} {
 		status, err := run(t.Context(), small(t), http.DefaultClient, arguments, io.Discard)
 		assert.Equal(t, 2, status)
 		assert.ErrorIs(t, err, errUsage)
@@ -170,6 +178,53 @@ func TestWrongUseIsExplained(t *testing.T) {
 func TestAFileThatIsNotThereIsNamed(t *testing.T) {
 	_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", "nowhere.yaml"}, io.Discard)
 	assert.ErrorContains(t, err, "nowhere.yaml")
+}
+
+// A server may pack gigabytes of blanks into a few kilobytes.
+func TestAGzipBombIsRefusedAtTheLimit(t *testing.T) {
+	var bomb bytes.Buffer
+	writer := gzip.NewWriter(&bomb)
+	for range 64 {
+		_, err := writer.Write(bytes.Repeat([]byte(" "), 1<<20))
+		require.NoError(t, err)
+	}
+	require.NoError(t, writer.Close())
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(bomb.Bytes())
+	}))
+	defer server.Close()
+	_, err := run(t.Context(), small(t), server.Client(), []string{"sync", "-from", server.URL}, io.Discard)
+	assert.ErrorContains(t, err, "larger than 8 MiB")
+}
+
+// A query may hold a token. The lock is for everybody to read.
+func TestTheOriginIsToldWithoutItsQueryAndWithoutThePlaceOnThisMachine(t *testing.T) {
+	for from, told := range map[string]string{
+		"https://docs.example/api.yaml?token=canary#canary": "https://docs.example/api.yaml",
+		"/home/canary/api.yaml":                             "api.yaml",
+		"../canary/api.yaml":                                "api.yaml",
+		"openapi/connectpsp.yaml":                           "openapi/connectpsp.yaml",
+	} {
+		assert.Equal(t, told, origin(from))
+	}
+	_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", "https://127.0.0.1:1/?token=canary"}, io.Discard)
+	assert.Error(t, err)
+	assert.NotContains(t, err.Error(), "canary")
+}
+
+// Refused descriptions and copies of the project would fill a disk in time.
+func TestNothingIsLeftInTheTemporaryFolder(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
+	p := small(t)
+	_, err := p.taken(t, []byte(strings.Replace(string(current(t)), "title: ConnectPSP API", "title: Another", 1)))
+	require.ErrorContains(t, err, "generator")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	for _, entry := range left {
+		assert.NotContains(t, entry.Name(), "specsync")
+	}
 }
 
 func TestALockThatCannotBeReadStopsEverything(t *testing.T) {

@@ -138,8 +138,9 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	if _, err := output(ctx, directory, "go", "generate", "./gen"); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("the generator cannot read it; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
-	// Without the directory in what is compiled, it is compiled once for all copies.
-	if _, err := output(ctx, directory, "go", "vet", "-trimpath", "./..."); err != nil {
+	// One check of vet is enough to have everything compiled, tests too. Without the directory in what
+	// is compiled, that happens once for all copies.
+	if _, err := output(ctx, directory, "go", "vet", "-atomic", "-trimpath", "./..."); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("what is generated from it does not compile; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
 	generated, err := readFile(beside.generated())
@@ -150,12 +151,13 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	return generated, findings, err
 }
 
-// contractTests are the packages with tests that compare the SDK's own types with the description.
-var contractTests = []string{"./auth", "./connectpsp", "./sandbox", "./webhook"}
+// contractTests are the packages with tests that compare the SDK's own types with the description, and
+// of what is generated from it.
+var contractTests = []string{"./auth", "./connectpsp", "./openapi", "./sandbox", "./webhook"}
 
 // contract runs them, and reads what they log.
 func (p project) contract(ctx context.Context) (contract.Report, error) {
-	arguments := append([]string{"test", "-trimpath", "-vet=off", "-count=1", "-v", "-run", "TheDescriptions$"}, contractTests...)
+	arguments := append([]string{"test", "-trimpath", "-vet=off", "-count=1", "-v", "-run", "TheDescriptions$|Generated"}, contractTests...)
 	printed, err := output(ctx, p.root, "go", arguments...)
 	if failure := new(exec.ExitError); err != nil && !errors.As(err, &failure) || ctx.Err() != nil {
 		return contract.Report{}, errors.Join(err, ctx.Err())
