@@ -237,7 +237,7 @@ func (v view) and(other view) view {
 	switch {
 	case v.types == nil:
 		v.types = other.types
-	case other.types != nil && len(other.types) > 0:
+	case len(other.types) > 0:
 		v.types = common(v.types, other.types)
 	}
 	if v.enum == nil {
