@@ -3,6 +3,7 @@ package contract
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,7 +18,7 @@ import (
 type API struct {
 	Title, Version string
 
-	// Words are the description of the API.
+	// Words are what is said of the API as a whole, and of the operations that are webhooks.
 	Words string
 
 	// Servers are the URLs of the servers, with the defaults of their variables.
@@ -46,18 +47,27 @@ type Operation struct {
 	// header and Keyed that it has an X-Idempotency-Key header, required or not.
 	Public, Signed, Keyed bool
 
-	// Security names the schemes of the security requirements by what they are: "http bearer".
+	// Security are the security requirements, one of which is enough, by what their schemes are:
+	// "http bearer". A key is named only if there is a choice, for it is a parameter too.
 	Security []string
 
-	// Parameters are all but those of the path, "header X-Idempotency-Key" for instance. Headers
-	// are in canonical form.
+	// Servers are the URLs of servers of its own, nil if it has those of the API.
+	Servers []string
+
+	// Parameters are by place and name, "header X-Idempotency-Key" for instance. Headers are in
+	// canonical form, and the parameters of the path have numbers: "path 1".
 	Parameters map[string]Member
 
-	// Headers are the names of the headers of its answers.
-	Headers []string
+	// Headers are the headers of its answers, by status.
+	Headers map[string]map[string]Member
 
-	// Words are its summary, description and tags, and whether it is deprecated.
-	Words string
+	// Media are the media types of its request and of its answers by status, each with what the
+	// bodies do not tell of it.
+	Media map[string]map[string]string
+
+	// Words are what is said for people of the operation itself, links and callbacks among it, and
+	// of each answer and scheme of security by name.
+	Words map[string]string
 
 	// Request is the JSON body, nil if the operation has none. Answers are the JSON bodies by
 	// status, nil for one without JSON.
@@ -102,19 +112,22 @@ func Read(text []byte) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := &API{Title: doc.Info.Title, Version: doc.Info.Version, Words: doc.Info.Description, Events: map[string]Body{}}
+	api := &API{Title: doc.Info.Title, Version: doc.Info.Version, Events: map[string]Body{}}
 	api.ForeignPatterns = DropForeignPatterns(doc)
 	if err := validate(doc); err != nil {
 		return nil, err
 	}
-	for _, server := range doc.Servers {
-		url := server.URL
-		for name, variable := range server.Variables {
-			url = strings.ReplaceAll(url, "{"+name+"}", variable.Default)
-		}
-		api.Servers = append(api.Servers, strings.TrimSuffix(url, "/"))
-	}
+	api.Servers = addresses(doc.Servers)
 	bodies := &flattener{left: mostMembers}
+	about := *doc.Info
+	about.Version = ""
+	api.Words = inWords(about, doc.Tags, doc.ExternalDocs, doc.Extensions)
+	for _, server := range doc.Servers {
+		api.Words += inWords(server.Description, server.Variables)
+	}
+	for _, name := range slices.Sorted(maps.Keys(doc.Webhooks)) {
+		api.Words += readHook(doc, bodies, name, doc.Webhooks[name])
+	}
 	for path, item := range doc.Paths.Map() {
 		for method, described := range item.Operations() {
 			api.Operations = append(api.Operations, readOperation(doc, bodies, method, path, item, described))
@@ -140,42 +153,104 @@ func validate(doc *openapi3.T) error {
 		openapi3.AllowExtraSiblingFields("description", "summary", "title", "nullable", "example", "readOnly", "deprecated"))
 }
 
+func addresses(servers openapi3.Servers) (urls []string) {
+	for _, server := range servers {
+		url := server.URL
+		for name, variable := range server.Variables {
+			url = strings.ReplaceAll(url, "{"+name+"}", variable.Default)
+		}
+		urls = append(urls, strings.TrimSuffix(url, "/"))
+	}
+	return urls
+}
+
+// inWords writes down what no rule judges, so that a difference is seen.
+func inWords(said ...any) string {
+	text, _ := json.Marshal(said)
+	return string(text)
+}
+
 func readOperation(doc *openapi3.T, bodies *flattener, method, path string, item *openapi3.PathItem, described *openapi3.Operation) Operation {
 	operation := Operation{
 		ID: described.OperationID, Method: method, Path: path,
 		Parameters: map[string]Member{}, Answers: map[string]Body{},
+		Headers: map[string]map[string]Member{}, Media: map[string]map[string]string{},
+		Servers: addresses(item.Servers), Words: map[string]string{},
 	}
+	operation.Words["itself"] = inWords(item.Summary, item.Description, item.Extensions, described.Summary, described.Description,
+		described.Tags, described.Deprecated, described.ExternalDocs, described.Extensions)
 	for _, parameter := range slices.Concat(item.Parameters, described.Parameters) {
-		if parameter.Value.In != openapi3.ParameterInPath {
-			operation.addParameter(bodies, parameter.Value)
-		}
+		operation.addParameter(bodies, parameter.Value)
+	}
+	if described.Servers != nil {
+		operation.Servers = addresses(*described.Servers)
 	}
 	security := doc.Security
 	if described.Security != nil {
 		security = *described.Security
 	}
-	operation.Public = len(security) == 0
-	for _, requirement := range security {
-		operation.Public = operation.Public || len(requirement) == 0
-		for name := range requirement {
-			operation.addScheme(doc.Components.SecuritySchemes[name])
-		}
-	}
-	slices.Sort(operation.Security)
-	operation.Security = slices.Compact(operation.Security)
+	operation.secure(doc, security)
 	operation.Signed = operation.has("header Digitalsignature")
 	operation.Keyed = operation.has("header X-Idempotency-Key")
 	if described.RequestBody != nil {
-		operation.Request = bodies.flatten(jsonOf(described.RequestBody.Value.Content))
+		body := described.RequestBody.Value
+		operation.Request = bodies.flatten(jsonOf(body.Content))
+		if top, found := operation.Request[""]; found {
+			top.Required = body.Required
+			operation.Request[""] = top
+		}
+		operation.addMedia(bodies, "request", body.Content)
+		operation.Words["itself"] += inWords(body.Description, body.Extensions)
 	}
-	for status, answer := range described.Responses.Map() {
-		operation.Answers[status] = bodies.flatten(jsonOf(answer.Value.Content))
-		operation.Headers = append(operation.Headers, slices.Collect(maps.Keys(answer.Value.Headers))...)
+	for _, status := range sortedKeys(described.Responses.Map()) {
+		answer := described.Responses.Value(status).Value
+		operation.Answers[status] = bodies.flatten(jsonOf(answer.Content))
+		operation.addMedia(bodies, status, answer.Content)
+		operation.Headers[status] = map[string]Member{}
+		for name, header := range answer.Headers {
+			operation.Headers[status][canonicalHeader(name)] = bodies.parameter(&header.Value.Parameter, openapi3.ParameterInHeader)
+		}
+		operation.Words[status] += inWords(answer.Description, answer.Links, answer.Extensions)
 	}
-	slices.Sort(operation.Headers)
-	operation.Headers = slices.Compact(operation.Headers)
-	operation.Words = fmt.Sprint(described.Summary, described.Description, described.Tags, described.Deprecated)
+	for _, name := range sortedKeys(described.Callbacks) {
+		for _, address := range sortedKeys(described.Callbacks[name].Value.Map()) {
+			operation.Words["itself"] += readHook(doc, bodies, name+" "+address, described.Callbacks[name].Value.Value(address))
+		}
+	}
 	return operation
+}
+
+// readHook writes down what is said of the requests that the gateway makes, but for their bodies:
+// those are events.
+func readHook(doc *openapi3.T, bodies *flattener, name string, item *openapi3.PathItem) string {
+	var words string
+	unsecured := *doc // what secures the API does not secure what it calls
+	unsecured.Security = nil
+	methods := item.Operations()
+	for _, method := range sortedKeys(methods) {
+		operation := readOperation(&unsecured, bodies, method, name, item, methods[method])
+		operation.Request = nil
+		words += inWords(operation)
+	}
+	return words
+}
+
+// addMedia adds the media types of a body.
+func (o *Operation) addMedia(bodies *flattener, of string, content openapi3.Content) {
+	o.Media[of] = map[string]string{}
+	for _, name := range sortedKeys(content) {
+		media, rest := content[name], ""
+		if media.Schema != jsonOf(content) {
+			rest, _ = bodies.rule(media.Schema, nil)
+		}
+		if len(media.Encoding) > 0 {
+			rest += inWords(media.Encoding)
+		}
+		o.Media[of][name] = rest
+		if media.Example != nil || media.Examples != nil {
+			o.Words[of] += inWords(name, media.Example, media.Examples)
+		}
+	}
 }
 
 func (o *Operation) has(parameter string) bool {
@@ -184,27 +259,89 @@ func (o *Operation) has(parameter string) bool {
 }
 
 func (o *Operation) addParameter(bodies *flattener, parameter *openapi3.Parameter) {
-	schema := parameter.Schema
-	for _, media := range parameter.Content {
-		schema = media.Schema
+	name := parameterName(parameter.In, parameter.Name)
+	if parameter.In == openapi3.ParameterInPath {
+		before, _, _ := strings.Cut(o.Path, "{"+parameter.Name+"}")
+		name = fmt.Sprintf("path %d", strings.Count(before, "{")+1)
 	}
-	member := bodies.flatten(schema)[""]
-	member.Required = parameter.Required
-	if name := parameterName(parameter.In, parameter.Name); name != "header Authorization" {
-		o.Parameters[name] = member
+	if name != "header Authorization" {
+		o.Parameters[name] = bodies.parameter(parameter, parameter.In)
 	}
 }
 
-// addScheme adds a security scheme. A key in a header is a header, declared in another way.
-func (o *Operation) addScheme(scheme *openapi3.SecuritySchemeRef) {
-	switch {
-	case scheme == nil || scheme.Value == nil:
-	case scheme.Value.Type != "apiKey":
-		o.Security = append(o.Security, strings.TrimSpace(scheme.Value.Type+" "+strings.ToLower(scheme.Value.Scheme)))
-	case strings.EqualFold(scheme.Value.Name, "Authorization"):
-		o.Security = append(o.Security, "http bearer")
-	default:
-		o.Parameters[parameterName(scheme.Value.In, scheme.Value.Name)] = Member{Type: "string", Required: true}
+// parameter reads a parameter, or a header of an answer. How it is written is a rule, unless it is
+// written as it would be if nothing was said.
+func (f *flattener) parameter(parameter *openapi3.Parameter, in string) Member {
+	schema, rules := parameter.Schema, map[string]string{}
+	for mediaType, media := range parameter.Content {
+		schema, rules["media type"] = media.Schema, mediaType
+	}
+	body := f.flatten(schema)
+	member := body[""]
+	member.Required = parameter.Required
+	if delete(body, ""); len(body) > 0 {
+		text, _ := json.Marshal(body)
+		rules["members"] = string(text)
+	}
+	said, silent := *parameter, openapi3.Parameter{In: in}
+	said.In = in
+	usual, _ := silent.SerializationMethod()
+	if written, err := said.SerializationMethod(); err == nil && *written != *usual {
+		rules["style"] = fmt.Sprintf("%s, explode %t", written.Style, written.Explode)
+	}
+	if parameter.AllowReserved || parameter.AllowEmptyValue {
+		rules["allowed"] = fmt.Sprintf("reserved %t, empty %t", parameter.AllowReserved, parameter.AllowEmptyValue)
+	}
+	member.Rules = joined(member.Rules, rules)
+	member.Words += inWords(parameter.Description, parameter.Deprecated, parameter.Example, parameter.Examples, parameter.Extensions)
+	return member
+}
+
+// secure adds security requirements. A key in a header is a header, declared in another way.
+func (o *Operation) secure(doc *openapi3.T, requirements openapi3.SecurityRequirements) {
+	o.Public = len(requirements) == 0
+	for _, requirement := range requirements {
+		o.Public = o.Public || len(requirement) == 0
+		var names []string
+		for _, name := range sortedKeys(requirement) {
+			var reference *openapi3.SecuritySchemeRef
+			if doc.Components != nil {
+				reference = doc.Components.SecuritySchemes[name]
+			}
+			if reference == nil || reference.Value == nil {
+				continue
+			}
+			scheme := reference.Value
+			o.Words[scheme.Type+" "+scheme.Scheme+scheme.Name] = inWords(scheme.Description, scheme.BearerFormat, scheme.Flows, scheme.OpenIdConnectUrl, scheme.Extensions)
+			parameter := parameterName(scheme.In, scheme.Name)
+			isKey := scheme.Type == "apiKey"
+			switch {
+			case isKey && parameter == "header Authorization":
+				names = append(names, "http bearer")
+			case isKey:
+				if !o.has(parameter) {
+					o.Parameters[parameter] = Member{Type: "string", Required: true}
+				}
+				if len(requirements) > 1 {
+					names = append(names, parameter)
+				}
+			default:
+				kind := scheme.Type + " " + strings.ToLower(scheme.Scheme) + " " + strings.Join(requirement[name], " ")
+				names = append(names, strings.Join(strings.Fields(kind), " "))
+			}
+		}
+		if len(requirement) == 0 {
+			names = []string{"nothing"}
+		}
+		if len(names) > 0 {
+			slices.Sort(names)
+			o.Security = append(o.Security, strings.Join(names, " with "))
+		}
+	}
+	slices.Sort(o.Security)
+	o.Security = slices.Compact(o.Security)
+	if len(requirements) == 0 {
+		o.Security = []string{"nothing"}
 	}
 }
 

@@ -11,17 +11,17 @@ import (
 func Changes(older, newer *API) Report {
 	c := &history{}
 	c.servers(older.Servers, newer.Servers)
-	before, now := byMethodAndPath(older.Operations), byMethodAndPath(newer.Operations)
+	before, now := byName(older.Operations), byName(newer.Operations)
 	for _, name := range sortedKeys(before, now) {
 		was, had := before[name]
 		is, has := now[name]
 		switch {
 		case !has:
-			c.add(Breaking, name, "it is gone")
+			c.add(Breaking, was.Method+" "+was.Path, "it is gone")
 		case !had:
-			c.add(Additive, name, "it is new")
+			c.add(Additive, is.Method+" "+is.Path, "it is new")
 		default:
-			c.operation(name, was, is)
+			c.operation(is.Method+" "+is.Path, was, is)
 		}
 	}
 	for _, name := range sortedKeys(older.Events, newer.Events) {
@@ -35,9 +35,13 @@ func Changes(older, newer *API) Report {
 			c.body(where, was, is, received)
 		}
 	}
-	for _, pointer := range sortedKeys(newer.ForeignPatterns) {
-		if pattern := newer.ForeignPatterns[pointer]; pattern != older.ForeignPatterns[pointer] {
-			c.add(Otherwise, pointer, "Go cannot compile the pattern `%s`, so no contract test checks it", pattern)
+	for _, pointer := range sortedKeys(older.ForeignPatterns, newer.ForeignPatterns) {
+		switch was, is := older.ForeignPatterns[pointer], newer.ForeignPatterns[pointer]; {
+		case was == is:
+		case is == "":
+			c.add(Otherwise, pointer, "the pattern `%s`, which Go cannot compile, is gone", was)
+		default:
+			c.add(Otherwise, pointer, "Go cannot compile the pattern `%s`, so no contract test checks it", is)
 		}
 	}
 	if older.Title != newer.Title || older.Words != newer.Words {
@@ -49,10 +53,10 @@ func Changes(older, newer *API) Report {
 // whole is where a change is that concerns no operation.
 const whole = "the whole API"
 
-func byMethodAndPath(operations []Operation) map[string]Operation {
+func byName(operations []Operation) map[string]Operation {
 	all := map[string]Operation{}
 	for _, operation := range operations {
-		all[operation.Method+" "+operation.Path] = operation
+		all[operation.Name()] = operation
 	}
 	return all
 }
@@ -83,7 +87,14 @@ func (c *history) servers(older, newer []string) {
 
 func (c *history) operation(where string, older, newer Operation) {
 	if !slices.Equal(older.Security, newer.Security) {
-		c.add(Breaking, where, "it is secured by %s, and was by %s", list(newer.Security), list(older.Security))
+		l := Additive // whatever was enough still is
+		if !newer.Public && !slices.Equal(common(older.Security, newer.Security), older.Security) {
+			l = Breaking
+		}
+		c.add(l, where, "it is secured by %s, and was by %s", list(newer.Security), list(older.Security))
+	}
+	if !slices.Equal(older.Servers, newer.Servers) {
+		c.add(Breaking, where, "servers of its own: %s; there was %s", list(newer.Servers), list(older.Servers))
 	}
 	for _, name := range sortedKeys(older.Parameters, newer.Parameters) {
 		was, had := older.Parameters[name]
@@ -97,25 +108,21 @@ func (c *history) operation(where string, older, newer Operation) {
 			c.add(Additive, where, "the %s parameter is new", name)
 		default:
 			c.member(where, "the "+name+" parameter", was, is, sent)
+			if was.Words != is.Words {
+				c.add(Otherwise, where, "words about its parameters differ")
+			}
 		}
 	}
 	c.bodies(where+" request", older.Request, newer.Request, sent)
+	c.media(where+" request", older.Media["request"], newer.Media["request"], sent)
 	c.answers(where, older, newer)
-	for _, name := range newer.Headers {
-		if !slices.Contains(older.Headers, name) {
-			c.add(Additive, where, "its answers have the header %s", name)
+	if older.ID != newer.ID || older.Path != newer.Path {
+		c.add(Otherwise, where, "gen has other names for it and its parameters")
+	}
+	for _, about := range sortedKeys(older.Words) {
+		if is, found := newer.Words[about]; found && is != older.Words[about] {
+			c.add(Otherwise, where, "its words differ")
 		}
-	}
-	for _, name := range older.Headers {
-		if !slices.Contains(newer.Headers, name) {
-			c.add(Otherwise, where, "its answers no longer have the header %s", name)
-		}
-	}
-	if older.ID != newer.ID {
-		c.add(Otherwise, where, "gen has another name for it")
-	}
-	if older.Words != newer.Words {
-		c.add(Otherwise, where, "its words differ")
 	}
 }
 
@@ -126,7 +133,9 @@ func (c *history) answers(where string, older, newer Operation) {
 		switch isSuccess := strings.HasPrefix(status, "2"); {
 		case had && has && !isSuccess:
 			c.bodies("refusals", older.Answers[status], newer.Answers[status], received)
+			c.answer(where, status, older, newer)
 		case had && has:
+			c.answer(where, status, older, newer)
 			c.bodies(where+" answer", older.Answers[status], newer.Answers[status], received)
 		case has && isSuccess:
 			c.add(Additive, where, "it may be answered with %s; the SDK takes any 2xx", status)
@@ -140,6 +149,48 @@ func (c *history) answers(where string, older, newer Operation) {
 	}
 	if !slices.Equal(successes(older), successes(newer)) {
 		c.bodies(where+" answer", older.Answer("2"), newer.Answer("2"), received)
+	}
+}
+
+// answer compares what answers of one status are beside their JSON.
+func (c *history) answer(where, status string, older, newer Operation) {
+	where += " " + status
+	c.media(where, older.Media[status], newer.Media[status], received)
+	for _, name := range sortedKeys(older.Headers[status], newer.Headers[status]) {
+		was, had := older.Headers[status][name]
+		is, has := newer.Headers[status][name]
+		switch {
+		case !had:
+			c.add(Additive, where, "it has the header %s now", name)
+		case !has:
+			c.add(Otherwise, where, "it no longer has the header %s; the SDK depends on none", name)
+		default:
+			c.member(where, "the header "+name, was, is, received)
+			if was.Words != is.Words {
+				c.add(Otherwise, where, "words about its headers differ")
+			}
+		}
+	}
+}
+
+// media compares the media types of a body. Of an answer the SDK reads any that is JSON, which
+// bodies compares.
+func (c *history) media(where string, older, newer map[string]string, d direction) {
+	for _, name := range sortedKeys(older, newer) {
+		was, had := older[name]
+		is, has := newer[name]
+		l := Otherwise
+		if d == sent {
+			l = Breaking
+		}
+		switch {
+		case !had:
+			c.add(Additive, where, "it may be %s", name)
+		case !has:
+			c.add(l, where, "it may no longer be %s", name)
+		case was != is:
+			c.add(l, where, "%s is written in another way", name)
+		}
 	}
 }
 
@@ -169,6 +220,8 @@ func (c *history) bodies(where string, older, newer Body, d direction) {
 		c.add(Breaking, where, "it has no JSON any more")
 	case newer == nil:
 		c.add(Otherwise, where, "no JSON is declared for some of them")
+	case older == nil && d == sent && newer[""].Required:
+		c.add(Breaking, where, "it has JSON now, which is required")
 	case older == nil:
 		c.add(Additive, where, "it has JSON now")
 	default:
@@ -254,7 +307,7 @@ func (c *history) member(where, name string, older, newer Member, d direction) {
 			continue
 		}
 		l := Otherwise
-		if d == sent && narrows(rule, was, is, had, has) {
+		if d == sent && narrows(rule, was, is, had, has) || d == received && isOtherTime(rule, was, has) {
 			l = Breaking
 		}
 		switch {
@@ -298,7 +351,7 @@ func narrows(rule, was, is string, had, has bool) bool {
 	switch {
 	case rule == "default":
 		return had // a new one says what the gateway has done all along
-	case !has:
+	case !has || rule == "additionalProperties": // the SDK sends no others
 		return false
 	case !had || errBefore != nil || errNow != nil:
 		return true
@@ -310,6 +363,10 @@ func narrows(rule, was, is string, had, has bool) bool {
 		return true
 	}
 }
+
+// isOtherTime reports whether a time that is received is written as something else: pix.Time would be
+// empty. One whose format is only said no more is still taken for a time.
+func isOtherTime(rule, was string, has bool) bool { return rule == "format" && was == `"date-time"` && has }
 
 func (c *history) values(where, name string, older, newer []string, d direction) {
 	switch {

@@ -166,7 +166,7 @@ func (c *comparison) headers(ours Traffic, theirs Operation) {
 	}
 	known := []string{"header Applicationtoken", "header Digitalsignature", "header X-Idempotency-Key"}
 	for _, name := range slices.Sorted(maps.Keys(theirs.Parameters)) {
-		if slices.Contains(known, name) {
+		if slices.Contains(known, name) || strings.HasPrefix(name, "path ") {
 			continue
 		}
 		if theirs.Parameters[name].Required {
@@ -305,8 +305,8 @@ func (c *comparison) missingThere(where, path string, ours, theirs Body, sent bo
 }
 
 func parentOf(path string) string {
-	if holder, isElement := strings.CutSuffix(path, "[]"); isElement {
-		return holder
+	if strings.HasSuffix(path, "[]") || strings.HasSuffix(path, "{}") {
+		return path[:len(path)-2]
 	}
 	i := strings.LastIndex(path, ".")
 	if i < 0 {
@@ -330,8 +330,12 @@ func elsewhere(path string, ours, theirs Body) string {
 // missingHere is about a member that the SDK lacks.
 func (c *comparison) missingHere(where, path string, ours, theirs Body, sent bool) {
 	holder, known := ours[parentOf(path)]
-	if !known {
-		return // what holds it is missing, and says so
+	if !known || strings.HasSuffix(path, "[]") {
+		return // what holds it is missing or no list, and says so
+	}
+	if strings.HasSuffix(path, "{}") {
+		c.news(where, "it has members of any name, `%s`; the SDK has those it knows", path)
+		return
 	}
 	described := theirs[path]
 	if sent && described.Required {
@@ -429,6 +433,9 @@ func constantFor(member Member, value string) string {
 
 // goName writes the name of a member as a Go field's.
 func goName(name string) string {
+	if name == "" {
+		return ""
+	}
 	for _, initialism := range []string{"Id", "Url", "Pix", "Qr", "Ispb", "Cpf", "Cnpj"} {
 		name = strings.ReplaceAll(strings.ToUpper(name[:1])+name[1:], initialism, strings.ToUpper(initialism))
 	}

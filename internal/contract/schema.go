@@ -12,32 +12,34 @@ import (
 )
 
 // Body is a JSON body by the paths of its members: "" is the body itself, "payer.name" a member of
-// a member and "banks[].ispb" a member of each element.
+// a member, "banks[].ispb" a member of each element and "labels{}" a member of any name.
 type Body map[string]Member
 
 // Member is what a schema says about one value.
 type Member struct {
 	// Type is the JSON type, several in alphabetical order with | between them, "" any. Null is
 	// not among them.
-	Type string
+	Type string `json:"type,omitzero"`
 
 	// Nullable says that the value may be null, Required that the object which holds it always
 	// has it.
-	Nullable, Required bool
+	Nullable bool `json:"nullable,omitzero"`
+	Required bool `json:"required,omitzero"`
 
 	// Enum holds the only values there are, nil if there may be any.
-	Enum []string
+	Enum []string `json:"enum,omitempty"`
 
-	// Rules are the other keywords that constrain the value, by name, as JSON. The formats of
-	// integers and numbers are left out: JSON has one kind of number.
-	Rules map[string]string
+	// Rules are the other keywords that constrain the value, by name, as JSON.
+	Rules map[string]string `json:"rules,omitempty"`
 
-	// Words are the keywords for people, as JSON.
-	Words string
+	// Words are the keywords for people, as JSON. The formats of integers and numbers are among
+	// them: JSON has one kind of number.
+	Words string `json:"-"`
 
 	// Go is the field of a type of ours, "CashIn.PaidAt", and Owner the type it is in. Both are
 	// empty for a description.
-	Go, Owner string
+	Go    string `json:"-"`
+	Owner string `json:"-"`
 }
 
 const (
@@ -68,7 +70,7 @@ func (f *flattener) add(body Body, path string, schemas []*openapi3.SchemaRef, r
 		f.fail(fmt.Errorf("the bodies of the operations have more members than any description of this API would"))
 		return
 	}
-	merged := view{}
+	merged, inside := view{}, holders
 	for _, schema := range schemas {
 		if schema == nil || schema.Value == nil {
 			continue
@@ -78,11 +80,14 @@ func (f *flattener) add(body Body, path string, schemas []*openapi3.SchemaRef, r
 			return
 		}
 		merged = merged.and(f.view(schema, nil))
-		holders = append(slices.Clone(holders), schema.Value)
+		inside = append(slices.Clone(inside), schema.Value)
 	}
 	body[path] = merged.member(required)
 	if len(merged.items) > 0 {
-		f.add(body, path+"[]", merged.items, true, holders)
+		f.add(body, path+"[]", merged.items, true, inside)
+	}
+	if len(merged.others) > 0 {
+		f.add(body, path+"{}", merged.others, false, inside)
 	}
 	for _, name := range slices.Sorted(maps.Keys(merged.properties)) {
 		at := name
@@ -90,7 +95,7 @@ func (f *flattener) add(body Body, path string, schemas []*openapi3.SchemaRef, r
 			at = path + "." + name
 		}
 		property := merged.properties[name]
-		f.add(body, at, property.schemas, property.required, holders)
+		f.add(body, at, property.schemas, property.required, inside)
 	}
 }
 
@@ -108,6 +113,7 @@ type view struct {
 	rules      map[string]string
 	words      string
 	items      []*openapi3.SchemaRef
+	others     []*openapi3.SchemaRef // members of any other name
 	properties map[string]property
 }
 
@@ -124,7 +130,7 @@ func (f *flattener) view(reference *openapi3.SchemaRef, within []*openapi3.Schem
 		return view{}
 	}
 	within = append(slices.Clone(within), schema)
-	composed := own(schema)
+	composed := f.own(schema, within)
 	for _, part := range schema.AllOf {
 		composed = composed.and(f.view(part, within))
 	}
@@ -151,7 +157,7 @@ func (f *flattener) view(reference *openapi3.SchemaRef, within []*openapi3.Schem
 func isNull(v view) bool { return v.nullable && v.types != nil && len(v.types) == 0 }
 
 // own is a schema without its parts.
-func own(schema *openapi3.Schema) view {
+func (f *flattener) own(schema *openapi3.Schema, within []*openapi3.Schema) view {
 	v := view{nullable: schema.Nullable, properties: map[string]property{}}
 	if schema.Type != nil {
 		v.types = []string{}
@@ -179,6 +185,9 @@ func own(schema *openapi3.Schema) view {
 	if schema.Items != nil {
 		v.items = openapi3.SchemaRefs{schema.Items}
 	}
+	if others := schema.AdditionalProperties.Schema; others != nil {
+		v.others = openapi3.SchemaRefs{others}
+	}
 	for name, schema := range schema.Properties {
 		v.properties[name] = property{schemas: openapi3.SchemaRefs{schema}}
 	}
@@ -188,34 +197,80 @@ func own(schema *openapi3.Schema) view {
 		v.properties[name] = p
 	}
 	v.rules, v.words = keywords(schema)
+	parts := partsOf(schema)
+	for _, name := range sortedKeys(parts) {
+		if parts[name] != nil {
+			rule, words := f.rule(parts[name], within)
+			v.rules = joined(v.rules, map[string]string{name: rule})
+			v.words += words
+		}
+	}
 	return v
 }
 
-// keywords are what a schema says beside what own reads: rules for machines and words for people.
+// partsOf are the schemas in a schema that are neither of its members nor of its elements, by
+// keyword. Some are nil.
+func partsOf(schema *openapi3.Schema) map[string]*openapi3.SchemaRef {
+	parts := map[string]*openapi3.SchemaRef{
+		"not": schema.Not, "if": schema.If, "then": schema.Then, "else": schema.Else,
+		"contains": schema.Contains, "propertyNames": schema.PropertyNames, "contentSchema": schema.ContentSchema,
+		"unevaluatedItems":      schema.UnevaluatedItems.Schema,
+		"unevaluatedProperties": schema.UnevaluatedProperties.Schema,
+	}
+	for i, part := range schema.PrefixItems {
+		parts[fmt.Sprintf("prefixItems %d", i)] = part
+	}
+	for pattern, part := range schema.PatternProperties {
+		parts["patternProperties "+pattern] = part
+	}
+	for name, part := range schema.DependentSchemas {
+		parts["dependentSchemas "+name] = part
+	}
+	return parts
+}
+
+// rule writes a schema as a rule, with the words in it apart.
+func (f *flattener) rule(schema *openapi3.SchemaRef, within []*openapi3.Schema) (rule, words string) {
+	body := Body{}
+	f.add(body, "", []*openapi3.SchemaRef{schema}, false, within)
+	for _, path := range sortedKeys(body) {
+		words += body[path].Words
+	}
+	text, _ := json.Marshal(body)
+	return string(text), words
+}
+
+// keywords are what a schema says beside its parts: rules for machines and words for people.
 func keywords(schema *openapi3.Schema) (rules map[string]string, words string) {
+	if schema.Always != nil && !*schema.Always {
+		return map[string]string{"never": "true"}, ""
+	}
 	alone := *schema
-	alone.AllOf, alone.OneOf, alone.AnyOf, alone.Properties, alone.Items = nil, nil, nil, nil, nil
+	alone.AllOf, alone.OneOf, alone.AnyOf, alone.Properties, alone.Items, alone.Defs = nil, nil, nil, nil, nil, nil
 	text, err := json.Marshal(&alone)
 	var all map[string]json.RawMessage
 	if err != nil || json.Unmarshal(text, &all) != nil {
 		return nil, ""
 	}
-	for _, name := range []string{"type", "enum", "const", "nullable", "required", "discriminator", "xml"} {
+	for _, name := range []string{"type", "enum", "const", "nullable", "required"} {
 		delete(all, name)
 	}
-	if extra := string(all["additionalProperties"]); extra == "true" || extra == "false" {
-		delete(all, "additionalProperties") // which members there are is compared one by one
+	for name, part := range partsOf(schema) {
+		if keyword, _, _ := strings.Cut(name, " "); part != nil {
+			delete(all, keyword)
+		}
 	}
-	if schema.Type.Includes(openapi3.TypeInteger) || schema.Type.Includes(openapi3.TypeNumber) {
-		delete(all, "format")
+	if string(all["additionalProperties"]) != "false" { // a schema is read, and true is what goes without saying
+		delete(all, "additionalProperties")
 	}
+	isNumber := schema.Type.Includes(openapi3.TypeInteger) || schema.Type.Includes(openapi3.TypeNumber)
 	spoken := map[string]json.RawMessage{}
 	for name, value := range all {
 		switch name {
-		case "title", "description", "example", "examples", "externalDocs", "deprecated", "$comment":
+		case "title", "description", "example", "examples", "externalDocs", "deprecated", "discriminator", "xml":
 			spoken[name] = value
 		default:
-			if strings.HasPrefix(name, "x-") {
+			if strings.HasPrefix(name, "x-") || strings.HasPrefix(name, "$") || name == "format" && isNumber {
 				spoken[name] = value
 				continue
 			}
@@ -246,9 +301,10 @@ func (v view) and(other view) view {
 		v.enum = common(v.enum, other.enum)
 	}
 	v.nullable = v.nullable || other.nullable
-	v.rules = joined(v.rules, other.rules)
+	v.rules = combined(v.rules, other.rules, " and ")
 	v.words += other.words
 	v.items = slices.Concat(v.items, other.items)
+	v.others = slices.Concat(v.others, other.others)
 	all := maps.Clone(v.properties)
 	if all == nil {
 		all = map[string]property{}
@@ -273,9 +329,10 @@ func (v view) or(other view) view {
 		v.enum = nil
 	}
 	v.nullable = v.nullable || other.nullable
-	v.rules = joined(v.rules, other.rules)
+	v.rules = combined(v.rules, other.rules, " or ")
 	v.words += other.words
-	v.items = slices.Concat(v.items, other.items)
+	v.items = alternatives(v.items, other.items)
+	v.others = alternatives(v.others, other.others)
 	all := map[string]property{}
 	for name := range joined(v.properties, other.properties) {
 		mine, theirs := v.properties[name], other.properties[name]
@@ -309,6 +366,17 @@ func joined[V any](one, other map[string]V) map[string]V {
 		return other
 	}
 	maps.Copy(all, other)
+	return all
+}
+
+// combined are the rules of two schemas. Where they differ both are told.
+func combined(one, other map[string]string, word string) map[string]string {
+	all := joined(one, other)
+	for name, rule := range one {
+		if theirs, found := other[name]; found && theirs != rule {
+			all[name] = strings.Join(united(strings.Split(rule, word), strings.Split(theirs, word)), word)
+		}
+	}
 	return all
 }
 
