@@ -282,10 +282,14 @@ func asked(path string, member Member) string {
 func (c *history) member(where, name string, older, newer Member, d direction) {
 	if older.Type != newer.Type {
 		l := Breaking
-		if d == sent && within(older.Type, newer.Type) || d == received && within(newer.Type, older.Type) {
+		meaning := ""
+		switch {
+		case older.Type == "number" && newer.Type == "integer":
+			meaning = ": if it counts centavos now, R$ 10.50 would pass for R$ 1,050.00"
+		case d == sent && within(older.Type, newer.Type), d == received && within(newer.Type, older.Type):
 			l = Otherwise
 		}
-		c.add(l, where, "%s is of type %s, and was %s", name, kindIn(newer), kindIn(older))
+		c.add(l, where, "%s is of type %s, and was %s%s", name, kindIn(newer), kindIn(older), meaning)
 	}
 	switch {
 	case older.Required == newer.Required:
@@ -366,7 +370,9 @@ func narrows(rule, was, is string, had, has bool) bool {
 
 // isOtherTime reports whether a time that is received is written as something else: pix.Time would be
 // empty. One whose format is only said no more is still taken for a time.
-func isOtherTime(rule, was string, has bool) bool { return rule == "format" && was == `"date-time"` && has }
+func isOtherTime(rule, was string, has bool) bool {
+	return rule == "format" && was == `"date-time"` && has
+}
 
 func (c *history) values(where, name string, older, newer []string, d direction) {
 	switch {

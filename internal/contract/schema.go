@@ -293,7 +293,7 @@ func (v view) and(other view) view {
 	case v.types == nil:
 		v.types = other.types
 	case len(other.types) > 0:
-		v.types = common(v.types, other.types)
+		v.types = commonTypes(v.types, other.types)
 	}
 	if v.enum == nil {
 		v.enum = other.enum
@@ -382,6 +382,18 @@ func combined(one, other map[string]string, word string) map[string]string {
 
 func common(one, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(one), func(text string) bool { return !slices.Contains(other, text) })
+}
+
+// commonTypes are the types that both allow. Every integer is a number.
+func commonTypes(one, other []string) []string {
+	both := common(one, other)
+	for _, pair := range [][2][]string{{one, other}, {other, one}} {
+		if slices.Contains(pair[0], openapi3.TypeInteger) && slices.Contains(pair[1], openapi3.TypeNumber) {
+			both = append(both, openapi3.TypeInteger)
+		}
+	}
+	slices.Sort(both)
+	return slices.Compact(both)
 }
 
 func united(one, other []string) []string {
