@@ -7,6 +7,9 @@
 // It checks nothing either: an id of ".." or "" leads to another path, and a GetBalanceParams without a Date sends an empty
 // one where nil sends none. Its HTTP client must not follow redirects.
 //
+// ClientInterface and ClientWithResponsesInterface grow by a method with every operation that the
+// provider adds, in minor versions too, so nobody outside of this package should implement them.
+//
 // Names follow the description and may move when it does. Package connectpsp keeps stable names for the types.
 package gen
 

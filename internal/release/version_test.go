@@ -71,19 +71,69 @@ func TestWhatIsNoVersionIsRefused(t *testing.T) {
 
 func TestApidiffIsRead(t *testing.T) {
 	text := `Incompatible changes:
-- ./gen.Balance.UpdatedAt: removed
 - ./connectpsp.(*Client).GetCashIn: changed from func(string) to func(int)
-- package removed
+- ./connectpsp.CashIn.Amount: changed from github.com/a/b/pix.Amount to string
+- ./connectpsp.MaxAttempts: value changed from 4 to 5
+- ./gen.Balance.UpdatedAt: removed
+- package github.com/a/b/signing: removed
 Compatible changes:
 - ./connectpsp.New2: added
+- package github.com/a/b/cards: added
 `
 	assert.Equal(t, []contract.Change{
-		{Level: contract.Breaking, Where: "gen.Balance.UpdatedAt", Text: "removed"},
 		{Level: contract.Breaking, Where: "connectpsp.(*Client).GetCashIn", Text: "changed from func(string) to func(int)"},
-		{Level: contract.Breaking, Where: "the module", Text: "package removed"},
+		{Level: contract.Breaking, Where: "connectpsp.CashIn.Amount", Text: "changed from github.com/a/b/pix.Amount to string"},
+		{Level: contract.Breaking, Where: "connectpsp.MaxAttempts", Text: "value changed from 4 to 5"},
+		{Level: contract.Breaking, Where: "gen.Balance.UpdatedAt", Text: "removed"},
+		{Level: contract.Breaking, Where: "package github.com/a/b/signing", Text: "removed"},
 		{Level: contract.Additive, Where: "connectpsp.New2", Text: "added"},
+		{Level: contract.Additive, Where: "package github.com/a/b/cards", Text: "added"},
 	}, readApidiff(text))
 	assert.Empty(t, readApidiff(""))
+}
+
+// Every release changes it.
+func TestTheValueOfVersionIsNoChange(t *testing.T) {
+	assert.Empty(t, readApidiff("Incompatible changes:\n- ./connectpsp.Version: value changed from \"1.0.0\" to \"1.0.1\"\n"))
+	for _, line := range []string{
+		"- ./connectpsp.Version: removed",
+		"- ./connectpsp.Version: changed from untyped string to int",
+		"- ./connectpsp.VersionOfTheAPI: value changed from \"1\" to \"2\"",
+		"- ./auth.Version: value changed from \"1\" to \"2\"",
+	} {
+		changes := readApidiff("Incompatible changes:\n" + line + "\n")
+		require.Len(t, changes, 1, line)
+		assert.Equal(t, contract.Breaking, changes[0].Level, line)
+	}
+}
+
+// What apidiff prints for an operation more, and for one less.
+func TestAnOperationMoreAddsToTheRawClientAndOneLessBreaksIt(t *testing.T) {
+	changes := readApidiff(`Incompatible changes:
+- ./gen.ClientInterface.GetExtra: added
+- ./gen.ClientWithResponsesInterface.GetExtraWithResponse: added
+Compatible changes:
+- ./gen.(*Client).GetExtra: added
+- ./gen.ClientInterface.GetExtra: added
+- ./gen.GetExtraResponse: added
+`)
+	assert.Len(t, changes, 4, "none comes twice")
+	for _, c := range changes {
+		assert.Equal(t, contract.Additive, c.Level, c)
+	}
+	for _, line := range []string{
+		"- ./gen.ClientInterface.GetExtra: removed",
+		"- ./gen.ClientInterface.GetExtra, method set of *ClientWithResponses: removed",
+		"- ./gen.ClientWithResponsesInterface.GetExtraWithResponse: removed",
+		"- ./gen.ClientInterface.GetBalance: changed from func(context.Context) error to func() error",
+		"- ./gen.ClientInterface.sealed: added unexported method",
+		"- ./gen.HttpRequestDoer.CloseIdleConnections: added", // which users implement
+		"- ./journal.ClientInterface.Begin: added",
+	} {
+		changes := readApidiff("Incompatible changes:\n" + line + "\n")
+		require.Len(t, changes, 1, line)
+		assert.Equal(t, contract.Breaking, changes[0].Level, line)
+	}
 }
 
 func TestTheNotesOfAVersionAreItsSectionOfTheChangelog(t *testing.T) {
