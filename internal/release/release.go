@@ -18,8 +18,6 @@ import (
 // that its go.mod does not raise that of the SDK.
 const apidiff = "golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4"
 
-const modulePath = "github.com/connectpsp/connectpsp-go"
-
 // progress is what has changed since a release.
 type progress struct {
 	last    version // the release; zero if there is none
@@ -81,6 +79,9 @@ func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	if wanted.compare(since.next) < 0 {
 		return fmt.Errorf("what has changed since %v makes the next version at least %v: run make api", since.last, since.next)
 	}
+	if err := p.releasable(wanted); err != nil {
+		return err
+	}
 	notes, err := p.notes(wanted)
 	if err != nil {
 		return err
@@ -88,6 +89,19 @@ func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	fmt.Fprintln(out, notes)
 	for _, r := range since.reports {
 		fmt.Fprintf(out, "\n%s", r.Markdown())
+	}
+	return nil
+}
+
+// releasable refuses a version that the go command would not take from a module of this path.
+func (p project) releasable(v version) error {
+	path, err := p.modulePath()
+	if err != nil {
+		return err
+	}
+	if wanted := pathOf(path, v); path != wanted {
+		return fmt.Errorf("the module path has to be %s for %v and is %s: change it in go.mod, in every import, "+
+			"and wherever else CONTRIBUTING.md says", wanted, v, path)
 	}
 	return nil
 }
@@ -103,7 +117,7 @@ func (p project) since(ctx context.Context, before version) (progress, error) {
 	if found.last, err = p.lastRelease(ctx, before); err != nil || found.last == (version{}) {
 		return found, err
 	}
-	directory, err := os.MkdirTemp("", "specsync")
+	directory, err := os.MkdirTemp("", "release")
 	if err != nil {
 		return found, err
 	}
@@ -164,10 +178,23 @@ func compareDescriptions(old, now project) (contract.Report, error) {
 }
 
 func compareCode(ctx context.Context, directory string, old, now project) (contract.Report, error) {
+	path, err := now.modulePath()
+	if err != nil {
+		return contract.Report{}, err
+	}
+	before, err := old.modulePath()
+	if err != nil {
+		return contract.Report{}, err
+	}
+	// To apidiff a type of another package is another type if the full path of that package is
+	// another: across two module paths it reports everything that mentions one.
+	if err := old.rename(before, path); err != nil {
+		return contract.Report{}, err
+	}
 	var exports [2]string
 	for i, p := range []project{old, now} {
 		exports[i] = filepath.Join(directory, fmt.Sprintf("%d.export", i))
-		if _, err := output(ctx, p.root, "go", "run", apidiff, "-m", "-w", exports[i], modulePath); err != nil {
+		if _, err := output(ctx, p.root, "go", "run", apidiff, "-m", "-w", exports[i], path); err != nil {
 			return contract.Report{}, err
 		}
 	}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+var (
+	moduleLine  = regexp.MustCompile(`(?m)^module (\S+)$`)
+	majorSuffix = regexp.MustCompile(`/v[0-9]+$`)
+)
+
+// modulePath finds the path of the SDK's module in its go.mod.
+func (p project) modulePath() (string, error) {
+	text, err := os.ReadFile(filepath.Join(p.root, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	found := moduleLine.FindSubmatch(text)
+	if found == nil {
+		return "", fmt.Errorf("%s has no line for the module's path", filepath.Join(p.root, "go.mod"))
+	}
+	return string(found[1]), nil
+}
+
+// pathOf is the path that a module has to have at a version, given the one that it has at any other.
+func pathOf(path string, v version) string {
+	path = majorSuffix.ReplaceAllString(path, "")
+	if v.major < 2 {
+		return path
+	}
+	return fmt.Sprintf("%s/v%d", path, v.major)
+}
+
+// rename gives the module another path, and its packages too wherever Go code imports them.
+func (p project) rename(from, to string) error {
+	if from == to {
+		return nil
+	}
+	change := strings.NewReplacer(
+		`"`+from+`"`, `"`+to+`"`, `"`+from+`/`, `"`+to+`/`, "module "+from+"\n", "module "+to+"\n")
+	return filepath.WalkDir(p.root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" && path != filepath.Join(p.root, "go.mod") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, []byte(change.Replace(string(text))), 0o600)
+	})
+}
