@@ -79,7 +79,7 @@ func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	if wanted.compare(since.next) < 0 {
 		return fmt.Errorf("what has changed since %v makes the next version at least %v: run make api", since.last, since.next)
 	}
-	if err := p.releasable(wanted); err != nil {
+	if err := p.releasable(ctx, wanted); err != nil {
 		return err
 	}
 	notes, err := p.notes(wanted)
@@ -93,8 +93,16 @@ func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	return nil
 }
 
-// releasable refuses a version that the go command would not take from a module of this path.
-func (p project) releasable(v version) error {
+// releasable refuses a version that is released already, and one that the go command would not take
+// from a module of this path.
+func (p project) releasable(ctx context.Context, v version) error {
+	released, err := output(ctx, p.root, "git", "tag", "--list", "--no-contains", "HEAD", v.String())
+	if err != nil {
+		return err
+	}
+	if released != "" {
+		return fmt.Errorf("%v has been released from an earlier commit, and a tag is never moved", v)
+	}
 	path, err := p.modulePath()
 	if err != nil {
 		return err

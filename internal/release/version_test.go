@@ -212,3 +212,18 @@ func TestTheVersionInTheCodeIsFound(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotZero(t, found)
 }
+
+func TestItIsCalledWithACommandAndNothingElse(t *testing.T) {
+	for _, arguments := range [][]string{
+		nil, {""}, {"api", "v1.0.0"}, {"check"}, {"check", "v1.0.0", "v1.0.1"}, {"v1.0.0"}, {"-h"},
+	} {
+		status, err := run(t.Context(), project{root}, arguments, io.Discard)
+		assert.Equal(t, 2, status, arguments)
+		assert.ErrorIs(t, err, errUsage, arguments)
+	}
+	for _, tag := range []string{"", "1.0.0", "v1"} { // as make has it from an empty VERSION, for instance
+		status, err := run(t.Context(), project{root}, []string{"check", tag}, io.Discard)
+		assert.Equal(t, 1, status, tag)
+		assert.ErrorContains(t, err, "is not a version such as v1.2.3", tag)
+	}
+}
