@@ -4,8 +4,8 @@
 // came: no token, no signature, no retry, no error for a refusal. Packages auth, signing and idempotency have request
 // editors that add the headers. Most programs want package connectpsp instead.
 //
-// It checks nothing either: an id of ".." or "" leads to another path, and a GetBalanceParams without a Date sends an empty
-// one where nil sends none. Its HTTP client must not follow redirects.
+// It checks nothing either: an id of ".." or "" leads to another path. Its HTTP client must not
+// follow redirects. Methods take the parameters of the path alone: a request editor sets the others.
 //
 // ClientInterface and ClientWithResponsesInterface grow by a method with every operation that the
 // provider adds, in minor versions too, so nobody outside of this package should implement them.
