@@ -38,7 +38,7 @@ var shownFields = map[string]bool{
 
 func TestNoRequestAndNoAnswerPrintsPersonalData(t *testing.T) {
 	for _, each := range wireTypes {
-		kind := reflect.TypeOf(each.own)
+		kind := reflect.TypeOf(each)
 		t.Run(kind.Name(), func(t *testing.T) {
 			value := reflect.New(kind)
 			fill(value.Elem(), "Maria;")
