@@ -150,7 +150,8 @@ func Read(text []byte) (*API, error) {
 // schema is a question to the provider and no reason to check nothing.
 func validate(doc *openapi3.T) error {
 	return doc.Validate(context.Background(), openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(),
-		openapi3.AllowExtraSiblingFields("description", "summary", "title", "nullable", "example", "readOnly", "deprecated"))
+		openapi3.AllowExtraSiblingFields("description", "summary", "title", "nullable", "example", "readOnly", "deprecated",
+			"kind", "parent")) // of tags, in OpenAPI 3.2
 }
 
 func addresses(servers openapi3.Servers) (urls []string) {
@@ -320,7 +321,8 @@ func (o *Operation) secure(doc *openapi3.T, requirements openapi3.SecurityRequir
 				names = append(names, "http bearer")
 			case isKey:
 				if !o.has(parameter) {
-					o.Parameters[parameter] = Member{Type: "string", Required: true}
+					needed := !slices.ContainsFunc(requirements, func(other openapi3.SecurityRequirement) bool { return other[name] == nil })
+					o.Parameters[parameter] = Member{Type: "string", Required: needed}
 				}
 				if len(requirements) > 1 {
 					names = append(names, parameter)

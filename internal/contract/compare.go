@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Traffic is an operation as the SDK has it.
@@ -343,7 +345,7 @@ func (c *comparison) missingHere(where, path string, ours, theirs Body, sent boo
 		return
 	}
 	question := ""
-	if described.Type == "number" && !SoundsLikeMoney(path) {
+	if (described.Type == "number" || theirs[path+"[]"].Type == "number") && !SoundsLikeMoney(path) {
 		question = " Is it an amount of money? If not it needs another type."
 	}
 	c.news(where, "the SDK lacks `%s`. %s%s", path, lineFor(holder.Owner, path, described), question)
@@ -437,7 +439,8 @@ func goName(name string) string {
 		return ""
 	}
 	for _, initialism := range []string{"Id", "Url", "Pix", "Qr", "Ispb", "Cpf", "Cnpj"} {
-		name = strings.ReplaceAll(strings.ToUpper(name[:1])+name[1:], initialism, strings.ToUpper(initialism))
+		first, size := utf8.DecodeRuneInString(name)
+		name = strings.ReplaceAll(string(unicode.ToUpper(first))+name[size:], initialism, strings.ToUpper(initialism))
 	}
 	return name
 }

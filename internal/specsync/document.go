@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -60,7 +62,7 @@ func read(text []byte) (*document, error) {
 // parse returns nil for a text that holds nothing. YAML whose lines begin with tabs is no YAML, but
 // what it means is plain.
 func parse(text []byte) (*yaml.Node, error) {
-	if text[0] == '{' {
+	if json.Valid(text) {
 		return readJSON(text)
 	}
 	root, err := readYAML(text)
@@ -92,6 +94,7 @@ func (d *document) checkVersion() error {
 	case strings.HasPrefix(said, "3.2"):
 		d.note("it says OpenAPI %s and is read as 3.1", said)
 		version.Value = "3.1.1"
+		remove(d.root, "$self")
 	default:
 		return fmt.Errorf("it is no description in OpenAPI 3.0, 3.1 or 3.2: it says %q", said)
 	}
@@ -130,36 +133,42 @@ func (d *document) checkReferences() error {
 	if fault != nil {
 		return fault
 	}
-	w := weigher{document: d, known: map[*yaml.Node]int{}, under: map[*yaml.Node]bool{}}
-	for _, name := range []string{"paths", "webhooks"} {
-		w.weigh(get(d.root, name))
-	}
-	if w.recursive {
-		return errors.New("a schema holds itself, which no body of this API does: give it an end, or take it out")
-	}
+	w := weigher{document: d, known: map[*yaml.Node]int{}, under: map[*yaml.Node]bool{}, endless: map[*yaml.Node]bool{}}
 	if w.weigh(d.root) > mostNodes {
 		return errTooMuch
+	}
+	for _, name := range []string{"paths", "webhooks", "x-webhooks"} {
+		if w.endless[get(d.root, name)] {
+			return errors.New("a schema holds itself, which no body of this API does: give it an end, or take it out")
+		}
+	}
+	for _, kind := range keys(get(d.root, "components")) {
+		for _, name := range keys(get(d.root, "components", kind)) {
+			if w.endless[get(d.root, "components", kind, name)] {
+				d.note("%s holds itself, and was left out: no operation has it", name)
+				remove(get(d.root, "components", kind), name)
+			}
+		}
 	}
 	return nil
 }
 
-// weigher counts the values that a node stands for, all that it refers to written out.
+// weigher counts the values that a node stands for, all that it refers to written out, and finds those
+// that hold themselves.
 type weigher struct {
 	*document
-	known     map[*yaml.Node]int
-	under     map[*yaml.Node]bool
-	recursive bool
+	known          map[*yaml.Node]int
+	under, endless map[*yaml.Node]bool
 }
 
 func (w *weigher) weigh(node *yaml.Node) int {
 	if node == nil {
 		return 0
 	}
-	if w.under[node] {
-		w.recursive = true
-		return 0
+	if w.under[node] || w.endless[node] {
+		maps.Copy(w.endless, w.under)
 	}
-	if weight, found := w.known[node]; found {
+	if weight, found := w.known[node]; found || w.under[node] {
 		return weight
 	}
 	w.under[node] = true

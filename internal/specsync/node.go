@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,7 +92,10 @@ func referenceOf(node *yaml.Node) string {
 func (d *document) resolve(reference string) *yaml.Node {
 	node := d.root
 	for part := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
-		part = strings.NewReplacer("~1", "/", "~0", "~", "%7B", "{", "%7D", "}").Replace(part)
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		if plain, err := url.PathUnescape(part); err == nil {
+			part = plain
+		}
 		if node != nil && node.Kind == yaml.SequenceNode {
 			node = element(node, part)
 			continue

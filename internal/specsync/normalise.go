@@ -28,7 +28,9 @@ var operations = []struct{ id, method, path string }{
 // changes.
 func (d *document) normalise() {
 	d.dropGeneratorExtensions(d.root)
+	d.writeOutReferences()
 	d.writeOutPaths()
+	d.nameSchemas()
 	d.cutSlashes()
 	d.cutPrefix()
 	d.nameOperations()
@@ -61,14 +63,46 @@ func (d *document) dropGeneratorExtensions(node *yaml.Node) {
 	}
 }
 
-// writeOutPaths puts path items and parameters where they are used. There the overlay sees what they
-// are.
+// toComponent is a reference that the generator understands. Others lead into a path, or into a schema.
+var toComponent = regexp.MustCompile(`^#/components/[A-Za-z]+/[^/~%]+$`)
+
+// writeOutReferences puts what other references lead to where they are, and path items.
+func (d *document) writeOutReferences() {
+	walk(d.root, func(node *yaml.Node) {
+		reference := referenceOf(node)
+		if reference != "" && (!toComponent.MatchString(reference) || strings.HasPrefix(reference, "#/components/pathItems/")) {
+			*node = *copyOf(d.deref(node))
+		}
+	})
+	remove(get(d.root, "components"), "pathItems")
+}
+
+// clientNames are what the generator calls the parts of the client.
+var clientNames = regexp.MustCompile(`^(client(interface|option|withresponses.*)?|new(client|clientwithresponses|.+request)|` +
+	`requesteditorfn|httprequestdoer|with(baseurl|httpclient|requesteditorfn)|parse.+response|.+requestbody)$`)
+
+// nameSchemas gives schemas that are called like parts of the client other names.
+func (d *document) nameSchemas() {
+	const holder = "#/components/schemas/"
+	schemas := get(d.root, "components", "schemas")
+	for _, name := range keys(schemas) {
+		other := name + "Model"
+		if !clientNames.MatchString(inGo(name)) || get(schemas, other) != nil {
+			continue
+		}
+		schemas.Content[indexOf(schemas, name)].Value = other
+		walk(d.root, func(node *yaml.Node) {
+			if node.Value == holder+name {
+				node.Value = holder + other
+			}
+		})
+	}
+}
+
+// writeOutPaths puts parameters where they are used. There the overlay sees what they are.
 func (d *document) writeOutPaths() {
 	paths := get(d.root, "paths")
 	for i := 1; paths != nil && i < len(paths.Content); i += 2 {
-		if referenceOf(paths.Content[i]) != "" {
-			paths.Content[i] = copyOf(d.deref(paths.Content[i]))
-		}
 		eachParameterList(paths.Content[i], func(list *yaml.Node) {
 			for j, parameter := range list.Content {
 				if referenceOf(parameter) != "" {
@@ -165,6 +199,8 @@ func (d *document) missing(prefix string) (missing []string) {
 // isOurs refuses a description of another API, and one that lacks what this API has.
 func (d *document) isOurs() error {
 	switch missing := d.missing(""); {
+	case len(missing) == len(operations) && d.prefix() != "":
+		return fmt.Errorf("its paths begin with %s, but not all of them, or it lacks some: no address of a server can stand for that", d.prefix())
 	case len(missing) == len(operations):
 		return fmt.Errorf("it describes another API: %q has none of this one's operations", scalar(d.root, "info", "title"))
 	case len(missing) > 0:
@@ -180,7 +216,7 @@ func (d *document) isOurs() error {
 // one of method and path.
 func (d *document) nameOperations() {
 	paths := get(d.root, "paths")
-	taken := map[string]bool{}
+	taken := map[string]bool{"client": true, "clientinterface": true, "server": true, "requesteditors": true} // fields of clients
 	own := map[*yaml.Node]bool{}
 	for _, wanted := range operations {
 		path := d.path(wanted.path)
