@@ -29,7 +29,6 @@ var operations = []struct{ id, method, path string }{
 func (d *document) normalise() {
 	d.dropGeneratorExtensions(d.root)
 	d.writeOutReferences()
-	d.writeOutPaths()
 	d.nameSchemas()
 	d.cutSlashes()
 	d.cutPrefix()
@@ -63,14 +62,14 @@ func (d *document) dropGeneratorExtensions(node *yaml.Node) {
 	}
 }
 
-// toComponent is a reference that the generator understands. Others lead into a path, or into a schema.
-var toComponent = regexp.MustCompile(`^#/components/[A-Za-z]+/[^/~%]+$`)
+// kept are the references that stay. The generator understands no others, and the overlay has to see
+// what parameters are.
+var kept = regexp.MustCompile(`^#/components/(schemas|responses|requestBodies|headers|examples|links|callbacks|securitySchemes)/[^/~%]+$`)
 
-// writeOutReferences puts what other references lead to where they are, and path items.
+// writeOutReferences puts what all others lead to in their places.
 func (d *document) writeOutReferences() {
 	walk(d.root, func(node *yaml.Node) {
-		reference := referenceOf(node)
-		if reference != "" && (!toComponent.MatchString(reference) || strings.HasPrefix(reference, "#/components/pathItems/")) {
+		if reference := referenceOf(node); reference != "" && !kept.MatchString(reference) {
 			*node = *copyOf(d.deref(node))
 		}
 	})
@@ -94,20 +93,6 @@ func (d *document) nameSchemas() {
 		walk(d.root, func(node *yaml.Node) {
 			if node.Value == holder+name {
 				node.Value = holder + other
-			}
-		})
-	}
-}
-
-// writeOutPaths puts parameters where they are used. There the overlay sees what they are.
-func (d *document) writeOutPaths() {
-	paths := get(d.root, "paths")
-	for i := 1; paths != nil && i < len(paths.Content); i += 2 {
-		eachParameterList(paths.Content[i], func(list *yaml.Node) {
-			for j, parameter := range list.Content {
-				if referenceOf(parameter) != "" {
-					list.Content[j] = copyOf(d.deref(parameter))
-				}
 			}
 		})
 	}
@@ -147,10 +132,8 @@ func (d *document) cutPrefix() {
 		return
 	}
 	paths := get(d.root, "paths")
-	for i := 0; i < len(paths.Content); i += 2 {
-		if !strings.HasPrefix(paths.Content[i].Value, prefix+"/") {
-			return // then it is no prefix of the API
-		}
+	if slices.ContainsFunc(keys(paths), func(path string) bool { return !strings.HasPrefix(path, prefix+"/") }) {
+		return // then it is no prefix of the API
 	}
 	for i := 0; i < len(paths.Content); i += 2 {
 		paths.Content[i].Value = strings.TrimPrefix(paths.Content[i].Value, prefix)

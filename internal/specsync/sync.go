@@ -104,11 +104,11 @@ func (p project) resolve(from string) string {
 // changes compares a description with the one that is kept. If that cannot be read any more, there
 // is nothing to compare with.
 func (p project) changes(older []byte, api *contract.API, notes []string) (contract.Report, error) {
+	var before *contract.API
 	kept, err := read(older)
-	if err != nil {
-		return contract.Report{}, fmt.Errorf("openapi/connectpsp.yaml, which it is compared with: %w", err)
+	if err == nil {
+		before, err = kept.api()
 	}
-	before, err := kept.api()
 	if err != nil {
 		return contract.Report{}, fmt.Errorf("openapi/connectpsp.yaml, which it is compared with: %w", err)
 	}
