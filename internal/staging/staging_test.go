@@ -15,7 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-const description = "../../openapi/connectpsp.yaml"
+// description is one that does not change with what the provider publishes: the sandbox answers as it says.
+const description = "../contract/testdata/description.yaml"
 
 // the payee of these tests, whom no output may name.
 const payeeName, payeeDocument, payeeKey = "Maria da Silva Canario", "12345678909", "maria.canario@example.com"
