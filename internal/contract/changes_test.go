@@ -103,7 +103,7 @@ func TestWhatBreaksUsersIsToldFromWhatIsNewAndFromWords(t *testing.T) {
 		"no security":                    {"operationId: pay", "operationId: pay\n      security: []", Additive, "secured by nothing"},
 		"another scheme":                 {"{token: []}", "{oauth: [pay]}", Breaking, "secured by oauth2 pay"},
 		"a key besides":                  {"{token: []}", "{token: [], key: []}", Breaking, "the header X-Key parameter is new and required"},
-		"a key to choose":                {"{token: []}", "{token: []}, {key: []}", Breaking, "header X-Key"},
+		"a key to choose":                {"{token: []}", "{token: []}, {key: []}", Additive, "header X-Key"},
 		"an Authorization by hand":       {"type: http, scheme: bearer", "type: apiKey, in: header, name: Authorization", Nothing, ""},
 		"an optional parameter":          {"      - {name: labels", "      - {name: X-Tenant, in: header, schema: {type: string}}\n      - {name: labels", Additive, "the header X-Tenant parameter is new"},
 		"a parameter gone":               {"      - {name: labels, in: query, schema: {type: array, items: {type: string}}}\n", "", Otherwise, "the query labels parameter is gone"},

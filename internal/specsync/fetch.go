@@ -18,25 +18,16 @@ const defaultURL = "https://docs.connectpsp.com/_bundle/apis/index.yaml?download
 
 const (
 	longestDescription = 8 << 20 // bytes
-	longestETag        = 200
 	fetchTimeout       = time.Minute
 	mostRedirects      = 5
 )
 
-// errUnchanged says that the server has nothing newer than what spec.lock tells of.
-var errUnchanged = errors.New("nothing has changed since the last download")
-
 // fetch reads a description from a URL or a file.
-func fetch(ctx context.Context, client *http.Client, from string, last source) ([]byte, source, error) {
-	now := source{From: origin(from), FetchedAt: time.Now().UTC().Truncate(time.Second)}
+func fetch(ctx context.Context, client *http.Client, from string) ([]byte, error) {
 	if strings.Contains(from, "://") {
-		text, etag, err := download(ctx, client, from, last)
-		now.ETag, now.SHA256 = etag, sum(text)
-		return text, now, err
+		return download(ctx, client, from)
 	}
-	text, err := readFile(from)
-	now.SHA256 = sum(text)
-	return text, now, err
+	return readFile(from)
 }
 
 // origin is where a description came from, as spec.lock tells it: an address without its query, which
@@ -61,21 +52,17 @@ func readFile(path string) ([]byte, error) {
 	return bounded(file)
 }
 
-func download(ctx context.Context, given *http.Client, from string, last source) (text []byte, etag string, err error) {
+func download(ctx context.Context, given *http.Client, from string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	if err := secure(from); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	request.Header.Set("Accept", "application/yaml, application/json, */*;q=0.5")
-	conditional := last.From == origin(from) && last.ETag != ""
-	if conditional {
-		request.Header.Set("If-None-Match", last.ETag)
-	}
 	client := *given
 	client.CheckRedirect = func(next *http.Request, before []*http.Request) error {
 		if len(before) >= mostRedirects {
@@ -85,21 +72,13 @@ func download(ctx context.Context, given *http.Client, from string, last source)
 	}
 	answer, err := client.Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
-		return nil, "", failure.Err // without the address, whose query may hold a token
+		return nil, failure.Err // without the address, whose query may hold a token
 	}
 	defer answer.Body.Close()
-	switch {
-	case answer.StatusCode == http.StatusOK:
-		text, err = bounded(answer.Body)
-		if etag = answer.Header.Get("ETag"); len(etag) > longestETag {
-			etag = ""
-		}
-		return text, etag, err
-	case answer.StatusCode == http.StatusNotModified && conditional:
-		return nil, "", errUnchanged
-	default:
-		return nil, "", fmt.Errorf("the server answered %d %s: look at the address in a browser", answer.StatusCode, http.StatusText(answer.StatusCode))
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %d %s: look at the address in a browser", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
+	return bounded(answer.Body)
 }
 
 // secure refuses what is not TLS.

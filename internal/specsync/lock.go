@@ -13,7 +13,6 @@ import (
 type source struct {
 	From       string    `json:"from"` // a URL without its query, or the name of a file
 	FetchedAt  time.Time `json:"fetchedAt"`
-	ETag       string    `json:"etag,omitempty"`
 	SHA256     string    `json:"sha256"`           // of what was downloaded
 	Normalised string    `json:"normalisedSHA256"` // of openapi/connectpsp.yaml
 	Version    string    `json:"version"`          // info.version

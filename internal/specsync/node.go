@@ -39,12 +39,14 @@ func remove(node *yaml.Node, name string) {
 	}
 }
 
-func add(mapping *yaml.Node, name string, value *yaml.Node) {
-	mapping.Content = append(mapping.Content, text(name), value)
-}
-
-func text(value string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+// set gives a member of a mapping a text.
+func set(mapping *yaml.Node, name, value string) {
+	text := func(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value} }
+	if i := indexOf(mapping, name); i >= 0 {
+		mapping.Content[i+1] = text(value)
+		return
+	}
+	mapping.Content = append(mapping.Content, text(name), text(value))
 }
 
 func scalar(node *yaml.Node, names ...string) string {
@@ -96,22 +98,14 @@ func (d *document) resolve(reference string) *yaml.Node {
 		if plain, err := url.PathUnescape(part); err == nil {
 			part = plain
 		}
-		if node != nil && node.Kind == yaml.SequenceNode {
-			node = element(node, part)
+		i, err := strconv.Atoi(part)
+		if err == nil && node != nil && node.Kind == yaml.SequenceNode && 0 <= i && i < len(node.Content) {
+			node = node.Content[i]
 			continue
 		}
 		node = get(node, part)
 	}
 	return node
-}
-
-func element(list *yaml.Node, index string) *yaml.Node {
-	for i, node := range list.Content {
-		if index == strconv.Itoa(i) {
-			return node
-		}
-	}
-	return nil
 }
 
 // deref follows references until there is none. checkReferences has seen that they end.

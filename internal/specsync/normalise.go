@@ -98,21 +98,6 @@ func (d *document) nameSchemas() {
 	}
 }
 
-// eachParameterList visits the parameters of a path and of its operations.
-func eachParameterList(item *yaml.Node, visit func(*yaml.Node)) {
-	for _, name := range keys(item) {
-		holder := item
-		if isMethod(name) {
-			holder = get(item, name)
-		} else if name != "parameters" {
-			continue
-		}
-		if list := get(holder, "parameters"); list != nil && list.Kind == yaml.SequenceNode {
-			visit(list)
-		}
-	}
-}
-
 // cutSlashes takes the slashes off the ends of paths.
 func (d *document) cutSlashes() {
 	paths := get(d.root, "paths")
@@ -207,12 +192,9 @@ func (d *document) nameOperations() {
 		if operation == nil || operation.Kind != yaml.MappingNode {
 			continue
 		}
-		d.nameParameters(get(paths, path), path, wanted.path)
+		nameParameters(get(paths, path), path, wanted.path)
 		paths.Content[indexOf(paths, path)].Value = wanted.path
-		if get(operation, "operationId") == nil {
-			add(operation, "operationId", text(""))
-		}
-		*get(operation, "operationId") = *text(wanted.id)
+		set(operation, "operationId", wanted.id)
 		taken[inGo(wanted.id)], own[operation] = true, true
 	}
 	for _, path := range keys(paths) {
@@ -242,18 +224,17 @@ func inGo(name string) string {
 
 var inBraces = regexp.MustCompile(`\{[^/{}]*\}`)
 
-func (d *document) nameParameters(item *yaml.Node, path, wanted string) {
+// nameParameters gives the parameters of a path the names that they have in another.
+func nameParameters(item *yaml.Node, path, wanted string) {
 	theirs, ours := inBraces.FindAllString(path, -1), inBraces.FindAllString(wanted, -1)
-	for i := range ours {
-		from, to := strings.Trim(theirs[i], "{}"), strings.Trim(ours[i], "{}")
-		eachParameterList(item, func(list *yaml.Node) {
-			for _, parameter := range list.Content {
-				if scalar(parameter, "in") == "path" && scalar(parameter, "name") == from {
-					get(parameter, "name").Value = to
-				}
+	walk(item, func(node *yaml.Node) {
+		for i := range ours {
+			if scalar(node, "in") == "path" && "{"+scalar(node, "name")+"}" == theirs[i] {
+				set(node, "name", strings.Trim(ours[i], "{}"))
+				break
 			}
-		})
-	}
+		}
+	})
 }
 
 func isMethod(name string) bool {

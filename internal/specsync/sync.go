@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
@@ -42,15 +43,10 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if sum(older) != last.Normalised {
 		last = source{} // it tells of another file than this one
 	}
-	text, now, err := fetch(ctx, client, p.resolve(from), last)
-	if errors.Is(err, errUnchanged) {
-		fmt.Fprintln(out, "Nothing has changed since the last download.")
-		return "", nil
-	}
+	text, err := fetch(ctx, client, p.resolve(from))
 	if err != nil {
 		return refuse(err)
 	}
-	now.From = origin(from)
 	d, err := read(text)
 	if err != nil {
 		return refuse(err)
@@ -66,7 +62,10 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	if err != nil {
 		return refuse(err)
 	}
-	now.Normalised, now.Version, now.OpenAPI = sum(description), api.Version, scalar(d.root, "openapi")
+	now := source{
+		From: origin(from), FetchedAt: time.Now().UTC().Truncate(time.Second), SHA256: sum(text),
+		Normalised: sum(description), Version: api.Version, OpenAPI: scalar(d.root, "openapi"),
+	}
 	if now.Normalised == last.Normalised {
 		fmt.Fprintln(out, "Nothing has changed: the description is the one that the SDK is made from.")
 		return "", nil
