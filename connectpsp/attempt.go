@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -61,14 +60,8 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 	witness.body.content.Reset(call.body)
 	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	sending, body := ctx, io.Reader(&witness.body)
-	if c.pooled {
-		witness.trace.GetConn, witness.trace.GotConn = witness.connection.want, witness.connection.come
-		sending = context.WithValue(sending, arrivalKey{}, &witness.connection)
-		body = &witness.body.content // which net/http sends together with the headers, because it knows the type
-	}
-	sending = httptrace.WithClientTrace(sending, &witness.trace)
-	response, err := call.send(sending, c.raw, call, body, witness.edit)
+	sending := httptrace.WithClientTrace(ctx, &witness.trace)
+	response, err := call.send(sending, c.raw, call, &witness.body, witness.edit)
 	if err != nil {
 		a.err = err
 		if witness.handed { // else the error is the token source's or the journal's, in the caller's own words
@@ -100,8 +93,6 @@ type witness struct {
 	handed   bool         // the request was complete and given to the HTTP client
 	body     sealedBody   // empty if the request has none
 	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
-
-	connection arrival // the one that the request is sent on, if the transport is the SDK's own
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of
@@ -147,19 +138,11 @@ func redactTokenError(err error) error {
 	return err
 }
 
-// mayHaveSent reports whether a request that got no answer may have reached the gateway. It did not
-// if it was never handed over. Nor if the SDK's own transport got no connection for it: that sends
-// nothing without one, and nothing after it has returned. Of another transport that is not known;
-// there it did not if nobody has read its body, and asking makes sure that nobody will.
+// mayHaveSent reports whether a request that got no response may have reached the gateway. It did
+// not if it was never handed over, or if neither its headers were written nor its body was read:
+// asking makes sure that the body never will be. For a request without a body that cannot be told.
 func (w *witness) mayHaveSent() bool {
-	switch {
-	case !w.handed:
-		return false
-	case w.client.pooled:
-		return w.connection.everCame()
-	default:
-		return w.body.isEmpty() || !w.body.seal()
-	}
+	return w.handed && (w.body.isEmpty() || w.written.Load() > 0 || !w.body.seal())
 }
 
 // sealedBody is a request's body that can be shut as long as nobody has begun to read it. A

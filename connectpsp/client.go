@@ -34,7 +34,6 @@ type Client struct {
 	window     time.Duration // from the first sending, in which Recover and ResolveCashOut send again
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
-	pooled     bool // it sends with the SDK's own transport
 	canSign    bool
 	loopback   bool                   // the gateway is on this machine
 	recovered  atomic.Bool            // Recover has reported the payments that ended
@@ -55,8 +54,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	httpClient := newHTTPClient(settings.httpClient)
-	_, pooled := httpClient.Transport.(*pool)
-	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(senderOf(httpClient)))
+	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(httpClient))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +78,6 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		window:     settings.window,
 		clientID:   cfg.ClientID,
 		baseURL:    base.String(),
-		pooled:     pooled,
 		canSign:    !cfg.CryptoToken.IsZero(),
 		loopback:   isLoopback(base.Hostname()),
 		rebalances: make(chan struct{}, 1),

@@ -2,6 +2,7 @@ package connectpsp
 
 import (
 	"crypto/tls"
+	"net/http"
 	"time"
 )
 
@@ -10,5 +11,5 @@ func SetJitter(c *Client, jitter func(bound time.Duration) time.Duration) { c.ji
 
 // Trust makes the client's own transport trust a test server.
 func Trust(client *Client, config *tls.Config) {
-	client.raw.Client.(once).transport.(*pool).transport.TLSClientConfig = config
+	client.raw.Client.(*http.Client).Transport.(*http.Transport).TLSClientConfig = config
 }

@@ -6,6 +6,7 @@ package signing
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -29,28 +30,9 @@ var ErrNoToken = errors.New("signing: the request has no bearer token; the edito
 
 // Sum returns the HMAC-SHA256 of message under the CryptoToken's bytes as text.
 func Sum(cryptoToken string, message []byte) []byte {
-	sum := hmacOf(cryptoToken, message)
-	return sum[:]
-}
-
-// hmacOf is crypto/hmac with SHA-256, as RFC 2104 defines it. A receiver of webhooks makes one for every delivery, and this way
-// nothing of it is left in memory but what the stack holds, up to messages of a thousand bytes.
-func hmacOf(key string, message []byte) [sha256.Size]byte {
-	var block [sha256.BlockSize]byte
-	if len(key) > len(block) {
-		sum := sha256.Sum256([]byte(key))
-		copy(block[:], sum[:])
-	} else {
-		copy(block[:], key)
-	}
-	for i := range block {
-		block[i] ^= 0x36
-	}
-	inner := sha256.Sum256(append(append(make([]byte, 0, 1152), block[:]...), message...))
-	for i := range block {
-		block[i] ^= 0x36 ^ 0x5c
-	}
-	return sha256.Sum256(append(append(make([]byte, 0, sha256.BlockSize+sha256.Size), block[:]...), inner[:]...))
+	mac := hmac.New(sha256.New, []byte(cryptoToken))
+	mac.Write(message)
+	return mac.Sum(nil)
 }
 
 // Sign returns the DigitalSignature of an access token: Sum in lower-case hexadecimal.
