@@ -399,10 +399,11 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 		"a PUT whose body does not come":  {strings.Replace(head, "POST", "PUT", 1) + "Content-Length: 100\r\n\r\n{", "405"},
 		"a PUT whose chunk does not come": {strings.Replace(head, "POST", "PUT", 1) + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", "405"},
 		"a body that is waited for":       {head + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "100"},
-		"many headers":                    {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401"},
-		"two signatures":                  {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a signature of monstrous size":   {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a method that nobody has heard":  {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
+		// Since Go 1.27 net/http answers that by itself.
+		"many headers":                   {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401 431"},
+		"two signatures":                 {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a signature of monstrous size":  {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a method that nobody has heard": {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			connection, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -421,8 +422,16 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 			answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
 			require.NoError(t, err)
 			defer answer.Body.Close()
-			assert.Equal(t, c.status, answer.Status[:3])
-			assert.Less(t, <-left, 4*time.Second)
+			assert.Contains(t, c.status, answer.Status[:3])
+			if answer.StatusCode == http.StatusRequestHeaderFieldsTooLarge {
+				return // the handler never saw it
+			}
+			select {
+			case duration := <-left:
+				assert.Less(t, duration, 4*time.Second)
+			case <-time.After(10 * time.Second):
+				t.Fatal("the handler has not returned")
+			}
 		})
 	}
 	assert.Zero(t, within.Load())

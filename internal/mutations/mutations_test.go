@@ -61,7 +61,7 @@ var mutations = []mutation{
 	}},
 	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = doubtful\n	}", "	}"}},
 	{name: "a request that still waits for a connection is forgotten", file: "attempt.go", replace: []string{
-		"w.body.isEmpty() || !w.body.seal()", "w.body.isEmpty() || w.body.state.Load() == begun",
+		"|| !w.body.seal())", "|| w.body.state.Load() == begun)",
 	}},
 	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"witness.written.Load() > 1", "witness.written.Load() > 2"}},
 	{name: "an answer about another payment is passed on", file: "call.go", replace: []string{
