@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ErrorCode is the gateway's name for what went wrong: the one to program against. Codes that are
+// ErrorCode is the gateway's name for an error: the one to program against. Codes that are
 // not listed here come through as they are. An ErrorCode is an error only so that errors.Is(err,
 // CodeInsufficientFunds) works.
 type ErrorCode string
@@ -33,7 +33,7 @@ const (
 // Error returns the code.
 func (c ErrorCode) Error() string { return string(c) }
 
-// advice says what to do next, by code.
+// advice is the next step for a code.
 var advice = map[ErrorCode]string{
 	CodeInvalidCredentials:      "check ClientID and ClientSecret",
 	CodeTokenExpired:            "a fresh token was refused too, or could not be had; check that nothing replaces the Authorization header",
@@ -62,7 +62,7 @@ var ErrNotSent = errors.New("connectpsp: nothing was sent")
 //
 // Tests can make one by hand: &APIError{StatusCode: 409} is a conflict, &APIError{StatusCode: 422}
 // a rejection, and &APIError{Err: ErrNotSent} was not sent. For a 5xx or a time-out make an
-// [UnknownOutcomeError]. Printed by fmt or slog it shows what Error returns; as JSON it leaves out
+// [UnknownOutcomeError]. Printed by fmt or slog it shows Error; as JSON it leaves out
 // Type, Title, Detail and Err.
 type APIError struct {
 	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no
@@ -81,12 +81,12 @@ type APIError struct {
 	ExternalReference string
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause if there was no response, or what kept the call from being repeated, such as
+	// Err is the cause if there was no response, or the reason why the call was not repeated, such as
 	// the context's error. It may be nil. It matches ErrNotSent if nothing was sent.
 	Err error
 }
 
-// Error says what happened, what it means for the money and what to do next. It holds no secret and
+// Error states the event, its meaning for the money and the next step. It holds no secret and
 // no personal data.
 func (e *APIError) Error() string {
 	var text strings.Builder
@@ -216,7 +216,7 @@ func (e *APIError) Is(target error) bool {
 	return ok && code != "" && code == e.Code
 }
 
-// Format writes what Error returns, under every verb.
+// Format writes Error under every verb.
 func (e APIError) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, e.Error()) }
 
 // refusal is an APIError as JSON.
@@ -230,7 +230,7 @@ type refusal struct {
 	NotSent           bool      `json:"notSent,omitzero"`
 }
 
-// MarshalJSON writes the fields that hold no personal data but what ExternalReference may be.
+// MarshalJSON writes the fields without personal data. ExternalReference is written as it is.
 func (e APIError) MarshalJSON() ([]byte, error) {
 	code := e.Code.printable()
 	if code == "" && e.conflict() {
@@ -247,7 +247,7 @@ func (e APIError) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads the output of MarshalJSON.
 func (e *APIError) UnmarshalJSON(data []byte) error {
 	var read refusal
 	if err := json.Unmarshal(data, &read); err != nil {

@@ -21,7 +21,7 @@ import (
 // attemptTimeout bounds one attempt. A short one would itself make outcomes unknown.
 const attemptTimeout = 30 * time.Second
 
-// attempt is what became of one request.
+// attempt is one request and its response, if any.
 type attempt struct {
 	begun    time.Time
 	duration time.Duration
@@ -32,7 +32,7 @@ type attempt struct {
 
 	status int // 0 if no answer came
 	header http.Header
-	body   []byte // until forget
+	body   []byte // until release
 	err    error  // why there is no answer, or not all of it
 	buffer *[]byte
 }
@@ -40,8 +40,8 @@ type attempt struct {
 // buffers hold answers while they are looked at.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// forget gives the memory of the body to the next attempt, without what was in it.
-func (a *attempt) forget() {
+// release zeroes the body and returns its buffer to the pool.
+func (a *attempt) release() {
 	const large = 64 << 10 // and not worth keeping
 	if a.buffer != nil && cap(a.body) <= large {
 		clear(a.body)
@@ -52,19 +52,19 @@ func (a *attempt) forget() {
 }
 
 // attempt makes and sends one request and reads the answer.
-func (c *Client) attempt(ctx context.Context, p *progress) attempt {
+func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	call := &p.call
-	witness := &witness{client: c, progress: p, ctx: ctx}
-	witness.body.content.Reset(call.body)
-	witness.trace.WroteHeaders = func() { witness.written.Add(1) }
+	tracker := &sendTracker{client: c, state: p, ctx: ctx}
+	tracker.body.content.Reset(call.body)
+	tracker.trace.WroteHeaders = func() { tracker.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	sending := httptrace.WithClientTrace(ctx, &witness.trace)
-	response, err := call.send(sending, c.raw, call, &witness.body, witness.edit)
+	sending := httptrace.WithClientTrace(ctx, &tracker.trace)
+	response, err := call.send(sending, c.raw, call, &tracker.body, tracker.edit)
 	if err != nil {
 		a.err = err
-		if witness.handed { // else the error is the token source's or the journal's, in the caller's own words
+		if tracker.handed { // else the error is the token source's or the journal's, in the caller's own words
 			a.err = redact.Error(err)
 		}
 	} else {
@@ -76,29 +76,29 @@ func (c *Client) attempt(ctx context.Context, p *progress) attempt {
 		}
 	}
 	a.duration = time.Since(a.begun)
-	a.token = witness.token
-	a.sent = err == nil || witness.mayHaveSent()
-	a.replayed = witness.written.Load() > 1
+	a.token = tracker.token
+	a.sent = err == nil || tracker.mayHaveSent()
+	a.replayed = tracker.written.Load() > 1
 	return a
 }
 
-// witness completes one request and watches it on its way out, to tell what was provably never sent
-// from what may have been, and to see a transport that sends twice.
-type witness struct {
-	client   *Client
-	progress *progress
-	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
-	trace    httptrace.ClientTrace // of the request
-	token    auth.Secret
-	handed   bool         // the request was complete and given to the HTTP client
-	body     sealedBody   // empty if the request has none
-	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+// sendTracker completes one request and records whether it may have been sent, and whether a transport
+// sent it twice.
+type sendTracker struct {
+	client  *Client
+	state   *callState
+	ctx     context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
+	trace   httptrace.ClientTrace // of the request
+	token   auth.Secret
+	handed  bool         // the request was complete and given to the HTTP client
+	body    sealedBody   // empty if the request has none
+	written atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of
 // the token, and the payment is announced when nothing can go wrong any more.
-func (w *witness) edit(_ context.Context, request *http.Request) error {
-	ctx, c, call := w.ctx, w.client, &w.progress.call
+func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
+	ctx, c, call := t.ctx, t.client, &t.state.call
 	for _, edit := range c.editors {
 		if err := edit(ctx, request); err != nil {
 			return redactTokenError(err)
@@ -117,15 +117,15 @@ func (w *witness) edit(_ context.Context, request *http.Request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.announce(ctx, w.progress); err != nil {
+	if err := c.announce(ctx, t.state); err != nil {
 		return err
 	}
-	w.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
+	t.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
 	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection
 	// nor after a redirect.
 	request.GetBody = nil
-	request.ContentLength = w.body.content.Size() // net/http sees that of its own readers only
-	w.handed = true
+	request.ContentLength = t.body.content.Size() // net/http sees that of its own readers only
+	t.handed = true
 	return nil
 }
 
@@ -141,8 +141,8 @@ func redactTokenError(err error) error {
 // mayHaveSent reports whether a request that got no response may have reached the gateway. It did
 // not if it was never handed over, or if neither its headers were written nor its body was read:
 // asking makes sure that the body never will be. For a request without a body that cannot be told.
-func (w *witness) mayHaveSent() bool {
-	return w.handed && (w.body.isEmpty() || w.written.Load() > 0 || !w.body.seal())
+func (t *sendTracker) mayHaveSent() bool {
+	return t.handed && (t.body.isEmpty() || t.written.Load() > 0 || !t.body.seal())
 }
 
 // sealedBody is a request's body that can be shut as long as nobody has begun to read it. A

@@ -18,7 +18,7 @@ const (
 
 var errBudgetSpent = errors.New("too many calls of this client fail, so it was not repeated")
 
-// take takes what a retry costs and reports whether there was as much.
+// take takes the cost of a retry and reports whether the bucket held as much.
 func (b *budget) take(cost int32) bool {
 	for {
 		spent := b.spent.Load()

@@ -15,8 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// call is one call of an operation: what stays the same over all of its attempts, the key and the
-// bytes of the body above all.
+// call is one call of an operation: the part that all of its attempts share, above all the key and
+// the bytes of the body.
 type call struct {
 	operation         operation
 	key               string // idempotency key, empty if it carries none
@@ -31,8 +31,8 @@ type call struct {
 
 	// send makes a request of the call and sends it. The reader is of body.
 	send func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
-	// decode takes the body of a 2xx answer, and returns what it says and the id of the transaction
-	// that it is about, if any. Its error is a *mismatchError, a *declinedError, or says that the
+	// decode decodes the body of a 2xx response, and returns the result and the id of its
+	// transaction, if any. Its error is a *mismatchError, a *declinedError, or says that the
 	// body cannot be read.
 	decode func(body []byte) (result any, transactionID string, err error)
 }
@@ -75,9 +75,9 @@ func settingsOf(options []CallOption) callSettings {
 // (classify.go). Validation and the key came before, in prepare. The key is made outside of the
 // retry, so it stays; the signature inside of it, so it follows the token.
 //
-// Check looks at a decoded answer; see call.decode for what it returns.
+// Check looks at a decoded answer; see call.decode for its results.
 func run[T any](ctx context.Context, c *Client, call call, check func(call *call, result *T, body []byte) (string, error)) (*T, error) {
-	p := c.newProgress(call)
+	p := c.newCallState(call)
 	p.call.decode = func(body []byte) (any, string, error) {
 		decoded := new(T)
 		err := answer.Decode(body, decoded)
@@ -98,7 +98,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(call *call
 	return p.verdict.result.(*T), nil
 }
 
-// mismatchError says that an accepted answer is about something other than what was asked for.
+// mismatchError reports a 2xx response about another payment than the requested one.
 type mismatchError struct{ text string }
 
 func (e *mismatchError) Error() string { return e.text }
@@ -115,8 +115,8 @@ var (
 	errNoBalance       = errors.New("the answer does not state all balances")
 )
 
-// match compares an accepted answer with its request, and returns the id that it found. What the
-// answer leaves out is not compared: which fields a cash-out's answer has is not published.
+// match compares a 2xx response with its request, and returns the transaction id. Absent fields are
+// not compared: the fields of a cash-out's response are not published.
 func (call *call) match(body []byte, transactionID, externalReference string, amount pix.Amount) (string, error) {
 	var err error
 	switch {

@@ -12,7 +12,7 @@ import (
 // its status is usually PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED, WaitCashOut
 // or GetCashOut tells how it ended.
 //
-// Its error is one of three, and what to do differs:
+// Its error is one of three, each with a next step of its own:
 //   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved. After correcting the cause the
 //     same ExternalReference may be tried again with WithAttempt.
 //   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be

@@ -23,7 +23,7 @@ var (
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to
 // let others begin theirs. Of several that wait the first to get here begins, and the others see it.
-func (c *Client) lockCharge(ctx context.Context, p *progress, payment *paymentLock) (release func(), err error) {
+func (c *Client) lockCharge(ctx context.Context, p *callState, payment *paymentLock) (release func(), err error) {
 	locks.setWaiting(payment, true)
 	for {
 		release, others, err := c.lockRefunds(ctx, p, payment)
@@ -40,7 +40,7 @@ func (c *Client) lockCharge(ctx context.Context, p *progress, payment *paymentLo
 // is to be compared with, for which the charge may have to be read, without the lock: that may take
 // long.
 func (c *Client) lockRefunds(
-	ctx context.Context, p *progress, payment *paymentLock,
+	ctx context.Context, p *callState, payment *paymentLock,
 ) (release func(), others []Intent, err error) {
 	own, _, err := locks.wait(ctx, lockName{journal: c.scope, key: OperationRefundCashIn}, nil, nil) // no key looks like that
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *Client) lockRefunds(
 
 // checkOtherName returns the error of a refund that was rejected: err, unless another refund of the
 // charge may have been made that was asked for by another of its ids.
-func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) error {
+func (c *Client) checkOtherName(ctx context.Context, p *callState, err error) error {
 	p.compared = true
 	others, failure := c.otherRefunds(ctx, c.intentOf(p.call, p.begun), locks.refundsUnderWay(c.scope, true))
 	if failure != nil {
@@ -87,7 +87,7 @@ func (c *Client) checkOtherName(ctx context.Context, p *progress, err error) err
 // compare returns an unknown outcome if one of the others may be a refund of the same charge, which
 // is read once. If it cannot be read, a refund that is open may be of it, and a rejection is not
 // certain. Otherwise a refund that was accepted is left to the gateway, which refuses a second.
-func (c *Client) compare(ctx context.Context, p *progress, others []Intent, rejected bool) error {
+func (c *Client) compare(ctx context.Context, p *callState, others []Intent, rejected bool) error {
 	ids := append([]string{p.call.transactionID}, p.chargeIDs...)
 	same := sameCharge(ids, others)
 	if same == nil && len(others) > 0 && p.chargeIDs == nil {

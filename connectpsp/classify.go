@@ -11,31 +11,31 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 )
 
-// outcome is what one attempt proves about itself. It says nothing about the attempts before it.
+// outcome is the proof that one attempt gives about itself, and about no attempt before it.
 type outcome uint8
 
 const (
 	accepted outcome = iota
-	refused          // the gateway said no
-	unsent           // it provably never reached the gateway
-	doubtful         // it may have been executed
+	rejected         // the gateway said no
+	notSent          // it provably never reached the gateway
+	inDoubt          // it may have been executed
 )
 
 func (o outcome) String() string {
 	return [...]string{"accepted", "rejected", "not sent", "unknown"}[o]
 }
 
-// verdict is what to make of one attempt.
+// verdict is the judgement of one attempt.
 type verdict struct {
 	outcome outcome
 	again   bool          // sending the same once more may help
 	renew   bool          // another access token may help
 	pause   time.Duration // the least to wait before sending again
-	answer  *APIError     // what the gateway answered, unless it accepted or there was no answer
-	err     error         // what else went wrong
+	answer  *APIError     // the gateway's error response, nil if it accepted or did not respond
+	err     error         // any other error
 	// transactionID is that of the transaction that an accepted answer names.
 	transactionID string
-	result        any // what an accepted answer says, nil if it was not accepted
+	result        any // of a 2xx response, nil if there was none
 }
 
 // classify judges an attempt. It holds the truth about answers, row by row, and knows nothing of
@@ -48,51 +48,51 @@ func classify(call call, a attempt) verdict {
 		return classifySuccess(call, a)
 	}
 	refusal := newAPIError(call, a)
-	v := verdict{outcome: refused, answer: refusal}
+	v := verdict{outcome: rejected, answer: refusal}
 	switch {
 	case call.operation.money && needsProblem(a.status) && !isProblem(a):
 		// A firewall may put a page of its own in the place of a response to a payment that was
 		// made, and a problem that broke off may have named a conflict. The same key brings the
 		// whole response, from the gateway.
-		v.outcome, v.again, v.err = doubtful, true, cmp.Or(a.err, error(errNotTheGateway))
+		v.outcome, v.again, v.err = inDoubt, true, cmp.Or(a.err, error(errNotTheGateway))
 	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
 		// The answer broke off, and its code, which may have named a conflict, with it. The same
 		// key brings the whole answer.
-		v.outcome, v.again, v.err = doubtful, true, a.err
+		v.outcome, v.again, v.err = inDoubt, true, a.err
 		v.renew = a.status == http.StatusUnauthorized
 	case a.status == http.StatusUnauthorized:
 		// A new access token does not mend the other two.
 		v.renew = refusal.Code != CodeInvalidApplicationToken && refusal.Code != CodeInvalidCredentials
 	case a.status == http.StatusConflict && refusal.Code.speaksOf("IDEMPOT"):
 		// The key is in use: a request with it is running just now, and will have an answer soon.
-		v.outcome, v.again = doubtful, true
+		v.outcome, v.again = inDoubt, true
 	case a.status == http.StatusTooManyRequests:
 		v.again = true
 	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == 499:
 		// 499 is a proxy's word for a client that went away: the request may still be running
 		// behind it.
-		v.outcome, v.again = doubtful, true
+		v.outcome, v.again = inDoubt, true
 	case a.status/100 == 4:
 		v.renew = refusal.Code == CodeInvalidSignature
 	case a.status/100 == 5:
-		v.outcome, v.again = doubtful, true
+		v.outcome, v.again = inDoubt, true
 		if a.status >= 502 && a.status <= 504 {
-			v.pause = time.Second // a gateway in front; what runs behind it wants a moment
+			v.pause = time.Second // these come from a proxy: give the backend a second
 		}
 	default:
 		// A redirect after a POST may mean that it was done. It is never followed, and asking again
 		// would lead here again.
-		v.outcome = doubtful
+		v.outcome = inDoubt
 	}
 	return v
 }
 
 func classifyNoAnswer(call call, a attempt) verdict {
-	v := verdict{outcome: doubtful, again: true, err: a.err}
+	v := verdict{outcome: inDoubt, again: true, err: a.err}
 	if a.sent {
 		return v
 	}
-	v.outcome = unsent
+	v.outcome = notSent
 	var noToken *auth.Error
 	switch {
 	case errors.As(a.err, &noToken):
@@ -119,14 +119,14 @@ func classifySuccess(call call, a attempt) verdict {
 	var declined *declinedError
 	switch {
 	case errors.As(err, &mismatch):
-		return verdict{outcome: doubtful, err: err}
+		return verdict{outcome: inDoubt, err: err}
 	case errors.As(err, &declined):
 		refusal := newAPIError(call, a)
 		refusal.Detail = declined.message
-		return verdict{outcome: refused, answer: refusal}
+		return verdict{outcome: rejected, answer: refusal}
 	default:
 		// Almost surely executed. The same key again brings the whole answer.
-		return verdict{outcome: doubtful, again: true, err: err}
+		return verdict{outcome: inDoubt, again: true, err: err}
 	}
 }
 

@@ -19,7 +19,7 @@ const Version = "0.1.0"
 
 // Client talks to the gateway. Make one with New for each Config and share it: its methods may be
 // called by any number of goroutines, and it holds the connections and the access token. It needs
-// no closing. After New it changes only in what it remembers.
+// no closing. After New only its memory of payments changes.
 type Client struct {
 	raw        *gen.Client
 	tokens     auth.TokenSource
@@ -72,7 +72,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		editors:    []gen.RequestEditorFn{auth.Bearer(tokens), auth.ApplicationToken(cfg.ApplicationToken)},
 		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
 		retry:      settings.retry,
-		jitter:     upTo,
+		jitter:     fullJitter,
 		logger:     settings.logger,
 		journal:    settings.journal,
 		window:     settings.window,

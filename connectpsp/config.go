@@ -45,7 +45,7 @@ func (e Environment) baseURL() string {
 	}
 }
 
-// Config is what the provider gives an integrator, and which gateway to talk to. Secrets in it
+// Config holds the credentials of an integration, and selects the gateway. Secrets in it
 // print as [redacted].
 type Config struct {
 	// ClientID and ClientSecret are exchanged for access tokens. Both are required. The default

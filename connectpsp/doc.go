@@ -28,8 +28,8 @@
 // answer to the same idempotency key, a GET or a webhook settles it. Call again with the same
 // request, or wait; never pay under a new externalReference while one is unknown.
 //
-// A client remembers what is open, so doubt outlives the call; with WithJournal it outlives the
-// process, and Recover settles what that left open. Without a journal, in the first call of a new
+// A client remembers open payments, so doubt outlives the call; with WithJournal it outlives the
+// process, and Recover settles the payments that it left open. Without a journal, in the first call of a new
 // process for a payment that an earlier one may have sent, a nil error settles it and no other
 // outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the same
 // idempotency key are made one after the other.
@@ -49,7 +49,7 @@
 //
 // # Personal data
 //
-// The types of requests and answers print only what identifies a payment: reference, transaction
+// The types of requests and responses print only the identity of a payment: reference, transaction
 // id, status and amount. That holds for package fmt, log and log/slog. Their JSON is what is sent,
 // and has all of it. Three ways of printing go past that:
 //

@@ -132,15 +132,15 @@ func canonicalID(id string) string {
 	return id
 }
 
-// Format writes, under every verb, what identifies the intent, and nothing of Body.
+// Format writes LogValue under every verb.
 func (i Intent) Format(state fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(state, "%s %q with key %s", i.Operation, i.ExternalReference, i.IdempotencyKey)
 }
 
-// LogValue returns what identifies the intent, and nothing of Body.
+// LogValue returns the identity of the intent, without Body.
 func (i Intent) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
 
-// journalTimeout bounds what must be done with the journal when the call's context may have ended.
+// journalTimeout bounds a call of the journal when the context of the payment may have ended.
 const journalTimeout = 10 * time.Second
 
 // detachedJournal is a journal of the caller's. Finish runs on a context detached from the call's:

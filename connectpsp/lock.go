@@ -29,7 +29,7 @@ type lockName struct {
 // the caller that was told may already pay in some other way.
 type paymentLock struct {
 	name     lockName
-	intent   *Intent       // what the call that holds it wants, nil for the lock of a key
+	intent   *Intent       // of the call that holds it, nil for the lock of a key
 	waiting  bool          // whether it is a refund that may not begin yet; guarded by paymentLocks.mu
 	first    time.Time     // when the payment was first sent, or the lock was taken; guarded by paymentLocks.mu
 	released chan struct{} // made by the first that waits; guarded by paymentLocks.mu

@@ -17,7 +17,7 @@ import (
 // may hold secrets or personal data.
 
 // log records an attempt.
-func (c *Client) log(ctx context.Context, p *progress, a attempt) {
+func (c *Client) log(ctx context.Context, p *callState, a attempt) {
 	if !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
@@ -92,7 +92,7 @@ func (l *attributes) add(name, value string) {
 	}
 }
 
-// describe appends what a call's error says about the payment.
+// describe appends the facts about the payment in a call's error.
 func (l *attributes) describe(err error) {
 	var unknown *UnknownOutcomeError
 	var refusal *APIError
@@ -119,7 +119,7 @@ func (l *attributes) describe(err error) {
 // very payment.
 func wordOf(v verdict) string {
 	if v.answer != nil && errors.Is(v.answer, ErrUnknownOutcome) {
-		return doubtful.String()
+		return inDoubt.String()
 	}
 	return v.outcome.String()
 }
@@ -142,7 +142,7 @@ func kindOf(a attempt, v verdict) string {
 
 // retryReason returns why another attempt follows if time and budget allow, or "" if none may
 // follow.
-func (c *Client) retryReason(p *progress, a attempt) string {
+func (c *Client) retryReason(p *callState, a attempt) string {
 	switch v := p.verdict; {
 	case v.renew && !p.renewed:
 		return "token refused"

@@ -12,7 +12,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 )
 
-// Option changes what New makes. Nil is not an Option.
+// Option configures a client. Nil is not an Option.
 type Option func(*settings)
 
 type settings struct {
@@ -25,7 +25,7 @@ type settings struct {
 	window      time.Duration
 }
 
-// validate adds to faults what is wrong with the options, base being the gateway's URL, and fills
+// validate adds the faults of the options, base being the gateway's URL, and fills
 // in defaults.
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)

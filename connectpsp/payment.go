@@ -21,7 +21,7 @@ var (
 
 // pay makes a call that carries an idempotency key: after any other for the same payment, and with
 // the same key, and keeps the journal.
-func (c *Client) pay(ctx context.Context, p *progress) (err error) {
+func (c *Client) pay(ctx context.Context, p *callState) (err error) {
 	intent := c.intentOf(p.call, p.begun)
 	if p.call.recovering {
 		own, _ := locks.take(c.lockOf(intent), &intent)
@@ -39,7 +39,7 @@ func (c *Client) pay(ctx context.Context, p *progress) (err error) {
 
 // lock waits for the calls of the same payment. Without the lock it returns the error to report: a
 // rejection of the call that it waited for is this call's too.
-func (c *Client) lock(ctx context.Context, p *progress, intent *Intent) (*paymentLock, error) {
+func (c *Client) lock(ctx context.Context, p *callState, intent *Intent) (*paymentLock, error) {
 	var rejected error
 	own, others, err := locks.wait(ctx, c.lockOf(*intent), intent, func(heard error) bool {
 		if !p.doubt {
@@ -86,7 +86,7 @@ func (c *Client) left(first time.Time) time.Duration {
 }
 
 // payLocked makes the call under the lock of its payment, which it releases.
-func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (err error) {
+func (c *Client) payLocked(ctx context.Context, p *callState, own *paymentLock) (err error) {
 	defer func() { locks.release(own, err) }() // also if a journal or a transport panics
 	err = c.attemptLocked(ctx, p, own)
 	if isRejection(err) && p.call.operation.id == OperationRefundCashIn && !p.compared {
@@ -97,9 +97,9 @@ func (c *Client) payLocked(ctx context.Context, p *progress, own *paymentLock) (
 
 // notBegun returns the error of a call that ended before the journal was asked to begin it: it was
 // not sent, and an earlier one may have been.
-func (c *Client) notBegun(ctx context.Context, p *progress, err error) error {
+func (c *Client) notBegun(ctx context.Context, p *callState, err error) error {
 	earlier, failure := c.find(ctx, c.intentOf(p.call, p.begun))
-	p.verdict = verdict{outcome: unsent, err: err}
+	p.verdict = verdict{outcome: notSent, err: err}
 	switch {
 	case failure != nil:
 		p.doubtErr = journalSilent(failure)
@@ -117,7 +117,7 @@ func journalSilent(err error) error {
 }
 
 // attemptLocked makes the call under the lock of its payment.
-func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLock) error {
+func (c *Client) attemptLocked(ctx context.Context, p *callState, own *paymentLock) error {
 	// Two payments with one key: the journal holds one intent for each key.
 	key, _, err := locks.wait(ctx, lockName{journal: c.scope, key: p.call.key}, nil, nil)
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *Client) attemptLocked(ctx context.Context, p *progress, own *paymentLoc
 }
 
 // begin records the intent, and takes over the doubt about an earlier call for the same payment.
-func (c *Client) begin(ctx context.Context, p *progress, own *paymentLock) (earlier *Intent, err error) {
+func (c *Client) begin(ctx context.Context, p *callState, own *paymentLock) (earlier *Intent, err error) {
 	call := p.call
 	intent := c.intentOf(call, p.begun)
 	if call.doubted != nil && !call.recovering {
@@ -193,7 +193,7 @@ func (c *Client) begin(ctx context.Context, p *progress, own *paymentLock) (earl
 			// The intent may have been written all the same, or be written later.
 			_ = c.journal.Finish(ctx, call.key, OutcomeRejected, "")
 		}
-		p.verdict = verdict{outcome: unsent, err: notRecorded(err)}
+		p.verdict = verdict{outcome: notSent, err: notRecorded(err)}
 		return nil, p.report(nil)
 	}
 	return earlier, nil
@@ -250,35 +250,6 @@ func ifSent(intent *Intent) *Intent {
 	return intent
 }
 
-// about makes an error tell of an earlier call, which is the one to settle, and not of this one.
-func (p *progress) about(earlier *Intent) *progress {
-	p.call.operation.id, p.call.key = earlier.Operation, earlier.IdempotencyKey
-	p.call.externalReference, p.call.amount = earlier.ExternalReference, earlier.Amount
-	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
-	if earlier.Body != nil {
-		p.bodySHA256 = sumOf(earlier.Body)
-	}
-	p.transactionID = earlier.TransactionID
-	p.clientID, p.baseURL = earlier.ClientID, earlier.BaseURL
-	return p
-}
-
-// inherit makes the doubt about an earlier call that of this one.
-func (p *progress) inherit(earlier *Intent) {
-	if !p.doubt {
-		p.doubt, p.doubtErr = true, errEarlierCall
-	}
-	if p.first.IsZero() || earlier.SentAt.Before(p.first) {
-		p.first = earlier.SentAt
-	}
-	if p.last.IsZero() {
-		p.last = earlier.SentAt
-	}
-	if earlier.TransactionID != "" {
-		p.transactionID = earlier.TransactionID
-	}
-}
-
 // invalid returns the error of a call that was found faulty before it was made: err, unless another
 // call may have made the payment. A fault of this request says nothing about that.
 func (c *Client) invalid(ctx context.Context, call call, err error) (reported error) {
@@ -286,7 +257,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) (reported er
 	if !call.operation.keyed || call.externalReference == "" && call.transactionID == "" {
 		return err
 	}
-	p := c.newProgress(call)
+	p := c.newCallState(call)
 	own, failure := c.lock(ctx, p, &intent)
 	if own == nil {
 		return failure
@@ -332,7 +303,7 @@ func (e *faultError) Error() string {
 func (e *faultError) Unwrap() error { return e.journal }
 
 // announce records that the call is about to be sent. Only the first attempt does.
-func (c *Client) announce(ctx context.Context, p *progress) error {
+func (c *Client) announce(ctx context.Context, p *callState) error {
 	if p.recorded || !p.call.operation.keyed {
 		return nil
 	}
@@ -359,7 +330,7 @@ func readable(id string) string {
 // finish records the outcome of a call, and returns the error to report: err, unless that is a
 // rejection that could not be recorded. The intent stays then, and Recover could still send it, or
 // report what was told long ago.
-func (c *Client) finish(ctx context.Context, p *progress, err error) error {
+func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	key, outcome := p.call.key, OutcomeRejected
 	switch {
 	case err == nil:

@@ -157,7 +157,7 @@ func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*
 			switch {
 			case err != nil:
 				r.incomplete = true
-				_, p := r.client.progressOf(*intent)
+				_, p := r.client.stateOf(*intent)
 				report.Err = p.unknown(err)
 			case superseded:
 				continue
@@ -251,7 +251,7 @@ func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, settled 
 // discardOne takes a payment out of the journal that was never sent, and returns its error. Failure
 // is why that is not certain.
 func (c *Client) discardOne(ctx context.Context, intent Intent, failure error) error {
-	report, p := c.progressOf(intent)
+	report, p := c.stateOf(intent)
 	switch {
 	case report.Err != nil:
 		return report.Err
@@ -263,7 +263,7 @@ func (c *Client) discardOne(ctx context.Context, intent Intent, failure error) e
 		p.doubtErr = err
 		return p.unknown(nil)
 	}
-	p.verdict = verdict{outcome: unsent, err: errNeverSent}
+	p.verdict = verdict{outcome: notSent, err: errNeverSent}
 	return p.report(nil)
 }
 
@@ -278,9 +278,9 @@ func newRecovered(intent Intent) *Recovered {
 	}
 }
 
-// progressOf describes an intent, and starts a call to settle it. Err is set if that is not for
+// stateOf describes an intent, and starts a call to settle it. Err is set if that is not for
 // this client to do.
-func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
+func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	recovered := newRecovered(intent)
 	call := call{
 		operation:         operation{id: intent.Operation},
@@ -299,7 +299,7 @@ func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
 			call.operation = known
 		}
 	}
-	p := c.newProgress(call)
+	p := c.newCallState(call)
 	switch {
 	case !c.owns(intent.ClientID, intent.BaseURL):
 		recovered.Err = p.about(&intent).unknown(errOtherGateway)
@@ -312,7 +312,7 @@ func (c *Client) progressOf(intent Intent) (*Recovered, *progress) {
 // recover settles one payment. It returns nil if a call of this process works on it or has ended
 // it.
 func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
-	recovered, p := c.progressOf(intent)
+	recovered, p := c.stateOf(intent)
 	if recovered.Err != nil {
 		return recovered
 	}

@@ -8,19 +8,19 @@ import (
 )
 
 // Every type of a request or an answer that holds more than amounts prints, under every verb of
-// package fmt and in log/slog, only what identifies the payment: reference, transaction id, status
-// and amount. What is left out is personal data, or a text in which the gateway may have put some.
+// package fmt and in log/slog, only the identity of a payment: reference, transaction id, status
+// and amount. The rest is personal data, or a text in which the gateway may have put some.
 // encoding/json is the wire, and writes all of it.
 
 // redacted stands for a value of which nothing is shown.
 var redacted = slog.StringValue("[redacted]")
 
-// format prints the type of value and what it logs.
+// format prints the type of value and its LogValue.
 func format(state fmt.State, value slog.LogValuer) {
 	_, _ = fmt.Fprintf(state, "%T%v", value, value.LogValue())
 }
 
-// identity shows what identifies a payment, as far as it is known.
+// identity shows the known part of a payment's identity.
 func identity(reference, transactionID, status string, amount pix.Amount) slog.Value {
 	var shown []slog.Attr
 	show := func(name, text string) {
@@ -40,7 +40,7 @@ func identity(reference, transactionID, status string, amount pix.Amount) slog.V
 // LogValue returns the reference and the amount.
 func (r CashInRequest) LogValue() slog.Value { return identity(r.ExternalReference, "", "", r.Amount) }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (r CashInRequest) Format(state fmt.State, _ rune) { format(state, r) }
 
 // LogValue returns the reference, the transaction id, the status and the amount.
@@ -48,31 +48,31 @@ func (c CashIn) LogValue() slog.Value {
 	return identity(c.ExternalReference, c.TransactionID, string(c.Status), c.Amount)
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (c CashIn) Format(state fmt.State, _ rune) { format(state, c) }
 
 // LogValue returns "[redacted]".
 func (Payer) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (p Payer) Format(state fmt.State, _ rune) { format(state, p) }
 
 // LogValue returns "[redacted]".
 func (BankData) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (b BankData) Format(state fmt.State, _ rune) { format(state, b) }
 
 // LogValue returns "[redacted]".
 func (PIXData) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (p PIXData) Format(state fmt.State, _ rune) { format(state, p) }
 
 // LogValue returns "[redacted]".
 func (OpenFinance) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (o OpenFinance) Format(state fmt.State, _ rune) { format(state, o) }
 
 // LogValue returns the reason.
@@ -80,7 +80,7 @@ func (r RefundRequest) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("reason", string(r.Reason)))
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (r RefundRequest) Format(state fmt.State, _ rune) { format(state, r) }
 
 // LogValue returns the reference, the transaction id, the status and the amount.
@@ -88,13 +88,13 @@ func (r Refund) LogValue() slog.Value {
 	return identity(r.ExternalReference, r.TransactionID, string(r.Status), r.Amount)
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (r Refund) Format(state fmt.State, _ rune) { format(state, r) }
 
 // LogValue returns the reference and the amount.
 func (r CashOutRequest) LogValue() slog.Value { return identity(r.ExternalReference, "", "", r.Amount) }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (r CashOutRequest) Format(state fmt.State, _ rune) { format(state, r) }
 
 // LogValue returns the reference, the transaction id, the status and the amount.
@@ -102,31 +102,31 @@ func (c CashOut) LogValue() slog.Value {
 	return identity(c.ExternalReference, c.TransactionID, string(c.Status), c.Amount)
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (c CashOut) Format(state fmt.State, _ rune) { format(state, c) }
 
 // LogValue returns "[redacted]".
 func (Payee) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (p Payee) Format(state fmt.State, _ rune) { format(state, p) }
 
 // LogValue returns "[redacted]".
 func (Destination) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (d Destination) Format(state fmt.State, _ rune) { format(state, d) }
 
 // LogValue returns "[redacted]".
 func (BankAccount) LogValue() slog.Value { return redacted }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (b BankAccount) Format(state fmt.State, _ rune) { format(state, b) }
 
 // LogValue returns the code.
 func (f Failure) LogValue() slog.Value { return slog.GroupValue(slog.String("code", string(f.Code))) }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (f Failure) Format(state fmt.State, _ rune) { format(state, f) }
 
 // LogValue returns the totals.
@@ -138,7 +138,7 @@ func (b Balance) LogValue() slog.Value {
 	)
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (b Balance) Format(state fmt.State, _ rune) { format(state, b) }
 
 // LogValue returns the ISPB of the bank and the balances.
@@ -146,7 +146,7 @@ func (b BankBalance) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("ispb", b.ISPB), slog.Any("accounts", b.Accounts))
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (b BankBalance) Format(state fmt.State, _ rune) { format(state, b) }
 
 // LogValue returns the balances.
@@ -157,17 +157,17 @@ func (b BankAccounts) LogValue() slog.Value {
 	)
 }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (b BankAccounts) Format(state fmt.State, _ rune) { format(state, b) }
 
 // LogValue returns the balance.
 func (a AccountBalance) LogValue() slog.Value { return slog.GroupValue(slog.Any("balance", a.Balance)) }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (a AccountBalance) Format(state fmt.State, _ rune) { format(state, a) }
 
 // LogValue returns whether it succeeded.
 func (r Rebalance) LogValue() slog.Value { return slog.GroupValue(slog.Bool("success", r.Success)) }
 
-// Format prints what LogValue returns, under every verb.
+// Format prints LogValue under every verb.
 func (r Rebalance) Format(state fmt.State, _ rune) { format(state, r) }

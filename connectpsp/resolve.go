@@ -79,7 +79,7 @@ func (call *call) sum() string {
 	return sumOf(call.body)
 }
 
-// sumOf identifies the body of a request without telling what it holds.
+// sumOf identifies the body of a request without its content.
 func sumOf(body []byte) string {
 	if body == nil {
 		return ""

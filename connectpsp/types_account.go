@@ -26,7 +26,7 @@ type ConsolidatedBalance struct {
 	// TotalBalance is all of it.
 	TotalBalance pix.Amount `json:"totalBalance"`
 
-	// TransactionalBalance is what payments are made from: the wallets of your users, and
+	// TransactionalBalance is the balance that payments are made from: the wallets of your users, and
 	// operations in flight.
 	TransactionalBalance pix.Amount `json:"transactionalBalance"`
 
@@ -55,7 +55,7 @@ type BankAccounts struct {
 	Proprietary AccountBalance `json:"proprietary"`
 }
 
-// AccountBalance is one of your accounts and what is on it. It prints without the account.
+// AccountBalance is one of your accounts and its balance. It prints without the account.
 type AccountBalance struct {
 	// Branch is the number of the branch; leading zeros count.
 	Branch string `json:"branch"`
@@ -63,7 +63,7 @@ type AccountBalance struct {
 	// Account is the number of the account; leading zeros count.
 	Account string `json:"account"`
 
-	// Balance is what is on the account, in BRL.
+	// Balance is the balance of the account, in BRL.
 	Balance pix.Amount `json:"balance"`
 }
 

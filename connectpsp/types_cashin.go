@@ -28,7 +28,7 @@ type CashInRequest struct {
 	WebhookURL string `json:"webhookUrl,omitzero"`
 }
 
-// OpenFinance holds what the OpenFinance flow needs; see [CashInRequest]. It prints without the
+// OpenFinance selects the OpenFinance flow; see [CashInRequest]. It prints without the
 // URL.
 type OpenFinance struct {
 	// RedirectURL is where the payer comes back to, by the rules of a WebhookURL; it may be empty.

@@ -33,8 +33,8 @@ var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 // For how long the gateway remembers a key is not published. After some 20 minutes, less than
 // comparable gateways are known to remember, prefer the webhook to calling again.
 //
-// It can be written as JSON and read again: see MarshalJSON. Printed by fmt or slog it shows what
-// Error returns. Tests can make one by hand; the zero value is one of which nothing is known.
+// It can be written as JSON and read again: see MarshalJSON. Printed by fmt or slog it shows
+// Error. Tests can make one by hand; the zero value is one of which nothing is known.
 type UnknownOutcomeError struct {
 	// Operation is the operation's id in the description, such as "createCashOut".
 	Operation Operation
@@ -44,7 +44,7 @@ type UnknownOutcomeError struct {
 	ExternalReference string
 	Amount            pix.Amount
 	// BodySHA256 is the SHA-256 of the request's body in hex: it tells whether a request is the
-	// same, and not what is in it.
+	// same, without its content.
 	BodySHA256 string
 	// ClientID and BaseURL say which integration made the open attempt, at which gateway.
 	ClientID, BaseURL string
@@ -65,14 +65,14 @@ type UnknownOutcomeError struct {
 	RetryAfter time.Duration
 	// Refusal is how the gateway refused a later attempt, nil if it did not.
 	Refusal *APIError
-	// Err is what made the outcome doubtful or ended the call: the network's error, the context's.
+	// Err is the cause of the doubt, or the end of the call: the network's error, the context's.
 	// It may be nil.
 	Err error
 
-	next string // what to do, of an error that was read from JSON
+	next string // the next step, of an error that was read from JSON
 }
 
-// Error says what happened, what it means for the money and what to do next, in one sentence. It
+// Error states the event, its meaning for the money and the next step, in one sentence. It
 // holds no secret and no personal data.
 func (e *UnknownOutcomeError) Error() string {
 	var text strings.Builder
@@ -104,7 +104,7 @@ func (e *UnknownOutcomeError) Error() string {
 	return text.String()
 }
 
-// advice says what to do next.
+// advice is the next step.
 func (e *UnknownOutcomeError) advice() string {
 	never := ", and never pay it under a new externalReference"
 	if e.Operation == OperationRefundCashIn {
@@ -126,7 +126,7 @@ func (e *UnknownOutcomeError) advice() string {
 	}
 }
 
-// openError is why a call did not send an open payment, and what to do about that payment.
+// openError says why a call did not send an open payment, and names the next step.
 type openError struct{ reason, next string }
 
 func (e *openError) Error() string { return e.reason }
@@ -153,5 +153,5 @@ func (e *UnknownOutcomeError) Unwrap() []error {
 // Is reports whether target is ErrUnknownOutcome.
 func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
 
-// Format writes what Error returns, under every verb.
+// Format writes Error under every verb.
 func (e UnknownOutcomeError) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, e.Error()) }

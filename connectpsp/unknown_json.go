@@ -8,7 +8,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// unknownOutcome is an UnknownOutcomeError as JSON. What the gateway said in words is left out: it
+// unknownOutcome is an UnknownOutcomeError as JSON. The gateway's own words are left out: they
 // may hold personal data.
 type unknownOutcome struct {
 	Operation         string     `json:"operation"`
@@ -29,8 +29,8 @@ type unknownOutcome struct {
 	Next              string     `json:"next,omitzero"`
 }
 
-// MarshalJSON writes what is needed to settle the payment later, in another process too: see
-// ResolveCashOut. It holds no secret and no personal data but what ExternalReference may be. Err is
+// MarshalJSON writes everything needed to settle the payment later, in another process too: see
+// ResolveCashOut. It holds no secret and no personal data. ExternalReference is written as it is. Err is
 // written as text, and of Refusal the gateway's words are left out, see [APIError.MarshalJSON].
 func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	written := unknownOutcome{
@@ -56,7 +56,7 @@ func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(written)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. Err has the text of what it was, and no longer its
+// UnmarshalJSON reads the output of MarshalJSON. Err keeps its text, and no longer its
 // type.
 func (e *UnknownOutcomeError) UnmarshalJSON(data []byte) error {
 	var read unknownOutcome

@@ -11,7 +11,7 @@ type ValidationError struct {
 	// Field is the path of the field in the description's names, such as
 	// "payee.destination.pixKey", or the name of an option or of a Config field.
 	Field string
-	// Reason says what is wanted. It never repeats the value.
+	// Reason states the requirement. It never repeats the value.
 	Reason string
 }
 
@@ -42,7 +42,7 @@ func (e ValidationErrors) Unwrap() []error {
 	return faults
 }
 
-// faults collects what is wrong with a request.
+// faults collects the faults of a request.
 type faults []*ValidationError
 
 func (f *faults) add(field, reason string) {

@@ -63,7 +63,7 @@ func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (s
 				return transaction, nil
 			}
 			last, missing = status, time.Time{}
-		case ctx.Err() != nil, passing(err):
+		case ctx.Err() != nil, isTransient(err):
 		case !notFound(err):
 			return nil, err
 		case missing.IsZero():
@@ -77,8 +77,8 @@ func wait[T any](ctx context.Context, read func() (*T, error), state func(*T) (s
 	}
 }
 
-// passing reports whether a failure to read may be gone the next time.
-func passing(err error) bool {
+// isTransient reports whether a failure to read may be gone the next time.
+func isTransient(err error) bool {
 	var refusal *APIError
 	if errors.As(err, &refusal) {
 		return refusal.StatusCode == 0 || refusal.StatusCode >= 500 || refusal.StatusCode == http.StatusTooManyRequests ||

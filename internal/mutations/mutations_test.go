@@ -27,7 +27,7 @@ type mutation struct {
 }
 
 var mutations = []mutation{
-	{name: "doubt is not sticky", file: "retry.go", replace: []string{"	if v.outcome == doubtful ||", "	p.doubt = false\n	if v.outcome == doubtful ||"}},
+	{name: "doubt is not sticky", file: "outcome.go", replace: []string{"	if leavesDoubt(a, v) {", "	p.doubt = false\n	if leavesDoubt(a, v) {"}},
 	{name: "409 is a failure", file: "apierror.go", replace: []string{
 		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
@@ -54,22 +54,22 @@ var mutations = []mutation{
 	}, rare: true},
 	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
-		"return verdict{outcome: doubtful, again: true, err: err}", "return verdict{outcome: unsent, err: err}",
+		"return verdict{outcome: inDoubt, again: true, err: err}", "return verdict{outcome: unsent, err: err}",
 	}},
 	{name: "5xx is a failure", file: "classify.go", replace: []string{
-		"	case a.status/100 == 5:\n		v.outcome, v.again = doubtful, true", "	case a.status/100 == 5:\n		v.again = true",
+		"	case a.status/100 == 5:\n		v.outcome, v.again = inDoubt, true", "	case a.status/100 == 5:\n		v.again = true",
 	}},
-	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = doubtful\n	}", "	}"}},
+	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = inDoubt\n	}", "	}"}},
 	{name: "a request that still waits for a connection is forgotten", file: "attempt.go", replace: []string{
-		"|| !w.body.seal())", "|| w.body.state.Load() == begun)",
+		"|| !t.body.seal())", "|| t.body.state.Load() == begun)",
 	}},
-	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"witness.written.Load() > 1", "witness.written.Load() > 2"}},
+	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"tracker.written.Load() > 1", "tracker.written.Load() > 2"}},
 	{name: "an answer about another payment is passed on", file: "call.go", replace: []string{
 		`	case externalReference != "" && externalReference != call.externalReference:`, "	case false:",
 		"	case amount != call.amount && (", "	case false && (",
 	}},
 	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
-		"return verdict{outcome: doubtful, err: err}", "return verdict{outcome: doubtful, err: err, transactionID: transactionID}",
+		"return verdict{outcome: inDoubt, err: err}", "return verdict{outcome: inDoubt, err: err, transactionID: transactionID}",
 	}},
 	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
 	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
@@ -90,14 +90,14 @@ var mutations = []mutation{
 		"	earlier, failure := c.find(ctx, intent)\n	if earlier == nil && failure == nil {", "	earlier, failure := c.find(ctx, intent)\n	if true {",
 	}},
 	{name: "the journal is told after the sending", file: "attempt.go", replace: []string{
-		"if err := c.announce(ctx, w.progress); err != nil {", "if w.handed {\n		var err error",
+		"if err := c.announce(ctx, t.state); err != nil {", "if t.handed {\n		var err error",
 	}},
 	{name: "a rejection that is not recorded is reported", file: "payment.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
 	}, rare: true},
 	{name: "a journal that cannot be asked is taken as empty", file: "payment.go", replace: []string{"c.find(ctx, intent); failure != nil {",
 		"c.find(ctx, intent); failure != nil && false {"}},
-	{name: "the first sending is forgotten", file: "payment.go", replace: []string{
+	{name: "the first sending is forgotten", file: "outcome.go", replace: []string{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
 	{name: "Recover calls never sent what another call sends", file: "recover.go", replace: []string{

@@ -1,0 +1,192 @@
+package connectpsp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// callState is the knowledge about the attempts of a call so far, and about an earlier call for the same
+// payment.
+type callState struct {
+	call     call
+	begun    time.Time
+	attempts int
+	tries    int  // attempts that count against the policy: all but the one with a renewed token
+	renewed  bool // the access token was replaced once already
+	recorded bool // the journal knows that the payment is being sent
+
+	chargeIDs    []string // of the charge that is refunded, nil if it was not read
+	chargeUnread bool     // it could not be read
+	compared     bool     // a rejection was compared with refunds under other ids of the charge
+
+	sent          int       // attempts that may have reached the gateway
+	first, last   time.Time // of these, or of the earlier call's
+	status        int       // of the last response
+	doubt         bool      // sticky, see leavesDoubt
+	doubtErr      error
+	transactionID string
+	bodySHA256    string // of an earlier call, if the error is about that
+	clientID      string // who makes the call, or made the earlier one, of which gateway
+	baseURL       string
+	refusal       *APIError // the last one, such as for too many requests
+	verdict       verdict   // of the last attempt
+}
+
+func (c *Client) newCallState(call call) *callState {
+	p := &callState{call: call, begun: time.Now(), transactionID: call.transactionID, clientID: c.clientID, baseURL: c.baseURL}
+	if doubted := call.doubted; doubted != nil {
+		p.doubt, p.doubtErr = true, errEarlierCall
+		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
+		p.transactionID = doubted.TransactionID
+	}
+	return p
+}
+
+// note adds an attempt to the state.
+func (p *callState) note(a attempt, v verdict) {
+	p.attempts++
+	p.tries++
+	p.verdict = v
+	if a.sent {
+		p.sent++
+		p.last = a.begun
+		if p.first.IsZero() {
+			p.first = a.begun
+		}
+	}
+	if a.status != 0 {
+		p.status = a.status
+	}
+	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
+		p.transactionID = v.transactionID
+	}
+	if v.outcome == rejected {
+		p.refusal = v.answer
+	}
+	if leavesDoubt(a, v) {
+		p.doubt, p.doubtErr = true, v.err
+	}
+}
+
+// leavesDoubt reports whether the payment may have been made although this attempt was not accepted.
+// Doubt is sticky: a rejection of a later attempt does not remove it.
+func leavesDoubt(a attempt, v verdict) bool {
+	switch {
+	case v.outcome == accepted:
+		return false
+	case v.outcome == inDoubt:
+		return true // the attempt may have been executed
+	case a.replayed:
+		return true // the transport sent it twice, and only one response was seen
+	default:
+		// A conflict proves that something exists under the reference or the key. If there is to be
+		// another attempt, its response does not take that back.
+		return v.answer != nil && v.answer.conflict() && (v.again || v.renew)
+	}
+}
+
+// inherit takes over the doubt about an earlier call for the payment.
+func (p *callState) inherit(earlier *Intent) {
+	if !p.doubt {
+		p.doubt, p.doubtErr = true, errEarlierCall
+	}
+	if p.first.IsZero() || earlier.SentAt.Before(p.first) {
+		p.first = earlier.SentAt
+	}
+	if p.last.IsZero() {
+		p.last = earlier.SentAt
+	}
+	if earlier.TransactionID != "" {
+		p.transactionID = earlier.TransactionID
+	}
+}
+
+// about lets the error of this call describe an earlier one, which is the call to settle.
+func (p *callState) about(earlier *Intent) *callState {
+	p.call.operation.id, p.call.key = earlier.Operation, earlier.IdempotencyKey
+	p.call.externalReference, p.call.amount = earlier.ExternalReference, earlier.Amount
+	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
+	if earlier.Body != nil {
+		p.bodySHA256 = sumOf(earlier.Body)
+	}
+	p.transactionID = earlier.TransactionID
+	p.clientID, p.baseURL = earlier.ClientID, earlier.BaseURL
+	return p
+}
+
+// report turns the state into the error of the call. Ended says why no further attempt was
+// made, nil if the last one left no reason for another.
+func (p *callState) report(ended error) error {
+	answer := p.verdict.answer
+	switch {
+	case p.doubt && p.call.operation.money:
+		return p.unknown(ended)
+	case p.verdict.outcome == notSent && p.refusal != nil:
+		// Report the rejection of the earlier attempt; that the retry was not sent is secondary.
+		p.refusal.Err = joinCauses(ended, p.verdict.err)
+		return p.refusal
+	case answer != nil:
+		if answer.Err == nil {
+			answer.Err = ended
+		}
+		return answer
+	case p.verdict.outcome == notSent:
+		return &APIError{
+			Operation:         p.call.operation.id,
+			IdempotencyKey:    p.call.key,
+			ExternalReference: p.call.externalReference,
+			Err:               &notSentError{joinCauses(ended, p.verdict.err)},
+		}
+	default:
+		return fmt.Errorf("connectpsp: %s: no readable answer after %d attempts; it is safe to read again: %w",
+			p.call.operation.id, p.sent, joinCauses(ended, p.verdict.err))
+	}
+}
+
+func (p *callState) unknown(ended error) *UnknownOutcomeError {
+	e := &UnknownOutcomeError{
+		Operation:         p.call.operation.id,
+		IdempotencyKey:    p.call.key,
+		ExternalReference: p.call.externalReference,
+		Amount:            p.call.amount,
+		BodySHA256:        cmp.Or(p.bodySHA256, p.call.sum()),
+		ClientID:          p.clientID,
+		BaseURL:           p.baseURL,
+		TransactionID:     p.transactionID,
+		FirstSentAt:       p.first,
+		LastSentAt:        p.last,
+		Attempts:          p.sent,
+		StatusCode:        p.status,
+		Err:               joinCauses(ended, p.doubtErr),
+	}
+	if open := (*openError)(nil); errors.As(ended, &open) {
+		e.Err = ended // says more than that an earlier call was sent
+	}
+	if e.FirstSentAt.IsZero() {
+		e.FirstSentAt = p.begun // nothing was sent yet, and the payment is open for another reason
+	}
+	if answer := p.verdict.answer; answer != nil {
+		e.RetryAfter = answer.RetryAfter
+		if p.verdict.outcome == rejected || answer.conflict() {
+			e.Refusal = answer
+		}
+	}
+	if p.verdict.outcome == notSent {
+		e.Err = joinCauses(e.Err, p.verdict.err)
+	}
+	return e
+}
+
+// joinCauses joins two causes of which either may be nil.
+func joinCauses(first, second error) error {
+	switch {
+	case first == nil || errors.Is(second, first):
+		return second
+	case second == nil:
+		return first
+	default:
+		return fmt.Errorf("%w (%w)", first, second)
+	}
+}
