@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -15,7 +16,7 @@ import (
 // amount that cannot be read is an error, never zero, and so is an answer without one of the three
 // consolidated ones. GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
-	call, err := c.prepare(ctx, call{operation: getBalance}, nil, nil, options)
+	call, err := c.prepare(ctx, call{operation: api.GetBalance}, nil, nil, options)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 // set the target again. POST /account/rebalance, signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
 	defer c.logUnknown(ctx, &err)
-	call, err := c.prepare(ctx, call{operation: rebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
+	call, err := c.prepare(ctx, call{operation: api.RebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 // ErrorCode is the gateway's name for an error: the one to program against. Codes that are
@@ -171,7 +173,7 @@ func (e *APIError) advice() string {
 		return errNotTheGateway.Error()
 	case e.StatusCode == http.StatusNotFound:
 		return "this application has no such transaction"
-	case movesMoney(e.Operation) && e.Operation != rebalanceAccount.id:
+	case movesMoney(e.Operation) && e.Operation != api.RebalanceAccount.ID:
 		return "correct the cause; if no earlier call for this payment is open, try it again with WithAttempt"
 	default:
 		return "correct the cause"
@@ -276,3 +278,15 @@ func (e *notSentError) Unwrap() error { return e.cause }
 
 // Is reports whether target is ErrNotSent.
 func (e *notSentError) Is(target error) bool { return target == ErrNotSent }
+
+// isRead reports whether the operation with this id is known and moves no money.
+func isRead(id Operation) bool {
+	known, found := api.Find(id)
+	return found && !known.Money
+}
+
+// movesMoney reports whether the operation with this id moves money or promises to.
+func movesMoney(id Operation) bool {
+	known, _ := api.Find(id)
+	return known.Money
+}

@@ -104,7 +104,7 @@ func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
 			return redactTokenError(err)
 		}
 	}
-	if call.operation.signed {
+	if call.operation.Signed {
 		if err := c.sign(ctx, request); err != nil {
 			return err
 		}

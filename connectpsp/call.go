@@ -12,13 +12,14 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // call is one call of an operation: the part that all of its attempts share, above all the key and
 // the bytes of the body.
 type call struct {
-	operation         operation
+	operation         api.Operation
 	key               string // idempotency key, empty if it carries none
 	externalReference string // of the request, empty if it has none
 	amount            pix.Amount
@@ -43,8 +44,8 @@ func (c *Client) prepare(ctx context.Context, call call, request any, faults fau
 	settings := settingsOf(options)
 	call.raw = settings.raw
 	call.key = c.keyFor(call.operation, cmp.Or(call.externalReference, canonicalID(call.transactionID)), settings, &faults)
-	if call.operation.signed && !c.canSign {
-		faults.add("CryptoToken", "must be set in Config: "+call.operation.id+" is signed with it")
+	if call.operation.Signed && !c.canSign {
+		faults.add("CryptoToken", "must be set in Config: "+call.operation.ID+" is signed with it")
 	}
 	if request != nil {
 		body, err := json.Marshal(request)
@@ -81,7 +82,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(call *call
 	p.call.decode = func(body []byte) (any, string, error) {
 		decoded := new(T)
 		err := answer.Decode(body, decoded)
-		if err != nil && !(p.call.operation.money && errors.Is(err, pix.ErrInvalidAmount)) {
+		if err != nil && !(p.call.operation.Money && errors.Is(err, pix.ErrInvalidAmount)) {
 			return nil, "", err
 		}
 		// Accepted is accepted, also with an amount that cannot be read: it stays zero.
@@ -89,7 +90,7 @@ func run[T any](ctx context.Context, c *Client, call call, check func(call *call
 		return decoded, transactionID, err
 	}
 	perform := c.persist
-	if call.operation.keyed {
+	if call.operation.Keyed {
 		perform = c.pay
 	}
 	if err := perform(ctx, p); err != nil {

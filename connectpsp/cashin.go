@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 const contentType = "application/json"
@@ -23,7 +24,7 @@ const contentType = "application/json"
 // request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (cashIn *CashIn, err error) {
 	defer c.logUnknown(ctx, &err)
-	charge := call{operation: createCashIn, externalReference: request.ExternalReference, amount: request.Amount}
+	charge := call{operation: api.CreateCashIn, externalReference: request.ExternalReference, amount: request.Amount}
 	call, err := c.prepare(ctx, charge, request, c.checkCashIn(request), options)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
 // *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
-	call, err := c.prepare(ctx, call{operation: getCashIn, transactionID: id}, nil, checkID(id), options)
+	call, err := c.prepare(ctx, call{operation: api.GetCashIn, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 // signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
 	defer c.logUnknown(ctx, &err)
-	call, err := c.prepare(ctx, call{operation: refundCashIn, transactionID: id}, request, checkRefund(id, request), options)
+	call, err := c.prepare(ctx, call{operation: api.RefundCashIn, transactionID: id}, request, checkRefund(id, request), options)
 	if err != nil {
 		return nil, err
 	}

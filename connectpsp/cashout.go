@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 // CreateCashOut sends money to a PIX key or a bank account. The payment is accepted, not settled:
@@ -27,7 +28,7 @@ import (
 // again may simply call again with the same request. POST /cash-out, signed.
 func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)
-	payment := call{operation: createCashOut, externalReference: request.ExternalReference, amount: request.Amount}
+	payment := call{operation: api.CreateCashOut, externalReference: request.ExternalReference, amount: request.Amount}
 	call, err := c.prepare(ctx, payment, request, c.checkCashOut(request), options)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
 // *ValidationError, an
 // *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
-	call, err := c.prepare(ctx, call{operation: getCashOut, transactionID: id}, nil, checkID(id), options)
+	call, err := c.prepare(ctx, call{operation: api.GetCashOut, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 // outcome is the proof that one attempt gives about itself, and about no attempt before it.
@@ -50,7 +51,7 @@ func classify(call call, a attempt) verdict {
 	refusal := newAPIError(call, a)
 	v := verdict{outcome: rejected, answer: refusal}
 	switch {
-	case call.operation.money && needsProblem(a.status) && !isProblem(a):
+	case call.operation.Money && needsProblem(a.status) && !isProblem(a):
 		// A firewall may put a page of its own in the place of a response to a payment that was
 		// made, and a problem that broke off may have named a conflict. The same key brings the
 		// whole response, from the gateway.
@@ -134,7 +135,7 @@ func classifySuccess(call call, a attempt) verdict {
 func newAPIError(call call, a attempt) *APIError {
 	problem := answer.Problem(a.body)
 	return &APIError{
-		Operation:         call.operation.id,
+		Operation:         call.operation.ID,
 		StatusCode:        a.status,
 		Type:              problem.Type,
 		Title:             problem.Title,
@@ -171,7 +172,7 @@ func isProblem(a attempt) bool {
 // newTokenError describes why there was no access token for a call, which was therefore not sent.
 func newTokenError(call call, e *auth.Error) *APIError {
 	return &APIError{
-		Operation:         authToken.id,
+		Operation:         api.AuthToken.ID,
 		StatusCode:        e.StatusCode,
 		Type:              e.Type,
 		Title:             e.Title,

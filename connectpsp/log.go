@@ -10,6 +10,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
@@ -23,9 +24,9 @@ func (c *Client) log(ctx context.Context, p *callState, a attempt) {
 	}
 	call, v := p.call, p.verdict
 	line := attributes{
-		slog.String("operation", call.operation.id),
-		slog.String("method", call.operation.method),
-		slog.String("path", strings.Replace(call.operation.path, "{id}", call.transactionID, 1)),
+		slog.String("operation", call.operation.ID),
+		slog.String("method", call.operation.Method),
+		slog.String("path", strings.Replace(call.operation.Path, "{id}", call.transactionID, 1)),
 		slog.Int("status", a.status),
 		slog.Int("attempt", p.attempts),
 		slog.Duration("duration", a.duration),
@@ -177,7 +178,7 @@ func (l loggedTokens) Do(request *http.Request) (*http.Response, error) {
 	}
 	begun := time.Now()
 	response, err := l.HttpRequestDoer.Do(request)
-	line := attributes{slog.String("operation", authToken.id), slog.Duration("duration", time.Since(begun))}
+	line := attributes{slog.String("operation", api.AuthToken.ID), slog.Duration("duration", time.Since(begun))}
 	if err != nil {
 		line.add("error", redact.Error(err).Error())
 	} else {

@@ -105,7 +105,7 @@ func (p *callState) inherit(earlier *Intent) {
 
 // about lets the error of this call describe an earlier one, which is the call to settle.
 func (p *callState) about(earlier *Intent) *callState {
-	p.call.operation.id, p.call.key = earlier.Operation, earlier.IdempotencyKey
+	p.call.operation.ID, p.call.key = earlier.Operation, earlier.IdempotencyKey
 	p.call.externalReference, p.call.amount = earlier.ExternalReference, earlier.Amount
 	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
 	if earlier.Body != nil {
@@ -121,7 +121,7 @@ func (p *callState) about(earlier *Intent) *callState {
 func (p *callState) report(ended error) error {
 	answer := p.verdict.answer
 	switch {
-	case p.doubt && p.call.operation.money:
+	case p.doubt && p.call.operation.Money:
 		return p.unknown(ended)
 	case p.verdict.outcome == notSent && p.refusal != nil:
 		// Report the rejection of the earlier attempt; that the retry was not sent is secondary.
@@ -134,20 +134,20 @@ func (p *callState) report(ended error) error {
 		return answer
 	case p.verdict.outcome == notSent:
 		return &APIError{
-			Operation:         p.call.operation.id,
+			Operation:         p.call.operation.ID,
 			IdempotencyKey:    p.call.key,
 			ExternalReference: p.call.externalReference,
 			Err:               &notSentError{joinCauses(ended, p.verdict.err)},
 		}
 	default:
 		return fmt.Errorf("connectpsp: %s: no readable answer after %d attempts; it is safe to read again: %w",
-			p.call.operation.id, p.sent, joinCauses(ended, p.verdict.err))
+			p.call.operation.ID, p.sent, joinCauses(ended, p.verdict.err))
 	}
 }
 
 func (p *callState) unknown(ended error) *UnknownOutcomeError {
 	e := &UnknownOutcomeError{
-		Operation:         p.call.operation.id,
+		Operation:         p.call.operation.ID,
 		IdempotencyKey:    p.call.key,
 		ExternalReference: p.call.externalReference,
 		Amount:            p.call.amount,

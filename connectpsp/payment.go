@@ -89,7 +89,7 @@ func (c *Client) left(first time.Time) time.Duration {
 func (c *Client) payLocked(ctx context.Context, p *callState, own *paymentLock) (err error) {
 	defer func() { locks.release(own, err) }() // also if a journal or a transport panics
 	err = c.attemptLocked(ctx, p, own)
-	if isRejection(err) && p.call.operation.id == OperationRefundCashIn && !p.compared {
+	if isRejection(err) && p.call.operation.ID == OperationRefundCashIn && !p.compared {
 		err = c.checkOtherName(ctx, p, err)
 	}
 	return err
@@ -140,7 +140,7 @@ func (c *Client) attemptLocked(ctx context.Context, p *callState, own *paymentLo
 	case earlier.Outcome != "":
 		return errSettled
 	}
-	if earlier != nil && p.call.operation.id == OperationRefundCashIn && c.left(p.first) <= 0 {
+	if earlier != nil && p.call.operation.ID == OperationRefundCashIn && c.left(p.first) <= 0 {
 		return p.unknown(errTooLate) // no reference of the gateway keeps a second refund from being made
 	}
 	if p.call.doubted != nil {
@@ -162,7 +162,7 @@ func (c *Client) begin(ctx context.Context, p *callState, own *paymentLock) (ear
 	if call.doubted != nil && !call.recovering {
 		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call, and Recover must not call this unsent
 	}
-	if call.operation.id == OperationRefundCashIn && call.doubted == nil {
+	if call.operation.ID == OperationRefundCashIn && call.doubted == nil {
 		begun, err := c.lockCharge(ctx, p, own)
 		if err != nil {
 			return nil, err
@@ -202,7 +202,7 @@ func (c *Client) begin(ctx context.Context, p *callState, own *paymentLock) (ear
 // intentOf describes a call for the journal.
 func (c *Client) intentOf(call call, begun time.Time) Intent {
 	return Intent{
-		Operation:         call.operation.id,
+		Operation:         call.operation.ID,
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
 		ChargeID:          call.transactionID,
@@ -254,7 +254,7 @@ func ifSent(intent *Intent) *Intent {
 // call may have made the payment. A fault of this request says nothing about that.
 func (c *Client) invalid(ctx context.Context, call call, err error) (reported error) {
 	intent := c.intentOf(call, time.Now())
-	if !call.operation.keyed || call.externalReference == "" && call.transactionID == "" {
+	if !call.operation.Keyed || call.externalReference == "" && call.transactionID == "" {
 		return err
 	}
 	p := c.newCallState(call)
@@ -265,7 +265,7 @@ func (c *Client) invalid(ctx context.Context, call call, err error) (reported er
 	defer func() { locks.release(own, reported) }()
 	earlier, failure := c.find(ctx, intent)
 	if earlier == nil && failure == nil {
-		if call.operation.id == OperationRefundCashIn && checkID(call.transactionID) == nil {
+		if call.operation.ID == OperationRefundCashIn && checkID(call.transactionID) == nil {
 			err = c.checkOtherName(ctx, p, err)
 		}
 		return err
@@ -304,7 +304,7 @@ func (e *faultError) Unwrap() error { return e.journal }
 
 // announce records that the call is about to be sent. Only the first attempt does.
 func (c *Client) announce(ctx context.Context, p *callState) error {
-	if p.recorded || !p.call.operation.keyed {
+	if p.recorded || !p.call.operation.Keyed {
 		return nil
 	}
 	if err := c.journal.Sent(ctx, p.call.key, time.Now().UTC()); err != nil {
@@ -337,7 +337,7 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 		outcome = OutcomeAccepted
 	case errors.Is(err, ErrUnknownOutcome):
 		return err
-	case p.call.operation.id == OperationRefundCashIn:
+	case p.call.operation.ID == OperationRefundCashIn:
 		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {
 			_ = c.journal.Finish(ctx, key, outcome, "") // this attempt was rejected; if that fails it is found again
 		}

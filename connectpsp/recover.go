@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -283,7 +284,7 @@ func newRecovered(intent Intent) *Recovered {
 func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	recovered := newRecovered(intent)
 	call := call{
-		operation:         operation{id: intent.Operation},
+		operation:         api.Operation{ID: intent.Operation},
 		key:               intent.IdempotencyKey,
 		externalReference: intent.ExternalReference,
 		amount:            intent.Amount,
@@ -294,16 +295,14 @@ func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	if !intent.SentAt.IsZero() {
 		call.doubted = &UnknownOutcomeError{FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID}
 	}
-	for _, known := range []operation{createCashIn, createCashOut, refundCashIn} {
-		if known.id == intent.Operation {
-			call.operation = known
-		}
+	if known, found := api.Find(intent.Operation); found {
+		call.operation = known
 	}
 	p := c.newCallState(call)
 	switch {
 	case !c.owns(intent.ClientID, intent.BaseURL):
 		recovered.Err = p.about(&intent).unknown(errOtherGateway)
-	case !call.operation.keyed:
+	case !call.operation.Keyed:
 		recovered.Err = p.about(&intent).unknown(errOtherOperation)
 	}
 	return recovered, p

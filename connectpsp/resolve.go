@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 var (
@@ -31,8 +32,8 @@ var (
 // one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)
-	if unknown == nil || unknown.Operation != createCashOut.id {
-		unknown = &UnknownOutcomeError{Operation: createCashOut.id, ExternalReference: request.ExternalReference, Amount: request.Amount}
+	if unknown == nil || unknown.Operation != api.CreateCashOut.ID {
+		unknown = &UnknownOutcomeError{Operation: api.CreateCashOut.ID, ExternalReference: request.ExternalReference, Amount: request.Amount}
 		unknown.Err = errNoDoubt
 		return nil, unknown
 	}
@@ -53,7 +54,7 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 		return still(errNoIdempotencyKey)
 	}
 	call := call{
-		operation:         createCashOut,
+		operation:         api.CreateCashOut,
 		key:               key,
 		externalReference: request.ExternalReference,
 		amount:            request.Amount,
@@ -73,7 +74,7 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 // sum identifies the payment that a call is to make. A call without a key sets a state, and is
 // none.
 func (call *call) sum() string {
-	if !call.operation.keyed {
+	if !call.operation.Keyed {
 		return ""
 	}
 	return sumOf(call.body)

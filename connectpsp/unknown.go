@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -95,7 +96,7 @@ func (e *UnknownOutcomeError) Error() string {
 		text.WriteString("the charge may exist and be paid")
 	case OperationRefundCashIn:
 		text.WriteString("the refund may have been made")
-	case rebalanceAccount.id:
+	case api.RebalanceAccount.ID:
 		text.WriteString("the balance may have been set")
 	default:
 		text.WriteString("the payment may have been made")
@@ -115,7 +116,7 @@ func (e *UnknownOutcomeError) advice() string {
 	switch {
 	case e.next != "":
 		return e.next
-	case e.Operation == rebalanceAccount.id:
+	case e.Operation == api.RebalanceAccount.ID:
 		return "read the balance, then set the target again if need be"
 	case e.TransactionID != "" && e.Operation != OperationRefundCashIn && (!opened || open.next == nextSameRequest):
 		return "read transaction " + e.TransactionID + " or wait for its webhook" + never

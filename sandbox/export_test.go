@@ -14,7 +14,7 @@ type Operation struct {
 // Operations returns those of the sandbox.
 func Operations() (known []Operation) {
 	for _, o := range operations {
-		known = append(known, Operation{o.method, o.path, o.public, o.signed})
+		known = append(known, Operation{o.Method, o.Path, o.Public, o.Signed})
 	}
 	return known
 }

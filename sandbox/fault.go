@@ -37,7 +37,7 @@ const unavailablePage = "<html><head><title>503 Service Temporarily Unavailable<
 // A cut connection can make net/http's own Transport send a request again, unseen by its caller: a GET, or a POST that
 // carries an idempotency key and has a GetBody. That second request is one more request here.
 func (s *Sandbox) FailNext(operationID string, faults ...Fault) {
-	known := func(operation operation) bool { return operation.id == operationID }
+	known := func(operation operation) bool { return operation.ID == operationID }
 	if !slices.ContainsFunc(operations, known) {
 		panic(fmt.Sprintf("sandbox: there is no operation %q", operationID))
 	}
@@ -82,11 +82,11 @@ func (s *Sandbox) nextFault(r *http.Request) Fault {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	queue := s.faults[operation.id]
+	queue := s.faults[operation.ID]
 	if len(queue) == 0 {
 		return 0
 	}
-	s.faults[operation.id] = queue[1:]
+	s.faults[operation.ID] = queue[1:]
 	return queue[0]
 }
 

@@ -5,17 +5,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
-// operation is one of the API's operations, in the words of its description.
+// operation is an operation of the API with its implementation.
 type operation struct {
-	id      string
-	method  string
-	path    string
-	public  bool // needs neither access token nor ApplicationToken
-	signed  bool // needs a DigitalSignature
-	keyed   bool // takes an X-Idempotency-Key
-	status  int  // of success
+	api.Operation
+	status  int // of success
 	execute func(*Sandbox, call) (any, error)
 }
 
@@ -28,30 +25,22 @@ type call struct {
 
 // operations is never written to.
 var operations = []operation{
-	{id: "authToken", method: http.MethodPost, path: "/auth/token", public: true,
-		status: http.StatusOK, execute: (*Sandbox).authToken},
-	{id: "createCashIn", method: http.MethodPost, path: "/cash-in", keyed: true,
-		status: http.StatusCreated, execute: (*Sandbox).createCashIn},
-	{id: "getCashIn", method: http.MethodGet, path: "/cash-in/{id}",
-		status: http.StatusOK, execute: (*Sandbox).getCashIn},
-	{id: "refundCashIn", method: http.MethodPost, path: "/cash-in/{id}/refund", signed: true, keyed: true,
-		status: http.StatusAccepted, execute: (*Sandbox).refundCashIn},
-	{id: "createCashOut", method: http.MethodPost, path: "/cash-out", signed: true, keyed: true,
-		status: http.StatusAccepted, execute: (*Sandbox).createCashOut},
-	{id: "getCashOut", method: http.MethodGet, path: "/cash-out/{id}",
-		status: http.StatusOK, execute: (*Sandbox).getCashOut},
-	{id: "getBalance", method: http.MethodGet, path: "/account/balance",
-		status: http.StatusOK, execute: (*Sandbox).getBalance},
-	{id: "rebalanceAccount", method: http.MethodPost, path: "/account/rebalance", signed: true,
-		status: http.StatusOK, execute: (*Sandbox).rebalanceAccount},
+	{api.AuthToken, http.StatusOK, (*Sandbox).authToken},
+	{api.CreateCashIn, http.StatusCreated, (*Sandbox).createCashIn},
+	{api.GetCashIn, http.StatusOK, (*Sandbox).getCashIn},
+	{api.RefundCashIn, http.StatusAccepted, (*Sandbox).refundCashIn},
+	{api.CreateCashOut, http.StatusAccepted, (*Sandbox).createCashOut},
+	{api.GetCashOut, http.StatusOK, (*Sandbox).getCashOut},
+	{api.GetBalance, http.StatusOK, (*Sandbox).getBalance},
+	{api.RebalanceAccount, http.StatusOK, (*Sandbox).rebalanceAccount},
 }
 
 // route returns the operation of a request and the id in its path, or the refusal of a request that belongs to none.
 func route(r *http.Request) (operation, string, error) {
 	pathExists := false
 	for _, operation := range operations {
-		id, matches := matchPath(operation.path, r.URL.Path)
-		if matches && operation.method == r.Method {
+		id, matches := matchPath(operation.Path, r.URL.Path)
+		if matches && operation.Method == r.Method {
 			return operation, id, nil
 		}
 		pathExists = pathExists || matches
@@ -85,7 +74,7 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 	}
 	var body []byte
 	var unreadable error
-	if operation.method == http.MethodPost {
+	if operation.Method == http.MethodPost {
 		body, unreadable = io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
 	}
 	s.answer(operation, id, r, body, unreadable).write(w)
@@ -104,7 +93,7 @@ func (s *Sandbox) answer(operation operation, id string, r *http.Request, body [
 		return refusalOf(err)
 	}
 	call := call{id: id, query: r.URL.Query()}
-	if operation.method == http.MethodPost {
+	if operation.Method == http.MethodPost {
 		if unreadable != nil {
 			return refusalOf(invalidRequest("The body ended early."))
 		}

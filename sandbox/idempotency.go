@@ -17,7 +17,7 @@ type memory struct {
 // idempotencyKey returns the key of a request in lower case, or "" if it has none or the operation takes none.
 func idempotencyKey(operation operation, header http.Header) (string, error) {
 	key := header.Get(idempotency.Header)
-	if !operation.keyed || key == "" {
+	if !operation.Keyed || key == "" {
 		return "", nil
 	}
 	canonical, err := idempotency.ParseKey(key)

@@ -66,7 +66,7 @@ func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
 
 // authorize checks the headers of a request. The lock is held.
 func (s *Sandbox) authorize(operation operation, header http.Header) error {
-	if operation.public {
+	if operation.Public {
 		return nil
 	}
 	token, hasToken := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
@@ -77,7 +77,7 @@ func (s *Sandbox) authorize(operation operation, header http.Header) error {
 	if header.Get(auth.ApplicationTokenHeader) != s.config.ApplicationToken.Reveal() {
 		return refuse(http.StatusUnauthorized, "INVALID_APPLICATION_TOKEN", "The ApplicationToken is missing or unknown.")
 	}
-	if operation.signed && header.Get(signing.Header) != signing.Sign(s.config.CryptoToken.Reveal(), token) {
+	if operation.Signed && header.Get(signing.Header) != signing.Sign(s.config.CryptoToken.Reveal(), token) {
 		return refuse(http.StatusUnprocessableEntity, "INVALID_SIGNATURE",
 			"The DigitalSignature is missing or is not that of this access token.")
 	}

@@ -35,7 +35,7 @@ var mutations = []mutation{
 	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
 	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
 	{name: "every call has a key of its own", file: "key.go", replace: []string{
-		"return idempotency.DeriveKey(c.clientID, op.id, reference, settings.attempt)", "return idempotency.NewKey()",
+		"return idempotency.DeriveKey(c.clientID, op.ID, reference, settings.attempt)", "return idempotency.NewKey()",
 	}},
 	{name: "every refund has a key of its own", file: "key.go", replace: []string{
 		"	case !settings.keySet:\n", "	case !settings.keySet && op.id == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
@@ -47,7 +47,7 @@ var mutations = []mutation{
 		"	case earlier.IdempotencyKey != call.key:\n		return errOtherKey\n", "",
 	}},
 	{name: "a refund under another id is another refund", file: "payment.go", replace: []string{
-		"if call.operation.id == OperationRefundCashIn && call.doubted == nil {", "if false {",
+		"if call.operation.ID == OperationRefundCashIn && call.doubted == nil {", "if false {",
 	}},
 	{name: "a refund that was accepted under another id is forgotten", file: "payment.go", replace: []string{
 		"		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {", "		if false {",

@@ -9,20 +9,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
-
-// operations are those of the SDK, with the ids that the methods of gen are named after.
-var operations = []struct{ id, method, path string }{
-	{"authToken", "post", "/auth/token"},
-	{"createCashIn", "post", "/cash-in"},
-	{"getCashIn", "get", "/cash-in/{id}"},
-	{"refundCashIn", "post", "/cash-in/{id}/refund"},
-	{"createCashOut", "post", "/cash-out"},
-	{"getCashOut", "get", "/cash-out/{id}"},
-	{"getBalance", "get", "/account/balance"},
-	{"rebalanceAccount", "post", "/account/rebalance"},
-}
 
 // normalise brings a description into the form in which the SDK keeps it. Nothing that traffic shows
 // changes.
@@ -136,7 +125,7 @@ func (d *document) cutPrefix() {
 // prefix is what comes before the path of the first operation, if anything does.
 func (d *document) prefix() string {
 	for _, path := range keys(get(d.root, "paths")) {
-		if prefix, found := strings.CutSuffix(path, operations[0].path); found {
+		if prefix, found := strings.CutSuffix(path, api.AuthToken.Path); found {
 			return prefix
 		}
 	}
@@ -156,9 +145,10 @@ func (d *document) path(wanted string) string {
 
 // missing lists the operations of the SDK that are not there under a prefix.
 func (d *document) missing(prefix string) (missing []string) {
-	for _, operation := range operations {
-		if found := get(d.root, "paths", d.path(prefix+operation.path), operation.method); found == nil || found.Kind != yaml.MappingNode {
-			missing = append(missing, strings.ToUpper(operation.method)+" "+operation.path)
+	for _, operation := range api.Operations {
+		found := get(d.root, "paths", d.path(prefix+operation.Path), strings.ToLower(operation.Method))
+		if found == nil || found.Kind != yaml.MappingNode {
+			missing = append(missing, operation.Method+" "+operation.Path)
 		}
 	}
 	return missing
@@ -167,13 +157,13 @@ func (d *document) missing(prefix string) (missing []string) {
 // isOurs refuses a description of another API, and one that lacks what this API has.
 func (d *document) isOurs() error {
 	switch missing := d.missing(""); {
-	case len(missing) == len(operations) && d.prefix() != "":
+	case len(missing) == len(api.Operations) && d.prefix() != "":
 		return fmt.Errorf("its paths begin with %s, but not all of them, or it lacks some: no address of a server can stand for that", d.prefix())
-	case len(missing) == len(operations):
+	case len(missing) == len(api.Operations):
 		return fmt.Errorf("it describes another API: %q has none of this one's operations", scalar(d.root, "info", "title"))
 	case len(missing) > 0:
 		return fmt.Errorf("it lacks %s: it was cut off, or the provider has removed them. Then remove them from the SDK first, "+
-			"and from the list in internal/specsync/normalise.go", strings.Join(missing, ", "))
+			"and from the list in internal/api", strings.Join(missing, ", "))
 	default:
 		return nil
 	}
@@ -186,16 +176,16 @@ func (d *document) nameOperations() {
 	paths := get(d.root, "paths")
 	taken := map[string]bool{"client": true, "clientinterface": true, "server": true, "requesteditors": true} // fields of clients
 	own := map[*yaml.Node]bool{}
-	for _, wanted := range operations {
-		path := d.path(wanted.path)
-		operation := get(paths, path, wanted.method)
+	for _, wanted := range api.Operations {
+		path := d.path(wanted.Path)
+		operation := get(paths, path, strings.ToLower(wanted.Method))
 		if operation == nil || operation.Kind != yaml.MappingNode {
 			continue
 		}
-		nameParameters(get(paths, path), path, wanted.path)
-		paths.Content[indexOf(paths, path)].Value = wanted.path
-		set(operation, "operationId", wanted.id)
-		taken[inGo(wanted.id)], own[operation] = true, true
+		nameParameters(get(paths, path), path, wanted.Path)
+		paths.Content[indexOf(paths, path)].Value = wanted.Path
+		set(operation, "operationId", wanted.ID)
+		taken[inGo(wanted.ID)], own[operation] = true, true
 	}
 	for _, path := range keys(paths) {
 		for _, method := range keys(get(paths, path)) {
