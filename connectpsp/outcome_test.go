@@ -183,6 +183,34 @@ func TestOutcomeOfACashOut(t *testing.T) {
 	}
 }
 
+// No such code is published. A caller who reads "refused" pays again, so a code that may be about
+// this very payment is no refusal.
+func TestACodeThatMayBeAboutThisVeryPaymentIsNoRefusal(t *testing.T) {
+	for code, want := range map[string]string{
+		"IDEMPOTENT_REPLAY":       conflict,
+		"DUPLICATE_REFERENCE":     conflict,
+		"PAGAMENTO_DUPLICADO":     conflict,
+		"ALREADY_PAID":            conflict,
+		"STATE_CONFLICT":          conflict,
+		"KEY_IN_USE":              conflict,
+		"REFERENCE_USED":          conflict,
+		"UNIQUE_VIOLATION":        conflict,
+		"PAYMENT_IN_PROGRESS":     conflict,
+		"STILL_PROCESSING":        conflict,
+		"PAYMENT_PENDING":         conflict,
+		"REFUNDED":                conflict,
+		"REFERENCE_EXISTS":        conflict,
+		"reference_exists":        conflict,
+		"REFERENCIA_JA_EXISTENTE": conflict,
+		"PIX_KEY_DOES_NOT_EXIST":  rejected,
+		"CHAVE_NAO_EXISTE":        rejected,
+		"PIX_KEY_NOT_FOUND":       rejected,
+	} {
+		_, err := newGateway(t, problem(422, code)).client().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, want, outcomeOf(err), code)
+	}
+}
+
 func TestARefusalAfterDoubtIsKeptBesideTheDoubt(t *testing.T) {
 	gateway := newGateway(t, drop, problem(422, "INSUFFICIENT_FUNDS"))
 	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
