@@ -14,7 +14,7 @@ import (
 )
 
 // notebook is a journal in memory that outlives the clients that use it, tells what was asked of
-// it, and fails when told to.
+// it, and fails when told to or when its context has ended.
 type notebook struct {
 	mu      sync.Mutex
 	intents map[string]connectpsp.Intent
@@ -37,10 +37,13 @@ func (n *notebook) note(step string) {
 	n.steps = append(n.steps, step)
 }
 
-func (n *notebook) Begin(_ context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+func (n *notebook) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	n.note("begin")
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if earlier := earlierOf(n.intents, intent); earlier != nil {
 		return earlier, n.fail["begin"]
 	}
@@ -51,9 +54,12 @@ func (n *notebook) Begin(_ context.Context, intent connectpsp.Intent) (*connectp
 	return nil, nil
 }
 
-func (n *notebook) Find(_ context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+func (n *notebook) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return earlierOf(n.intents, intent), n.fail["find"]
 }
 

@@ -274,14 +274,18 @@ func TestNothingSentIsCertain(t *testing.T) {
 }
 
 func TestAContextThatEndedBeforeTheCallSendsNothing(t *testing.T) {
-	gateway := newGateway(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := gateway.client().CreateCashOut(ctx, cashOutRequest())
-	require.Equal(t, rejected, outcomeOf(err))
-	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
-	assert.ErrorIs(t, err, context.Canceled)
-	assert.Zero(t, gateway.tokenRequests())
+	for name, options := range map[string][]connectpsp.Option{
+		"without a journal": nil, "with a journal that heeds contexts": {connectpsp.WithJournal(newNotebook())},
+	} {
+		gateway := newGateway(t)
+		_, err := gateway.client(options...).CreateCashOut(ctx, cashOutRequest())
+		require.Equal(t, rejected, outcomeOf(err), name)
+		assert.ErrorIs(t, err, connectpsp.ErrNotSent, name)
+		assert.ErrorIs(t, err, context.Canceled, name)
+		assert.Zero(t, gateway.tokenRequests(), name)
+	}
 }
 
 func TestATimeoutAfterSendingIsUnknown(t *testing.T) {

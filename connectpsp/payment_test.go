@@ -155,6 +155,27 @@ func TestTheOutcomeIsRecordedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
 	assert.Empty(t, journal.open())
 }
 
+func TestTheJournalIsAskedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	journal := newNotebook()
+	client := newGateway(t, redirect(303, "/")).client(connectpsp.WithJournal(journal))
+	invalid := cashOutRequest()
+	invalid.Payee.Document = "111"
+	for _, request := range []connectpsp.CashOutRequest{cashOutRequest(), invalid} {
+		_, err := client.CreateCashOut(ctx, request)
+		assert.Equal(t, rejected, outcomeOf(err), "nothing was sent before")
+	}
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	key := must2(asUnknown(err)).IdempotencyKey
+	for _, request := range []connectpsp.CashOutRequest{cashOutRequest(), invalid} {
+		_, err := client.CreateCashOut(ctx, request)
+		require.Equal(t, unknown, outcomeOf(err), "a payment is open")
+		assert.Equal(t, key, must2(asUnknown(err)).IdempotencyKey)
+	}
+}
+
 // endingJournal ends the caller's context before an outcome is recorded.
 type endingJournal struct {
 	*notebook
