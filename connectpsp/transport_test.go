@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -61,6 +62,22 @@ func TestTheCallersHTTPClientAndNetHTTPsGlobalsStayAsTheyWere(t *testing.T) {
 	now := http.DefaultTransport.(*http.Transport)
 	assert.Equal(t, globalTransport.MaxIdleConnsPerHost, now.MaxIdleConnsPerHost)
 	assert.Equal(t, globalTransport.IdleConnTimeout, now.IdleConnTimeout)
+}
+
+func TestTheCallersTimeoutBoundsEachAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, attempts := range []int{1, 3} {
+			gateway := newGateway(t, silence)
+			client := gateway.memoryClient(
+				connectpsp.WithHTTPClient(&http.Client{Transport: inMemory{gateway.handler}, Timeout: 2 * time.Second}),
+				connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: attempts, BaseDelay: time.Nanosecond, MaxDelay: time.Nanosecond}))
+			begun := time.Now()
+			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+			assert.Equal(t, unknown, outcomeOf(err))
+			assert.Equal(t, time.Duration(attempts)*2*time.Second, time.Since(begun).Round(time.Second))
+			assert.Len(t, gateway.requests(), attempts)
+		}
+	})
 }
 
 // deadConnection serves one request on each connection; the second it reads whole and then closes
