@@ -246,6 +246,18 @@ func TestAReadByEndToEndIDIsAboutThatPayment(t *testing.T) {
 	assert.Error(t, err)
 }
 
+func TestAResponseAboutAnotherChargeIsNoRefundOfThisOne(t *testing.T) {
+	for id, body := range map[string]string{
+		cashInID:   `{"transactionId":"` + otherCharge + `","internalCode":"OTHER"}`,
+		chargeCode: `{"transactionId":"` + otherCharge + `","internalCode":"OTHER"}`,
+		chargeE2E:  `{"transactionId":"` + otherCharge + `","endToEndId":"D1","originalEndToEndId":"E1"}`,
+	} {
+		refund, err := newGateway(t, replyJSON(202, body)).client().RefundCashIn(t.Context(), id, fraud)
+		assert.Equal(t, unknown, outcomeOf(err), id)
+		assert.Nil(t, refund, id)
+	}
+}
+
 func TestARefundIsNotToldOfExternalReferences(t *testing.T) {
 	client := newGateway(t, redirect(303, "/")).memoryClient()
 	_, _ = client.RefundCashIn(t.Context(), cashInID, fraud)
