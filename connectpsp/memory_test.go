@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +46,35 @@ func TestAClientWithoutAJournalForgetsNoOpenPaymentAndTakesNotEndlesslyMany(t *t
 	require.NoError(t, err)
 	assert.Nil(t, found)
 	assert.NoError(t, begin(memoryOpen), "one that ended makes room")
+}
+
+// Recover settles and reports payments in the order of their times, whatever their keys are.
+func TestMemoryTellsOfPaymentsInTheOrderInWhichTheyBeganAndEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		var m memoryJournal
+		keysOf := func(told []Intent, err error) (keys []string) {
+			require.NoError(t, err)
+			for _, intent := range told {
+				keys = append(keys, intent.IdempotencyKey)
+			}
+			return keys
+		}
+		for _, n := range []int{3, 1, 2} {
+			intent := intentNumber(n)
+			intent.BegunAt = time.Now()
+			_, err := m.Begin(ctx, intent)
+			require.NoError(t, err)
+			require.NoError(t, m.Sent(ctx, intent.IdempotencyKey, time.Now()))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, []string{"key-3", "key-1", "key-2"}, keysOf(m.Pending(ctx)))
+		for _, n := range []int{2, 3, 1} {
+			require.NoError(t, m.Finish(ctx, intentNumber(n).IdempotencyKey, OutcomeAccepted, ""))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, []string{"key-2", "key-3", "key-1"}, keysOf(m.Ended(ctx)))
+	})
 }
 
 func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
