@@ -66,6 +66,36 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 	assert.Equal(t, "There is no such charge.", refusal.Detail)
 }
 
+// peeking is the body of an answer. It looks at the memory that it is read into.
+type peeking struct {
+	io.Reader
+	seen *strings.Builder
+}
+
+func (p peeking) Read(into []byte) (int, error) {
+	p.seen.Write(into)
+	return p.Reader.Read(into)
+}
+
+func (p peeking) Close() error { return nil }
+
+// A transport, or what it wraps, is the code of others.
+func TestMemoryThatIsUsedAgainShowsNothingOfEarlierAnswers(t *testing.T) {
+	var seen strings.Builder
+	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
+		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			response := canned{200, `{"transactionId":"one","status":"PAID","payer":{"name":"Maria Silva"}}`}.to(r)
+			response.Body = peeking{response.Body, &seen}
+			return response, nil
+		})}))
+	for range 20 { // a pool keeps what it is given more often than not
+		charge, err := client.GetCashIn(t.Context(), "one")
+		require.NoError(t, err)
+		require.Equal(t, "Maria Silva", charge.Payer.Name)
+	}
+	assert.NotContains(t, seen.String(), "Maria")
+}
+
 // A client of the caller's is used as http.Client would use it.
 func TestTheCallersCookieJarIsKept(t *testing.T) {
 	jar, err := cookiejar.New(nil)
