@@ -3,8 +3,11 @@ package answer_test
 import (
 	"bytes"
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -95,6 +98,26 @@ func TestTextsOfAnAnswerDoNotChangeWithItsBytes(t *testing.T) {
 	require.True(t, answer.Plain(body, &charge))
 	clear(body)
 	assert.Equal(t, connectpsp.CashIn{TransactionID: "tx1", InternalCode: strings.Repeat("c", 70)}, charge)
+}
+
+// A program may keep the ids of a million charges. Each came with an image of its QR code.
+func TestAnIDThatIsKeptDoesNotHoldTheImageThatCameWithIt(t *testing.T) {
+	image := strings.Repeat("i", 100_000)
+	for name, body := range map[string]string{
+		"before it": `{"transactionId":"tx1","pixData":{"qrCodeImageBase64":"` + image + `"}}`,
+		"after it":  `{"pixData":{"qrCodeImageBase64":"` + image + `"},"transactionId":"tx1"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			charge := new(connectpsp.CashIn)
+			require.True(t, answer.Plain([]byte(body), charge))
+			require.Equal(t, image, charge.PIXData.QRCodeImageBase64)
+			id, held := charge.TransactionID, weak.Make(unsafe.StringData(charge.PIXData.QRCodeImageBase64))
+			charge = nil
+			runtime.GC()
+			assert.Nil(t, held.Value(), "the image is still in memory")
+			assert.Equal(t, "tx1", id)
+		})
+	}
 }
 
 func FuzzPlain(f *testing.F) {
