@@ -12,6 +12,9 @@ type file struct {
 	text []byte
 }
 
+// rename puts a file in place. A test lets it fail.
+var rename = os.Rename
+
 // replace writes files whole, and all of them or none. Only a program that is killed between two renames, or a disk that breaks
 // then, leaves some; then openapi/spec.lock, which is to be the last, tells of another description, and the next sync mends it.
 func replace(files []file) (err error) {
@@ -35,7 +38,7 @@ func replace(files []file) (err error) {
 		}
 	}
 	for i, f := range files {
-		if err := os.Rename(aside[i], f.path); err != nil {
+		if err := rename(aside[i], f.path); err != nil {
 			for j := range i {
 				err = errors.Join(err, restore(file{files[j].path, before[j]}))
 			}

@@ -9,13 +9,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// failRename makes the nth file that is put in place, counted from one, fail.
+func failRename(t *testing.T, nth int) {
+	n := 0
+	rename = func(from, to string) error {
+		if n++; n == nth {
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: os.ErrPermission}
+		}
+		return os.Rename(from, to)
+	}
+	t.Cleanup(func() { rename = os.Rename })
+}
+
 func TestAllFilesAreReplacedOrNone(t *testing.T) {
 	for name, obstruct := range map[string]func(t *testing.T, p project){
 		"one cannot be written beside": func(t *testing.T, p project) { require.NoError(t, os.RemoveAll(filepath.Dir(p.generated()))) },
-		"one cannot be put in place": func(t *testing.T, p project) {
+		"one cannot be read": func(t *testing.T, p project) {
 			require.NoError(t, os.Remove(p.lock()))
 			require.NoError(t, os.MkdirAll(filepath.Join(p.lock(), "in the way"), 0o755))
 		},
+		"the first cannot be put in place":  func(t *testing.T, _ project) { failRename(t, 1) },
+		"the second cannot be put in place": func(t *testing.T, _ project) { failRename(t, 2) },
+		"the last cannot be put in place":   func(t *testing.T, _ project) { failRename(t, 4) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := small(t)
