@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,20 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 			assert.Equal(t, before, p.state(t))
 		})
 	}
+}
+
+// Nobody sees such a test before the next pull request, and then it stands in another's way.
+func TestADescriptionWithWhichATestDoesNotCompileIsRefusedAndNothingIsTouched(t *testing.T) {
+	needsWhole(t)
+	p := checkout(t)
+	reads := "package gen_test\n\nimport \"github.com/connectpsp/connectpsp-go/gen\"\n\nvar _ = gen.CashOut{}.CancelledAt\n"
+	require.NoError(t, os.WriteFile(filepath.Join(p.root, "gen", "cancelled_test.go"), []byte(reads), 0o644))
+	before := p.state(t)
+	_, err := p.taken(t, version210(t))
+	require.ErrorContains(t, err, "does not compile")
+	assert.ErrorContains(t, err, "cancelled_test.go")
+	assert.ErrorContains(t, err, "nothing was changed")
+	assert.Equal(t, before, p.state(t))
 }
 
 // The bomb of YAML: a few lines that stand for billions of values.
