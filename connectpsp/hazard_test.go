@@ -85,17 +85,17 @@ func TestRecoverDoesNotSayNotSentOfWhatWasPaidMeanwhile(t *testing.T) {
 
 	first := make(chan error, 1)
 	go func() { _, err := client.CreateCashOut(t.Context(), cashOutRequest()); first <- err }()
-	<-tokenAsked // begun, not sent
+	receive(t, tokenAsked) // begun, not sent
 	done := make(chan []connectpsp.Recovered, 1)
 	go func() { r, err := client.Recover(t.Context()); assert.NoError(t, err); done <- r }()
-	<-recovering
+	receive(t, recovering)
 	close(giveToken)
-	err = <-first
+	err = receive(t, first)
 	require.Equal(t, rejected, outcomeOf(err))
 	_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1)) // as the page says
 	require.NoError(t, err)
 	close(paid)
-	for _, r := range <-done {
+	for _, r := range receive(t, done) {
 		if r.ExternalReference == "withdrawal-42" {
 			assert.NotErrorIs(t, r.Err, connectpsp.ErrNotSent, "the page says giveBack(%q), and it is paid", r.ExternalReference)
 		}
@@ -196,12 +196,12 @@ func TestTwoClientsOnOneFileReportNoRejectionOfWhatWasAccepted(t *testing.T) {
 	one, two := newOne(), newOne()
 	result := make(chan error, 1)
 	go func() { _, err := one.CreateCashOut(t.Context(), cashOutRequest()); result <- err }()
-	<-firstHere
+	receive(t, firstHere)
 	recovered, err := two.Recover(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, recovered, "the payment is under way in another client on this journal")
 	close(secondDone)
-	assert.Equal(t, rejected, outcomeOf(<-result))
+	assert.Equal(t, rejected, outcomeOf(receive(t, result)))
 	assert.Equal(t, 1, n, "nothing was sent by the other client")
 }
 
@@ -305,11 +305,11 @@ func TestResolveDoesNotMakeACallThatIsUnderWayLookRejected(t *testing.T) {
 	client := gateway.memoryClient(connectpsp.WithJournal(file), connectpsp.WithTokenSource(&gatedToken{asked: asked, give: give}))
 	result := make(chan error, 1)
 	go func() { _, err := client.CreateCashOut(t.Context(), cashOutRequest()); result <- err }()
-	<-asked
+	receive(t, asked)
 	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	require.NoError(t, err)
 	close(give)
-	err = <-result
+	err = receive(t, result)
 	assert.NotEqual(t, rejected, outcomeOf(err), "the client itself has just found it accepted")
 }
 
@@ -427,9 +427,9 @@ func TestTwoRecoversReportAnUnsentPaymentOnce(t *testing.T) {
 	client := newGateway(t).memoryClient(connectpsp.WithJournal(book))
 	done := make(chan []connectpsp.Recovered, 1)
 	go func() { r, _ := client.Recover(t.Context()); done <- r }()
-	<-book.read
+	receive(t, book.read)
 	second, err := client.Recover(t.Context())
 	require.NoError(t, err)
 	close(book.goOn)
-	assert.Len(t, append(second, <-done...), 1, "given back twice")
+	assert.Len(t, append(second, receive(t, done)...), 1, "given back twice")
 }

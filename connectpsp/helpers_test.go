@@ -97,6 +97,19 @@ func (c *changingTokens) Token(context.Context) (auth.Secret, error) {
 }
 func (c *changingTokens) Invalidate(auth.Secret) {}
 
+// receive returns the next value of a channel, or a zero value if the channel is closed. It waits
+// for a minute at most: a broken promise is to fail its own test, and not to stop all of them.
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case received := <-from:
+		return received
+	case <-time.After(time.Minute):
+		require.FailNow(t, "nothing came through the channel")
+		panic("unreachable")
+	}
+}
+
 func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
 }

@@ -347,7 +347,7 @@ func TestWhatWasReportedAsNotSentStaysUnsent(t *testing.T) {
 	_, err := client.CreateCashOut(ctx, cashOutRequest())
 	require.ErrorIs(t, err, connectpsp.ErrNotSent)
 	close(proceed)
-	assert.Error(t, <-finished)
+	assert.Error(t, receive(t, finished))
 	server.Close() // waits for its handlers
 	assert.Zero(t, whole.Load())
 }

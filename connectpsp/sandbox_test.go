@@ -138,8 +138,10 @@ func TestEveryWebhookOfTheSandboxFollowsTheDescriptionAndParses(t *testing.T) {
 	}))
 	defer receiver.Close()
 	expect := func(kind webhook.EventType) *webhook.Event {
-		require.NoError(t, box.WaitWebhooks(t.Context()))
-		event := <-events
+		ctx, cancel := timeout(t, time.Minute)
+		defer cancel()
+		require.NoError(t, box.WaitWebhooks(ctx))
+		event := receive(t, events)
 		assert.Equal(t, kind, event.Type)
 		return event
 	}

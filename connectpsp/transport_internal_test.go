@@ -105,7 +105,11 @@ func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 	silent.Store(true)
 	_, err = client.GetCashIn(t.Context(), "one")
 	assert.NoError(t, err, "a read is repeated on a new connection")
-	<-closed
+	select {
+	case <-closed:
+	case <-time.After(time.Minute):
+		assert.Fail(t, "the silent connection was not left")
+	}
 }
 
 // With the SDK's own transport a request is sent on a connection or not at all: a dial that ends after its call serves the next.

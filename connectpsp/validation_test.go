@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -186,13 +187,16 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 
 func TestAnIDCannotLeaveItsSegmentOfThePath(t *testing.T) {
 	client := publicClient(t, config(""))
+	ctx, cancel := timeout(t, time.Minute)
+	defer cancel()
 	for _, id := range []string{"", ".", "..", "a/b", "a%2Fb", "../account/balance", "a?b", "a#b", "-a", "_a", "a b", "é", "a.b", strings.Repeat("a", 65)} {
 		_, err := client.GetCashIn(t.Context(), id)
 		assert.Equal(t, []string{"id"}, fields(err), id)
 		_, err = client.GetCashOut(t.Context(), id)
 		assert.Equal(t, []string{"id"}, fields(err), id)
-		_, err = client.WaitCashIn(t.Context(), id)
+		_, err = client.WaitCashIn(ctx, id)
 		assert.Equal(t, []string{"id"}, fields(err), id)
+		require.NoError(t, ctx.Err(), "it waited")
 		_, err = client.RefundCashIn(t.Context(), id, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
 		assert.Equal(t, []string{"id"}, fields(err), id)
 	}
