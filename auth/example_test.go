@@ -100,8 +100,8 @@ func ExampleNewClientCredentials() {
 	// Output: [redacted] header.payload.signature
 }
 
-// The editors serve the raw client, for those who want to see each HTTP answer as it is. Their order matters: the signature
-// is made of the token.
+// The editors serve the raw client, for those who want to see each HTTP answer as it is. Their
+// order matters: the signature is made of the token.
 func ExampleClientCredentials_rawClient() {
 	gateway := httptest.NewServer(http.HandlerFunc(standIn))
 	defer gateway.Close()

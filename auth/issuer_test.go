@@ -24,8 +24,8 @@ const (
 	clientSecret = "c1f6a1f0-0000-4000-8000-canary5ec7e7"
 )
 
-// issuer is the gateway's POST /auth/token. It answers request n, counted from 1, with step n, and with the token
-// "token-n" for an hour when there are no more steps.
+// issuer is the gateway's POST /auth/token. It answers request n, counted from 1, with step n, and
+// with the token "token-n" for an hour when there are no more steps.
 type issuer struct {
 	http.Handler
 
@@ -34,7 +34,7 @@ type issuer struct {
 	asked []time.Time
 }
 
-// tokenRequest is what a request for a token holds.
+// tokenRequest is the body of a request for a token.
 type tokenRequest struct{ ClientID, ClientSecret string }
 
 // newIssuer returns an issuer whose answers are held against the description, as are all requests.
@@ -94,7 +94,8 @@ func (i *issuer) source(t testing.TB) *auth.ClientCredentials {
 	return auth.NewClientCredentials(client, clientID, auth.NewSecret(clientSecret))
 }
 
-// inMemory is a transport to a handler. An answer that comes after the end of the request's context is lost.
+// inMemory is a transport to a handler. An answer that comes after the end of the request's context
+// is lost.
 type inMemory struct{ handler http.Handler }
 
 func (m inMemory) RoundTrip(request *http.Request) (*http.Response, error) {

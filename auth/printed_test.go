@@ -39,8 +39,8 @@ func raw(answer string) http.HandlerFunc {
 	}
 }
 
-// Package net/http quotes a response that it cannot parse. That of POST /auth/token may hold an access
-// token.
+// Package net/http quotes a response that it cannot parse. That of POST /auth/token may hold an
+// access token.
 func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
 	const secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	const ok = "HTTP/1.1 200 OK\r\n"

@@ -83,8 +83,8 @@ type APIError struct {
 	ExternalReference string
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
-	// Err is the cause if there was no response, or the reason why the call was not repeated, such as
-	// the context's error. It may be nil. It matches ErrNotSent if nothing was sent.
+	// Err is the cause if there was no response, or the reason why the call was not repeated, such
+	// as the context's error. It may be nil. It matches ErrNotSent if nothing was sent.
 	Err error
 }
 

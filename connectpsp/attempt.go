@@ -82,8 +82,8 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	return a
 }
 
-// sendTracker completes one request and records whether it may have been sent, and whether a transport
-// sent it twice.
+// sendTracker completes one request and records whether it may have been sent, and whether a
+// transport sent it twice.
 type sendTracker struct {
 	client  *Client
 	state   *callState
@@ -145,7 +145,7 @@ func (t *sendTracker) mayHaveSent() bool {
 	return t.handed && (t.body.isEmpty() || t.written.Load() > 0 || !t.body.seal())
 }
 
-// sealedBody is a request's body that can be shut as long as nobody has begun to read it. A
+// sealedBody is a request's body that can be closed until the first read. A
 // transport that returns early may still be dialling, and would otherwise send the request after it
 // was reported as not sent.
 type sealedBody struct {

@@ -19,9 +19,8 @@ const contentType = "application/json"
 // or GetCashIn tells when it is paid.
 //
 // Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
-// for certain) or an
-// *UnknownOutcomeError: there may be a charge that the payer could still pay. The idempotency key is derived from
-// request.ExternalReference. POST /cash-in.
+// for certain) or an *UnknownOutcomeError: there may be a charge that the payer could still pay.
+// The idempotency key is derived from request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (cashIn *CashIn, err error) {
 	defer c.logUnknown(ctx, &err)
 	charge := call{operation: api.CreateCashIn, externalReference: request.ExternalReference, amount: request.Amount}
@@ -47,8 +46,8 @@ func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
 }
 
 // GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a
-// *ValidationError, an
-// *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-in/{id}.
+// *ValidationError, an *APIError with the gateway's refusal, or says that no answer came; reading
+// again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	call, err := c.prepare(ctx, call{operation: api.GetCashIn, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
@@ -79,9 +78,9 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 // as for GetCashIn.
 //
 // Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
-// for certain), or unknown: an
-// *UnknownOutcomeError, or an *APIError that is a conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows
-// an attempt of unknown outcome and the charge reads REFUNDED, the refund is reported as accepted.
+// for certain), or unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. The
+// refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows an attempt of unknown outcome and
+// the charge reads REFUNDED, the refund is reported as accepted.
 //
 // The idempotency key is derived from id: name the charge by the same id whenever the refund is
 // repeated. While a refund of the charge is open or remembered, one that is asked for by another of

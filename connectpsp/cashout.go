@@ -51,8 +51,8 @@ func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
 }
 
 // GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a
-// *ValidationError, an
-// *APIError with the gateway's refusal, or says that no answer came; reading again is always safe. GET /cash-out/{id}.
+// *ValidationError, an *APIError with the gateway's refusal, or says that no answer came; reading
+// again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
 	call, err := c.prepare(ctx, call{operation: api.GetCashOut, transactionID: id}, nil, checkID(id), options)
 	if err != nil {

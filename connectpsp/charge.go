@@ -22,7 +22,8 @@ var (
 )
 
 // lockCharge keeps refunds of one charge that is named by two of its ids apart. It returns how to
-// let others begin theirs. Of several that wait the first to get here begins, and the others see it.
+// let others begin theirs. Of several that wait the first to get here begins, and the others see
+// it.
 func (c *Client) lockCharge(ctx context.Context, p *callState, payment *paymentLock) (release func(), err error) {
 	locks.setWaiting(payment, true)
 	for {

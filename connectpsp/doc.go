@@ -29,10 +29,10 @@
 // request, or wait; never pay under a new externalReference while one is unknown.
 //
 // A client remembers open payments, so doubt outlives the call; with WithJournal it outlives the
-// process, and Recover settles the payments that it left open. Without a journal, in the first call of a new
-// process for a payment that an earlier one may have sent, a nil error settles it and no other
-// outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the same
-// idempotency key are made one after the other.
+// process, and Recover settles the payments that it left open. Without a journal, in the first call
+// of a new process for a payment that an earlier one may have sent, a nil error settles it and no
+// other outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the
+// same idempotency key are made one after the other.
 //
 // # Retries
 //

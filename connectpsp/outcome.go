@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// callState is the knowledge about the attempts of a call so far, and about an earlier call for the same
-// payment.
+// callState is the knowledge about the attempts of a call so far, and about an earlier call for the
+// same payment.
 type callState struct {
 	call     call
 	begun    time.Time
@@ -70,8 +70,8 @@ func (p *callState) note(a attempt, v verdict) {
 	}
 }
 
-// leavesDoubt reports whether the payment may have been made although this attempt was not accepted.
-// Doubt is sticky: a rejection of a later attempt does not remove it.
+// leavesDoubt reports whether the payment may have been made although this attempt was not
+// accepted. Doubt is sticky: a rejection of a later attempt does not remove it.
 func leavesDoubt(a attempt, v verdict) bool {
 	switch {
 	case v.outcome == accepted:

@@ -32,7 +32,8 @@ func NewTransport() *http.Transport {
 		MaxIdleConnsPerHost:    4096,
 		IdleConnTimeout:        30 * time.Second, // a connection that the other side closed first costs a retry
 		MaxResponseHeaderBytes: 64 << 10,
-		// All calls share a connection of HTTP/2. If that dies without a word, all of them time out.
+		// All calls share a connection of HTTP/2. If that dies without a word, all of them time
+		// out.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
 }

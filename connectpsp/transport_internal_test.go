@@ -53,7 +53,8 @@ func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *
 	return client, transport
 }
 
-// silentConn is a connection to a gateway that has vanished: what is written is lost, and nothing comes back.
+// silentConn is a connection to a gateway that has vanished: what is written is lost, and nothing
+// comes back.
 type silentConn struct {
 	net.Conn
 	silent *atomic.Bool
@@ -74,7 +75,8 @@ func (c silentConn) Close() error {
 	return c.Conn.Close()
 }
 
-// All calls share one connection of HTTP/2: while that is silent none gets an answer. It is found out and left.
+// All calls share one connection of HTTP/2: while that is silent none gets an answer. It is found
+// out and left.
 func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"transactionId":"one","status":"PAID"}`)
@@ -112,7 +114,8 @@ func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 	}
 }
 
-// With the SDK's own transport a request is sent on a connection or not at all: a dial that ends after its call serves the next.
+// With the SDK's own transport a request is sent on a connection or not at all: a dial that ends
+// after its call serves the next.
 func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *testing.T) {
 	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(protocol, func(t *testing.T) {
@@ -149,8 +152,8 @@ func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *test
 	}
 }
 
-// A caller may watch requests too, and end a call at any point of one. Once its headers are written it
-// may have been sent.
+// A caller may watch requests too, and end a call at any point of one. Once its headers are written
+// it may have been sent.
 func TestACallersOwnTraceHidesNoConnection(t *testing.T) {
 	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(protocol, func(t *testing.T) {

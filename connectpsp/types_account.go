@@ -26,8 +26,8 @@ type ConsolidatedBalance struct {
 	// TotalBalance is all of it.
 	TotalBalance pix.Amount `json:"totalBalance"`
 
-	// TransactionalBalance is the balance that payments are made from: the wallets of your users, and
-	// operations in flight.
+	// TransactionalBalance is the balance that payments are made from: the wallets of your users,
+	// and operations in flight.
 	TransactionalBalance pix.Amount `json:"transactionalBalance"`
 
 	// ProprietaryBalance is your own money.

@@ -30,8 +30,9 @@ type unknownOutcome struct {
 }
 
 // MarshalJSON writes everything needed to settle the payment later, in another process too: see
-// ResolveCashOut. It holds no secret and no personal data. ExternalReference is written as it is. Err is
-// written as text, and of Refusal the gateway's words are left out, see [APIError.MarshalJSON].
+// ResolveCashOut. It holds no secret and no personal data. ExternalReference is written as it is.
+// Err is written as text, and of Refusal the gateway's words are left out, see
+// [APIError.MarshalJSON].
 func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	written := unknownOutcome{
 		Operation:         e.Operation,

@@ -43,8 +43,8 @@ func (i intent) key() string {
 	return idempotency.DeriveKey(i.namespace, i.operation, i.externalReference, i.attempt)
 }
 
-// These keys were computed with another implementation. They must never change: a payment that was sent by one version of
-// this package and is sent again by the next would be made twice.
+// These keys were computed with another implementation. They must never change: a payment that was
+// sent by one version of this package and is sent again by the next would be made twice.
 func TestDerivedKeysNeverChange(t *testing.T) {
 	for want, intent := range map[string]intent{
 		"391546be-ee7d-48bb-b74c-18ab1c9efc2b": {"1024", "createCashOut", "withdrawal-user-42-001", 0},
@@ -148,8 +148,9 @@ func TestEditorReplacesTheKeyAndLeavesTheBody(t *testing.T) {
 	assert.Equal(t, "body", string(body))
 }
 
-// A server takes a whole POST and then drops the connection: for all anyone knows, the payment is made. Without the editor,
-// net/http sends it once more and the caller never hears of it. The second case shows that.
+// A server takes a whole POST and then drops the connection: for all anyone knows, the payment is
+// made. Without the editor, net/http sends it once more and the caller never hears of it. The
+// second case shows that.
 func TestPOSTIsSentOnceThoughItsConnectionDies(t *testing.T) {
 	headerOnly := func(_ context.Context, request *http.Request) error {
 		request.Header.Set(idempotency.Header, key)
@@ -172,8 +173,8 @@ const (
 	cashIn      = `{"amount":10.50,"externalReference":"w-1","payer":{"name":"Maria Silva","document":"12345678909"}}`
 )
 
-// sendOnDyingConnection sends a POST on a kept-alive connection that dies once the server has read it, and counts how many
-// arrive.
+// sendOnDyingConnection sends a POST on a kept-alive connection that dies once the server has read
+// it, and counts how many arrive.
 func sendOnDyingConnection(t *testing.T, edit gen.RequestEditorFn) (posts int32, err error) {
 	var arrived atomic.Int32
 	server := httptest.NewServer(contract.New(t).Requests(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

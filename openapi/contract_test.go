@@ -10,9 +10,9 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// The bodies that no exported type has: those of POST /auth/token and of a rebalance, which packages
-// auth and connectpsp write and read by themselves, and a refusal, which is in the fields of
-// connectpsp.APIError and auth.Error.
+// The bodies that no exported type has: those of POST /auth/token and of a rebalance, which
+// packages auth and connectpsp write and read by themselves, and a refusal, which is in the fields
+// of connectpsp.APIError and auth.Error.
 type (
 	tokenRequest struct {
 		ClientID     string `json:"clientId"`

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// Fault is something that goes wrong with a request on its way, see FailNext. The zero value is no fault: the request is
-// served as usual.
+// Fault is something that goes wrong with a request on its way, see FailNext. The zero value is no
+// fault: the request is served as usual.
 type Fault int
 
 const (
@@ -18,10 +18,11 @@ const (
 	LoseRequest Fault = iota + 1
 	// LoseAnswer executes the request and cuts the connection without an answer.
 	LoseAnswer
-	// CutAnswer executes the request, sends the header with the full Content-Length and the first half of the body, and
-	// cuts the connection.
+	// CutAnswer executes the request, sends the header with the full Content-Length and the first
+	// half of the body, and cuts the connection.
 	CutAnswer
-	// Unavailable answers 503 with an HTML page, as a proxy in front of the gateway does, and executes nothing.
+	// Unavailable answers 503 with an HTML page, as a proxy in front of the gateway does, and
+	// executes nothing.
 	Unavailable
 	// UnavailableAfterExecution executes the request and answers like Unavailable.
 	UnavailableAfterExecution
@@ -30,12 +31,14 @@ const (
 const unavailablePage = "<html><head><title>503 Service Temporarily Unavailable</title></head>" +
 	"<body><h1>503 Service Temporarily Unavailable</h1></body></html>\n"
 
-// FailNext makes the next requests of an operation fail, one request for each fault, after those that earlier calls have
-// asked for. Requests that would be refused, for a missing token for instance, count too. It panics if operationID is not
-// an operationId of the API's description, such as "createCashOut".
+// FailNext makes the next requests of an operation fail, one request for each fault, after those
+// that earlier calls have asked for. Requests that would be refused, for a missing token for
+// instance, count too. It panics if operationID is not an operationId of the API's description,
+// such as "createCashOut".
 //
-// A cut connection can make net/http's own Transport send a request again, unseen by its caller: a GET, or a POST that
-// carries an idempotency key and has a GetBody. That second request is one more request here.
+// A cut connection can make net/http's own Transport send a request again, unseen by its caller: a
+// GET, or a POST that carries an idempotency key and has a GetBody. That second request is one more
+// request here.
 func (s *Sandbox) FailNext(operationID string, faults ...Fault) {
 	known := func(operation operation) bool { return operation.ID == operationID }
 	if !slices.ContainsFunc(operations, known) {
@@ -46,8 +49,8 @@ func (s *Sandbox) FailNext(operationID string, faults ...Fault) {
 	s.faults[operationID] = append(s.faults[operationID], faults...)
 }
 
-// ServeHTTP answers a request to the gateway. It panics with http.ErrAbortHandler to cut a connection; http.Server expects
-// that.
+// ServeHTTP answers a request to the gateway. It panics with http.ErrAbortHandler to cut a
+// connection; http.Server expects that.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := s.nextFault(r)
 	switch fault {

@@ -16,7 +16,8 @@ type operation struct {
 	execute func(*Sandbox, call) (any, error)
 }
 
-// call is what an operation is executed with: the id in the path, the query, and the body of a POST.
+// call is what an operation is executed with: the id in the path, the query, and the body of a
+// POST.
 type call struct {
 	id    string
 	query url.Values
@@ -35,7 +36,8 @@ var operations = []operation{
 	{api.RebalanceAccount, http.StatusOK, (*Sandbox).rebalanceAccount},
 }
 
-// route returns the operation of a request and the id in its path, or the refusal of a request that belongs to none.
+// route returns the operation of a request and the id in its path, or the refusal of a request that
+// belongs to none.
 func route(r *http.Request) (operation, string, error) {
 	pathExists := false
 	for _, operation := range operations {
@@ -51,7 +53,8 @@ func route(r *http.Request) (operation, string, error) {
 	return operation{}, "", refuse(http.StatusNotFound, "NOT_FOUND", "There is no such resource.")
 }
 
-// matchPath compares path with a pattern that may have one {id}, and returns what stands in its place.
+// matchPath compares path with a pattern that may have one {id}, and returns what stands in its
+// place.
 func matchPath(pattern, path string) (id string, matches bool) {
 	before, after, hasID := strings.Cut(pattern, "{id}")
 	if !hasID {
@@ -80,8 +83,8 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 	s.answer(operation, id, r, body, unreadable).write(w)
 }
 
-// answer checks a request and executes it. One request is served at a time, so that two with the same idempotency key or
-// the same reference cannot pass each other.
+// answer checks a request and executes it. One request is served at a time, so that two with the
+// same idempotency key or the same reference cannot pass each other.
 func (s *Sandbox) answer(operation operation, id string, r *http.Request, body []byte, unreadable error) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,7 +14,8 @@ type memory struct {
 	answer answer
 }
 
-// idempotencyKey returns the key of a request in lower case, or "" if it has none or the operation takes none.
+// idempotencyKey returns the key of a request in lower case, or "" if it has none or the operation
+// takes none.
 func idempotencyKey(operation operation, header http.Header) (string, error) {
 	key := header.Get(idempotency.Header)
 	if !operation.Keyed || key == "" {
@@ -27,8 +28,9 @@ func idempotencyKey(operation operation, header http.Header) (string, error) {
 	return canonical, nil
 }
 
-// once executes a request unless its key was used before. Then it repeats the answer if the request is the same, and refuses
-// it if it is another one. The lock is held. Each path has only one operation that takes a key, so the path stands for both.
+// once executes a request unless its key was used before. Then it repeats the answer if the request
+// is the same, and refuses it if it is another one. The lock is held. Each path has only one
+// operation that takes a key, so the path stands for both.
 func (s *Sandbox) once(key string, path string, body []byte, execute func() answer) answer {
 	if earlier, used := s.remembered[key]; used {
 		if earlier.path != path || !bytes.Equal(earlier.body, body) {

@@ -90,7 +90,8 @@ func TestCloseLeavesNoGoroutineAndNoListener(t *testing.T) {
 
 	_, err = net.Dial("tcp", address)
 	assert.Error(t, err)
-	// Those of net/http's clients end a moment after their connections. Eventually would count its own.
+	// Those of net/http's clients end a moment after their connections. Eventually would count its
+	// own.
 	deadline := time.Now().Add(10 * time.Second)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched()

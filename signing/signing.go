@@ -1,7 +1,8 @@
-// Package signing makes the signatures of the ConnectPSP API: HMAC-SHA256 with the CryptoToken as key.
+// Package signing makes the signatures of the ConnectPSP API: HMAC-SHA256 with the CryptoToken as
+// key.
 //
-// Requests that move money out carry one over the access token (DigitalSignature), webhooks carry one over their raw body
-// (X-Connect-Signature, see package webhook).
+// Requests that move money out carry one over the access token (DigitalSignature), webhooks carry
+// one over their raw body (X-Connect-Signature, see package webhook).
 package signing
 
 import (
@@ -15,17 +16,19 @@ import (
 	"sync/atomic"
 )
 
-// Header is the header that carries the signature of a request. It is needed on POST /cash-out, POST /account/rebalance and
-// POST /cash-in/{id}/refund.
+// Header is the header that carries the signature of a request. It is needed on POST /cash-out,
+// POST /account/rebalance and POST /cash-in/{id}/refund.
 const Header = "DigitalSignature"
 
-// canonicalHeader is Header as http.Header has it, which it would otherwise make anew for every request.
+// canonicalHeader is Header as http.Header has it, which it would otherwise make anew for every
+// request.
 var canonicalHeader = http.CanonicalHeaderKey(Header)
 
 // ErrNoKey is returned when there is no CryptoToken to sign with.
 var ErrNoKey = errors.New("signing: the crypto token is not set")
 
-// ErrNoToken is returned for a request without a bearer token in Authorization: there is nothing to sign yet.
+// ErrNoToken is returned for a request without a bearer token in Authorization: there is nothing to
+// sign yet.
 var ErrNoToken = errors.New("signing: the request has no bearer token; the editor that sets it must come first")
 
 // Sum returns the HMAC-SHA256 of message under the CryptoToken's bytes as text.
@@ -40,14 +43,16 @@ func Sign(cryptoToken, accessToken string) string {
 	return hex.EncodeToString(Sum(cryptoToken, []byte(accessToken)))
 }
 
-// Editor returns a request editor that signs the token it finds in the request's Authorization header, so that no request
-// can carry one token and the signature of another. It must come after the editor that sets the token. The body is not part
-// of the signature.
+// Editor returns a request editor that signs the token it finds in the request's Authorization
+// header, so that no request can carry one token and the signature of another. It must come after
+// the editor that sets the token. The body is not part of the signature.
 //
-// It takes the text of the CryptoToken: with an auth.Secret, what its Reveal returns. The editor shows it to nobody.
+// It takes the text of the CryptoToken: with an auth.Secret, what its Reveal returns. The editor
+// shows it to nobody.
 //
-// It returns ErrNoKey if cryptoToken is empty and ErrNoToken if the request has no token. The editor may be shared by
-// goroutines. It remembers the last signature, so signing costs something once per token only.
+// It returns ErrNoKey if cryptoToken is empty and ErrNoToken if the request has no token. The
+// editor may be shared by goroutines. It remembers the last signature, so signing costs something
+// once per token only.
 func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 	type signed struct{ token, signature string }
 	var last atomic.Pointer[signed]

@@ -1,4 +1,5 @@
-// Package api lists the operations of the ConnectPSP API, for the client, the sandbox and the tests.
+// Package api lists the operations of the ConnectPSP API, for the client, the sandbox and the
+// tests.
 package api
 
 // Operation describes one operation. A test compares it with the description.

@@ -346,8 +346,8 @@ func kindIn(member Member) string {
 	return member.Type
 }
 
-// narrows reports whether a rule about what is sent refuses what was taken before, or does something
-// else with it.
+// narrows reports whether a rule about what is sent refuses what was taken before, or does
+// something else with it.
 func narrows(rule, was, is string, had, has bool) bool {
 	var before, now float64
 	_, errBefore := fmt.Sscan(was, &before)
@@ -368,8 +368,8 @@ func narrows(rule, was, is string, had, has bool) bool {
 	}
 }
 
-// isOtherTime reports whether a time that is received is written as something else: pix.Time would be
-// empty. One whose format is only said no more is still taken for a time.
+// isOtherTime reports whether a time that is received is written as something else: pix.Time would
+// be empty. One whose format is only said no more is still taken for a time.
 func isOtherTime(rule, was string, has bool) bool {
 	return rule == "format" && was == `"date-time"` && has
 }

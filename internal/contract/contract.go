@@ -218,8 +218,8 @@ func (c *Checker) Webhook(body []byte) {
 	}
 }
 
-// event finds the schema of an event: the one that names its type, or else one about the same kind of
-// transaction. It is nil if there is none.
+// event finds the schema of an event: the one that names its type, or else one about the same kind
+// of transaction. It is nil if there is none.
 func (s *side) event(eventType string) (close *openapi3.SchemaRef) {
 	for _, found := range findEvents(s.doc, &flattener{left: mostMembers}) {
 		if slices.Contains(found.types, eventType) {

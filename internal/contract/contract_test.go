@@ -42,8 +42,8 @@ func (f *findings) text() string {
 	return fmt.Sprint(errors.Join(f.all...))
 }
 
-// recording returns a checker of a description that stays as it is when the provider's changes: it is the checker that is
-// tested here.
+// recording returns a checker of a description that stays as it is when the provider's changes: it
+// is the checker that is tested here.
 func recording(t *testing.T) (*Checker, *findings) {
 	t.Helper()
 	found := new(findings)
@@ -331,7 +331,8 @@ func TestRequestsLetsAHandlerHijack(t *testing.T) {
 	assert.Empty(t, found.all)
 }
 
-// brokenBody gives a part of a request and then fails, as the connection of a client that goes away does.
+// brokenBody gives a part of a request and then fails, as the connection of a client that goes away
+// does.
 type brokenBody struct{ io.Reader }
 
 func (b brokenBody) Read(p []byte) (int, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// withEvents reads a description with what is under webhooks, under x-webhooks, in an operation, and
-// among the schemas.
+// withEvents reads a description with what is under webhooks, under x-webhooks, in an operation,
+// and among the schemas.
 func withEvents(t *testing.T, version, root, operation, schemas string) *API {
 	t.Helper()
 	text := fmt.Sprintf("openapi: %s\ninfo: {title: Events, version: 1.0.0}\npaths: {/a: {post: {responses: {'200': {description: ok}}%s}}}\n"+

@@ -18,16 +18,17 @@ type Silence struct {
 	Operation string
 	Status    int
 
-	// Undeclared are the members that the answer has and the description has not, as JSON pointers with their JSON types; [] stands for
-	// the elements of a list.
+	// Undeclared are the members that the answer has and the description has not, as JSON pointers
+	// with their JSON types; [] stands for the elements of a list.
 	Undeclared map[string]string
 
 	// Absent are the members that the description has and the answer has not, as JSON pointers.
 	Absent []string
 }
 
-// Silences compares the members of an answer to a request with those that are declared for it. It returns nil if nothing is
-// declared for such an answer, or it holds no JSON: that is a finding already.
+// Silences compares the members of an answer to a request with those that are declared for it. It
+// returns nil if nothing is declared for such an answer, or it holds no JSON: that is a finding
+// already.
 func (c *Checker) Silences(request *http.Request, status int, header http.Header, body []byte) *Silence {
 	route, _, err := c.answers.router.FindRoute(request)
 	if err != nil {
@@ -125,7 +126,8 @@ func (c *Checker) Declares(request *http.Request, status int, header string) boo
 	return false
 }
 
-// responseOf is what is declared for a status, by itself or as the default. It is nil if nothing is.
+// responseOf is what is declared for a status, by itself or as the default. It is nil if nothing
+// is.
 func responseOf(route *routers.Route, status int) *openapi3.ResponseRef {
 	if response := route.Operation.Responses.Status(status); response != nil {
 		return response

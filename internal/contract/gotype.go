@@ -15,8 +15,8 @@ import (
 
 const modulePath = "github.com/connectpsp/connectpsp-go"
 
-// ownBody returns the body that a value of a type of ours is written as. Its error is of reading the
-// source of the type's constants.
+// ownBody returns the body that a value of a type of ours is written as. Its error is of reading
+// the source of the type's constants.
 func ownBody(value any) (Body, error) {
 	r := &reflected{body: Body{}}
 	r.add("", reflect.TypeOf(value), Member{Required: true})

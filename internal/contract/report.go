@@ -15,8 +15,8 @@ const (
 	// Nothing has changed.
 	Nothing Level = iota
 
-	// Otherwise is said in another way to the same effect: words, and promises that the SDK does not
-	// depend on.
+	// Otherwise is said in another way to the same effect: words, and promises that the SDK does
+	// not depend on.
 	Otherwise
 
 	// Additive is new and breaks nobody.

@@ -1,11 +1,11 @@
-// Release tells what has changed for users since the last release, in the exported Go API and in the description, and which
-// version may follow. Make has a target for each of its commands:
+// Release tells what has changed for users since the last release, in the exported Go API and in
+// the description, and which version may follow. Make has a target for each of its commands:
 //
 //	release api              tell what has changed, and which version comes next
 //	release check VERSION    check that a version may be released, and print its notes
 //
-// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly; api ends with 4 if users break and the
-// version in the code does not say so.
+// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly; api ends
+// with 4 if users break and the version in the code does not say so.
 package main
 
 import (

@@ -27,7 +27,8 @@ func (p project) modulePath() (string, error) {
 	return string(found[1]), nil
 }
 
-// pathOf is the path that a module has to have at a version, given the one that it has at any other.
+// pathOf is the path that a module has to have at a version, given the one that it has at any
+// other.
 func pathOf(path string, v version) string {
 	path = majorSuffix.ReplaceAllString(path, "")
 	if v.major < 2 {

@@ -46,7 +46,8 @@ func (p project) api(ctx context.Context, out io.Writer) (status int, err error)
 	return since.verdict(out), nil
 }
 
-// verdict says what it means for the next version. Its status is not 0 only if users break and the version does not say so.
+// verdict says what it means for the next version. Its status is not 0 only if users break and the
+// version does not say so.
 func (p progress) verdict(out io.Writer) (status int) {
 	worst := contract.Nothing
 	for _, r := range p.reports {
@@ -114,7 +115,8 @@ func (p project) releasable(ctx context.Context, v version) error {
 	return nil
 }
 
-// since compares the checkout with the last release before a version, or the last of all if that is zero.
+// since compares the checkout with the last release before a version, or the last of all if that is
+// zero.
 func (p project) since(ctx context.Context, before version) (progress, error) {
 	var found progress
 	var err error

@@ -25,7 +25,8 @@ func (v version) compare(other version) int {
 	return cmp.Or(cmp.Compare(v.major, other.major), cmp.Compare(v.minor, other.minor), cmp.Compare(v.patch, other.patch))
 }
 
-// next is the least version that may follow v with a change of a level. Before 1.0.0 a minor version may break.
+// next is the least version that may follow v with a change of a level. Before 1.0.0 a minor
+// version may break.
 func (v version) next(l contract.Level) version {
 	switch {
 	case l == contract.Breaking && v.major > 0:

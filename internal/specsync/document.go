@@ -153,8 +153,8 @@ func (d *document) checkReferences() error {
 	return nil
 }
 
-// weigher counts the values that a node stands for, all that it refers to written out, and finds those
-// that hold themselves.
+// weigher counts the values that a node stands for, all that it refers to written out, and finds
+// those that hold themselves.
 type weigher struct {
 	*document
 	known          map[*yaml.Node]int

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// defaultURL is where the provider's pages let their descriptions be downloaded. It has never been reached.
+// defaultURL is where the provider's pages let their descriptions be downloaded. It has never been
+// reached.
 const defaultURL = "https://docs.connectpsp.com/_bundle/apis/index.yaml?download"
 
 const (
@@ -30,8 +31,8 @@ func fetch(ctx context.Context, client *http.Client, from string) ([]byte, error
 	return readFile(from)
 }
 
-// origin is where a description came from, as spec.lock tells it: an address without its query, which
-// may hold a token, or the name of a file without where it is on this machine.
+// origin is where a description came from, as spec.lock tells it: an address without its query,
+// which may hold a token, or the name of a file without where it is on this machine.
 func origin(from string) string {
 	if parsed, err := url.Parse(from); err == nil && strings.Contains(from, "://") {
 		parsed.RawQuery, parsed.Fragment = "", ""

@@ -1,12 +1,12 @@
-// Specsync brings the provider's OpenAPI description into the SDK, and tells what differs. Make has a target for each of its
-// commands:
+// Specsync brings the provider's OpenAPI description into the SDK, and tells what differs. Make has
+// a target for each of its commands:
 //
 //	specsync sync [-from URL or file]      take a description in, if the SDK builds with it
 //	specsync watch [-from URL or file]     the same, and open a pull request with what has changed
 //	specsync report OLD NEW                tell what differs between two descriptions
 //
-// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly. Names of files are relative to the
-// project, which is in -root.
+// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly. Names of
+// files are relative to the project, which is in -root.
 package main
 
 import (

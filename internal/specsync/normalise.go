@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// normalise brings a description into the form in which the SDK keeps it. Nothing that traffic shows
-// changes.
+// normalise brings a description into the form in which the SDK keeps it. Nothing that traffic
+// shows changes.
 func (d *document) normalise() {
 	d.dropGeneratorExtensions(d.root)
 	d.writeOutReferences()
@@ -51,8 +51,8 @@ func (d *document) dropGeneratorExtensions(node *yaml.Node) {
 	}
 }
 
-// kept are the references that stay. The generator understands no others, and the overlay has to see
-// what parameters are.
+// kept are the references that stay. The generator understands no others, and the overlay has to
+// see what parameters are.
 var kept = regexp.MustCompile(`^#/components/(schemas|responses|requestBodies|headers|examples|links|callbacks|securitySchemes)/[^/~%]+$`)
 
 // writeOutReferences puts what all others lead to in their places.
@@ -169,9 +169,9 @@ func (d *document) isOurs() error {
 	}
 }
 
-// nameOperations gives the SDK's operations their ids and the parameters of their paths their names.
-// An id that another operation has taken, or that is the same in Go, goes: then the generator makes
-// one of method and path.
+// nameOperations gives the SDK's operations their ids and the parameters of their paths their
+// names. An id that another operation has taken, or that is the same in Go, goes: then the
+// generator makes one of method and path.
 func (d *document) nameOperations() {
 	paths := get(d.root, "paths")
 	taken := map[string]bool{"client": true, "clientinterface": true, "server": true, "requesteditors": true} // fields of clients

@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// oasdiff builds the release of testdata/oasdiff. It is run, and not imported: its go.mod would raise
-// kin-openapi above that of the SDK.
+// oasdiff builds the release of testdata/oasdiff. It is run, and not imported: its go.mod would
+// raise kin-openapi above that of the SDK.
 func oasdiff(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "oasdiff")

@@ -15,8 +15,9 @@ type file struct {
 // rename puts a file in place. A test lets it fail.
 var rename = os.Rename
 
-// replace writes files whole, and all of them or none. Only a program that is killed between two renames, or a disk that breaks
-// then, leaves some; then openapi/spec.lock, which is to be the last, tells of another description, and the next sync mends it.
+// replace writes files whole, and all of them or none. Only a program that is killed between two
+// renames, or a disk that breaks then, leaves some; then openapi/spec.lock, which is to be the
+// last, tells of another description, and the next sync mends it.
 func replace(files []file) (err error) {
 	var aside []string
 	defer func() {

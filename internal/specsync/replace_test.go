@@ -54,7 +54,8 @@ func TestWhatWasChangedInTheMeantimeIsNotWrittenOver(t *testing.T) {
 	assert.NoError(t, p.put([]byte("another's"), []file{{p.description(), []byte("new")}}))
 }
 
-// A sync that was killed while it wrote has left the description and its lock apart. The next one does not take the lock's word.
+// A sync that was killed while it wrote has left the description and its lock apart. The next one
+// does not take the lock's word.
 func TestASyncIsNotFooledByALockOfAnotherDescription(t *testing.T) {
 	p := small(t)
 	require.NoError(t, os.WriteFile(p.description(), append([]byte("# Edited.\n"), current(t)...), 0o644))

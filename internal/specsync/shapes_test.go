@@ -21,8 +21,9 @@ func needsWhole(t *testing.T) {
 	}
 }
 
-// Each file in testdata/shapes is the description as a provider might publish it. Its first line says how it ends: "taken",
-// "fails" if it is taken and contradicts the SDK on the wire, or "refused", and after a colon what is told of it.
+// Each file in testdata/shapes is the description as a provider might publish it. Its first line
+// says how it ends: "taken", "fails" if it is taken and contradicts the SDK on the wire, or
+// "refused", and after a colon what is told of it.
 func TestEveryShapeOfTheDescriptionEndsAsItsFirstLineSays(t *testing.T) {
 	needsWhole(t)
 	files, err := filepath.Glob("testdata/shapes/*")

@@ -25,9 +25,9 @@ func (p project) description() string { return filepath.Join(p.root, "openapi", 
 func (p project) lock() string        { return filepath.Join(p.root, "openapi", "spec.lock") }
 func (p project) generated() string   { return filepath.Join(p.root, "gen", "gen.gen.go") }
 
-// sync takes a description in. It fetches it, checks that it is of this API, brings it into the form
-// in which it is kept, compares it, and tries the SDK with it in a copy. Then it writes all of it
-// down, or nothing. It returns what it tells as Markdown, empty if nothing has changed.
+// sync takes a description in. It fetches it, checks that it is of this API, brings it into the
+// form in which it is kept, compares it, and tries the SDK with it in a copy. Then it writes all of
+// it down, or nothing. It returns what it tells as Markdown, empty if nothing has changed.
 func (p project) sync(ctx context.Context, client *http.Client, from string, out io.Writer) (string, error) {
 	refuse := func(err error) (string, error) {
 		return "", fmt.Errorf("the description at %s was not taken, and nothing was changed: %w", origin(from), err)
@@ -118,9 +118,9 @@ func (p project) changes(older []byte, api *contract.API, notes []string) (contr
 	return changes, nil
 }
 
-// try generates the raw client from a description, builds everything with it, tests too, and runs the
-// tests of the contract, all in a copy of the project. It returns what it generated and what the
-// tests found.
+// try generates the raw client from a description, builds everything with it, tests too, and runs
+// the tests of the contract, all in a copy of the project. It returns what it generated and what
+// the tests found.
 func (p project) try(ctx context.Context, description []byte) ([]byte, contract.Report, error) {
 	directory, err := os.MkdirTemp("", "specsync")
 	if err != nil {
@@ -137,8 +137,8 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	if _, err := output(ctx, directory, "go", "generate", "./gen"); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("the generator cannot read it; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
-	// One check of vet is enough to have everything compiled, tests too. Without the directory in what
-	// is compiled, that happens once for all copies.
+	// One check of vet is enough to have everything compiled, tests too. Without the directory in
+	// what is compiled, that happens once for all copies.
 	if _, err := output(ctx, directory, "go", "vet", "-atomic", "-trimpath", "./..."); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("what is generated from it does not compile; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
@@ -150,8 +150,8 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	return generated, findings, err
 }
 
-// contract runs the tests that compare the SDK with the description and with the code made from it, and
-// reads their log.
+// contract runs the tests that compare the SDK with the description and with the code made from it,
+// and reads their log.
 func (p project) contract(ctx context.Context) (contract.Report, error) {
 	printed, err := output(ctx, p.root, "go", "test", "-trimpath", "-vet=off", "-count=1", "-v", "-run", "TheDescriptions$|Generated", "./openapi")
 	if failure := new(exec.ExitError); err != nil && !errors.As(err, &failure) || ctx.Err() != nil {

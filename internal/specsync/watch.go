@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// watch takes a new description in, if there is one, and proposes it: on a branch of its own, with the report as the text of a
-// pull request. It changes no other branch. It wants git with a remote called origin, and GitHub's gh.
+// watch takes a new description in, if there is one, and proposes it: on a branch of its own, with
+// the report as the text of a pull request. It changes no other branch. It wants git with a remote
+// called origin, and GitHub's gh.
 func (p project) watch(ctx context.Context, client *http.Client, from string, out io.Writer) error {
 	dirty, err := output(ctx, p.root, "git", "status", "--porcelain")
 	if err != nil {
@@ -59,8 +60,8 @@ func (p project) watch(ctx context.Context, client *http.Client, from string, ou
 	return nil
 }
 
-// propose opens a pull request with what has changed in the checkout. A branch without one would pass for proposed next time, so none
-// is left behind.
+// propose opens a pull request with what has changed in the checkout. A branch without one would
+// pass for proposed next time, so none is left behind.
 func (p project) propose(ctx context.Context, branch, title, body string) error {
 	for _, command := range [][]string{
 		{"git", "switch", "--quiet", "--create", branch},

@@ -19,8 +19,8 @@ var (
 	errTooMuch = errors.New("it stands for more than any description of this API would hold")
 )
 
-// readYAML reads YAML as JSON would say the same: without anchors, with texts as names of members, each of them once. It returns nil
-// for a text that holds nothing.
+// readYAML reads YAML as JSON would say the same: without anchors, with texts as names of members,
+// each of them once. It returns nil for a text that holds nothing.
 func readYAML(text []byte) (*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var file, more yaml.Node

@@ -15,7 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// description is one that does not change with what the provider publishes: the sandbox answers as it says.
+// description is one that does not change with what the provider publishes: the sandbox answers as
+// it says.
 const description = "../contract/testdata/description.yaml"
 
 // the payee of these tests, whom no output may name.
@@ -32,7 +33,8 @@ func alone(t *testing.T) {
 	}
 }
 
-// against starts a sandbox whose answers are changed by deviate, points the environment to it, and runs the program.
+// against starts a sandbox whose answers are changed by deviate, points the environment to it, and
+// runs the program.
 func against(t *testing.T, deviate func(r *http.Request, answer *httptest.ResponseRecorder), arguments ...string) (int, string, error) {
 	t.Helper()
 	alone(t)

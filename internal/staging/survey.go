@@ -48,8 +48,8 @@ func newSurvey(config connectpsp.Config, description string, found *findings, ou
 	return s, err
 }
 
-// drive calls the operations, those that move money only if somebody is named to be paid. Its error says that a step failed which the
-// others need.
+// drive calls the operations, those that move money only if somebody is named to be paid. Its error
+// says that a step failed which the others need.
 func (s *survey) drive(ctx context.Context, payee *connectpsp.Payee) error {
 	balance, err := s.client.GetBalance(ctx)
 	if err := s.step("read the balance", err); err != nil {
