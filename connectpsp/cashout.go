@@ -20,7 +20,7 @@ import (
 //     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
 //
 // As long as the client or its journal knows of an attempt that left this payment open, only a nil
-// error settles it and every other outcome is unknown, whatever the attempt number, the key, the
+// error settles it and every other outcome is unknown, for any attempt number, key,
 // options and the request of this call. In a new process without a journal that is for the caller
 // to know.
 //

@@ -50,7 +50,7 @@
 // # Personal data
 //
 // The types of requests and responses print only the identity of a payment: reference, transaction
-// id, status and amount. That holds for package fmt, log and log/slog. Their JSON is what is sent,
+// id, status and amount. That holds for package fmt, log and log/slog. Their JSON is sent,
 // and has all of it. Three ways of printing go past that:
 //
 //   - Package fmt calls no methods in the unexported fields of a struct of yours. Give that struct a

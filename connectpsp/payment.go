@@ -133,7 +133,7 @@ func (c *Client) attemptLocked(ctx context.Context, p *callState, own *paymentLo
 	switch {
 	case !p.call.recovering:
 	case earlier == nil:
-		// Begin has written anew what was rejected since. If it cannot be taken out it is found
+		// Begin has replaced a rejected attempt. If it cannot be taken out it is found
 		// again.
 		_ = c.journal.Finish(ctx, p.call.key, OutcomeRejected, "")
 		return errSettled
@@ -329,7 +329,7 @@ func readable(id string) string {
 
 // finish records the outcome of a call, and returns the error to report: err, unless that is a
 // rejection that could not be recorded. The intent stays then, and Recover could still send it, or
-// report what was told long ago.
+// report it a second time.
 func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	key, outcome := p.call.key, OutcomeRejected
 	switch {

@@ -48,8 +48,8 @@ func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 }
 
 // reconcile ends the open intent of a payment, if it is of this client. It takes no lock: a call
-// that works on the payment may take long, and the journal refuses a rejection of what was
-// accepted.
+// that works on the payment may take long, and the journal refuses a rejection of a payment that
+// was accepted.
 func (c *Client) reconcile(ctx context.Context, payment Intent, transactionID string) error {
 	if payment.ExternalReference == "" && payment.ChargeID == "" {
 		return nil

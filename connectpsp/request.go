@@ -171,8 +171,8 @@ func (f *faults) bankAccount(field string, account BankAccount) {
 	f.word(field+"accountType", string(account.AccountType))
 }
 
-// word accepts what a bank might use in an account's number or the gateway as its type: the
-// contract does not say.
+// word accepts the characters that a bank might use in an account's number or the gateway as its
+// type: the contract does not say.
 func (f *faults) word(field, text string) {
 	if text == "" || len(text) > 20 || strings.ContainsFunc(text, func(r rune) bool { return !wordCharacter(r) }) {
 		f.add(field, "must be 1 to 20 letters, digits, '-' or '_'")

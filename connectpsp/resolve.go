@@ -27,8 +27,8 @@ var (
 // WithReplayWindow) from unknown.FirstSentAt.
 //
 // A nil error says that the payment was accepted; its Status tells how it ended, as far as it has,
-// and may be FAILED. Every other outcome is an *UnknownOutcomeError, never a rejection: what is
-// answered now proves nothing about what was sent before. It holds what is known by now. Keep that
+// and may be FAILED. Every other outcome is an *UnknownOutcomeError, never a rejection: a
+// response now proves nothing about an earlier request. It holds the facts known by now. Keep that
 // one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)

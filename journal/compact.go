@@ -33,7 +33,7 @@ const (
 var errNoRoom = errors.New("journal: the volume is nearly full, and what room there is will be needed" +
 	" to record outcomes: nothing was sent; make room")
 
-// fsync makes durable what was written to a file, or renamed in a directory. Tests watch it.
+// fsync makes the writes to a file, or the renames in a directory, durable. Tests watch it.
 var fsync = (*os.File).Sync
 
 // compactions says when the file is compacted. File.mu guards it, except for running.
@@ -44,7 +44,7 @@ type compactions struct {
 	from    int64       // the size when the current one, or the last, began
 	timer   *time.Timer // nil if the file holds no request that it should not
 	// noRoom says that the next compaction might not fit beside the file. Then nothing new is
-	// begun, so that what is open can be finished, which makes the next one smaller.
+	// begun, so that open payments can be finished, which makes the next one smaller.
 	noRoom bool
 	// tight says that there is not plenty of room, as far as is known.
 	tight bool
@@ -152,7 +152,7 @@ func (f *File) keepPace(ctx context.Context) {
 	}
 }
 
-// compact writes the file anew with what still matters. If that fails the old one stays in use.
+// compact rewrites the file with the live records. If that fails the old one stays in use.
 // There is one compaction at a time.
 //
 // The new file is written beside the old one while payments go on, from a snapshot of the state.
@@ -194,7 +194,7 @@ func nextCompaction(size int64) int64 {
 	return max(compactFrom, size+growth)
 }
 
-// compacted is what is known after a compaction.
+// compacted is the result of a compaction.
 type compacted struct {
 	size          int64 // of the new file
 	noRoom, tight bool
@@ -327,7 +327,7 @@ func hasRoom(file io.WriterAt, size, more int64) bool {
 	return true
 }
 
-// copyRecords copies what stands between two offsets of the old file to the end of the new one.
+// copyRecords copies the records between two offsets of the old file to the end of the new one.
 func copyRecords(anew io.WriterAt, size int64, old io.ReaderAt, from, to int64) (int64, error) {
 	n, err := io.Copy(io.NewOffsetWriter(anew, size), io.NewSectionReader(old, from, to-from))
 	if err == nil && n != to-from {

@@ -1,6 +1,6 @@
 // Package journal keeps payments in a file until their outcome is certain, so that
 // a process that is killed between sending a payment and reading the response
-// leaves behind what is needed to settle it:
+// leaves behind everything needed to settle it:
 //
 //	payments, err := journal.Open("payments.journal")
 //	client, err := connectpsp.New(config, connectpsp.WithJournal(payments))
@@ -28,7 +28,7 @@
 // # The file
 //
 // It is a file of lines. Each is one record: a checksum (CRC-32C), and JSON. New
-// records are appended; a compaction writes the file anew, with what still matters,
+// records are appended; a compaction rewrites the file with the live records,
 // while payments go on. It runs in the background once the file has grown, at once
 // when the volume is full, and in Open and Close. In a compacted file the records
 // hold lines of JSON, compressed with gzip. An accepted payment takes some 120 bytes,

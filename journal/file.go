@@ -19,7 +19,7 @@ import (
 // may all clients of a process.
 //
 // A method whose context ends while it waits for the disk, or for another call, returns an error
-// that matches the context's. What it was to write may then be in the file or not.
+// that matches the context's. Its record may then be in the file or not.
 type File struct {
 	path   string
 	lock   io.Closer
@@ -43,7 +43,7 @@ type File struct {
 	compactions compactions
 }
 
-// disk is what is used of an *os.File.
+// disk is the part of *os.File in use.
 type disk interface {
 	io.ReaderAt
 	io.WriterAt
@@ -199,7 +199,7 @@ func list[T any](
 }
 
 // Close removes the requests of ended payments from the file, makes everything durable and gives
-// the file back. It waits for a compaction under way. Its error says what of that failed. Calls
+// the file back. It waits for a compaction under way. Its error says which of these failed. Calls
 // after it fail. Closing twice is no error.
 func (f *File) Close() (err error) {
 	f.closed.Do(func() { err = f.end() })

@@ -33,10 +33,10 @@ func (e *CorruptError) Error() string {
 		e.Path, e.Record, e.Offset, e.Reason)
 }
 
-// Open opens the journal at path and makes one if there is none. It cuts off what was not durable
-// when the machine lost power, and compacts the file if it holds requests of payments that ended.
-// Its error matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when the
-// clients that use it make no more calls.
+// Open opens the journal at path and makes one if there is none. It cuts off records that were not
+// durable when the machine lost power, and compacts the file if it holds requests of payments that
+// ended. Its error matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when
+// the clients that use it make no more calls.
 func Open(path string) (*File, error) {
 	path, err := locate(path)
 	if err != nil {
@@ -55,7 +55,7 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// locate returns the one path that a file has, whatever links lead to it and wherever the process
+// locate returns the one path that a file has, through any links and wherever the process
 // goes, and makes the file: a link may lead to one that is not there yet.
 func locate(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
@@ -94,7 +94,7 @@ func open(path string) (*File, error) {
 	return f, nil
 }
 
-// load reads the file, makes it durable and, if it holds what it should not, compacts it.
+// load reads the file, makes it durable and compacts it if it holds records that should be gone.
 func (f *File) load(file *os.File) error {
 	found, err := f.state.read(file)
 	if err == nil {
@@ -148,8 +148,8 @@ func own(disk *os.File, path string) error {
 	return nil
 }
 
-// repair cuts off what was not written whole, writes the first record into a new file, makes
-// durable what was read, and sees how much room is left.
+// repair cuts off a record that was not written whole, writes the first record into a new file,
+// makes the rest durable, and sees how much room is left.
 func (f *File) repair(file *os.File, found contents) error {
 	if err := file.Truncate(f.size); err != nil {
 		return err
@@ -181,13 +181,13 @@ func (f *File) repair(file *os.File, found contents) error {
 	return nil
 }
 
-// contents is what is known of a file that was read.
+// contents is the state of a file that was read.
 type contents struct {
 	version int
 	size    int64 // up to the end of the last record that counts
 	packed  int64 // up to the end of the last one that a compaction wrote
 	last    int64 // up to the end of the last one that is no mark of durability
-	durable int64 // what is durable for certain
+	durable int64 // bytes that are durable for certain
 }
 
 // read takes the records of a file.

@@ -18,10 +18,10 @@ import (
 
 const (
 	formatName = "connectpsp payments"
-	// formatVersion is what a new file says. Version 1 had no Pending, Ended and Durable; it is
-	// read, and compacted into a file of this version.
+	// formatVersion is the version of a new file. Version 1 had no Pending, Ended and Durable; it
+	// is read, and compacted into a file of this version.
 	formatVersion = 2
-	// longestRecord bounds what is read of a file for one record. A request is a thousandth of it.
+	// longestRecord bounds one record when a file is read. A request is a thousandth of it.
 	longestRecord = 1 << 20
 	// longestBody bounds a request, so that every intent fits in a record, packed or not.
 	longestBody = 256 << 10
@@ -35,7 +35,7 @@ type record struct {
 	Intent   *intent   `json:"intent,omitzero"`
 	Sent     *sent     `json:"sent,omitzero"`
 	Finished *finished `json:"finished,omitzero"`
-	// Pending and Ended are what a compaction wrote: intents and ended as lines of JSON, compressed
+	// Pending and Ended are written by a compaction: intents and ended as lines of JSON, compressed
 	// with gzip.
 	Pending []byte   `json:"pending,omitzero"`
 	Ended   []byte   `json:"ended,omitzero"`
@@ -49,7 +49,7 @@ type header struct {
 }
 
 // intent is a connectpsp.Intent that is pending, in the file and in memory. In a compacted file it
-// holds what later records said, too, and in one of version 1 it may have been accepted.
+// holds the content of later records, too, and in one of version 1 it may have been accepted.
 type intent struct {
 	Operation         string             `json:"operation"`
 	Key               string             `json:"key"`
@@ -205,7 +205,7 @@ func (i *intent) public() connectpsp.Intent {
 	}
 }
 
-// endedOf returns what is remembered of an intent. The transaction's id may be a part of a
+// endedOf returns the part of an intent that is remembered. The transaction's id may be a part of a
 // response, which is not to be kept with it.
 func endedOf(
 	i *intent, outcome connectpsp.Outcome, transactionID string, at time.Time,

@@ -14,8 +14,8 @@ import (
 // remembered is for how long a payment that ended is known, while the journal is open.
 const remembered = time.Hour
 
-// state is what the records say. Its times are counted from when the journal was opened, by the
-// monotonic clock: setting the other clock makes the journal forget nothing.
+// state is the result of the records. Its times are counted from when the journal was opened, by
+// the monotonic clock: setting the other clock makes the journal forget nothing.
 type state struct {
 	byKey map[string]*entry // those that are pending or accepted, by idempotency key
 	// byPayment has all, by a hash of the payment, linked through entry.next.
@@ -97,7 +97,7 @@ func (s *state) share(past *ended) {
 	}
 }
 
-// add takes in an entry, in the place of what was rejected of its payment, or had its key.
+// add takes in an entry, in the place of a rejected attempt of its payment, or had its key.
 func (s *state) add(e *entry) error {
 	earlier := s.byKey[e.key()]
 	switch {
@@ -200,7 +200,7 @@ func (s *state) drop(e *entry) {
 	}
 }
 
-// forget drops what ended too long ago.
+// forget drops intents that ended too long ago.
 func (s *state) forget(now time.Duration) {
 	for len(s.ended) > 0 && (s.ended[0].gone || now-s.ended[0].at >= remembered) {
 		if !s.ended[0].gone {

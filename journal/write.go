@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// moved returns the error for a file that is no longer what was written. Cause may be nil.
+// moved returns the error for a file that is no longer as it was written. Cause may be nil.
 func moved(cause error) error {
 	const text = "journal: the file was removed, replaced or cut under the program, so nothing is sent" +
 		" any more; put it back, or settle what may be open, and open the journal anew"
@@ -123,10 +123,10 @@ func (f *File) flush(ctx context.Context, number uint64) error {
 	return await(ctx, f.flushing, f.flushLocked)
 }
 
-// flushLocked makes durable what was written before it was called; flushing is held.
+// flushLocked makes earlier writes durable; flushing is held.
 func (f *File) flushLocked() error {
 	f.mu.Lock()
-	// What is written while the fsync runs may or may not be a part of it.
+	// A write during the fsync may or may not be a part of it.
 	written, size, disk, failure := f.written, f.size, f.disk, f.failure
 	f.mu.Unlock()
 	if failure != nil {

@@ -3,7 +3,7 @@
 //
 // NewHandler and NewWorker are a whole receiver: the Handler verifies deliveries and keeps them in
 // an Inbox before it answers, and the Worker calls your function, once for every step of a
-// transaction. That is what most programs want:
+// transaction. Most programs want this:
 //
 //	handler, err := webhook.NewHandler(inbox, config.CryptoToken)
 //	http.Handle("/webhooks/connectpsp", handler)
@@ -12,7 +12,7 @@
 //
 // # Without an Inbox
 //
-// Parse verifies and reads one delivery. What it cannot do is tell an old delivery from a new one:
+// Parse verifies and reads one delivery. It cannot tell an old delivery from a new one:
 // the signature covers the body and nothing else, there is no timestamp in it. A body that was once
 // signed verifies for ever, whoever sends it again. The gateway repeats deliveries by itself too,
 // promises no order, and gives every attempt another X-Event-Id. So the receiver must keep the Key

@@ -11,12 +11,12 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// Event is one event as Parse read it. It is not shared with the package: do with it what you like.
+// Event is one event as Parse read it. The package keeps no reference to it.
 //
 // It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. JSON
 // encoding writes them; fmt and log/slog do not, see String and LogValue.
 type Event struct {
-	// Type says what happened. It may be one that the SDK does not know.
+	// Type is the kind of the event. It may be one that the SDK does not know.
 	Type EventType
 
 	// At is when it happened, in UTC. It is zero if the gateway sent no readable time.
@@ -41,8 +41,9 @@ type Event struct {
 	// begin with CASHOUT_.
 	CashOut *connectpsp.CashOut
 
-	// Raw is the whole body as JSON in UTF-8, with what the SDK has no field for. It has the bytes
-	// that were received, unless they were packed, began with a byte order mark or were not UTF-8.
+	// Raw is the whole body as JSON in UTF-8, with the members that the SDK has no field for. It
+	// has the bytes that were received, unless they were packed, began with a byte order mark or
+	// were not UTF-8.
 	Raw json.RawMessage
 
 	amountUnreadable bool // it is stated, and no amount of money
@@ -93,7 +94,7 @@ func (e *Event) endToEndID(current, original string) string {
 	return current
 }
 
-// String returns the type and the key. It is what fmt prints, under every verb: no personal data.
+// String returns the type and the key. Package fmt prints it under every verb: no personal data.
 func (e Event) String() string { return string(e.Type) + " " + e.Key() }
 
 // LogValue logs the type, the time, the delivery id and the key, and none of the personal data.
@@ -106,7 +107,7 @@ func (e Event) LogValue() slog.Value {
 	)
 }
 
-// EventType says what an event is about. Values other than the constants are kept as they come.
+// EventType is the kind of an event. Values other than the constants are kept as they come.
 type EventType string
 
 // The types that are published.

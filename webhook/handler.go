@@ -27,7 +27,7 @@ const (
 )
 
 // Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is
-// durable there and not before. What is to be done about it is done by a Worker, after the answer.
+// durable there and not before. A Worker processes it after the response.
 // It fits any router, and may be shared by goroutines.
 //
 //	200  the event is kept, was kept before, or is signed and unreadable (or its ids are monstrous) and kept for a person
@@ -39,7 +39,7 @@ const (
 //	503  the inbox failed, or took longer than three seconds: the gateway will send it again
 //
 // No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for
-// what comes before the Handler and after it. A middleware may read the body, if it leaves the
+// the handlers around it. A middleware may read the body, if it leaves the
 // bytes as they are; one that wraps the ResponseWriter must have an Unwrap method, or the time for
 // the body is bounded by the server's ReadTimeout only. Once the body is read the Handler takes its
 // time limit from the connection again, so that it serves later requests as before.
@@ -227,7 +227,7 @@ func digestOf(body []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// countKind is what became of a delivery.
+// countKind is the result of a delivery.
 type countKind int
 
 const (
@@ -263,7 +263,7 @@ func (k countKind) status() int {
 	}
 }
 
-// Counts says what became of the deliveries of a Handler, for your metrics. Each is counted once.
+// Counts are the results of the deliveries to a Handler, for your metrics. Each is counted once.
 type Counts struct {
 	// Stored are new events. Duplicates were kept before. Conflicting are a further body for an
 	// event that is kept: the gateway is asked which is right. Quarantined are signed and cannot be

@@ -12,13 +12,13 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Inbox keeps what was received until it has been worked off, and what is known of every
+// Inbox stores deliveries until they are processed, and the recorded state of every
 // transaction. A Handler fills it and Workers empty it, in one process or many. NewMemoryInbox is
 // one for tests and small services, package sqlinbox one on database/sql. Its methods are called by
 // many goroutines at once.
 type Inbox interface {
 	// Put keeps an item, and returns when that is durable. If an item with the same Key is there
-	// already, whatever became of it, nothing is changed, and earlier is the digest of that one's
+	// already, in any state, nothing is changed, and earlier is the digest of that one's
 	// Body. An item that is Held is kept for a person and never claimed. Keys distinguish capitals.
 	Put(ctx context.Context, item Item) (earlier *Digest, err error)
 
@@ -27,14 +27,14 @@ type Inbox interface {
 	// is being settled. It returns nil if no item is due.
 	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
 
-	// Settle calls change with what is known of the claimed item's transaction, and keeps what it
-	// returns. That, and the end of the item, happen together or not at all. So do a Put with the
-	// context that change is called with, and what change does with a database transaction that
-	// this context carries. Meanwhile nobody else settles an item of the same transaction, or
-	// claims this one. If change fails, nothing happens, and its error is returned. If the claim is
-	// no longer the caller's, nothing happens, and the error is ErrClaimLost. If another item of
-	// the transaction is being settled, change is not called, and the error is ErrLocked: Settle
-	// does not wait, because the other may take long.
+	// Settle calls change with the recorded state of the claimed item's transaction, and stores
+	// what it returns. That, and the end of the item, happen together or not at all. So do a Put
+	// with the context that change is called with, and the writes of change in a database
+	// transaction that this context carries. Meanwhile nobody else settles an item of the same
+	// transaction, or claims this one. If change fails, nothing happens, and its error is returned.
+	// If the claim is no longer the caller's, nothing happens, and the error is ErrClaimLost. If
+	// another item of the transaction is being settled, change is not called, and the error is
+	// ErrLocked: Settle does not wait, because the other may take long.
 	Settle(ctx context.Context, claim *Claim, change func(ctx context.Context, known Known) (Settlement, error)) error
 
 	// Postpone gives a claimed item back, to be due at a time of the local clock, with the claim's
@@ -57,7 +57,8 @@ var ErrLocked = errors.New("webhook: another item of the transaction is being se
 // Digest is the SHA-256 of an item's body.
 type Digest [sha256.Size]byte
 
-// Item is what an Inbox keeps: an event, or a transaction to be read. Its Body holds personal data.
+// Item is an entry of an Inbox: an event, or a transaction to be read. Its Body holds personal
+// data.
 type Item struct {
 	// Key is the item's identity: at most some hundred bytes of ASCII, more only if the ids of the
 	// event are longer.
@@ -65,7 +66,7 @@ type Item struct {
 	// Transaction is the kind and the id of the transaction that the item is about, such as
 	// CASHOUT/0b0c5c8e, and empty if it is about none.
 	Transaction string
-	// Body is the Raw of the event, or what was received if that cannot be read. It is empty for a
+	// Body is the Raw of the event, or the received bytes if they cannot be read. It is empty for a
 	// transaction to be read.
 	Body []byte
 	// DeliveryID is the X-Event-Id of the delivery, for talking to support.
@@ -108,13 +109,13 @@ type Claim struct {
 	Token string
 }
 
-// Known is what is known of a transaction from the items that were settled.
+// Known is the recorded state of a transaction, from the items that were settled.
 type Known struct {
 	// Status is empty if nothing is known.
 	Status Status
 	// Returns are the end-to-end ids of the returns that were applied.
 	Returns []string
-	// Amount and ExternalReference are what was told of the payment, zero if nothing was.
+	// Amount and ExternalReference are those of the payment, zero if no event had them.
 	Amount            pix.Amount
 	ExternalReference string
 	// PaymentID is the end-to-end id of the payment, empty if it was not made or its id was not
@@ -122,7 +123,7 @@ type Known struct {
 	PaymentID string
 }
 
-// Settlement is what becomes of an item and its transaction.
+// Settlement is the new state of an item and its transaction.
 type Settlement struct {
 	Known Known
 	// Again is when the item is due once more, by the local clock, zero if it is done.

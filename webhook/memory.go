@@ -38,7 +38,7 @@ type memoryItem struct {
 	place  int       // in due, -1 if it is done or held or is being settled
 }
 
-// memoryTransaction is what is known of a transaction.
+// memoryTransaction is the recorded state of a transaction.
 type memoryTransaction struct {
 	locked bool // an item of it is being settled
 	known  Known

@@ -105,7 +105,7 @@ func read(body []byte, deliveryID string) (*Event, error) {
 	}
 	var envelope envelope
 	if !answer.Plain(text, &envelope) {
-		if envelope, err = readOdd(text); err != nil {
+		if envelope, err = parseStrict(text); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +164,7 @@ func gunzip(body []byte) (unpacked []byte, ok bool) {
 	return unpacked, err == nil && len(unpacked) <= maxBody
 }
 
-// envelope is what all events have in common.
+// envelope has the members that all events share.
 type envelope struct {
 	EventType part     `json:"eventType"`
 	EventAt   pix.Time `json:"eventAt"`
@@ -189,7 +189,7 @@ func (p part) eventType() EventType {
 		}
 	}
 	var other EventType
-	_ = json.Unmarshal(p, &other) // what is no text leaves it empty
+	_ = json.Unmarshal(p, &other) // stays empty for a value that is no text
 	return other
 }
 
@@ -228,9 +228,9 @@ func verify(body []byte, signatures []string, secrets []auth.Secret) error {
 	return nil
 }
 
-// readOdd reads what answer.Plain does not take. It refuses a text in which names are ambiguous, as
-// Plain does.
-func readOdd(body []byte) (envelope, error) {
+// parseStrict is the slow path, for input that answer.Plain does not take. It refuses a text in
+// which names are ambiguous, as Plain does.
+func parseStrict(body []byte) (envelope, error) {
 	tokens := json.NewDecoder(bytes.NewReader(body))
 	tokens.UseNumber() // a number that fits no float is none of the scan's business
 	if err := scan(tokens, 0); err != nil {
@@ -251,9 +251,9 @@ func readOdd(body []byte) (envelope, error) {
 // maxDepth is how deep objects and arrays may be nested. A published event has four levels.
 const maxDepth = 32
 
-// scan reads one JSON value, which at depth 0 must be an object, and refuses what encoding/json
-// would settle in silence: the last of two members of one name wins there, and "AMOUNT" is
-// "amount".
+// scan reads one JSON value, which at depth 0 must be an object, and refuses input that
+// encoding/json would settle in silence: the last of two members of one name wins there, and
+// "AMOUNT" is "amount".
 func scan(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Kind says what a transaction is.
+// Kind is the kind of a transaction.
 type Kind string
 
 const (
@@ -32,8 +32,8 @@ const (
 	StatusRefunded        Status = "REFUNDED"
 )
 
-// ranks order the statuses of a kind. A transaction only moves up, so what comes late, twice or
-// again after years changes nothing.
+// ranks order the statuses of a kind. A transaction only moves up, so an event that comes late,
+// twice or again after years changes nothing.
 var ranks = map[Kind]map[Status]int{
 	KindCashIn: {
 		StatusAwaitingPayment: 1,

@@ -33,7 +33,7 @@ type Transition struct {
 	CashIn  *connectpsp.CashIn
 	CashOut *connectpsp.CashOut
 
-	// Event is what told of it, nil if it was found by reading the transaction.
+	// Event is its event, nil if it was found by reading the transaction.
 	Event *Event
 	// Confirmed says that the transaction was read from the gateway, and what is here is what it
 	// answered.
@@ -60,7 +60,7 @@ func (t Transition) String() string {
 // LogValue logs the transaction and the step.
 func (t Transition) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// fact is what an event says, or what the gateway answered when it was asked.
+// fact is the content of an event, or of the gateway's response to a read.
 type fact struct {
 	kind    Kind
 	status  Status
@@ -98,18 +98,18 @@ func (f fact) externalReference() string {
 	return f.cashOut.ExternalReference
 }
 
-// agrees reports whether two facts state the same amount, reference and payment. What one of them
-// leaves out is not compared: which fields a payment has is not published. What is passed on is
+// matches reports whether two facts state the same amount, reference and payment. Absent fields
+// are not compared: which fields a payment has is not published. What is passed on is
 // always the gateway's answer.
-func (f fact) agrees(other fact) bool {
+func (f fact) matches(other fact) bool {
 	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount() ||
 		f.status == StatusRefunded // it may be that of a part
 	return amounts && same(f.externalReference(), other.externalReference()) && same(f.paymentID(), other.paymentID())
 }
 
-// tallies reports whether a fact states the amount and the reference that were told before. Of a
-// return the amount may be that of a part.
-func (f fact) tallies(known Known) bool {
+// matchesRecorded reports whether a fact states the amount and the reference that were told before.
+// Of a return the amount may be that of a part.
+func (f fact) matchesRecorded(known Known) bool {
 	amounts := f.status == StatusRefunded || f.amount().IsZero() || known.Amount.IsZero() || f.amount() == known.Amount
 	return amounts && same(f.externalReference(), known.ExternalReference)
 }
@@ -150,7 +150,7 @@ func (f fact) paymentID() string {
 	return cmp.Or(original, f.told)
 }
 
-// movementID is the end-to-end id of what the fact tells of: the return or the payment.
+// movementID is the end-to-end id of the return or the payment that the fact is about.
 func (f fact) movementID() string { return cmp.Or(f.returnID(), f.paymentID()) }
 
 // sameMovement reports whether two facts tell of the same payment and, if both tell of one, the
@@ -168,19 +168,19 @@ func (f fact) returnID() string {
 	return current
 }
 
-// ruling is what to do about a fact.
+// ruling is the decision about a fact.
 type ruling int
 
 const (
 	stale   ruling = iota // nothing that is not known
 	apply                 // a step up
 	unsure                // the gateway has to be asked
-	behind                // the gateway's answer is older than what is known
+	behind                // the gateway's response is older than the recorded state
 	differs               // the gateway's answer is not about the payment that was told of
 	second                // it is about another payment of the same transaction than the one that was told of
 )
 
-// rule compares a fact with what is known. It returns what is known afterwards, if the fact is not
+// rule compares a fact with the recorded state. It returns the new state, if the fact is not
 // doubted.
 func rule(known Known, f fact) (ruling, Known) {
 	from, to := known.Status, f.status
@@ -197,7 +197,7 @@ func rule(known Known, f fact) (ruling, Known) {
 		next.Returns = append(slices.Clone(known.Returns), returned)
 	}
 	switch {
-	case f.read && !f.tallies(known):
+	case f.read && !f.matchesRecorded(known):
 		return differs, known
 	case f.kind.made(to) && !same(known.PaymentID, f.paymentID()):
 		return second, known
@@ -219,7 +219,7 @@ func rule(known Known, f fact) (ruling, Known) {
 	}
 }
 
-// transition describes a step from what is known to a fact.
+// transition describes a step from the recorded state to a fact.
 func transition(known Known, f fact) Transition {
 	from, to := known.Status, f.status
 	return Transition{

@@ -24,17 +24,18 @@ const day = 24 * time.Hour
 // readMark begins the keys of items that are transactions to be read. No type of an event does.
 const readMark = "READ#"
 
-// What is watched, in keys.
+// The kinds of watches, in keys.
 const (
 	watchPayment = "PAYMENT/"
 	watchRefund  = "REFUND/"
 )
 
 // WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from
-// now, until it is paid or will not be, so that a payment is noticed of which no webhook tells.
-// What is found makes the same Transitions as events do, through the same Inbox. If it is not final
-// after that it is kept for a person. Call it when the charge is accepted, with its transactionId;
-// a second time does nothing, also after the first watch has ended. The error is the Inbox's.
+// now, until it is paid or will not be, so that a payment is noticed of which no webhook tells. A
+// change that is found makes the same Transition as an event, through the same Inbox. If it is not
+// final after that it is kept for a person. Call it when the charge is accepted, with its
+// transactionId; a second time does nothing, also after the first watch has ended. The error is the
+// Inbox's.
 func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
 }

@@ -30,7 +30,7 @@ const (
 	mostAsking   = 8                      // goroutines of one Run that wait for the gateway
 )
 
-// Worker works off an Inbox: it finds out what each event changes, and calls your function for
+// Worker processes an Inbox: it derives the change of each event, and calls your function for
 // every step of a transaction, once and in order. Make it with NewWorker. It may be shared by
 // goroutines and must not be copied; any number of Workers, in any number of processes, may work on
 // one Inbox.
@@ -79,7 +79,7 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 // Apply is your function. It is called once for every step that is settled: if it returns an error,
 // or the process dies, it is called again for the same step later, up to twenty times over nine
 // hours; then the event is kept for a person. With package sqlinbox its context carries the
-// database transaction in which the step is settled, so that what you write with it happens exactly
+// database transaction in which the step is settled, so that your writes in it happen exactly
 // once. Everything else it does may happen again. Its context lasts for a minute at least. It must
 // be safe for as many goroutines as work, that is as call Run or Work; for one transaction it is
 // called by one at a time. A panic in it is logged at level error, by its place and without its
@@ -206,7 +206,7 @@ func errSecond(kind Kind) error {
 	return errSecondCashOut
 }
 
-// work does what an item asks for. The error says what is to become of it.
+// work processes an item. The error says how it ends.
 func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 	if strings.HasPrefix(claim.Key, readMark) {
 		return w.readAgain(ctx, claim, turn)
@@ -247,7 +247,7 @@ func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
 		return err
 	}
 	switch {
-	case !said.agrees(answered), !said.sameMovement(answered):
+	case !said.matches(answered), !said.sameMovement(answered):
 		return errDiffers
 	case said.kind.rank(answered.status) < said.kind.rank(said.status):
 		if claim.Attempts == mostAttempts {
@@ -390,7 +390,7 @@ func (w *Worker) believed(claim *Claim, err error, missing *heldError) error {
 	return missing
 }
 
-// dispose does with an item what its work came to. The error is the inbox's.
+// dispose completes an item by the result of its work. The error is the inbox's.
 func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	// Also when ctx has ended: else the item would wait until its lease is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
@@ -427,9 +427,9 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	return err
 }
 
-// WorkerCounts says what became of the items of a Worker, for your metrics.
+// WorkerCounts are the results of the items of a Worker, for your metrics.
 type WorkerCounts struct {
-	// Applied are calls of your function that returned nil, also if what they did could not be
+	// Applied are calls of your function that returned nil, also if their effect could not be
 	// committed then. Stale are items that changed nothing: late, repeated or replayed.
 	Applied, Stale uint64
 	// Failed are attempts that failed and will be made again. Held are items that were put aside

@@ -1,4 +1,4 @@
-// Package answer reads what the gateway answered: bounded, and without trust in its shape.
+// Package answer reads responses of the gateway: bounded, and without trust in their shape.
 package answer
 
 import (
@@ -73,7 +73,7 @@ func read(buffer []byte, response *http.Response) ([]byte, error) {
 	}
 }
 
-// ProblemDetails is what a refusal says of itself, as in RFC 7807. Code, an extension of the
+// ProblemDetails are the members of a problem, as in RFC 7807. Code, an extension of the
 // gateway's, is for programs; the texts are in the gateway's own words.
 type ProblemDetails struct {
 	Type   string `json:"type"`

@@ -8,9 +8,9 @@
 // # Exactly once
 //
 // The function of the Worker finds in its context the transaction in which its step is settled; Tx
-// returns it. What the function writes with it is committed together with the end of the event and
-// the new status of the PIX transaction, or not at all, whatever dies in between. So it happens
-// exactly once. What it does otherwise, such as a call over the network, may happen again.
+// returns it. Its writes are committed together with the end of the event and the new status of the
+// PIX transaction, or not at all, also if a process dies in between. So it happens exactly once.
+// Other effects, such as a call over the network, may happen again.
 //
 // Do not commit or roll back, and keep it short: it holds locks. SQLite has one writer at a time:
 // give the database a busy timeout of some seconds, or those who meet fail, and are tried again.
@@ -18,7 +18,7 @@
 // A Watch method of the Worker that is called with that context takes part: the transaction is
 // watched from the commit on.
 //
-// Leases and due times go by the database's clock, whatever those of the processes show.
+// Leases and due times go by the database's clock, and not by those of the processes.
 //
 // # Tables
 //

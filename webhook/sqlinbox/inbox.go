@@ -65,7 +65,7 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect) (*Inbox, error) {
 
 type stepKey struct{}
 
-// step is what the context of the function of a Worker carries.
+// step is the value in the context of a Worker's function.
 type step struct {
 	inbox *Inbox
 	tx    *sql.Tx
@@ -215,7 +215,7 @@ func (i *Inbox) lockTransaction(ctx context.Context, tx *sql.Tx, transaction str
 	return err
 }
 
-// knownOf reads and locks what is known of a transaction.
+// knownOf reads and locks the recorded state of a transaction.
 func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (webhook.Known, error) {
 	var status, returns, reference, paymentID string
 	var centavos int64
@@ -230,7 +230,7 @@ func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (we
 	return known, err
 }
 
-// know writes what is known of a transaction, if that is news.
+// know writes the state of a transaction, if it has changed.
 func (i *Inbox) know(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.Known) error {
 	if next.Status == known.Status && len(next.Returns) == len(known.Returns) && next.Amount == known.Amount &&
 		next.ExternalReference == known.ExternalReference && next.PaymentID == known.PaymentID {

@@ -64,7 +64,7 @@ var migrations = []string{
 // Migrations returns the statements that make the tables, in order, for those who run their own
 // migrations: run each once. The first two make connectpsp_schema, which says how many of the
 // others were run. When you update, run those that a later version adds at the end, and set the
-// version in connectpsp_schema to how many there are. Open runs what is missing.
+// version in connectpsp_schema to how many there are. Open runs the missing ones.
 func Migrations(dialect Dialect) []string {
 	all := []string{
 		`CREATE TABLE connectpsp_schema (version integer NOT NULL)`,
