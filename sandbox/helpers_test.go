@@ -237,3 +237,14 @@ func (g *gateway) waitWebhooks() {
 	defer cancel()
 	require.NoError(g.t, g.WaitWebhooks(ctx))
 }
+
+// soon receives from a channel. What does not come in half a minute never will.
+func soon[T any](t *testing.T, from <-chan T) (received T) {
+	t.Helper()
+	select {
+	case received = <-from:
+	case <-time.After(30 * time.Second):
+		require.FailNow(t, "nothing came")
+	}
+	return received
+}

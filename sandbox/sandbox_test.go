@@ -119,7 +119,7 @@ func TestCloseWaitsForTheMiddleware(t *testing.T) {
 			response.Body.Close()
 		}
 	}()
-	<-entered
+	soon(t, entered)
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -132,7 +132,7 @@ func TestCloseWaitsForTheMiddleware(t *testing.T) {
 	default:
 	}
 	close(leave)
-	<-closed
+	soon(t, closed)
 	assert.True(t, ended)
 }
 
@@ -151,7 +151,7 @@ func TestAHijackedConnectionDoesNotHoldCloseUp(t *testing.T) {
 	defer client.Close()
 	_, err = client.Write([]byte("GET /account/balance HTTP/1.1\r\nHost: sandbox\r\n\r\n"))
 	require.NoError(t, err)
-	connection := <-hijacked
+	connection := soon(t, hijacked)
 	require.NoError(t, s.Close())
 	require.NoError(t, connection.Close())
 }
