@@ -36,7 +36,9 @@ func put(t testing.TB, inbox webhook.Inbox, items ...webhook.Item) {
 
 func claim(t testing.TB, inbox webhook.Inbox) *webhook.Claim {
 	t.Helper()
-	claim, err := inbox.Claim(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // so that a lock that is waited for is a failure
+	defer cancel()
+	claim, err := inbox.Claim(ctx, time.Minute)
 	require.NoError(t, err)
 	return claim
 }
@@ -298,20 +300,22 @@ func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 		for n := range items {
 			put(t, inbox, item(fmt.Sprint(n)))
 		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				for {
-					claim, err := inbox.Claim(t.Context(), time.Minute)
+				for range 100 * items {
+					claim, err := inbox.Claim(ctx, time.Minute)
 					if !assert.NoError(t, err) || claim == nil {
 						return
 					}
-					err = inbox.Settle(t.Context(), claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+					err = inbox.Settle(ctx, claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
 						known.Returns = append(known.Returns, "D"+claim.Key)
 						return webhook.Settlement{Known: known}, nil
 					})
 					if errors.Is(err, webhook.ErrLocked) {
-						err = inbox.Postpone(t.Context(), claim, time.Now(), "locked")
+						err = inbox.Postpone(ctx, claim, time.Now(), "locked")
 					}
 					assert.NoError(t, err)
 				}
@@ -407,6 +411,53 @@ func TestOnlyAHeldItemIsRetried(t *testing.T) {
 	})
 }
 
+// An inbox keeps every event for ever, and is asked five times a second: neither what is due nor
+// what is held may be looked for among all that is done.
+func TestWhatIsDueIsFoundHoweverMuchIsDone(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		const done = 5000
+		execute(t, db, fmt.Sprintf(`INSERT INTO connectpsp_inbox (key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at)
+WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < %d)
+SELECT 'done' || n, 'CASHIN/' || n, $1, $1, '', n, 'DONE', n FROM number`, done), []byte("body"))
+		held := item("held")
+		held.Held = "it is unreadable"
+		put(t, inbox, item("due"), held)
+		execute(t, db, `ANALYZE`)
+		explain := "EXPLAIN QUERY PLAN "
+		if s.dialect == sqlinbox.PostgreSQL {
+			explain = "EXPLAIN "
+		}
+		for query, index := range map[string]string{
+			`SELECT key FROM connectpsp_inbox WHERE state = 'PENDING' AND due_at <= 5000 ORDER BY due_at LIMIT 1`: "connectpsp_inbox_due",
+			`SELECT key FROM connectpsp_inbox WHERE state = 'HELD' ORDER BY received_at LIMIT 10`:                 "connectpsp_inbox_held",
+		} {
+			assert.Contains(t, plan(t, db, explain+query), index)
+		}
+	})
+}
+
+// plan returns how a database goes about a query.
+func plan(t *testing.T, db *sql.DB, explain string) (plan string) {
+	rows, err := db.QueryContext(t.Context(), explain)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		var text string // the last column
+		row := make([]any, len(columns))
+		for i := range row {
+			row[i] = new(any)
+		}
+		row[len(row)-1] = &text
+		require.NoError(t, rows.Scan(row...))
+		plan += text + "\n"
+	}
+	require.NoError(t, rows.Err())
+	return plan
+}
+
 func TestItemsAreDueByTheClockOfTheDatabase(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
@@ -437,6 +488,8 @@ func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func
 	case <-begun:
 	case err := <-ended:
 		t.Fatal(err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("it is waited for")
 	}
 	return func() error {
 		close(release)
