@@ -74,6 +74,8 @@ func startReceiver(t *testing.T, driver, address string) (url string, kill func(
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
 	lines := bufio.NewScanner(out)
+	late := time.AfterFunc(time.Minute, func() { _ = child.Process.Kill() })
+	defer late.Stop()
 	require.True(t, lines.Scan(), "it has not started")
 	return lines.Text(), sync.OnceFunc(func() {
 		_ = child.Process.Kill()

@@ -224,14 +224,22 @@ func (s *storm) deliver(chance *rand.Rand) {
 			secret := []string{currentSecret, previousSecret}[chance.IntN(2)]
 			if post(s.handler, secret, body) == http.StatusOK {
 				s.answered.Add(1)
-			} else {
-				s.refused.Add(1)
+			} else if s.bounded(&s.refused) {
 				s.queue <- body
 			}
 		default:
 			return
 		}
 	}
+}
+
+// bounded counts what is to come to an end: an event is worked off or delivered twenty times at most.
+func (s *storm) bounded(count *atomic.Int64) bool {
+	if count.Add(1) <= int64(100*cap(s.queue)) {
+		return true
+	}
+	s.t.Errorf("the same is due, or is refused, again and again; -storm.seed=%d", *stormSeed)
+	return false
 }
 
 // rage delivers and works at the same time, until all is answered and nothing is due. Pass lets
@@ -243,10 +251,11 @@ func (s *storm) rage(pass func() bool) {
 		chance := rand.New(rand.NewPCG(s.chance.Uint64(), uint64(n)))
 		posting.Go(func() { s.deliver(chance) })
 	}
+	var works atomic.Int64
 	work := func() {
 		for {
 			worked, err := s.worker.Work(s.t.Context())
-			if worked || err != nil {
+			if (worked || err != nil) && s.bounded(&works) {
 				continue
 			}
 			select {

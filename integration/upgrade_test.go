@@ -109,7 +109,11 @@ func TestTwoAtOnceForOneTransactionIfTheFunctionOverrunsItsTime(t *testing.T) {
 				return webhook.Settlement{Known: known}, nil
 			})
 		}()
-		<-begun
+		select {
+		case <-begun:
+		case <-time.After(30 * time.Second):
+			t.Fatal("it is waited for")
+		}
 		<-ctx.Done()
 		time.Sleep(200 * time.Millisecond)
 		within, end2 := context.WithTimeout(t.Context(), time.Second)

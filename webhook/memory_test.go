@@ -60,7 +60,7 @@ func TestKeysDistinguishCapitals(t *testing.T) {
 
 // settling begins to settle an item and returns what ends it, and its error.
 func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
-	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- inbox.Settle(t.Context(), claim, func(context.Context, webhook.Known) (webhook.Settlement, error) {
 			close(begun)
@@ -68,10 +68,10 @@ func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func
 			return webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}, nil
 		})
 	}()
-	<-begun
+	soon(t, begun)
 	return func() error {
 		close(release)
-		return <-ended
+		return soon(t, ended)
 	}
 }
 
