@@ -38,8 +38,9 @@ demo-webhooks: ## See webhooks credit a wallet, once each (on SQLite in memory, 
 	@cd examples/receiver && $(GO) run .
 
 .PHONY: test
-test: ## Run all tests, with the race detector where there is a C compiler
+test: ## Run all tests that need no server, with the race detector where there is a C compiler
 	$(GO) test $(RACE) ./...
+	@for module in $(NESTED); do (cd $$module && $(GO) test $(RACE) ./...) || exit 1; done
 
 .PHONY: generate
 generate: ## Regenerate gen/ from the description
