@@ -13,10 +13,12 @@ NESTED := integration examples/receiver bench internal/specsync
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
 	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))
 
-# Passes on what go test prints, and fails with it or if a package is covered too little.
+# Passes on what go test prints, and fails if that says FAIL, if it tells no coverage, or if a
+# package is covered too little. The shell takes the status of a pipe's last command, so the first
+# one has to say FAIL when it fails.
 COVERED := awk '{ print } /^(FAIL|---)/ { bad = 1 } \
-	/coverage: [0-9]/ { split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
-	END { if (bad) print "coverage: failed, $(COVERAGE) % is the least"; exit bad }'
+	/coverage: [0-9]/ { told = 1; split($$0, part, "coverage: "); if (part[2] + 0 < $(COVERAGE)) bad = 1 } \
+	END { if (bad || !told) print "coverage: failed, $(COVERAGE) % is the least"; exit bad || !told }'
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -77,7 +79,7 @@ spec-report: ## Tell what differs between the descriptions OLD and NEW, as Markd
 
 .PHONY: spec-shapes
 spec-shapes: ## Take in descriptions of every shape, and a made-up next version up to its release, in copies of the project
-	@cd internal/specsync && $(GO) test -count=1 -timeout 30m -cover . -whole | $(COVERED)
+	@{ cd internal/specsync && $(GO) test -count=1 -timeout 30m -cover . -whole || echo FAIL; } | $(COVERED)
 	@$(GO) test -count=1 -timeout 30m ./internal/release -whole
 
 .PHONY: api
@@ -117,7 +119,7 @@ publish: ## Publish dist/ as the release of the signed tag VERSION (needs gh)
 
 .PHONY: lint
 lint: ## Run gofmt, vet, staticcheck and actionlint
-	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "gofmt fails or would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@for module in $(NESTED); do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
@@ -125,16 +127,16 @@ lint: ## Run gofmt, vet, staticcheck and actionlint
 
 .PHONY: cover
 cover: ## Fail if the tests of a handwritten package cover less than COVERAGE percent of it
-	@$(GO) test -cover $(HANDWRITTEN) | $(COVERED)
+	@{ $(GO) test -cover $(HANDWRITTEN) || echo FAIL; } | $(COVERED)
 
 # What tests of webhooks run on: events in memory; a fifth of that on PostgreSQL, a twentieth on SQLite.
 integration: N ?= 20000
 
 .PHONY: integration
 integration: ## Test what needs a database, on a PostgreSQL server that it starts (or installs) and on SQLite, with N events
-	@.ci/with-postgres sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
+	@{ .ci/with-postgres sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
 		-coverpkg=github.com/connectpsp/connectpsp-go/webhook/sqlinbox ./... && \
-		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./...' | $(COVERED)
+		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
 		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 
