@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,103 @@ func TestWorkflowsHoldNoLogicAndNoMorePowerThanTheySay(t *testing.T) {
 			}
 		}
 	}
+}
+
+type (
+	workflow struct {
+		On   map[string]any
+		Jobs map[string]job
+	}
+	job struct {
+		Needs names
+		Steps []step
+		calm  `yaml:",inline"`
+	}
+	step struct {
+		Run  string
+		calm `yaml:",inline"`
+	}
+	// calm is how a job or a step is green although it failed, or was not run.
+	calm struct {
+		If              any `yaml:"if"`
+		ContinueOnError any `yaml:"continue-on-error"`
+	}
+	// names are one or a list.
+	names []string
+)
+
+func (n *names) UnmarshalYAML(value *yaml.Node) error {
+	if value.Kind == yaml.ScalarNode {
+		*n = names{value.Value}
+		return nil
+	}
+	return value.Decode((*[]string)(n))
+}
+
+// at returns the place of the step that runs a command, -1 if none does.
+func (j job) at(command string) int {
+	return slices.IndexFunc(j.Steps, func(s step) bool { return s.Run == command })
+}
+
+func workflows(t *testing.T) map[string]workflow {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yml"))
+	require.NoError(t, err)
+	all := map[string]workflow{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var one workflow
+		require.NoError(t, yaml.Unmarshal(text, &one), path)
+		all[filepath.Base(path)] = one
+	}
+	return all
+}
+
+func TestNoWorkflowIsGreenAlthoughSomethingFailedOrWasLeftOut(t *testing.T) {
+	for file, workflow := range workflows(t) {
+		for name, job := range workflow.Jobs {
+			assert.Zero(t, job.calm, "%s: %s", file, name)
+			for _, step := range job.Steps {
+				assert.Zero(t, step.calm, "%s: %s: %s", file, name, step.Run)
+			}
+		}
+	}
+}
+
+func TestEveryChangeGoesThroughTheGates(t *testing.T) {
+	ci := workflows(t)["ci.yml"]
+	assert.Contains(t, ci.On, "pull_request")
+	assert.Contains(t, ci.On, "push")
+	for _, command := range []string{"bash .ci/run", "make test", "make vulncheck"} {
+		found := false
+		for _, job := range ci.Jobs {
+			found = found || job.at(command) >= 0
+		}
+		assert.True(t, found, command)
+	}
+}
+
+func TestNothingIsReleasedUnlessItsVersionIsRightAndTheGatesPassed(t *testing.T) {
+	released := 0
+	for file, workflow := range workflows(t) {
+		for name, job := range workflow.Jobs {
+			publish := job.at("make publish")
+			if publish < 0 {
+				continue
+			}
+			released++
+			assert.True(t, 0 <= job.at("make dist") && job.at("make dist") < publish, "%s: %s", file, name)
+			for _, command := range []string{"make release-check", "bash .ci/run"} {
+				needed := false
+				for _, other := range job.Needs {
+					needed = needed || workflow.Jobs[other].at(command) >= 0
+				}
+				assert.True(t, needed, "%s: %s does not need %s", file, name, command)
+			}
+		}
+	}
+	assert.Equal(t, 1, released)
 }
 
 // Whoever may push a tag names it, and whoever writes an issue names an address to try.
