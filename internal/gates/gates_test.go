@@ -36,6 +36,8 @@ case "$program $*" in
 'git rev-parse refs/tags/v1.2.3') printf 'the-tag\n' ;;
 'git status --porcelain') printf '%s' "$GIT_STATUS_SAYS" ;;
 'gh api repos/{owner}/{repo}/git/tags/the-tag --jq .verification.verified') printf '%s\n' "$GH_SAYS" ;;
+pg_config*) printf '%s\n' "$STAND_IN" ;;
+'id -u') printf '1000\n' ;;
 esac
 `
 
@@ -258,6 +260,26 @@ func TestNoGateThatFailedIsPassedOver(t *testing.T) {
 	assert.False(t, passed)
 	assert.Contains(t, printed, "left-behind")
 	assert.NotContains(t, printed, "All gates passed")
+}
+
+func TestADatabaseServerIsStoppedAndHidesNoFailure(t *testing.T) {
+	s := newScene(t, "go", "id", "pg_config", "initdb", "pg_ctl")
+	text, err := os.ReadFile(filepath.Join(root, ".ci", "with-postgres"))
+	require.NoError(t, err)
+	s.write(t, filepath.Join(s.tree, ".ci", "with-postgres"), string(text))
+	command := []string{"bash", ".ci/with-postgres", "go", "test", "./..."}
+	calls, printed, passed := s.run(t, command)
+	require.True(t, passed, printed)
+	assert.Equal(t, []string{s.tree, "go", "test", "./..."}, calls[len(calls)-2])
+	for n, call := range calls[:len(calls)-1] {
+		if !slices.Contains([]string{"initdb", "pg_ctl", "go"}, call[1]) {
+			continue
+		}
+		calls, printed, passed := s.run(t, command, fmt.Sprint("FAIL_AT=", n+1))
+		assert.False(t, passed, "%q failed, and: %s", call[1:], printed)
+		last := calls[len(calls)-1]
+		assert.Equal(t, []string{"pg_ctl", "stop"}, []string{last[1], last[len(last)-1]})
+	}
 }
 
 var declaration = regexp.MustCompile(`(?m)^func ((?:Test|Example)\w*)\(`)
