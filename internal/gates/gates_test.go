@@ -232,7 +232,7 @@ func TestOnlyASignedTagIsPublished(t *testing.T) {
 // gate any more goes from here, too.
 var gates = []string{
 	"lint", "drift", "cross", "contract", "contract-staging", "api", "spec-shapes", "demo", "demo-webhooks", "simulate", "sockets",
-	"crash", "integration N=1000000", "bench-smoke", "cover", "fuzz", "test RACE=-race",
+	"crash", "integration N=1000000", "bench-smoke", "cover", "fuzz", "test RACE=-race", "test-next",
 }
 
 func TestEveryGateIsRun(t *testing.T) {
