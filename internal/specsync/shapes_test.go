@@ -47,7 +47,8 @@ func TestEveryShapeOfTheDescriptionEndsAsItsFirstLineSays(t *testing.T) {
 			require.NoError(t, err)
 			first, description, found := bytes.Cut(text, []byte("\n"))
 			require.True(t, found)
-			wanted, says, _ := strings.Cut(strings.TrimPrefix(string(bytes.TrimSpace(first)), "# "), ": ")
+			wanted, says, _ := strings.Cut(strings.TrimPrefix(string(bytes.TrimSpace(first)), "# "), ":")
+			says = strings.TrimSpace(says)
 			state := p.state(t)
 			printed, err := p.taken(t, description)
 			switch wanted {
