@@ -47,27 +47,27 @@ type ClientCredentials struct {
 	clientID     string
 	clientSecret Secret
 
-	current atomic.Pointer[lease] // nil before the first token and after Invalidate
+	current atomic.Pointer[cachedToken] // nil before the first token and after Invalidate
 
 	mu           sync.Mutex
-	flight       *flight // the request under way, nil if there is none
-	refusal      *Error  // the last answer, if it is to be repeated for a while
+	inFlight     *inFlight // the request under way, nil if there is none
+	refusal      *Error    // the last answer, if it is to be repeated for a while
 	refusalUntil time.Time
 }
 
-// lease is a token with the ages at which it should be renewed and at which it ends. To ask how old
-// something is takes half the time of asking what time it is.
-type lease struct {
+// cachedToken is a token with the ages at which it should be renewed and at which it ends.
+// time.Since reads the monotonic clock alone, which is half the cost of time.Now.
+type cachedToken struct {
 	token             Secret
 	received          time.Time
 	renewAge, endsAge time.Duration
 }
 
-func (l *lease) age() time.Duration { return time.Since(l.received) }
+func (l *cachedToken) age() time.Duration { return time.Since(l.received) }
 
-// flight is one POST /auth/token and all who wait for it. Token and err are set before done is
-// closed.
-type flight struct {
+// inFlight is a single flight: one POST /auth/token and all callers that wait for it. Token and err
+// are set before done is closed.
+type inFlight struct {
 	done  chan struct{}
 	token Secret
 	err   error
@@ -104,10 +104,10 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	if ctx.Value(fetching{}) == c {
 		return Secret{}, errOwnToken
 	}
-	flight := c.join(time.Now())
+	shared := c.join(time.Now())
 	select {
-	case <-flight.done:
-		return flight.token, flight.err
+	case <-shared.done:
+		return shared.token, shared.err
 	case <-ctx.Done():
 		return Secret{}, ctx.Err()
 	}
@@ -135,7 +135,7 @@ func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.St
 
 // renew starts a request in the background. Only the goroutine that moves renewAge does; the others
 // never touch the lock.
-func (c *ClientCredentials) renew(held *lease, age time.Duration) {
+func (c *ClientCredentials) renew(held *cachedToken, age time.Duration) {
 	later := *held
 	later.renewAge = age + renewalBackoff
 	if !c.current.CompareAndSwap(held, &later) {
@@ -144,21 +144,21 @@ func (c *ClientCredentials) renew(held *lease, age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	paused := c.refusal != nil && c.refusal.Temporary() && time.Now().Before(c.refusalUntil)
-	if c.flight == nil && c.current.Load() == &later && !paused {
+	if c.inFlight == nil && c.current.Load() == &later && !paused {
 		c.start()
 	}
 }
 
 // join returns the request to wait for: the one under way, a new one, or a finished one if the
 // answer is known.
-func (c *ClientCredentials) join(now time.Time) *flight {
+func (c *ClientCredentials) join(now time.Time) *inFlight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held := c.current.Load(); held != nil && held.age() < held.endsAge {
-		return landed(held.token, nil)
+		return completed(held.token, nil)
 	}
-	if c.flight != nil {
-		return c.flight
+	if c.inFlight != nil {
+		return c.inFlight
 	}
 	if c.refusal != nil && now.Before(c.refusalUntil) {
 		refusal := *c.refusal
@@ -166,50 +166,50 @@ func (c *ClientCredentials) join(now time.Time) *flight {
 			passed := min(refusal.RetryAfter, longestPause) - c.refusalUntil.Sub(now)
 			refusal.RetryAfter -= passed
 		}
-		return landed(Secret{}, &refusal)
+		return completed(Secret{}, &refusal)
 	}
 	return c.start()
 }
 
-func landed(token Secret, err error) *flight {
+func completed(token Secret, err error) *inFlight {
 	done := make(chan struct{})
 	close(done)
-	return &flight{done: done, token: token, err: err}
+	return &inFlight{done: done, token: token, err: err}
 }
 
 // start begins a request that outlives the context of whoever asked first. The lock is held.
-func (c *ClientCredentials) start() *flight {
-	flight := &flight{done: make(chan struct{})}
-	c.flight = flight
+func (c *ClientCredentials) start() *inFlight {
+	shared := &inFlight{done: make(chan struct{})}
+	c.inFlight = shared
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), fetching{}, c), fetchTimeout)
 		defer cancel()
 		next, err := c.fetch(ctx)
-		c.land(flight, next, err)
+		c.complete(shared, next, err)
 	}()
-	return flight
+	return shared
 }
 
-func (c *ClientCredentials) land(flight *flight, next *lease, err *Error) {
+func (c *ClientCredentials) complete(shared *inFlight, next *cachedToken, err *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.flight = nil
+	c.inFlight = nil
 	c.refusal = nil
 	if err != nil {
-		flight.err = err
+		shared.err = err
 		if !err.Temporary() {
 			c.refusal, c.refusalUntil = err, time.Now().Add(refusalMemory)
 		} else if err.RetryAfter > 0 {
 			c.refusal, c.refusalUntil = err, time.Now().Add(min(err.RetryAfter, longestPause))
 		}
 	} else {
-		flight.token = next.token
+		shared.token = next.token
 		c.current.Store(next)
 	}
-	close(flight.done)
+	close(shared.done)
 }
 
-func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
+func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 	credentials, err := json.Marshal(tokenRequest{c.clientID, c.clientSecret.Reveal()})
 	if err != nil {
 		return nil, &Error{Err: err}
@@ -248,7 +248,7 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*lease, *Error) {
 	if !sendable(token.AccessToken) {
 		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the answer holds no token that can be sent")}
 	}
-	return newLease(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
+	return newCachedToken(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
 }
 
 // tokenRequest and tokenAnswer are the bodies of POST /auth/token. The lifetime is in seconds.
@@ -265,7 +265,7 @@ type (
 	}
 )
 
-func newLease(token Secret, expiresIn int, received time.Time) *lease {
+func newCachedToken(token Secret, expiresIn int, received time.Time) *cachedToken {
 	life := longestLife
 	if expiresIn <= 0 {
 		life = assumedLife
@@ -273,7 +273,7 @@ func newLease(token Secret, expiresIn int, received time.Time) *lease {
 		life = time.Duration(expiresIn) * time.Second
 	}
 	early := life/8 + rand.N(life/8)
-	return &lease{token: token, received: received, renewAge: life - early, endsAge: life}
+	return &cachedToken{token: token, received: received, renewAge: life - early, endsAge: life}
 }
 
 // sendable reports whether a token is visible ASCII, as a header value must be.

@@ -44,8 +44,8 @@ func claim(t testing.TB, inbox webhook.Inbox) *webhook.Claim {
 }
 
 // done settles without a change.
-func done(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
-	return webhook.Settlement{Known: known}, nil
+func done(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
+	return webhook.Result{State: known}, nil
 }
 
 func TestAnItemIsKeptOnceAsItWas(t *testing.T) {
@@ -90,14 +90,14 @@ func TestItemsAreClaimedByOneAtATimeWhenTheyAreDue(t *testing.T) {
 		assert.Equal(t, "first", again.Key)
 		assert.Equal(t, 2, again.Attempts)
 		for name, err := range map[string]error{
-			"settle":   inbox.Settle(t.Context(), first, func(context.Context, webhook.Known) (webhook.Settlement, error) { panic("not ours") }),
+			"settle":   inbox.Complete(t.Context(), first, func(context.Context, webhook.TransactionState) (webhook.Result, error) { panic("not ours") }),
 			"postpone": inbox.Postpone(t.Context(), first, past, "late"),
 			"hold":     inbox.Hold(t.Context(), first, "late"),
 		} {
 			assert.ErrorIs(t, err, webhook.ErrClaimLost, name)
 		}
-		require.NoError(t, inbox.Settle(t.Context(), again, done))
-		assert.ErrorIs(t, inbox.Settle(t.Context(), again, done), webhook.ErrClaimLost, "it is done")
+		require.NoError(t, inbox.Complete(t.Context(), again, done))
+		assert.ErrorIs(t, inbox.Complete(t.Context(), again, done), webhook.ErrClaimLost, "it is done")
 		assert.Nil(t, claim(t, inbox))
 	})
 }
@@ -106,50 +106,50 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
 		execute(t, db, `CREATE TABLE wallet (credit integer NOT NULL)`)
-		credit := func(fail error, settlement webhook.Settlement) func(context.Context, webhook.Known) (webhook.Settlement, error) {
-			return func(ctx context.Context, _ webhook.Known) (webhook.Settlement, error) {
+		credit := func(fail error, result webhook.Result) func(context.Context, webhook.TransactionState) (webhook.Result, error) {
+			return func(ctx context.Context, _ webhook.TransactionState) (webhook.Result, error) {
 				_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `INSERT INTO wallet (credit) VALUES (1)`)
-				return settlement, errors.Join(err, fail)
+				return result, errors.Join(err, fail)
 			}
 		}
 		put(t, inbox, item("a"), item("b"))
 		first := claim(t, inbox)
 		failure := errors.New("no")
-		err := inbox.Settle(t.Context(), first, credit(failure, webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}))
+		err := inbox.Complete(t.Context(), first, credit(failure, webhook.Result{State: webhook.TransactionState{Status: webhook.StatusPaid}}))
 		assert.ErrorIs(t, err, failure)
 		assert.NotContains(t, err.Error(), "sqlinbox", "somebody else's error is returned as it is")
 		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
 
 		ctx, cancel := context.WithCancel(t.Context())
-		err = inbox.Settle(ctx, first, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
-			settlement, err := credit(nil, webhook.Settlement{})(ctx, known)
+		err = inbox.Complete(ctx, first, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
+			result, err := credit(nil, webhook.Result{})(ctx, known)
 			cancel()
-			return settlement, err
+			return result, err
 		})
 		assert.Error(t, err)
 		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
 
-		paid := webhook.Known{
+		paid := webhook.TransactionState{
 			Status:  webhook.StatusRefunded,
 			Returns: []string{"D1", "d1", "any text", "\x00", "%20", "é"}, // whatever an event says
 			Amount:  pix.Centavos(1050), ExternalReference: "order\x001 é", PaymentID: "E\x001 é",
 		}
 		due := time.Now()
 		require.Eventually(t, func() bool { // the server may still be undoing what was cancelled
-			err = inbox.Settle(t.Context(), first, credit(nil, webhook.Settlement{Known: paid, Again: due}))
+			err = inbox.Complete(t.Context(), first, credit(nil, webhook.Result{State: paid, RetryAt: due}))
 			return !errors.Is(err, webhook.ErrLocked)
 		}, 10*time.Second, 10*time.Millisecond)
 		require.NoError(t, err)
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
-		assert.ErrorIs(t, inbox.Settle(t.Context(), first, done), webhook.ErrClaimLost, "it has to be claimed again")
+		assert.ErrorIs(t, inbox.Complete(t.Context(), first, done), webhook.ErrClaimLost, "it has to be claimed again")
 		var keys []string
 		for range 2 {
 			next := claim(t, inbox)
 			require.NotNil(t, next)
 			keys = append(keys, next.Key)
-			require.NoError(t, inbox.Settle(t.Context(), next, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			require.NoError(t, inbox.Complete(t.Context(), next, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 				assert.Equal(t, paid, known, "of the same transaction")
-				return webhook.Settlement{Known: known}, nil
+				return webhook.Result{State: known}, nil
 			}))
 		}
 		assert.ElementsMatch(t, []string{"a", "b"}, keys)
@@ -167,7 +167,7 @@ func TestAnItemWithoutABodyIsKept(t *testing.T) {
 		kept := claim(t, inbox)
 		require.NotNil(t, kept)
 		assert.Empty(t, kept.Body)
-		require.NoError(t, inbox.Settle(t.Context(), kept, done))
+		require.NoError(t, inbox.Complete(t.Context(), kept, done))
 	})
 }
 
@@ -176,16 +176,16 @@ func TestEveryChangeOfWhatIsKnownIsKept(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
 		put(t, inbox, item("a"))
-		for n, want := range []webhook.Known{
+		for n, want := range []webhook.TransactionState{
 			{Status: webhook.StatusPaid}, {Status: webhook.StatusPaid, Returns: []string{"D1"}},
 			{Amount: pix.Centavos(1), Returns: []string{"D1"}}, {ExternalReference: "r", Returns: []string{"D1"}},
 			{PaymentID: "E1", Returns: []string{"D1"}},
 		} {
-			var now webhook.Known
+			var now webhook.TransactionState
 			for range 2 {
-				require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+				require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 					now = known
-					return webhook.Settlement{Known: want, Again: past}, nil
+					return webhook.Result{State: want, RetryAt: past}, nil
 				}))
 			}
 			assert.Equal(t, want, now, n)
@@ -201,11 +201,11 @@ func TestAClaimThatIsLostWhileItsItemIsSettledHasNoEffect(t *testing.T) {
 		slow, err := inbox.Claim(t.Context(), time.Millisecond)
 		require.NoError(t, err)
 		time.Sleep(5 * time.Millisecond)
-		require.NoError(t, inbox.Settle(t.Context(), slow, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
+		require.NoError(t, inbox.Complete(t.Context(), slow, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
 			if s.dialect == sqlinbox.PostgreSQL { // SQLite would wait for the writer
 				assert.Nil(t, claim(t, inbox), "whoever settles an item has it, also if the lease ends")
 			}
-			return webhook.Settlement{Known: known}, nil
+			return webhook.Result{State: known}, nil
 		}))
 		assert.Nil(t, claim(t, inbox))
 	})
@@ -243,7 +243,7 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		first := claim(t, inbox)
 		require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "down\x00\xff"))
 		assert.Nil(t, claim(t, inbox))
-		assert.ErrorIs(t, inbox.Settle(t.Context(), first, done), webhook.ErrClaimLost, "it was given back")
+		assert.ErrorIs(t, inbox.Complete(t.Context(), first, done), webhook.ErrClaimLost, "it was given back")
 		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'a'`)
 		first = claim(t, inbox)
 		require.NoError(t, inbox.Hold(t.Context(), first, "it was tried too often\x00\xff"))
@@ -277,7 +277,7 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		again := claim(t, inbox)
 		assert.Equal(t, "held", again.Key)
 		assert.Equal(t, 1, again.Attempts)
-		require.NoError(t, inbox.Settle(t.Context(), again, done))
+		require.NoError(t, inbox.Complete(t.Context(), again, done))
 
 		n, err := inbox.Forget(t.Context(), time.Now().Add(-time.Hour))
 		assert.NoError(t, err)
@@ -310,9 +310,9 @@ func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 					if !assert.NoError(t, err) || claim == nil {
 						return
 					}
-					err = inbox.Settle(ctx, claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+					err = inbox.Complete(ctx, claim, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 						known.Returns = append(known.Returns, "D"+claim.Key)
-						return webhook.Settlement{Known: known}, nil
+						return webhook.Result{State: known}, nil
 					})
 					if errors.Is(err, webhook.ErrLocked) {
 						err = inbox.Postpone(ctx, claim, time.Now(), "locked")
@@ -358,7 +358,7 @@ func TestTablesOfAnEarlierVersionAreBroughtUpToDate(t *testing.T) {
 		execute(t, db, `UPDATE connectpsp_schema SET version = $1`, made)
 		inbox := openInbox(t, s, db)
 		put(t, inbox, item("a"))
-		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done))
 		assert.Equal(t, len(all)-2, number(t, db, `SELECT version FROM connectpsp_schema`))
 		openInbox(t, s, db)
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_inbox`))
@@ -377,9 +377,9 @@ func TestWhatAnEarlierVersionKnewIsKnownStill(t *testing.T) {
 VALUES ('CASHIN/a', 'PAID', '', 1050, 'order-1', 0)`)
 		inbox := openInbox(t, s, db)
 		put(t, inbox, item("a"))
-		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
-			assert.Equal(t, webhook.Known{Status: webhook.StatusPaid, Amount: pix.Centavos(1050), ExternalReference: "order-1"}, known)
-			return webhook.Settlement{Known: known}, nil
+		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
+			assert.Equal(t, webhook.TransactionState{Status: webhook.StatusPaid, Amount: pix.Centavos(1050), ExternalReference: "order-1"}, known)
+			return webhook.Result{State: known}, nil
 		}))
 	})
 }
@@ -392,7 +392,7 @@ func TestOnlyAHeldItemIsRetried(t *testing.T) {
 		dismissed := item("dismissed")
 		dismissed.Held = "an alarm"
 		put(t, inbox, item("done"), dismissed)
-		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done))
 		found, err := inbox.Dismiss(t.Context(), "dismissed")
 		require.NoError(t, err)
 		require.True(t, found)
@@ -407,7 +407,7 @@ func TestOnlyAHeldItemIsRetried(t *testing.T) {
 			assert.False(t, found, key)
 		}
 		assert.Nil(t, claim(t, inbox))
-		require.NoError(t, inbox.Settle(t.Context(), working, done), "its claim still holds")
+		require.NoError(t, inbox.Complete(t.Context(), working, done), "its claim still holds")
 	})
 }
 
@@ -478,10 +478,10 @@ func TestItemsAreDueByTheClockOfTheDatabase(t *testing.T) {
 func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- inbox.Settle(t.Context(), claim, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+		ended <- inbox.Complete(t.Context(), claim, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 			close(begun)
 			<-release
-			return webhook.Settlement{Known: known}, nil
+			return webhook.Result{State: known}, nil
 		})
 	}()
 	select {
@@ -509,27 +509,27 @@ func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
 		put(t, inbox, item("a"), item("b"))
 		first, second := claim(t, inbox), claim(t, inbox)
 		end := settling(t, inbox, first) // the first of its transaction: there is no row to lock yet
-		assert.ErrorIs(t, inbox.Settle(t.Context(), second, done), webhook.ErrLocked)
+		assert.ErrorIs(t, inbox.Complete(t.Context(), second, done), webhook.ErrLocked)
 		put(t, inbox, other)
-		assert.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), done))
+		assert.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done))
 		require.NoError(t, end())
 		second.Attempts--
 		require.NoError(t, inbox.Postpone(t.Context(), second, time.Now(), "locked"))
 		again := claim(t, inbox)
 		assert.Equal(t, 1, again.Attempts, "an attempt that was none is not counted")
-		assert.NoError(t, inbox.Settle(t.Context(), again, done))
+		assert.NoError(t, inbox.Complete(t.Context(), again, done))
 	})
 }
 
-func TestAttemptsAreCountedFromTheLastSettlement(t *testing.T) {
+func TestAttemptsAreCountedFromTheLastResult(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
 		put(t, inbox, item("a"))
 		for range 3 {
 			require.NoError(t, inbox.Postpone(t.Context(), claim(t, inbox), time.Now(), "down"))
 		}
-		require.NoError(t, inbox.Settle(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
-			return webhook.Settlement{Known: known, Again: time.Now().Add(-time.Second)}, nil
+		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
+			return webhook.Result{State: known, RetryAt: time.Now().Add(-time.Second)}, nil
 		}))
 		assert.Equal(t, 1, claim(t, inbox).Attempts)
 	})
@@ -586,7 +586,7 @@ func TestADatabaseThatIsGoneIsAnErrorAndNoLoss(t *testing.T) {
 		assert.Error(t, err)
 		_, err = inbox.Claim(t.Context(), time.Minute)
 		assert.Error(t, err)
-		assert.Error(t, inbox.Settle(t.Context(), first, done))
+		assert.Error(t, inbox.Complete(t.Context(), first, done))
 		assert.Error(t, inbox.Postpone(t.Context(), first, past, ""))
 		assert.Error(t, inbox.Hold(t.Context(), first, ""))
 		_, err = inbox.Held(t.Context(), 1)

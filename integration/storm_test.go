@@ -233,7 +233,8 @@ func (s *storm) deliver(chance *rand.Rand) {
 	}
 }
 
-// bounded counts what is to come to an end: an event is worked off or delivered twenty times at most.
+// bounded counts what is to come to an end: an event is worked off or delivered twenty times at
+// most.
 func (s *storm) bounded(count *atomic.Int64) bool {
 	if count.Add(1) <= int64(100*cap(s.queue)) {
 		return true
@@ -317,11 +318,11 @@ func (u *unsteady) Claim(ctx context.Context, lease time.Duration) (*webhook.Cla
 	return claim, err
 }
 
-func (u *unsteady) Settle(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.Known) (webhook.Settlement, error)) error {
+func (u *unsteady) Complete(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error)) error {
 	if u.dies() {
 		return webhook.ErrClaimLost // whoever died does not go on
 	}
-	err := u.Inbox.Settle(ctx, claim, change)
+	err := u.Inbox.Complete(ctx, claim, change)
 	if u.dies() {
 		return webhook.ErrClaimLost
 	}

@@ -103,10 +103,10 @@ func TestTwoAtOnceForOneTransactionIfTheFunctionOverrunsItsTime(t *testing.T) {
 		defer cancel()
 		begun, end := make(chan struct{}), make(chan struct{})
 		go func() {
-			_ = inbox.Settle(ctx, one, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			_ = inbox.Complete(ctx, one, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 				close(begun)
 				<-end // does not heed its context
-				return webhook.Settlement{Known: known}, nil
+				return webhook.Result{State: known}, nil
 			})
 		}()
 		select {
@@ -121,9 +121,9 @@ func TestTwoAtOnceForOneTransactionIfTheFunctionOverrunsItsTime(t *testing.T) {
 		called := false
 		other, err := inbox.Claim(within, time.Minute) // SQLite: the writer is busy
 		if err == nil && other != nil {
-			err = inbox.Settle(within, other, func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+			err = inbox.Complete(within, other, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 				called = true
-				return webhook.Settlement{Known: known}, nil
+				return webhook.Result{State: known}, nil
 			})
 		}
 		close(end)

@@ -22,11 +22,12 @@ type Delivery struct {
 	// EventID is the X-Event-Id of this attempt. It is empty if nothing was sent.
 	EventID string
 
-	// Attempt counts from 1, anew for each Redeliver. It is 0 if the URL is not on this machine: nothing was sent then,
-	// nor will be.
+	// Attempt counts from 1, anew for each Redeliver. It is 0 if the URL is not on this machine:
+	// nothing was sent then, nor will be.
 	Attempt int
 
-	// StatusCode is the status of the receiver's answer, 0 if there was none. Only 200 ends the attempts.
+	// StatusCode is the status of the receiver's answer, 0 if there was none. Only 200 ends the
+	// attempts.
 	StatusCode int
 
 	// Error says why there was no answer. It is empty if there was one, whatever its status.
@@ -36,20 +37,21 @@ type Delivery struct {
 	Time time.Time
 }
 
-// Deliveries returns all attempts that have ended, in the order in which they ended. The slice is the caller's.
+// Deliveries returns all attempts that have ended, in the order in which they ended. The slice is
+// the caller's.
 func (s *Sandbox) Deliveries() []Delivery {
-	s.courier.mu.Lock()
-	defer s.courier.mu.Unlock()
-	return slices.Clone(s.courier.deliveries)
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	return slices.Clone(s.dispatcher.deliveries)
 }
 
-// WaitWebhooks waits until no webhook is under way or waits for its next attempt. A receiver that never answers 200 keeps it
-// waiting for minutes, unless Advance moves the clock. It returns ctx.Err() if ctx ends first and http.ErrServerClosed if
-// the sandbox is closed first.
+// WaitWebhooks waits until no webhook is under way or waits for its next attempt. A receiver that
+// never answers 200 keeps it waiting for minutes, unless Advance moves the clock. It returns
+// ctx.Err() if ctx ends first and http.ErrServerClosed if the sandbox is closed first.
 func (s *Sandbox) WaitWebhooks(ctx context.Context) error {
-	s.courier.mu.Lock()
-	quiet := s.courier.quiet
-	s.courier.mu.Unlock()
+	s.dispatcher.mu.Lock()
+	quiet := s.dispatcher.quiet
+	s.dispatcher.mu.Unlock()
 	select {
 	case <-quiet:
 		return nil
@@ -60,13 +62,14 @@ func (s *Sandbox) WaitWebhooks(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.courier.ctx.Done():
+	case <-s.dispatcher.ctx.Done():
 		return http.ErrServerClosed
 	}
 }
 
-// Redeliver sends the last webhook of a transaction again: the same bytes to the same URL, with a new X-Event-Id and all its
-// attempts. The error wraps ErrNotFound if there is no such transaction or if it has sent none.
+// Redeliver sends the last webhook of a transaction again: the same bytes to the same URL, with a
+// new X-Event-Id and all its attempts. The error wraps ErrNotFound if there is no such transaction
+// or if it has sent none.
 func (s *Sandbox) Redeliver(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,6 +84,6 @@ func (s *Sandbox) Redeliver(id string) error {
 	if last == nil {
 		return fmt.Errorf("%w: the transaction has sent no webhook", ErrNotFound)
 	}
-	s.courier.send(last)
+	s.dispatcher.send(last)
 	return nil
 }

@@ -20,10 +20,10 @@ func Operations() (known []Operation) {
 }
 
 // SetAnswerTimeout shortens the wait for receivers. It must come before the first webhook.
-func (s *Sandbox) SetAnswerTimeout(timeout time.Duration) { s.courier.client.Timeout = timeout }
+func (s *Sandbox) SetAnswerTimeout(timeout time.Duration) { s.dispatcher.client.Timeout = timeout }
 
 // DialWebhooks tries to reach an address the way webhooks do.
 func (s *Sandbox) DialWebhooks(url string) error {
-	_, err := s.courier.post(&event{url: url}, "")
+	_, err := s.dispatcher.post(&event{url: url}, "")
 	return err
 }

@@ -58,12 +58,12 @@ func (s *Sandbox) publish(url, eventType, transactionID string, data any) *event
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
 	published := &event{eventType: eventType, transactionID: transactionID, url: url, body: body}
-	s.courier.send(published)
+	s.dispatcher.send(published)
 	return published
 }
 
 // post makes one attempt and returns the status of the answer.
-func (c *courier) post(event *event, eventID string) (int, error) {
+func (c *dispatcher) post(event *event, eventID string) (int, error) {
 	request, err := http.NewRequestWithContext(c.ctx, http.MethodPost, event.url, bytes.NewReader(event.body))
 	if err != nil {
 		return 0, err

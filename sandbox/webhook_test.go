@@ -214,8 +214,8 @@ func TestARepetitionWaitsForItsTime(t *testing.T) {
 	assert.NoError(t, g.WaitWebhooks(ctx), "nothing waits")
 }
 
-// A courier that is not told of a new time sleeps in real time, and so would every test that uses
-// the clock.
+// A dispatcher that is not told of a new time sleeps in real time, and so would every test that
+// uses the clock.
 func TestMovingTheClockSendsAtOnceWhatIsDue(t *testing.T) {
 	for name, move := range map[string]func(*gateway){
 		"Advance": func(g *gateway) { g.Advance(3 * time.Hour) },
@@ -239,7 +239,7 @@ func TestMovingTheClockSendsAtOnceWhatIsDue(t *testing.T) {
 			g.Advance(-2 * time.Hour) // more than this test has
 			require.NoError(t, g.PayCashIn(second.TransactionID))
 			soon(t, entered)
-			g.Deliveries() // waits until the courier has seen that the repetition is not due
+			g.Deliveries() // waits until the dispatcher has seen that the repetition is not due
 
 			move(g)
 			soon(t, receiver.arrived)

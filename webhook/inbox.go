@@ -27,22 +27,22 @@ type Inbox interface {
 	// is being settled. It returns nil if no item is due.
 	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
 
-	// Settle calls change with the recorded state of the claimed item's transaction, and stores
+	// Complete calls change with the recorded state of the claimed item's transaction, and stores
 	// what it returns. That, and the end of the item, happen together or not at all. So do a Put
 	// with the context that change is called with, and the writes of change in a database
 	// transaction that this context carries. Meanwhile nobody else settles an item of the same
 	// transaction, or claims this one. If change fails, nothing happens, and its error is returned.
 	// If the claim is no longer the caller's, nothing happens, and the error is ErrClaimLost. If
 	// another item of the transaction is being settled, change is not called, and the error is
-	// ErrLocked: Settle does not wait, because the other may take long.
-	Settle(ctx context.Context, claim *Claim, change func(ctx context.Context, known Known) (Settlement, error)) error
+	// ErrLocked: Complete does not wait, because the other may take long.
+	Complete(ctx context.Context, claim *Claim, change func(ctx context.Context, known TransactionState) (Result, error)) error
 
 	// Postpone gives a claimed item back, to be due at a time of the local clock, with the claim's
-	// Attempts. The reason is for people. It returns ErrClaimLost as Settle does.
+	// Attempts. The reason is for people. It returns ErrClaimLost as Complete does.
 	Postpone(ctx context.Context, claim *Claim, due time.Time, reason string) error
 
 	// Hold keeps a claimed item for a person, and nobody claims it any more. It returns
-	// ErrClaimLost as Settle does.
+	// ErrClaimLost as Complete does.
 	Hold(ctx context.Context, claim *Claim, reason string) error
 }
 
@@ -50,7 +50,7 @@ type Inbox interface {
 // or has settled it.
 var ErrClaimLost = errors.New("webhook: the claim is no longer ours")
 
-// ErrLocked is returned by Settle of an Inbox if another item of the same transaction is being
+// ErrLocked is returned by Complete of an Inbox if another item of the same transaction is being
 // settled.
 var ErrLocked = errors.New("webhook: another item of the transaction is being settled")
 
@@ -102,15 +102,15 @@ func (i Item) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
 // Claim is an item that somebody works on.
 type Claim struct {
 	Item
-	// Attempts counts the claims of this item since it came, or since a Settlement left it to be
+	// Attempts counts the claims of this item since it came, or since a Result left it to be
 	// done again, this one included.
 	Attempts int
 	// Token tells this claim from earlier and later ones.
 	Token string
 }
 
-// Known is the recorded state of a transaction, from the items that were settled.
-type Known struct {
+// TransactionState is the recorded state of a transaction, from the items that were settled.
+type TransactionState struct {
 	// Status is empty if nothing is known.
 	Status Status
 	// Returns are the end-to-end ids of the returns that were applied.
@@ -123,9 +123,9 @@ type Known struct {
 	PaymentID string
 }
 
-// Settlement is the new state of an item and its transaction.
-type Settlement struct {
-	Known Known
-	// Again is when the item is due once more, by the local clock, zero if it is done.
-	Again time.Time
+// Result is the new state of an item and its transaction.
+type Result struct {
+	State TransactionState
+	// RetryAt is when the item is due once more, by the local clock, zero if it is done.
+	RetryAt time.Time
 }

@@ -41,7 +41,7 @@ type memoryItem struct {
 // memoryTransaction is the recorded state of a transaction.
 type memoryTransaction struct {
 	locked bool // an item of it is being settled
-	known  Known
+	known  TransactionState
 	items  int // in the inbox
 }
 
@@ -142,8 +142,8 @@ func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration) (*Claim, err
 	return &claim, nil
 }
 
-// Settle ends an item. See Inbox. It locks the transaction while change runs, and nothing else.
-func (m *MemoryInbox) Settle(ctx context.Context, claim *Claim, change func(context.Context, Known) (Settlement, error)) error {
+// Complete ends an item. See Inbox. It locks the transaction while change runs, and nothing else.
+func (m *MemoryInbox) Complete(ctx context.Context, claim *Claim, change func(context.Context, TransactionState) (Result, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	item, err := m.ours(claim)
@@ -166,7 +166,7 @@ func (m *MemoryInbox) Settle(ctx context.Context, claim *Claim, change func(cont
 		}
 	}()
 
-	settlement, err := func() (Settlement, error) {
+	result, err := func() (Result, error) {
 		m.mu.Unlock()
 		defer m.mu.Lock()
 		return change(context.WithValue(ctx, stagedKey{}, step), transaction.known)
@@ -175,12 +175,12 @@ func (m *MemoryInbox) Settle(ctx context.Context, claim *Claim, change func(cont
 		return err
 	}
 	settled = true
-	transaction.known = settlement.Known
+	transaction.known = result.State
 	item.Token = ""
-	if settlement.Again.IsZero() {
+	if result.RetryAt.IsZero() {
 		m.done = append(m.done, item.Key)
 	} else {
-		item.Attempts, item.due = 0, settlement.Again
+		item.Attempts, item.due = 0, result.RetryAt
 		heap.Push(&m.due, item)
 	}
 	for _, added := range step.items {

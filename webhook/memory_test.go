@@ -62,10 +62,10 @@ func TestKeysDistinguishCapitals(t *testing.T) {
 func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- inbox.Settle(t.Context(), claim, func(context.Context, webhook.Known) (webhook.Settlement, error) {
+		ended <- inbox.Complete(t.Context(), claim, func(context.Context, webhook.TransactionState) (webhook.Result, error) {
 			close(begun)
 			<-release
-			return webhook.Settlement{Known: webhook.Known{Status: webhook.StatusPaid}}, nil
+			return webhook.Result{State: webhook.TransactionState{Status: webhook.StatusPaid}}, nil
 		})
 	}()
 	soon(t, begun)
@@ -86,11 +86,11 @@ func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
 		claims = append(claims, claim)
 	}
 	end := settling(t, inbox, claims[0])
-	assert.ErrorIs(t, inbox.Settle(t.Context(), claims[1], nil), webhook.ErrLocked)
+	assert.ErrorIs(t, inbox.Complete(t.Context(), claims[1], nil), webhook.ErrLocked)
 	require.NoError(t, end())
-	require.NoError(t, inbox.Settle(t.Context(), claims[1], func(_ context.Context, known webhook.Known) (webhook.Settlement, error) {
+	require.NoError(t, inbox.Complete(t.Context(), claims[1], func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 		assert.Equal(t, webhook.StatusPaid, known.Status)
-		return webhook.Settlement{Known: known}, nil
+		return webhook.Result{State: known}, nil
 	}))
 }
 
@@ -156,7 +156,7 @@ func TestWhatAStepPutsTwiceIsKnownTheSecondTime(t *testing.T) {
 	require.NoError(t, err)
 	claim, err := inbox.Claim(t.Context(), time.Minute)
 	require.NoError(t, err)
-	require.NoError(t, inbox.Settle(t.Context(), claim, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
+	require.NoError(t, inbox.Complete(t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
 		for n, body := range []string{"first", "second"} {
 			earlier, err := inbox.Put(ctx, webhook.Item{Key: "b", Body: []byte(body)})
 			require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestWhatAStepPutsTwiceIsKnownTheSecondTime(t *testing.T) {
 		other, err := inbox.Put(t.Context(), webhook.Item{Key: "b", Body: []byte("of somebody else"), Held: "first to be kept"})
 		assert.NoError(t, err)
 		assert.Nil(t, other, "others do not see what is not settled")
-		return webhook.Settlement{Known: known}, nil
+		return webhook.Result{State: known}, nil
 	}))
 	require.Len(t, inbox.Held(), 1, "and what was kept meanwhile stays")
 }

@@ -109,7 +109,7 @@ func (f fact) matches(other fact) bool {
 
 // matchesRecorded reports whether a fact states the amount and the reference that were told before.
 // Of a return the amount may be that of a part.
-func (f fact) matchesRecorded(known Known) bool {
+func (f fact) matchesRecorded(known TransactionState) bool {
 	amounts := f.status == StatusRefunded || f.amount().IsZero() || known.Amount.IsZero() || f.amount() == known.Amount
 	return amounts && same(f.externalReference(), known.ExternalReference)
 }
@@ -182,9 +182,9 @@ const (
 
 // rule compares a fact with the recorded state. It returns the new state, if the fact is not
 // doubted.
-func rule(known Known, f fact) (ruling, Known) {
+func rule(known TransactionState, f fact) (ruling, TransactionState) {
 	from, to := known.Status, f.status
-	next := Known{Status: to, Returns: known.Returns, Amount: known.Amount, ExternalReference: cmp.Or(known.ExternalReference, f.externalReference())}
+	next := TransactionState{Status: to, Returns: known.Returns, Amount: known.Amount, ExternalReference: cmp.Or(known.ExternalReference, f.externalReference())}
 	if next.Amount.IsZero() && to != StatusRefunded {
 		next.Amount = f.amount()
 	}
@@ -220,7 +220,7 @@ func rule(known Known, f fact) (ruling, Known) {
 }
 
 // transition describes a step from the recorded state to a fact.
-func transition(known Known, f fact) Transition {
+func transition(known TransactionState, f fact) Transition {
 	from, to := known.Status, f.status
 	return Transition{
 		Kind:          f.kind,

@@ -10,14 +10,14 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// ladder says when a watched transaction is read, counted from when the watch began. For how long
-// the gateway repeats a webhook is not published, and a payment may stay PROCESSING for hours
+// pollSchedule says when a watched transaction is read, counted from when the watch began. For how
+// long the gateway repeats a webhook is not published, and a payment may stay PROCESSING for hours
 // without a fault.
-var ladder = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+var pollSchedule = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 
-// chargeLadder is for charges: one that nobody pays is open until it expires, a day after it was
-// made or whenever the request said.
-var chargeLadder = append(slices.Clip(ladder), 25*time.Hour, 3*day, 8*day, 31*day)
+// chargePollSchedule is for charges: one that nobody pays is open until it expires, a day after it
+// was made or whenever the request said.
+var chargePollSchedule = append(slices.Clip(pollSchedule), 25*time.Hour, 3*day, 8*day, 31*day)
 
 const day = 24 * time.Hour
 
@@ -79,7 +79,7 @@ func (w *Worker) watch(ctx context.Context, what string, kind Kind, id string) e
 		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set"}
 	}
 	now, key := time.Now(), transactionKey(kind, id)
-	_, err := w.inbox.Put(ctx, Item{Key: readMark + what + key, Transaction: key, ReceivedAt: now, Due: now.Add(ladder[0])})
+	_, err := w.inbox.Put(ctx, Item{Key: readMark + what + key, Transaction: key, ReceivedAt: now, Due: now.Add(pollSchedule[0])})
 	return err
 }
 
@@ -91,17 +91,17 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error 
 	if !ok {
 		return &heldError{"its transaction cannot be read"}
 	}
-	ends := func(known Known) bool {
+	ends := func(known TransactionState) bool {
 		if claim.Key == readMark+watchRefund+claim.Transaction {
 			return known.Status == StatusRefunded
 		}
 		return kind.rank(known.Status) > 1
 	}
-	err := w.inbox.Settle(ctx, claim, func(_ context.Context, known Known) (Settlement, error) {
+	err := w.inbox.Complete(ctx, claim, func(_ context.Context, known TransactionState) (Result, error) {
 		if !ends(known) {
-			return Settlement{}, errAsk
+			return Result{}, errAsk
 		}
-		return Settlement{Known: known}, nil
+		return Result{State: known}, nil
 	})
 	if err != errAsk {
 		return err
@@ -110,45 +110,45 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error 
 	if err := w.believed(claim, err, errUnknownWatch); err != nil { // of a transaction that only the caller told of
 		return err
 	}
-	again := nextRung(ladderOf(claim.Key), claim.ReceivedAt, time.Now())
-	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
+	again := nextPoll(pollScheduleOf(claim.Key), claim.ReceivedAt, time.Now())
+	return w.inbox.Complete(ctx, claim, func(ctx context.Context, known TransactionState) (Result, error) {
 		ruling, next := rule(known, answered)
 		switch {
 		case ruling == behind:
-			return Settlement{}, errBehind
+			return Result{}, errBehind
 		case ruling == differs:
-			return Settlement{}, errToldOtherwise
+			return Result{}, errToldOtherwise
 		case ruling == second:
-			return Settlement{}, errSecond(kind)
+			return Result{}, errSecond(kind)
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, answered)); err != nil {
-				return Settlement{}, err
+				return Result{}, err
 			}
 		case !ends(next) && again.IsZero():
-			return Settlement{}, &heldError{"it is still not final: ask the provider"}
+			return Result{}, &heldError{"it is still not final: ask the provider"}
 		}
-		settlement := Settlement{Known: next}
+		result := Result{State: next}
 		if !ends(next) {
-			settlement.Again = again
+			result.RetryAt = again
 			if again.IsZero() {
-				settlement.Again = time.Now() // to be held
+				result.RetryAt = time.Now() // to be held
 			}
 		}
-		return settlement, nil
+		return result, nil
 	})
 }
 
-func ladderOf(key string) []time.Duration {
+func pollScheduleOf(key string) []time.Duration {
 	if strings.HasPrefix(key, readMark+watchPayment+string(KindCashIn)+"/") {
-		return chargeLadder
+		return chargePollSchedule
 	}
-	return ladder
+	return pollSchedule
 }
 
-// nextRung returns when a transaction is read again that was watched since a time, zero if it was
+// nextPoll returns when a transaction is read again that was watched since a time, zero if it was
 // read for the last time.
-func nextRung(ladder []time.Duration, since, now time.Time) time.Time {
-	for _, rung := range ladder {
+func nextPoll(pollSchedule []time.Duration, since, now time.Time) time.Time {
+	for _, rung := range pollSchedule {
 		if due := since.Add(rung); due.After(now) {
 			return due
 		}

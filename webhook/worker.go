@@ -290,30 +290,30 @@ func (w *Worker) refile(ctx context.Context, claim *Claim, event *Event) error {
 	if _, err := put(ctx, w.inbox, item); err != nil {
 		return err
 	}
-	return w.inbox.Settle(ctx, claim, func(_ context.Context, known Known) (Settlement, error) {
-		return Settlement{Known: known}, nil
+	return w.inbox.Complete(ctx, claim, func(_ context.Context, known TransactionState) (Result, error) {
+		return Result{State: known}, nil
 	})
 }
 
 // settle lets a fact have its effect. Doubted says that it must not be believed as it is.
 func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool) error {
-	return w.inbox.Settle(ctx, claim, func(ctx context.Context, known Known) (Settlement, error) {
+	return w.inbox.Complete(ctx, claim, func(ctx context.Context, known TransactionState) (Result, error) {
 		ruling, next := rule(known, f)
 		switch {
 		case doubted, ruling == unsure, ruling == apply && !f.read && (w.wantsConfirmation(f) || f.doubtful()):
-			return Settlement{}, errAsk
+			return Result{}, errAsk
 		case ruling == differs:
-			return Settlement{}, errToldOtherwise
+			return Result{}, errToldOtherwise
 		case ruling == second:
-			return Settlement{}, errSecond(f.kind)
+			return Result{}, errSecond(f.kind)
 		case ruling == apply:
 			if err := w.call(ctx, transition(known, f)); err != nil {
-				return Settlement{}, err
+				return Result{}, err
 			}
 		default:
 			w.stale.Add(1)
 		}
-		return Settlement{Known: next}, nil
+		return Result{State: next}, nil
 	})
 }
 

@@ -525,7 +525,7 @@ func TestALeaseThatIsOverGivesTheItemToAnother(t *testing.T) {
 		assert.Equal(t, ">PAID", r.books.String())
 		assert.ErrorIs(t, r.inbox.Hold(t.Context(), claim, "late"), webhook.ErrClaimLost)
 		assert.ErrorIs(t, r.inbox.Postpone(t.Context(), claim, time.Now(), "late"), webhook.ErrClaimLost)
-		assert.ErrorIs(t, r.inbox.Settle(t.Context(), claim, nil), webhook.ErrClaimLost)
+		assert.ErrorIs(t, r.inbox.Complete(t.Context(), claim, nil), webhook.ErrClaimLost)
 	})
 }
 

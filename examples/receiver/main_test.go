@@ -105,8 +105,8 @@ func TestAWalletHoldsWhatItsStepsSay(t *testing.T) {
 				check(t, err)
 				claim, err := inbox.Claim(t.Context(), time.Minute)
 				check(t, err)
-				err = inbox.Settle(t.Context(), claim, func(ctx context.Context, known webhook.Known) (webhook.Settlement, error) {
-					return webhook.Settlement{Known: known}, w.apply(ctx, step)
+				err = inbox.Complete(t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
+					return webhook.Result{State: known}, w.apply(ctx, step)
 				})
 				if fails := c.fails && n == len(c.steps)-1; fails != (err != nil) {
 					t.Fatal(err)

@@ -1,14 +1,17 @@
-// Staging drives the operations of the live gateway and holds what comes and goes against the description. It prints what the
-// gateway does that the description does not say, field by field, ready to be put into an issue to the provider.
+// Staging drives the operations of the live gateway and holds what comes and goes against the
+// description. It prints what the gateway does that the description does not say, field by field,
+// ready to be put into an issue to the provider.
 //
 //	staging [-move-money]
 //
-// It reads the CONNECTPSP_* variables of connectpsp.ConfigFromEnv, and does nothing but say so if none is set. Without
-// -move-money it creates a charge of R$ 1.00 that nobody pays, tries to refund it, and only reads besides. With it, it pays R$ 0.01 to
-// the PIX key in CONNECTPSP_TEST_PAYEE_NAME, _DOCUMENT, _PIX_KEY_TYPE and _PIX_KEY, and sets the balance to what it is.
+// It reads the CONNECTPSP_* variables of connectpsp.ConfigFromEnv, and does nothing but say so if
+// none is set. Without -move-money it creates a charge of R$ 1.00 that nobody pays, tries to refund
+// it, and only reads besides. With it, it pays R$ 0.01 to the PIX key in
+// CONNECTPSP_TEST_PAYEE_NAME, _DOCUMENT, _PIX_KEY_TYPE and _PIX_KEY, and sets the balance to what
+// it is.
 //
-// It ends with 0 if everything is as described or nothing was done, 3 if something deviates, 1 if it could not go on and 2 if it
-// was called wrongly. No secret and no personal data is printed.
+// It ends with 0 if everything is as described or nothing was done, 3 if something deviates, 1 if
+// it could not go on and 2 if it was called wrongly. No secret and no personal data is printed.
 package main
 
 import (
@@ -37,10 +40,10 @@ func main() {
 
 // run does what the arguments and the environment say and returns what to end with.
 func run(ctx context.Context, description string, arguments []string, to io.Writer) (status int, err error) {
-	out := newDiscreet(to)
+	out := newRedactingWriter(to)
 	defer func() {
 		if err != nil {
-			err = discreetError{err, out.discretion(err.Error())}
+			err = discreetError{err, out.redact(err.Error())}
 		}
 	}()
 	flags := flag.NewFlagSet("staging", flag.ContinueOnError)

@@ -17,7 +17,7 @@ import (
 
 // survey is one run through the operations.
 type survey struct {
-	out      *discreet
+	out      *redactingWriter
 	client   *connectpsp.Client
 	another  *connectpsp.Client // one with a memory of its own, which can give a payment a second key
 	unknown  *connectpsp.Client // one whose ApplicationToken the gateway does not know
@@ -25,7 +25,7 @@ type survey struct {
 	name     string // begins every externalReference of this run
 }
 
-func newSurvey(config connectpsp.Config, description string, found *findings, out *discreet) (*survey, error) {
+func newSurvey(config connectpsp.Config, description string, found *findings, out *redactingWriter) (*survey, error) {
 	checker, err := contract.Open(description, found.breach)
 	if err != nil {
 		return nil, err

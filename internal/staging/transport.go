@@ -15,7 +15,7 @@ type observing struct {
 	base     http.RoundTripper
 	checker  *contract.Checker
 	findings *findings
-	out      *discreet
+	out      *redactingWriter
 }
 
 // ordinary are headers that say nothing about this API.

@@ -162,9 +162,9 @@ const (
 	doneStatement  = `UPDATE connectpsp_inbox SET state = 'DONE', claim = '', reason = '', finished_at = NOW WHERE key = $1`
 )
 
-// Settle ends an item in a transaction of the database, which change finds in its context. See
+// Complete ends an item in a transaction of the database, which change finds in its context. See
 // webhook.Inbox and Tx.
-func (i *Inbox) Settle(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.Known) (webhook.Settlement, error)) error {
+func (i *Inbox) Complete(ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error)) error {
 	return i.inTransaction(ctx, func(tx *sql.Tx) error {
 		// This row is locked first and written last: whoever has it has the item, also if its lease
 		// ends meanwhile.
@@ -179,21 +179,21 @@ VALUES ($1, '', '', 0, '', 0) ON CONFLICT (key) DO NOTHING`, claim.Transaction)
 		if err != nil {
 			return err
 		}
-		known, err := i.knownOf(ctx, tx, claim.Transaction)
+		known, err := i.stateOf(ctx, tx, claim.Transaction)
 		if err != nil {
 			return err
 		}
-		settlement, err := change(context.WithValue(ctx, stepKey{}, step{i, tx}), known)
+		result, err := change(context.WithValue(ctx, stepKey{}, step{i, tx}), known)
 		if err != nil {
 			return &changeError{err}
 		}
-		if err := i.know(ctx, tx, claim.Transaction, known, settlement.Known); err != nil {
+		if err := i.writeState(ctx, tx, claim.Transaction, known, result.State); err != nil {
 			return err
 		}
-		if settlement.Again.IsZero() {
+		if result.RetryAt.IsZero() {
 			_, err = tx.ExecContext(ctx, i.done, claim.Key)
 		} else {
-			_, err = tx.ExecContext(ctx, i.again, fromNow(settlement.Again), claim.Key)
+			_, err = tx.ExecContext(ctx, i.again, fromNow(result.RetryAt), claim.Key)
 		}
 		return err
 	})
@@ -215,12 +215,12 @@ func (i *Inbox) lockTransaction(ctx context.Context, tx *sql.Tx, transaction str
 	return err
 }
 
-// knownOf reads and locks the recorded state of a transaction.
-func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (webhook.Known, error) {
+// stateOf reads and locks the recorded state of a transaction.
+func (i *Inbox) stateOf(ctx context.Context, tx *sql.Tx, transaction string) (webhook.TransactionState, error) {
 	var status, returns, reference, paymentID string
 	var centavos int64
 	err := tx.QueryRowContext(ctx, i.known, transaction).Scan(&status, &returns, &centavos, &reference, &paymentID)
-	known := webhook.Known{
+	known := webhook.TransactionState{
 		Status: webhook.Status(status), Amount: pix.Centavos(centavos),
 		ExternalReference: unescape(reference), PaymentID: unescape(paymentID),
 	}
@@ -230,8 +230,8 @@ func (i *Inbox) knownOf(ctx context.Context, tx *sql.Tx, transaction string) (we
 	return known, err
 }
 
-// know writes the state of a transaction, if it has changed.
-func (i *Inbox) know(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.Known) error {
+// writeState writes the state of a transaction, if it has changed.
+func (i *Inbox) writeState(ctx context.Context, tx *sql.Tx, transaction string, known, next webhook.TransactionState) error {
 	if next.Status == known.Status && len(next.Returns) == len(known.Returns) && next.Amount == known.Amount &&
 		next.ExternalReference == known.ExternalReference && next.PaymentID == known.PaymentID {
 		return nil

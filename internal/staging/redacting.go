@@ -10,25 +10,26 @@ import (
 	"unicode"
 )
 
-// discreet is a writer that hides what must not be told, however a gateway has it come back: in another case, with other punctuation,
-// as the name of something. Goroutines may share it.
-type discreet struct {
+// redactingWriter is a writer that hides what must not be told, however a gateway has it come back:
+// in another case, with other punctuation, as the name of something. Goroutines may share it.
+type redactingWriter struct {
 	out io.Writer
 
 	mu     sync.Mutex
 	hidden map[string]*regexp.Regexp
 }
 
-func newDiscreet(out io.Writer) *discreet {
-	return &discreet{out: out, hidden: map[string]*regexp.Regexp{}}
+func newRedactingWriter(out io.Writer) *redactingWriter {
+	return &redactingWriter{out: out, hidden: map[string]*regexp.Regexp{}}
 }
 
-// shortest is how many letters and digits a text has that is hidden: one that is shorter is everywhere. One that has more than longest
-// is a token, which nobody writes with other punctuation.
+// shortest is how many letters and digits a text has that is hidden: one that is shorter is
+// everywhere. One that has more than longest is a token, which nobody writes with other
+// punctuation.
 const shortest, longest = 5, 64
 
 // hide adds texts to what must not be told.
-func (d *discreet) hide(texts ...string) {
+func (d *redactingWriter) hide(texts ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, text := range texts {
@@ -47,8 +48,8 @@ func (d *discreet) hide(texts ...string) {
 	}
 }
 
-// discretion is a text without what must not be told.
-func (d *discreet) discretion(text string) string {
+// redact is a text without what must not be told.
+func (d *redactingWriter) redact(text string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	longestFirst := make([]string, 0, len(d.hidden))
@@ -62,12 +63,13 @@ func (d *discreet) discretion(text string) string {
 	return text
 }
 
-func (d *discreet) Write(text []byte) (int, error) {
-	_, err := io.WriteString(d.out, d.discretion(string(text)))
+func (d *redactingWriter) Write(text []byte) (int, error) {
+	_, err := io.WriteString(d.out, d.redact(string(text)))
 	return len(text), err
 }
 
-// discreetError is an error whose text has been through a discreet. What it wraps can be asked for and not be read.
+// discreetError is an error whose text has been through a redactingWriter. What it wraps can be
+// asked for and not be read.
 type discreetError struct {
 	error
 	text string

@@ -17,8 +17,8 @@ const (
 	longestBackoff = time.Minute
 )
 
-// courier delivers webhooks, several at a time and in no particular order.
-type courier struct {
+// dispatcher delivers webhooks, several at a time and in no particular order.
+type dispatcher struct {
 	clock       *clock
 	cryptoToken string
 	client      *http.Client
@@ -34,16 +34,16 @@ type courier struct {
 	deliveries []Delivery
 }
 
-// parcel is an event that waits for its next attempt.
-type parcel struct {
+// queuedDelivery is an event that waits for its next attempt.
+type queuedDelivery struct {
 	event   *event
 	attempt int       // the next one, from 1
 	due     time.Time // on the sandbox's clock; zero for the first attempt, which is due whatever the clock says
 }
 
-func startCourier(clock *clock, cryptoToken string) *courier {
+func startCourier(clock *clock, cryptoToken string) *dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &courier{
+	c := &dispatcher{
 		clock:       clock,
 		cryptoToken: cryptoToken,
 		client:      newWebhookClient(),
@@ -57,14 +57,14 @@ func startCourier(clock *clock, cryptoToken string) *courier {
 	return c
 }
 
-func (c *courier) close() {
+func (c *dispatcher) close() {
 	c.cancel()
 	c.workers.Wait()
 	c.client.CloseIdleConnections()
 }
 
-// wake has the courier look at what is due.
-func (c *courier) wake() {
+// wake has the dispatcher look at what is due.
+func (c *dispatcher) wake() {
 	select {
 	case c.awake <- struct{}{}:
 	default:
@@ -72,7 +72,7 @@ func (c *courier) wake() {
 }
 
 // send delivers an event, unless its URL is not on this machine.
-func (c *courier) send(event *event) {
+func (c *dispatcher) send(event *event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -89,12 +89,12 @@ func (c *courier) send(event *event) {
 		if len(c.waiting)+c.underWay == 0 {
 			c.quiet = make(chan struct{})
 		}
-		heap.Push(&c.waiting, parcel{event: event, attempt: 1})
+		heap.Push(&c.waiting, queuedDelivery{event: event, attempt: 1})
 		c.wake()
 	}
 }
 
-func (c *courier) run() {
+func (c *dispatcher) run() {
 	for {
 		var next <-chan time.Time
 		if wait, some := c.dispatch(); some {
@@ -109,24 +109,25 @@ func (c *courier) run() {
 	}
 }
 
-// dispatch starts the attempts that are due and returns how long it is until the next one, if one waits for that alone.
-func (c *courier) dispatch() (time.Duration, bool) {
+// dispatch starts the attempts that are due and returns how long it is until the next one, if one
+// waits for that alone.
+func (c *dispatcher) dispatch() (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.waiting) > 0 && c.underWay < maxConcurrency {
 		if wait := c.waiting[0].due.Sub(c.clock.now()); wait > 0 {
 			return wait, true
 		}
-		next := heap.Pop(&c.waiting).(parcel)
+		next := heap.Pop(&c.waiting).(queuedDelivery)
 		c.underWay++
 		c.workers.Go(func() { c.attempt(next) })
 	}
 	return 0, false
 }
 
-// attempt makes one attempt. The wait for the next one is counted from its start, so that a test whose receiver has seen a
-// request can move the clock at once.
-func (c *courier) attempt(p parcel) {
+// attempt makes one attempt. The wait for the next one is counted from its start, so that a test
+// whose receiver has seen a request can move the clock at once.
+func (c *dispatcher) attempt(p queuedDelivery) {
 	delivery := Delivery{
 		EventType:     p.event.eventType,
 		TransactionID: p.event.transactionID,
@@ -147,7 +148,7 @@ func (c *courier) attempt(p parcel) {
 	c.underWay--
 	if delivery.StatusCode != http.StatusOK && p.attempt < maxAttempts {
 		due := delivery.Time.Add(min(firstBackoff<<(p.attempt-1), longestBackoff))
-		heap.Push(&c.waiting, parcel{event: p.event, attempt: p.attempt + 1, due: due})
+		heap.Push(&c.waiting, queuedDelivery{event: p.event, attempt: p.attempt + 1, due: due})
 	}
 	if len(c.waiting)+c.underWay == 0 {
 		close(c.quiet)
@@ -156,12 +157,12 @@ func (c *courier) attempt(p parcel) {
 }
 
 // schedule is a heap of parcels, the one that is due first at its top.
-type schedule []parcel
+type schedule []queuedDelivery
 
 func (s schedule) Len() int           { return len(s) }
 func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
 func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(p any)        { *s = append(*s, p.(parcel)) }
+func (s *schedule) Push(p any)        { *s = append(*s, p.(queuedDelivery)) }
 
 func (s *schedule) Pop() any {
 	last := (*s)[len(*s)-1]
