@@ -21,25 +21,22 @@ type callState struct {
 	chargeUnread bool     // it could not be read
 	compared     bool     // a rejection was compared with refunds under other ids of the charge
 
-	sent          int       // attempts that may have reached the gateway
-	first, last   time.Time // of these, or of the earlier call's
-	status        int       // of the last response
-	doubt         bool      // sticky, see leavesDoubt
-	doubtErr      error
-	transactionID string
-	bodySHA256    string // of an earlier call, if the error is about that
-	clientID      string // who makes the call, or made the earlier one, of which gateway
-	baseURL       string
-	refusal       *APIError // the last one, such as for too many requests
-	verdict       verdict   // of the last attempt
+	sent        int       // attempts that may have reached the gateway
+	first, last time.Time // of these, or of the earlier call's
+	status      int       // of the last response
+	doubt       bool      // sticky, see leavesDoubt
+	doubtErr    error
+	subject     Intent    // the payment that an error is about: this call's, or an earlier one's
+	refusal     *APIError // the last one, such as for too many requests
+	verdict     verdict   // of the last attempt
 }
 
 func (c *Client) newCallState(call call) *callState {
-	p := &callState{call: call, begun: time.Now(), transactionID: call.transactionID, clientID: c.clientID, baseURL: c.baseURL}
+	p := &callState{call: call, begun: time.Now(), subject: c.identify(call)}
 	if doubted := call.doubted; doubted != nil {
 		p.doubt, p.doubtErr = true, errEarlierCall
 		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
-		p.transactionID = doubted.TransactionID
+		p.subject.TransactionID = doubted.TransactionID
 	}
 	return p
 }
@@ -60,7 +57,7 @@ func (p *callState) note(a attempt, v verdict) {
 		p.status = a.status
 	}
 	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
-		p.transactionID = v.transactionID
+		p.subject.TransactionID = v.transactionID
 	}
 	if v.outcome == rejected {
 		p.refusal = v.answer
@@ -99,20 +96,13 @@ func (p *callState) inherit(earlier *Intent) {
 		p.last = earlier.SentAt
 	}
 	if earlier.TransactionID != "" {
-		p.transactionID = earlier.TransactionID
+		p.subject.TransactionID = earlier.TransactionID
 	}
 }
 
 // about lets the error of this call describe an earlier one, which is the call to settle.
 func (p *callState) about(earlier *Intent) *callState {
-	p.call.operation.ID, p.call.key = earlier.Operation, earlier.IdempotencyKey
-	p.call.externalReference, p.call.amount = earlier.ExternalReference, earlier.Amount
-	p.call.body, p.bodySHA256 = nil, earlier.BodySHA256
-	if earlier.Body != nil {
-		p.bodySHA256 = sumOf(earlier.Body)
-	}
-	p.transactionID = earlier.TransactionID
-	p.clientID, p.baseURL = earlier.ClientID, earlier.BaseURL
+	p.subject = *earlier
 	return p
 }
 
@@ -147,14 +137,14 @@ func (p *callState) report(ended error) error {
 
 func (p *callState) unknown(ended error) *UnknownOutcomeError {
 	e := &UnknownOutcomeError{
-		Operation:         p.call.operation.ID,
-		IdempotencyKey:    p.call.key,
-		ExternalReference: p.call.externalReference,
-		Amount:            p.call.amount,
-		BodySHA256:        cmp.Or(p.bodySHA256, p.call.sum()),
-		ClientID:          p.clientID,
-		BaseURL:           p.baseURL,
-		TransactionID:     p.transactionID,
+		Operation:         p.subject.Operation,
+		IdempotencyKey:    p.subject.IdempotencyKey,
+		ExternalReference: p.subject.ExternalReference,
+		Amount:            p.subject.Amount,
+		BodySHA256:        cmp.Or(sumOf(p.subject.Body), p.subject.BodySHA256),
+		ClientID:          p.subject.ClientID,
+		BaseURL:           p.subject.BaseURL,
+		TransactionID:     p.subject.TransactionID,
 		FirstSentAt:       p.first,
 		LastSentAt:        p.last,
 		Attempts:          p.sent,

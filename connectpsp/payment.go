@@ -201,19 +201,28 @@ func (c *Client) begin(ctx context.Context, p *callState, own *paymentLock) (ear
 
 // intentOf describes a call for the journal.
 func (c *Client) intentOf(call call, begun time.Time) Intent {
-	return Intent{
+	intent := c.identify(call)
+	intent.Body, intent.BodySHA256, intent.BegunAt = call.body, sumOf(call.body), begun.UTC()
+	return intent
+}
+
+// identify returns the identity of a call's payment. A call without a key sets a state and makes no
+// payment: its body does not belong to the identity.
+func (c *Client) identify(call call) Intent {
+	identity := Intent{
 		Operation:         call.operation.ID,
 		IdempotencyKey:    call.key,
 		ExternalReference: call.externalReference,
 		ChargeID:          call.transactionID,
 		TransactionID:     call.transactionID,
 		Amount:            call.amount,
-		Body:              call.body,
-		BodySHA256:        sumOf(call.body),
 		ClientID:          c.clientID,
 		BaseURL:           c.baseURL,
-		BegunAt:           begun.UTC(),
 	}
+	if call.operation.Keyed {
+		identity.Body = call.body
+	}
+	return identity
 }
 
 // differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an
@@ -345,7 +354,7 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 			return err
 		}
 	}
-	failure := c.journal.Finish(ctx, key, outcome, p.transactionID)
+	failure := c.journal.Finish(ctx, key, outcome, p.subject.TransactionID)
 	if failure == nil || err == nil {
 		return err
 	}

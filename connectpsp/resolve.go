@@ -71,15 +71,6 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	return c.cashOut(ctx, call)
 }
 
-// sum identifies the payment that a call is to make. A call without a key sets a state, and is
-// none.
-func (call *call) sum() string {
-	if !call.operation.Keyed {
-		return ""
-	}
-	return sumOf(call.body)
-}
-
 // sumOf identifies the body of a request without its content.
 func sumOf(body []byte) string {
 	if body == nil {
