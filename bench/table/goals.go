@@ -11,8 +11,8 @@ type goal struct {
 
 // goals are those of the SDK, every default on.
 var goals = []goal{
-	{"MemoryCashOut", sdk, timeOfFloor, 1.10, 0.90},
-	{"MemoryCashOut", sdk, allocations, 46, 36},
+	{"MemoryCashOut", sdk, timeOfFloor, 1.05, 0.90},
+	{"MemoryCashOut", sdk, allocations, 60, 46},
 	{"MemoryCashIn", sdk, timeOfFloor, 0.95, 0.85},
 	{"MemoryCashIn", sdk, bytesOfFloor, 0.85, 0.60},
 	{"Signing", "signed", timeOfFloor, 1.03, 1.03},
@@ -20,8 +20,6 @@ var goals = []goal{
 	{"LoopbackCashIn", sdk, timeOfFloor, 1.05, 0.95},
 	{"LoopbackCashOut64", sdk, timeOfFloor, 1.05, 0.95},
 	{"LoopbackCashIn64", sdk, timeOfFloor, 1.05, 0.95},
-	{"LoopbackCashOut64", sdk, connections, 64, 64},
-	{"LoopbackCashIn64", sdk, connections, 64, 64},
 	{"TokenRead", sdk, timeOfFloor, 1.5, 1.1},
 	{"TokenRead", sdk, allocations, 0, 0},
 	{"TokenRead", "renewing", timeOfFloor, 1.5, 1.1},
@@ -29,8 +27,8 @@ var goals = []goal{
 	{"TokenRead64", sdk, timeOfFloor, 1.5, 1.1},
 	{"TokenRead64", sdk, allocations, 0, 0},
 	{"WebhookVerify", sdk, timeOfFloor, 0.80, 0.65},
-	{"WebhookVerify", sdk, allocations, 2, 0},
-	{"WebhookParse", sdk, timeOfFloor, 1.05, 0.95},
+	{"WebhookVerify", sdk, allocations, 8, 7},
+	{"WebhookParse", sdk, timeOfFloor, 0.80, 0.65},
 	{"WebhookParse", sdk, allocations, 29, 24},
 	{"AmountUnmarshal", sdk, allocations, 0, 0},
 	{binary, sdk, kibibytesMore, 600, 250},
@@ -51,7 +49,6 @@ var (
 	timeOfFloor   = quantity{"time", func(r row) float64 { return r.ratio[nanoseconds] }, twoDigits}
 	bytesOfFloor  = quantity{"bytes", func(r row) float64 { return r.ratio[bytes] }, twoDigits}
 	allocations   = quantity{"allocations", func(r row) float64 { return r.median[allocs] }, whole}
-	connections   = quantity{"connections", func(r row) float64 { return r.median["connections"] }, whole}
 	kibibytesMore = quantity{"KiB more", func(r row) float64 { return r.more[bytes] / 1024 }, whole}
 	secondsMore   = quantity{"CPU s more", func(r row) float64 { return r.more[nanoseconds] / 1e9 }, twoDigits}
 )

@@ -31,9 +31,9 @@ func TestRatiosAreThoseOfTheSameRound(t *testing.T) {
 
 func TestGoalsAreMetRequiredOrMissed(t *testing.T) {
 	table := markdown(rowsOf(parse(twoRounds)))
-	assert.Contains(t, table, "time 1.08 of 1.10/0.90: required")
-	assert.Contains(t, table, "allocations 40 of 46/36: required")
-	assert.Contains(t, table, "connections 69 of 64: **missed**")
+	assert.Contains(t, table, "time 1.08 of 1.05/0.90: **missed**")
+	assert.Contains(t, table, "allocations 40 of 60/46: met")
+	assert.Contains(t, table, "time 1.00 of 1.05/0.95: required")
 	assert.Contains(t, table, "| 69 connections |")
 }
 
