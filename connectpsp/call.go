@@ -71,7 +71,7 @@ func settingsOf(options []CallOption) callSettings {
 	return settings
 }
 
-// run makes the call. Its layers, outermost first: turn and journal (payment.go) → retry (retry.go)
+// run makes the call. Its layers, outermost first: lock and journal (payment.go) → retry (retry.go)
 // → token, signature, key, send and bounded read (attempt.go) → decode (here) → classify
 // (classify.go). Validation and the key came before, in prepare. The key is made outside of the
 // retry, so it stays; the signature inside of it, so it follows the token.

@@ -14,10 +14,11 @@ import (
 // or GetCashOut tells how it ended.
 //
 // Its error is one of three, each with a next step of its own:
-//   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved. After correcting the cause the
-//     same ExternalReference may be tried again with WithAttempt.
-//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err, ErrUnknownOutcome) tells both and is to be
-//     asked first: the payment may have been made. Keep it open, and call again with the same request or wait for its event.
+//   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved.
+//     After correcting the cause the same ExternalReference may be tried again with WithAttempt.
+//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err,
+//     ErrUnknownOutcome) tells both and is to be asked first: the payment may have been made. Keep
+//     it open, and call again with the same request or wait for its event.
 //
 // As long as the client or its journal knows of an attempt that left this payment open, only a nil
 // error settles it and every other outcome is unknown, for any attempt number, key,

@@ -20,8 +20,10 @@
 // are three kinds of value:
 //
 //   - accepted: the result, and a nil error;
-//   - rejected for certain: a *ValidationError or ValidationErrors, found before anything was sent, or an *APIError;
-//   - unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. errors.Is(err, ErrUnknownOutcome) tells both.
+//   - rejected for certain: a *ValidationError or ValidationErrors, found before anything was sent,
+//     or an *APIError;
+//   - unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. errors.Is(err,
+//     ErrUnknownOutcome) tells both.
 //
 // Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not
 // answered, a later refusal proves nothing about it, and the outcome stays unknown until a 2xx
@@ -53,8 +55,8 @@
 // id, status and amount. That holds for package fmt, log and log/slog. Their JSON is sent,
 // and has all of it. Three ways of printing go past that:
 //
-//   - Package fmt calls no methods in the unexported fields of a struct of yours. Give that struct a
-//     Format or String method of its own.
+//   - Package fmt calls no methods in the unexported fields of a struct of yours. Give that struct
+//     a Format or String method of its own.
 //   - Package fmt calls no methods for %p and %w, which go vet refuses.
 //   - The JSON handler of log/slog leaves a slice, a map or a struct that holds such a value to
 //     encoding/json. Log the value itself.

@@ -72,7 +72,8 @@ func WithHTTPClient(h *http.Client) Option {
 //
 //   - at level error, once, each call whose outcome is unknown (see ErrUnknownOutcome),
 //   - at level warning each payment that [Client.Recover] found open,
-//   - at level debug each that it reports because it ended before, each attempt and each request for a token,
+//   - at level debug each that it reports because it ended before, each attempt and each request
+//     for a token,
 //
 // with those of these attributes that apply:
 //
