@@ -34,13 +34,13 @@ var mutations = []mutation{
 	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
 	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
 	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
-	{name: "every call has a key of its own", file: "key.go", replace: []string{
+	{name: "every call has a key of its own", file: "call.go", replace: []string{
 		"return idempotency.DeriveKey(c.clientID, op.ID, reference, settings.attempt)", "return idempotency.NewKey()",
 	}},
-	{name: "every refund has a key of its own", file: "key.go", replace: []string{
+	{name: "every refund has a key of its own", file: "call.go", replace: []string{
 		"	case !settings.keySet:\n", "	case !settings.keySet && op.id == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
 	}},
-	{name: "an open payment is known by its key alone", file: "memory.go", replace: []string{
+	{name: "an open payment is known by its key alone", file: "journal_memory.go", replace: []string{
 		"found := all.byPayment[payment]; found != nil", "found := all.byPayment[payment]; false",
 	}},
 	{name: "an open payment is sent under another key", file: "payment.go", replace: []string{
@@ -71,8 +71,8 @@ var mutations = []mutation{
 	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
 		"return verdict{outcome: inDoubt, err: err}", "return verdict{outcome: inDoubt, err: err, transactionID: transactionID}",
 	}},
-	{name: "a process forgets its open payments", file: "memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
-	{name: "a process forgets its accepted payments", file: "memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
+	{name: "a process forgets its open payments", file: "journal_memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
+	{name: "a process forgets its accepted payments", file: "journal_memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
 	{name: "calls for one payment overlap", file: "payment.go", replace: []string{
 		"locks.wait(ctx, c.lockOf(*intent), intent,", "locks.wait(ctx, lockName{payment: idempotency.NewKey()}, intent,",
 	}},
