@@ -112,12 +112,14 @@ func Read(text []byte) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := &API{Title: doc.Info.Title, Version: doc.Info.Version, Events: map[string]Body{}}
-	api.ForeignPatterns = DropForeignPatterns(doc)
+	patterns := DropForeignPatterns(doc)
 	if err := validate(doc); err != nil {
 		return nil, err
 	}
-	api.Servers = addresses(doc.Servers)
+	api := &API{
+		Title: doc.Info.Title, Version: doc.Info.Version, Servers: addresses(doc.Servers), Events: map[string]Body{},
+		ForeignPatterns: patterns,
+	}
 	bodies := &flattener{left: mostMembers}
 	about := *doc.Info
 	about.Version = ""

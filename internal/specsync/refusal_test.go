@@ -29,6 +29,7 @@ func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) 
 		"broken JSON":               {string(reshape(t, nil))[:20000], "was cut off"},
 		"cut off in the paths":      {whole[:strings.Index(whole, "  /account/balance:")], "it was cut off"},
 		"cut off in the schemas":    {whole[:strings.Index(whole, "    Failure:")], "it was cut off"},
+		"without info":              {string(reshape(t, func(root object) { delete(root, "info") })), "it is not valid"},
 		"a list":                    {"[1, 2]", "it is not an object"},
 		"a word":                    {"hello", "it is not an object"},
 		"no version of OpenAPI":     {"title: x", "no description in OpenAPI 3.0, 3.1 or 3.2"},
