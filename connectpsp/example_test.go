@@ -2,11 +2,13 @@ package connectpsp_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -411,4 +413,24 @@ func ExampleValidationError() {
 	// payee.name
 	// payee.document
 	// payee.destination.type
+}
+
+// A transport of your own keeps the SDK's settings, wrapped or changed: here it trusts another
+// certificate authority.
+func ExampleNewTransport() {
+	gateway, _ := open()
+	defer gateway.Close()
+
+	transport := connectpsp.NewTransport()
+	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithHTTPClient(&http.Client{Transport: transport}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	balance, err := client.GetBalance(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(balance.Currency)
+	// Output: BRL
 }

@@ -59,9 +59,9 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 
 // WithHTTPClient makes the client send through a copy of h, with h's Transport and Timeout. A
 // Timeout bounds every attempt, and a short one makes outcomes unknown. The copy never follows
-// redirects. If h has no Transport, the SDK's own is used, not http.DefaultTransport. A transport
-// that retries on its own is unsafe for payments: the SDK notices most, and calls such an outcome
-// unknown.
+// redirects. If h has no Transport, it uses [NewTransport], and not [http.DefaultTransport]. A
+// transport that retries on its own is unsafe for payments: the SDK notices most, and calls such an
+// outcome unknown.
 func WithHTTPClient(h *http.Client) Option {
 	return func(s *settings) { s.httpClient = h }
 }
