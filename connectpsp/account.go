@@ -12,7 +12,7 @@ import (
 )
 
 // GetBalance reads the balances. Amounts are passed on as sent; they are not added up or compared.
-// Its error is an *APIError with the gateway's refusal, or says that no readable answer came; an
+// Its error is an [*APIError] with the gateway's refusal, or says that no readable answer came; an
 // amount that cannot be read is an error, never zero, and so is an answer without one of the three
 // consolidated ones. GET /account/balance.
 func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balance, error) {
@@ -48,9 +48,9 @@ func checkBalance(_ *call, _ *Balance, body []byte) (string, error) {
 // state, but a late request for an older target would undo a newer one, so calls of one client are
 // made one after the other and each waits for its turn.
 //
-// Its error is a *ValidationError (nothing was sent), an *APIError (rejected for certain, also if
-// the gateway answers that it did not succeed) or an *UnknownOutcomeError: read the balance, then
-// set the target again. POST /account/rebalance, signed. It takes no idempotency key.
+// Its error is a [*ValidationError] (nothing was sent), an [*APIError] (rejected for certain, also
+// if the gateway answers that it did not succeed) or an [*UnknownOutcomeError]: read the balance,
+// then set the target again. POST /account/rebalance, signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: api.RebalanceAccount, amount: target}, rebalanceRequest{TargetAmount: target}, checkRebalance(target), options)

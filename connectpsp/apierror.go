@@ -54,9 +54,9 @@ var advice = map[ErrorCode]string{
 var ErrNotSent = errors.New("connectpsp: nothing was sent")
 
 // APIError says that a call was rejected for certain: the gateway refused it or, if errors.Is(err,
-// ErrNotSent) holds, the request never left this process. No money moved because of this call, nor
-// of an earlier one for the same payment that the client or its journal knows. One that they do not
-// know, of another process say, stays unknown.
+// ErrNotSent) holds, the request never left this process. No money moved because of this call,
+// nor of an earlier one for the same payment that the client or its journal knows. One that they do
+// not know, of another process say, stays unknown.
 //
 // There is one exception, which errors.Is(err, ErrUnknownOutcome) reports: a conflict. A 409, or a
 // code that says that something exists already, means that the payment may have been made, perhaps
@@ -84,7 +84,7 @@ type APIError struct {
 	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
 	RetryAfter time.Duration
 	// Err is the cause if there was no response, or the reason why the call was not repeated, such
-	// as the context's error. It may be nil. It matches ErrNotSent if nothing was sent.
+	// as the context's error. It may be nil. It matches [ErrNotSent] if nothing was sent.
 	Err error
 }
 
@@ -119,7 +119,7 @@ func (e *APIError) Error() string {
 	return text.String()
 }
 
-// because returns the reason of an error for a sentence, empty if there is none but ErrNotSent.
+// because returns the reason of an error for a sentence, empty if there is none but [ErrNotSent].
 func because(err error) string {
 	if err == nil || err == ErrNotSent {
 		return ""
@@ -209,7 +209,7 @@ func (c ErrorCode) speaksOf(words ...string) bool {
 // Unwrap returns Err.
 func (e *APIError) Unwrap() error { return e.Err }
 
-// Is reports whether target is the error's Code, or ErrUnknownOutcome for a conflict.
+// Is reports whether target is the error's Code, or [ErrUnknownOutcome] for a conflict.
 func (e *APIError) Is(target error) bool {
 	if target == ErrUnknownOutcome {
 		return e.conflict()
@@ -276,7 +276,7 @@ func (e *notSentError) Error() string { return e.cause.Error() }
 
 func (e *notSentError) Unwrap() error { return e.cause }
 
-// Is reports whether target is ErrNotSent.
+// Is reports whether target is [ErrNotSent].
 func (e *notSentError) Is(target error) bool { return target == ErrNotSent }
 
 // isRead reports whether the operation with this id is known and moves no money.

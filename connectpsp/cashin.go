@@ -15,12 +15,12 @@ import (
 const contentType = "application/json"
 
 // CreateCashIn asks for a charge, to be paid by QR code or, if request.OpenFinance is set, through
-// OpenFinance. The answer's status is usually AWAITING_PAYMENT; the event CASHIN_PAID, WaitCashIn
-// or GetCashIn tells when it is paid.
+// OpenFinance. The answer's status is usually AWAITING_PAYMENT; the event CASHIN_PAID,
+// [Client.WaitCashIn] or [Client.GetCashIn] tells when it is paid.
 //
-// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
-// for certain) or an *UnknownOutcomeError: there may be a charge that the payer could still pay.
-// The idempotency key is derived from request.ExternalReference. POST /cash-in.
+// Its error is a [*ValidationError] or ValidationErrors (nothing was sent), an [*APIError]
+// (rejected for certain) or an [*UnknownOutcomeError]: there may be a charge that the payer could
+// still pay. The idempotency key is derived from request.ExternalReference. POST /cash-in.
 func (c *Client) CreateCashIn(ctx context.Context, request CashInRequest, options ...CallOption) (cashIn *CashIn, err error) {
 	defer c.logUnknown(ctx, &err)
 	charge := call{operation: api.CreateCashIn, externalReference: request.ExternalReference, amount: request.Amount}
@@ -46,8 +46,8 @@ func matchCashIn(call *call, cashIn *CashIn, body []byte) (string, error) {
 }
 
 // GetCashIn reads a charge by its transaction id, internal code or end-to-end id. Its error is a
-// *ValidationError, an *APIError with the gateway's refusal, or says that no answer came; reading
-// again is always safe. GET /cash-in/{id}.
+// [*ValidationError], an [*APIError] with the gateway's refusal, or says that no answer came;
+// reading again is always safe. GET /cash-in/{id}.
 func (c *Client) GetCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	call, err := c.prepare(ctx, call{operation: api.GetCashIn, transactionID: id}, nil, checkID(id), options)
 	if err != nil {
@@ -74,20 +74,20 @@ func matchCashInRead(call *call, cashIn *CashIn, _ []byte) (string, error) {
 }
 
 // RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is
-// accepted, not settled: the event CASHIN_REFUNDED or GetCashIn tells when the money is back. Id is
-// as for GetCashIn.
+// accepted, not settled: the event CASHIN_REFUNDED or [Client.GetCashIn] tells when the money is
+// back. Id is as for [Client.GetCashIn].
 //
-// Its error is a *ValidationError or ValidationErrors (nothing was sent), an *APIError (rejected
-// for certain), or unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. The
-// refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows an attempt of unknown outcome and
-// the charge reads REFUNDED, the refund is reported as accepted.
+// Its error is a [*ValidationError] or ValidationErrors (nothing was sent), an [*APIError]
+// (rejected for certain), or unknown: an [*UnknownOutcomeError], or an [*APIError] that is a
+// conflict. The refusal CASH_IN_ALREADY_REFUNDED is a conflict; if it follows an attempt of unknown
+// outcome and the charge reads REFUNDED, the refund is reported as accepted.
 //
 // The idempotency key is derived from id: name the charge by the same id whenever the refund is
 // repeated. While a refund of the charge is open or remembered, one that is asked for by another of
 // its ids sends nothing and is unknown; to tell, the charge is read while there are other refunds.
-// After the replay window (see WithReplayWindow) a refund is only looked up, not sent again. After
-// a certain rejection, such as CASH_IN_NOT_PAID, use WithAttempt. POST /cash-in/{id}/refund,
-// signed.
+// After the replay window (see [WithReplayWindow]) a refund is only looked up, not sent again.
+// After a certain rejection, such as CASH_IN_NOT_PAID, use [WithAttempt]. POST
+// /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, call{operation: api.RefundCashIn, transactionID: id}, request, checkRefund(id, request), options)

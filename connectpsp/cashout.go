@@ -10,15 +10,15 @@ import (
 )
 
 // CreateCashOut sends money to a PIX key or a bank account. The payment is accepted, not settled:
-// its status is usually PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED, WaitCashOut
-// or GetCashOut tells how it ended.
+// its status is usually PROCESSING, and the event CASHOUT_COMPLETED or CASHOUT_FAILED,
+// [Client.WaitCashOut] or [Client.GetCashOut] tells how it ended.
 //
 // Its error is one of three, each with a next step of its own:
-//   - a *ValidationError, ValidationErrors or *APIError: rejected for certain, no money moved.
-//     After correcting the cause the same ExternalReference may be tried again with WithAttempt.
-//   - an *UnknownOutcomeError, or an *APIError that is a conflict; errors.Is(err,
-//     ErrUnknownOutcome) tells both and is to be asked first: the payment may have been made. Keep
-//     it open, and call again with the same request or wait for its event.
+//   - a [*ValidationError], ValidationErrors or [*APIError]: rejected for certain, no money moved.
+//     After correcting the cause the same ExternalReference may be tried again with [WithAttempt].
+//   - an [*UnknownOutcomeError], or an [*APIError] that is a conflict; errors.Is(err,
+//     ErrUnknownOutcome) tells both and is to be asked first: the payment may have been made.
+//     Keep it open, and call again with the same request or wait for its event.
 //
 // As long as the client or its journal knows of an attempt that left this payment open, only a nil
 // error settles it and every other outcome is unknown, for any attempt number, key,
@@ -52,8 +52,8 @@ func matchCashOut(call *call, cashOut *CashOut, body []byte) (string, error) {
 }
 
 // GetCashOut reads a payment by its transaction id, internal code or end-to-end id. Its error is a
-// *ValidationError, an *APIError with the gateway's refusal, or says that no answer came; reading
-// again is always safe. GET /cash-out/{id}.
+// [*ValidationError], an [*APIError] with the gateway's refusal, or says that no answer came;
+// reading again is always safe. GET /cash-out/{id}.
 func (c *Client) GetCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
 	call, err := c.prepare(ctx, call{operation: api.GetCashOut, transactionID: id}, nil, checkID(id), options)
 	if err != nil {

@@ -111,7 +111,7 @@ func (c *Client) compare(ctx context.Context, p *callState, others []Intent, rej
 }
 
 // readChargeIDs reads by which ids a charge may be named. Its error hides that of the reading from
-// errors.Is and errors.As, which would find ErrNotSent.
+// errors.Is and errors.As, which would find [ErrNotSent].
 func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error) {
 	charge, err := c.GetCashIn(ctx, id)
 	var refusal *APIError

@@ -41,8 +41,8 @@ type Client struct {
 	webhookURL atomic.Pointer[string] // the last that was found right
 }
 
-// New returns a client. It sends nothing. Its error, a *ValidationError or ValidationErrors, names
-// every field of cfg and every option that is wrong.
+// New returns a client. It sends nothing. Its error, a [*ValidationError] or ValidationErrors,
+// names every field of cfg and every option that is wrong.
 func New(cfg Config, opts ...Option) (*Client, error) {
 	settings := settings{userAgent: "connectpsp-go/" + Version}
 	for _, option := range opts {

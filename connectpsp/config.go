@@ -58,7 +58,7 @@ type Config struct {
 	ApplicationToken auth.Secret
 
 	// CryptoToken signs cash-outs, refunds and rebalances, and is the secret of webhooks. Without
-	// it those three operations fail with a *ValidationError before anything is sent; all others
+	// it those three operations fail with a [*ValidationError] before anything is sent; all others
 	// work.
 	CryptoToken auth.Secret
 
@@ -105,7 +105,8 @@ func ConfigFromEnv() (Config, error) {
 	return config, nil
 }
 
-// validate returns the base URL to use and every fault of the configuration as a *ValidationError.
+// validate returns the base URL to use and every fault of the configuration as a
+// [*ValidationError].
 func (c Config) validate() (*url.URL, faults) {
 	var faults faults
 	if !headerSafe(c.ClientID) {

@@ -16,13 +16,13 @@
 //
 // # Money
 //
-// CreateCashIn, CreateCashOut, RefundCashIn and RebalanceAccount end in one of three ways, which
-// are three kinds of value:
+// [Client.CreateCashIn], [Client.CreateCashOut], [Client.RefundCashIn] and
+// [Client.RebalanceAccount] end in one of three ways, which are three kinds of value:
 //
 //   - accepted: the result, and a nil error;
-//   - rejected for certain: a *ValidationError or ValidationErrors, found before anything was sent,
-//     or an *APIError;
-//   - unknown: an *UnknownOutcomeError, or an *APIError that is a conflict. errors.Is(err,
+//   - rejected for certain: a [*ValidationError] or ValidationErrors, found before anything was
+//     sent, or an [*APIError];
+//   - unknown: an [*UnknownOutcomeError], or an [*APIError] that is a conflict. errors.Is(err,
 //     ErrUnknownOutcome) tells both.
 //
 // Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not
@@ -30,19 +30,19 @@
 // answer to the same idempotency key, a GET or a webhook settles it. Call again with the same
 // request, or wait; never pay under a new externalReference while one is unknown.
 //
-// A client remembers open payments, so doubt outlives the call; with WithJournal it outlives the
-// process, and Recover settles the payments that it left open. Without a journal, in the first call
-// of a new process for a payment that an earlier one may have sent, a nil error settles it and no
-// other outcome does. ResolveCashOut settles an *UnknownOutcomeError that was kept. Calls with the
-// same idempotency key are made one after the other.
+// A client remembers open payments, so doubt outlives the call; with [WithJournal] it outlives the
+// process, and [Client.Recover] settles the payments that it left open. Without a journal, in the
+// first call of a new process for a payment that an earlier one may have sent, a nil error settles
+// it and no other outcome does. [Client.ResolveCashOut] settles an [*UnknownOutcomeError] that was
+// kept. Calls with the same idempotency key are made one after the other.
 //
 // # Retries
 //
 // Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations
 // that move money are repeated after the same and 499, and after a 409 whose code says that the key
-// is in use, with the same key and bytes; RebalanceAccount takes no key and sets a state, so
-// repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE is
-// repeated once with another token. Nothing else is ever sent twice: redirects are not followed,
+// is in use, with the same key and bytes; [Client.RebalanceAccount] takes no key and sets a state,
+// so repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE
+// is repeated once with another token. Nothing else is ever sent twice: redirects are not followed,
 // and net/http is kept from replaying requests.
 //
 // RetryPolicy says how often and how fast, and a budget that each client has ends retries while

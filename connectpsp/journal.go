@@ -33,13 +33,13 @@ const (
 // that was sent and not finished is open: the payment may have been made. A payment has at most one
 // intent that is open or accepted, whatever its idempotency keys and attempts.
 //
-// Intents are kept for CreateCashIn, CreateCashOut and RefundCashIn. RebalanceAccount has no key
-// and sets a state: after a crash, read the balance and set it again. Clients in one process may
-// share a Journal, and lock each payment then: give all of them the same comparable value.
-// Processes must not share one.
+// Intents are kept for [Client.CreateCashIn], [Client.CreateCashOut] and [Client.RefundCashIn].
+// [Client.RebalanceAccount] has no key and sets a state: after a crash, read the balance and set it
+// again. Clients in one process may share a Journal, and lock each payment then: give all of them
+// the same comparable value. Processes must not share one.
 type Journal interface {
-	// Begin records an intent. Its SentAt is zero, unless ResolveCashOut settles an earlier call
-	// that the journal may not know of. It need not be durable before Sent is.
+	// Begin records an intent. Its SentAt is zero, unless [Client.ResolveCashOut] settles an
+	// earlier call that the journal may not know of. It need not be durable before Sent is.
 	//
 	// If an intent of the same Payment is open or was accepted, Begin changes nothing and returns
 	// that one, also when it returns an error; otherwise one with the same IdempotencyKey that is.
@@ -65,8 +65,8 @@ type Journal interface {
 	Finish(ctx context.Context, idempotencyKey string, outcome Outcome, transactionID string) error
 
 	// Pending returns the intents without an outcome, those that were never sent included, oldest
-	// first. Recover calls it, and so does each refund that the journal does not know: under
-	// another id of its charge it may.
+	// first. [Client.Recover] calls it, and so does each refund that the journal does not know:
+	// under another id of its charge it may.
 	Pending(ctx context.Context) ([]Intent, error)
 
 	// Ended returns the intents that ended within the last hour, in the order in which they ended:
@@ -95,7 +95,7 @@ type Intent struct {
 	IdempotencyKey string
 	// ExternalReference is the request's, empty for a refund.
 	ExternalReference string
-	// ChargeID is the id that RefundCashIn was given, empty for other operations.
+	// ChargeID is the id that [Client.RefundCashIn] was given, empty for other operations.
 	ChargeID string
 	// TransactionID is the gateway's id of an accepted payment. Before that it is ChargeID for a
 	// refund, and otherwise empty.
@@ -106,8 +106,8 @@ type Intent struct {
 	Body []byte
 	// BodySHA256 is the SHA-256 of Body in hex. It stays when Body is gone.
 	BodySHA256 string
-	// ClientID and BaseURL say which integration sends it to which gateway. Recover leaves intents
-	// of others alone.
+	// ClientID and BaseURL say which integration sends it to which gateway. [Client.Recover] leaves
+	// intents of others alone.
 	ClientID, BaseURL string
 	// BegunAt, SentAt and EndedAt are times of the local clock, in UTC. SentAt is zero if it was
 	// not sent, EndedAt if it has not ended.

@@ -14,8 +14,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
-// The log holds only the attributes that WithLogger lists: headers, bodies and the texts of errors
-// may hold secrets or personal data.
+// The log holds only the attributes that [WithLogger] lists: headers, bodies and the texts of
+// errors may hold secrets or personal data.
 
 // log records an attempt.
 func (c *Client) log(ctx context.Context, p *callState, a attempt) {
@@ -52,7 +52,8 @@ func (c *Client) logUnknown(ctx context.Context, err *error) {
 	}
 }
 
-// logRecovered records payments that Recover reports, one line each. An element may be nil.
+// logRecovered records payments that [Client.Recover] reports, one line each. An element may be
+// nil.
 func (c *Client) logRecovered(ctx context.Context, level slog.Level, recovered []*Recovered) {
 	if !c.logger.Enabled(ctx, level) {
 		return

@@ -70,7 +70,7 @@ func WithHTTPClient(h *http.Client) Option {
 // [slog.Default] of the moment when New is called; for silence give it
 // slog.New(slog.DiscardHandler). It writes
 //
-//   - at level error, once, each call whose outcome is unknown (see ErrUnknownOutcome),
+//   - at level error, once, each call whose outcome is unknown (see [ErrUnknownOutcome]),
 //   - at level warning each payment that [Client.Recover] found open,
 //   - at level debug each that it reports because it ended before, each attempt and each request
 //     for a token,
@@ -116,19 +116,19 @@ func WithTokenSource(source auth.TokenSource) Option {
 	return func(s *settings) { s.tokenSource = source }
 }
 
-// WithJournal makes the client record every payment in journal before it is sent, so that Recover
-// can settle it if the process dies; package journal has one in a file. If the payment cannot be
-// recorded it is not sent. Without this option, or with nil, the client remembers in memory up to
-// 65,536 open payments, calls under way included, beyond which it sends none, and at least the
-// latest 32,768 that were accepted.
+// WithJournal makes the client record every payment in journal before it is sent, so that
+// [Client.Recover] can settle it if the process dies; package journal has one in a file. If the
+// payment cannot be recorded it is not sent. Without this option, or with nil, the client remembers
+// in memory up to 65,536 open payments, calls under way included, beyond which it sends none, and
+// at least the latest 32,768 that were accepted.
 func WithJournal(journal Journal) Option {
 	return func(s *settings) { s.journal = journal }
 }
 
-// WithReplayWindow sets for how long after a payment was first sent Recover and ResolveCashOut may
-// send it again; zero is the default of 20 minutes. For how long the gateway remembers a key is not
-// published; the shortest that comparable gateways are known to remember is 30 minutes. Raise it
-// only if the provider promises more.
+// WithReplayWindow sets for how long after a payment was first sent [Client.Recover] and
+// [Client.ResolveCashOut] may send it again; zero is the default of 20 minutes. For how long the
+// gateway remembers a key is not published; the shortest that comparable gateways are known to
+// remember is 30 minutes. Raise it only if the provider promises more.
 func WithReplayWindow(window time.Duration) Option {
 	return func(s *settings) { s.window = window }
 }
@@ -174,18 +174,18 @@ type callSettings struct {
 	raw        *RawResponse
 }
 
-// WithIdempotencyKey makes CreateCashIn, CreateCashOut or RefundCashIn carry key, a UUID, in place
-// of the default one. It is sent in lower case. Keep it with the payment: only the same key makes a
-// repeated call safe. With any other operation it is a
-// *ValidationError.
+// WithIdempotencyKey makes [Client.CreateCashIn], [Client.CreateCashOut] or [Client.RefundCashIn]
+// carry key, a UUID, in place of the default one. It is sent in lower case. Keep it with the
+// payment: only the same key makes a repeated call safe. With any other operation it is a
+// [*ValidationError].
 func WithIdempotencyKey(key string) CallOption {
 	return func(s *callSettings) { s.key, s.keySet = key, true }
 }
 
-// WithAttempt gives CreateCashIn, CreateCashOut or RefundCashIn a new default key for the same
-// payment, to be used after the gateway refused it for certain. Number n is how many refusals the
-// payment has had: 1 after the first. Zero is the default. With any other operation, or together
-// with WithIdempotencyKey, it is a *ValidationError.
+// WithAttempt gives [Client.CreateCashIn], [Client.CreateCashOut] or [Client.RefundCashIn] a new
+// default key for the same payment, to be used after the gateway refused it for certain. Number n
+// is how many refusals the payment has had: 1 after the first. Zero is the default. With any other
+// operation, or together with [WithIdempotencyKey], it is a [*ValidationError].
 //
 // Store n before the call, and give it again whenever the call is repeated. As long as the client
 // or its journal knows of an attempt that is open or was accepted, a call with another n sends

@@ -297,7 +297,7 @@ func (c *Client) find(ctx context.Context, intent Intent) (*Intent, error) {
 }
 
 // faultError is the fault of a call for a payment that may have been made. It hides the fault from
-// errors.Is and errors.As, which would find ErrNotSent, and leaves the journal's failure, if any,
+// errors.Is and errors.As, which would find [ErrNotSent], and leaves the journal's failure, if any,
 // to be found.
 type faultError struct{ fault, journal error }
 
@@ -337,8 +337,8 @@ func readable(id string) string {
 }
 
 // finish records the outcome of a call, and returns the error to report: err, unless that is a
-// rejection that could not be recorded. The intent stays then, and Recover could still send it, or
-// report it a second time.
+// rejection that could not be recorded. The intent stays then, and [Client.Recover] could still
+// send it, or report it a second time.
 func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	key, outcome := p.call.key, OutcomeRejected
 	switch {

@@ -4,8 +4,8 @@ import "context"
 
 // ReconcileCashOut ends the open payment of a cash-out in the journal, with its personal data, if
 // cashOut says how it ended: COMPLETED, FAILED, REFUNDED or CANCELLED. Call it with the transaction
-// of a verified webhook, or one that another process read. A webhook.Worker and GetCashOut do so by
-// themselves.
+// of a verified webhook, or one that another process read. A webhook.Worker and [Client.GetCashOut]
+// do so by themselves.
 //
 // It does nothing for nil, another status, another reference or amount, or a payment that is not
 // open. Its error is the journal's; calling again is safe.
@@ -25,7 +25,7 @@ func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
 // ReconcileCashIn ends the open charge of a cash-in in the journal, with its personal data, if
 // cashIn says how it ended: PAID, EXPIRED, REFUNDED or CANCELLED. If it was REFUNDED, its open
 // refund ends too, under whichever of the charge's ids it was asked for. Otherwise it is like
-// ReconcileCashOut.
+// [Client.ReconcileCashOut].
 func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 	if cashIn == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// recoverAtOnce is how many payments Recover settles at the same time.
+// recoverAtOnce is how many payments [Client.Recover] settles at the same time.
 const recoverAtOnce = 8
 
 var (
@@ -21,8 +21,8 @@ var (
 	errRejectedBefore = errors.New("an earlier process recorded that; the reason is not kept")
 )
 
-// Recovered is the outcome of a payment that Recover found open, or that ended before the process
-// did.
+// Recovered is the outcome of a payment that [Client.Recover] found open, or that ended before the
+// process did.
 type Recovered struct {
 	// Operation is OperationCreateCashIn, OperationRefundCashIn or OperationCreateCashOut: what an
 	// outcome means for your books depends on it.
@@ -34,15 +34,16 @@ type Recovered struct {
 	// TransactionID is the gateway's if the payment was accepted. Otherwise it is ChargeID for a
 	// refund, or empty.
 	TransactionID string
-	// CashIn, CashOut or Refund, by Operation, is the gateway's response if Recover sent the
-	// payment again and it was accepted. The others are nil, and so are all three of a payment that
-	// was accepted before: read it by its TransactionID.
+	// CashIn, CashOut or Refund, by Operation, is the gateway's response if [Client.Recover] sent
+	// the payment again and it was accepted. The others are nil, and so are all three of a payment
+	// that was accepted before: read it by its TransactionID.
 	CashIn  *CashIn
 	CashOut *CashOut
 	Refund  *Refund
 	// Err is nil if the payment was accepted. If errors.Is(Err, ErrUnknownOutcome) it is still
-	// open, and stays in the journal. Otherwise it is an *APIError: the payment was rejected before
-	// the process ended or, if errors.Is(Err, ErrNotSent), it was never sent. No money moved then.
+	// open, and stays in the journal. Otherwise it is an [*APIError]: the payment was rejected
+	// before the process ended or, if errors.Is(Err, ErrNotSent), it was never sent. No money moved
+	// then.
 	Err error
 }
 
@@ -57,14 +58,14 @@ type Recovered struct {
 // [Client.ReconcileCashIn], or the journal's Finish. A payment that was never sent is not sent, but
 // reported as such and taken out of the journal.
 //
-// The first Recover of a client also reports the payments that ended within the last hour, accepted
-// or rejected: an earlier process may have died before it stored the outcome. So store outcomes in
-// a way that does no harm when it is done twice. Calls for a payment that is reported as rejected
-// or not sent wait until Recover returns, and end in the same error.
+// The first [Client.Recover] of a client also reports the payments that ended within the last hour,
+// accepted or rejected: an earlier process may have died before it stored the outcome. So store
+// outcomes in a way that does no harm when it is done twice. Calls for a payment that is reported
+// as rejected or not sent wait until [Client.Recover] returns, and end in the same error.
 //
 // It returns one element for each payment, those that ended before first, oldest first. Its error
 // is the journal's, or that of ctx if it ended before all were tried; the outcomes found until then
-// are returned beside it, and Recover may be called again.
+// are returned beside it, and [Client.Recover] may be called again.
 func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	pending, err := c.journal.Pending(ctx)
 	if err != nil {
@@ -109,7 +110,8 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	return recovered, ctx.Err()
 }
 
-// endedBefore returns the payments of this client that ended, until Recover has reported them.
+// endedBefore returns the payments of this client that ended, until [Client.Recover] has reported
+// them.
 func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
 	if _, inMemory := c.journal.(*memoryJournal); inMemory || c.recovered.Load() {
 		return nil, nil // those in memory ended in this process, and its callers know
@@ -118,9 +120,9 @@ func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
 	return slices.DeleteFunc(ended, func(intent Intent) bool { return !c.owns(intent.ClientID, intent.BaseURL) }), err
 }
 
-// recovery is the part of Recover that reports rejections. Until Recover returns it holds the locks
-// of those payments: none is sent before all are reported, and calls that wait for one share its
-// rejection.
+// recovery is the part of [Client.Recover] that reports rejections. Until [Client.Recover] returns
+// it holds the locks of those payments: none is sent before all are reported, and calls that wait
+// for one share its rejection.
 type recovery struct {
 	client     *Client
 	refunds    []Intent // that may have been made

@@ -18,16 +18,16 @@ var (
 	errNoIdempotencyKey = &openError{"its idempotency key is no UUID", nextAskProvider}
 )
 
-// ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of CreateCashOut
-// or of an earlier ResolveCashOut, also after it went through JSON; request is the one it is about,
-// which the error does not hold because it is personal data.
+// ResolveCashOut settles a cash-out whose outcome is unknown. Unknown is the error of
+// [Client.CreateCashOut] or of an earlier [Client.ResolveCashOut], also after it went through JSON;
+// request is the one it is about, which the error does not hold because it is personal data.
 //
 // If unknown.TransactionID is known, the payment is read. Otherwise, or if that does not settle it,
 // it is sent again with the same key and the same bytes, within the replay window (see
-// WithReplayWindow) from unknown.FirstSentAt.
+// [WithReplayWindow]) from unknown.FirstSentAt.
 //
 // A nil error says that the payment was accepted; its Status tells how it ended, as far as it has,
-// and may be FAILED. Every other outcome is an *UnknownOutcomeError, never a rejection: a
+// and may be FAILED. Every other outcome is an [*UnknownOutcomeError], never a rejection: a
 // response now proves nothing about an earlier request. It holds the facts known by now. Keep that
 // one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {

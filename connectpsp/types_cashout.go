@@ -89,9 +89,9 @@ type BankAccount struct {
 // CashOut is a payment, as [Client.CreateCashOut], [Client.GetCashOut] and an event of it tell it.
 // It prints without personal data.
 //
-// A field that the gateway left out is zero; right after CreateCashOut that may be every field but
-// TransactionID. Times carry the UTC offset that the gateway sent, usually −03:00. Their names are
-// not published: use them to show, not to decide.
+// A field that the gateway left out is zero; right after [Client.CreateCashOut] that may be every
+// field but TransactionID. Times carry the UTC offset that the gateway sent, usually −03:00. Their
+// names are not published: use them to show, not to decide.
 type CashOut struct {
 	// TransactionID is the gateway's identifier, a UUID.
 	TransactionID string `json:"transactionId"`

@@ -27,8 +27,8 @@ var ErrUnknownOutcome = errors.New("connectpsp: the outcome is unknown")
 // gateway repeats its first response. Or wait for the webhook, or read the transaction if
 // TransactionID is known. Never pay under a new externalReference.
 //
-// A client remembers the open payments, with WithJournal beyond the life of the process. As long as
-// a payment is open, every call for it ends in a nil error or is unknown: with another attempt
+// A client remembers the open payments, with [WithJournal] beyond the life of the process. As long
+// as a payment is open, every call for it ends in a nil error or is unknown: with another attempt
 // number or idempotency key, a faulty option, an invalid request or a context that has ended, too.
 // A new process without a journal knows of no open payment.
 //
@@ -50,9 +50,9 @@ type UnknownOutcomeError struct {
 	BodySHA256 string
 	// ClientID and BaseURL say which integration made the open attempt, at which gateway.
 	ClientID, BaseURL string
-	// TransactionID is the charge's id as it was given to RefundCashIn, or the gateway's for a
-	// payment that was accepted before. It is empty if it is not known, and never the id of another
-	// payment.
+	// TransactionID is the charge's id as it was given to [Client.RefundCashIn], or the gateway's
+	// for a payment that was accepted before. It is empty if it is not known, and never the id of
+	// another payment.
 	TransactionID string
 	// FirstSentAt and LastSentAt are the local times of the first and the last attempt that may
 	// have reached the gateway, those of earlier calls for the payment included, as far as they are
@@ -152,7 +152,7 @@ func (e *UnknownOutcomeError) Unwrap() []error {
 	return causes
 }
 
-// Is reports whether target is ErrUnknownOutcome.
+// Is reports whether target is [ErrUnknownOutcome].
 func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
 
 // Format writes Error under every verb.
@@ -180,8 +180,8 @@ type unknownOutcome struct {
 }
 
 // MarshalJSON writes everything needed to settle the payment later, in another process too: see
-// ResolveCashOut. It holds no secret and no personal data. ExternalReference is written as it is.
-// Err is written as text, and of Refusal the gateway's words are left out, see
+// [Client.ResolveCashOut]. It holds no secret and no personal data. ExternalReference is written as
+// it is. Err is written as text, and of Refusal the gateway's words are left out, see
 // [APIError.MarshalJSON].
 func (e UnknownOutcomeError) MarshalJSON() ([]byte, error) {
 	written := unknownOutcome{

@@ -262,7 +262,7 @@ func (e *ValidationError) Error() string {
 	return "connectpsp: nothing was sent: " + e.Field + ": " + e.Reason
 }
 
-// Is reports whether target is ErrNotSent.
+// Is reports whether target is [ErrNotSent].
 func (e *ValidationError) Is(target error) bool { return target == ErrNotSent }
 
 // ValidationErrors holds every fault of a request that has more than one.

@@ -20,7 +20,7 @@ const (
 // intervals that grow from a quarter of a second to ten seconds, and goes on through failures that
 // may pass, until ctx ends: give it a deadline, and prefer webhooks where many are to be watched. A
 // 404 is returned once the transaction has been missing for a minute: one that was just made may
-// not be readable yet. Its error is that of GetCashIn, or the context's.
+// not be readable yet. Its error is that of [Client.GetCashIn], or the context's.
 func (c *Client) WaitCashIn(ctx context.Context, id string, options ...CallOption) (*CashIn, error) {
 	return wait(ctx, func() (*CashIn, error) { return c.GetCashIn(ctx, id, options...) },
 		func(cashIn *CashIn) (string, bool) {
@@ -34,7 +34,7 @@ func (c *Client) WaitCashIn(ctx context.Context, id string, options ...CallOptio
 }
 
 // WaitCashOut reads a payment until it has ended: COMPLETED, FAILED, REFUNDED or CANCELLED.
-// Otherwise it is like WaitCashIn. A payment may be PROCESSING for long: banks may hold a
+// Otherwise it is like [Client.WaitCashIn]. A payment may be PROCESSING for long: banks may hold a
 // suspicious one for an hour, and the payee's bank for days.
 func (c *Client) WaitCashOut(ctx context.Context, id string, options ...CallOption) (*CashOut, error) {
 	return wait(ctx, func() (*CashOut, error) { return c.GetCashOut(ctx, id, options...) },
