@@ -216,7 +216,7 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 	}
 	handed := false // whether the request reached the HTTP client
 	response, err := c.client.AuthTokenWithBody(ctx, "application/json", bytes.NewReader(credentials), func(_ context.Context, request *http.Request) error {
-		request.GetBody = nil // net/http cannot send the credentials again after a redirect
+		request.GetBody = nil // so net/http cannot send the credentials again after a redirect (redirectBehavior)
 		handed = true
 		return nil
 	})

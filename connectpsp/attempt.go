@@ -122,9 +122,10 @@ func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
 	}
 	t.token = auth.NewSecret(strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer "))
 	// Without GetBody, net/http cannot send a body again on its own, neither on a new connection
-	// nor after a redirect.
+	// (isReplayable in net/http/request.go, golang/go#19943) nor after a redirect (redirectBehavior
+	// in net/http/client.go).
 	request.GetBody = nil
-	request.ContentLength = t.body.content.Size() // net/http sees that of its own readers only
+	request.ContentLength = t.body.content.Size() // http.NewRequest knows that of its own readers only
 	t.handed = true
 	return nil
 }

@@ -57,11 +57,12 @@ func ParseKey(key string) (string, error) {
 	return strings.ToLower(key), nil
 }
 
-// Editor returns a request editor that sets the key. It also keeps net/http from sending the request a second time on its
-// own: a transport replays a POST that carries X-Idempotency-Key when a kept-alive connection dies, unseen by the caller,
-// unless GetBody is nil.
+// Editor returns a request editor that sets the key. It also keeps net/http from sending the request
+// a second time on its own: a transport replays a POST that carries X-Idempotency-Key when a
+// kept-alive connection dies, unseen by the caller, unless GetBody is nil (isReplayable in
+// net/http/request.go, golang/go#19943).
 //
-// It returns the error of ParseKey. The editor may be shared by goroutines, but it belongs to one intent: every
+// It returns the error of [ParseKey]. The editor may be shared by goroutines, but it belongs to one intent: every
 // retry of that intent uses it, and nothing else does.
 func Editor(key string) func(context.Context, *http.Request) error {
 	return func(_ context.Context, request *http.Request) error {
