@@ -38,7 +38,7 @@ var mutations = []mutation{
 		"return idempotency.DeriveKey(c.clientID, op.ID, reference, settings.attempt)", "return idempotency.NewKey()",
 	}},
 	{name: "every refund has a key of its own", file: "call.go", replace: []string{
-		"	case !settings.keySet:\n", "	case !settings.keySet && op.id == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
+		"	case !settings.keySet:\n", "	case !settings.keySet && op.ID == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
 	}},
 	{name: "an open payment is known by its key alone", file: "journal_memory.go", replace: []string{
 		"found := all.byPayment[payment]; found != nil", "found := all.byPayment[payment]; false",
@@ -54,7 +54,7 @@ var mutations = []mutation{
 	}, rare: true},
 	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
-		"return verdict{outcome: inDoubt, again: true, err: err}", "return verdict{outcome: unsent, err: err}",
+		"return verdict{outcome: inDoubt, again: true, err: err}", "return verdict{outcome: notSent, err: err}",
 	}},
 	{name: "5xx is a failure", file: "classify.go", replace: []string{
 		"	case a.status/100 == 5:\n		v.outcome, v.again = inDoubt, true", "	case a.status/100 == 5:\n		v.again = true",
