@@ -79,7 +79,7 @@ func (p peeking) Read(into []byte) (int, error) {
 
 func (p peeking) Close() error { return nil }
 
-// A transport, or what it wraps, is the code of others.
+// Others write transports and the transports that they wrap.
 func TestMemoryThatIsUsedAgainShowsNothingOfEarlierAnswers(t *testing.T) {
 	var seen strings.Builder
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
