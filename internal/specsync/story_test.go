@@ -110,6 +110,15 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	assert.NotContains(t, printed, "First version")
 }
 
+// The bundler that the provider uses drops the quotes of texts such as 0001.
+func TestExamplesThatContradictTheirSchemaAreToldAndTaken(t *testing.T) {
+	needsWhole(t)
+	p := checkout(t)
+	printed, err := p.taken(t, bytes.Replace(current(t), []byte("ispb: '00000000'"), []byte("ispb: 00000000"), 1))
+	require.NoError(t, err)
+	assert.Contains(t, printed, "Its own examples contradict it")
+}
+
 func cut(t *testing.T, text, at string) (before, after string) {
 	t.Helper()
 	before, after, found := strings.Cut(text, at)

@@ -70,6 +70,10 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 		fmt.Fprintln(out, "Nothing has changed: the description is the one that the SDK is made from.")
 		return "", nil
 	}
+	if fault := contract.ExamplesFault(description); fault != nil {
+		first, _, _ := strings.Cut(fault.Error(), "\n")
+		d.note("Its own examples contradict it, which is a question to the provider: %s", first)
+	}
 	changes, err := p.changes(older, api, d.notes)
 	if err != nil {
 		return refuse(err)
