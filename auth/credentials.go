@@ -251,7 +251,8 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 	return newCachedToken(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
 }
 
-// tokenRequest and tokenAnswer are the bodies of POST /auth/token. The lifetime is in seconds.
+// tokenRequest and tokenAnswer are the bodies of POST /auth/token, as far as they are used. The
+// lifetime is in seconds.
 type (
 	tokenRequest struct {
 		ClientID     string `json:"clientId"`
@@ -259,9 +260,7 @@ type (
 	}
 	tokenAnswer struct {
 		AccessToken string `json:"accessToken"`
-		TokenType   string `json:"tokenType"`
 		ExpiresIn   int    `json:"expiresIn"`
-		IssuedAt    string `json:"issuedAt,omitzero"`
 	}
 )
 

@@ -57,7 +57,7 @@ func TestEveryShortSequenceOfFaultsKeepsThePromises(t *testing.T) {
 	t.Logf("%d sequences of %d faults in up to %d attempts on %d gateways; outcomes: %v", sequences, fatesOfTheLiving-1, *exhaustiveAttempts, kinds, outcomes.counts["outcome"])
 }
 
-// tryAllSequences returns how many sequences there were for one kind of gateway, and what was seen.
+// tryAllSequences returns the number of sequences for one kind of gateway, and their outcomes.
 // It stops at the first that breaks a promise.
 func tryAllSequences(t *testing.T, v variant) (sequences int, seen *figures) {
 	seen = newFigures()

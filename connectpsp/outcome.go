@@ -169,7 +169,7 @@ func (p *callState) unknown(ended error) *UnknownOutcomeError {
 	return e
 }
 
-// joinCauses joins two causes of which either may be nil.
+// joinCauses joins two causes. Either may be nil.
 func joinCauses(first, second error) error {
 	switch {
 	case first == nil || errors.Is(second, first):
