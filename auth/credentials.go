@@ -246,7 +246,7 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 	// An odd field beside the token does not matter, and the error could quote the answer.
 	_ = json.Unmarshal(body, &token)
 	if !sendable(token.AccessToken) {
-		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the answer holds no token that can be sent")}
+		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the response holds no token that can be sent")}
 	}
 	return newCachedToken(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
 }

@@ -4,17 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync/atomic"
 )
-
-const scheme = "Bearer "
 
 // ApplicationTokenHeader is the header that names the integration.
 const ApplicationTokenHeader = "ApplicationToken"
-
-// canonicalHeader is ApplicationTokenHeader as http.Header has it, which it would otherwise make
-// anew for every request.
-var canonicalHeader = http.CanonicalHeaderKey(ApplicationTokenHeader)
 
 // TokenSource gives access tokens. ClientCredentials is the one that asks the gateway; a fleet that
 // shares one token between processes supplies its own. Implementations must be safe for use by
@@ -30,10 +23,8 @@ type TokenSource interface {
 }
 
 // Bearer returns a request editor that sets Authorization to a token of source. It fails with the
-// error of the source, or if the token is unset. The editor may be shared by goroutines. It
-// remembers the last value of the header, and so the token.
+// error of the source, or if the token is unset. The editor may be shared by goroutines.
 func Bearer(source TokenSource) func(context.Context, *http.Request) error {
-	var last atomic.Pointer[string] // as a program sends thousands of requests with one token
 	return func(ctx context.Context, request *http.Request) error {
 		token, err := source.Token(ctx)
 		if err != nil {
@@ -42,13 +33,7 @@ func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the token source gave an unset token")
 		}
-		value := last.Load()
-		if value == nil || (*value)[len(scheme):] != token.Reveal() {
-			made := scheme + token.Reveal()
-			value = &made
-			last.Store(value)
-		}
-		request.Header["Authorization"] = []string{*value}
+		request.Header.Set("Authorization", "Bearer "+token.Reveal())
 		return nil
 	}
 }
@@ -61,7 +46,7 @@ func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the application token is not set")
 		}
-		request.Header[canonicalHeader] = []string{token.Reveal()}
+		request.Header.Set(ApplicationTokenHeader, token.Reveal())
 		return nil
 	}
 }

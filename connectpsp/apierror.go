@@ -168,7 +168,7 @@ func (e *APIError) advice() string {
 	case e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500:
 		return "call again later"
 	case e.StatusCode/100 == 3:
-		return "the gateway answered a redirect, which is never followed; check BaseURL"
+		return "the gateway responded a redirect, which is never followed; check BaseURL"
 	case e.Code == "" && e.StatusCode/100 == 4 && isRead(e.Operation):
 		return errNotTheGateway.Error()
 	case e.StatusCode == http.StatusNotFound:

@@ -8,7 +8,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,28 +29,13 @@ type attempt struct {
 	sent     bool // it may have reached the gateway; false only if it provably did not
 	replayed bool // something below the SDK sent it more than once
 
-	status int // 0 if no answer came
+	status int // 0 if no response came
 	header http.Header
-	body   []byte // until release
-	err    error  // why there is no answer, or not all of it
-	buffer *[]byte
+	body   []byte
+	err    error // why there is no response, or not all of it
 }
 
-// buffers hold answers while they are looked at.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// release zeroes the body and returns its buffer to the pool.
-func (a *attempt) release() {
-	const large = 64 << 10 // and not worth keeping
-	if a.buffer != nil && cap(a.body) <= large {
-		clear(a.body)
-		*a.buffer = a.body[:0]
-		buffers.Put(a.buffer)
-	}
-	a.body, a.buffer = nil, nil
-}
-
-// attempt makes and sends one request and reads the answer.
+// attempt makes and sends one request and reads the response.
 func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -69,8 +53,7 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 		}
 	} else {
 		a.status, a.header = response.StatusCode, response.Header
-		a.buffer = buffers.Get().(*[]byte)
-		a.body, a.err = answer.ReadInto(*a.buffer, response)
+		a.body, a.err = answer.Read(response)
 		if call.raw != nil {
 			*call.raw = RawResponse{StatusCode: a.status, Header: a.header, Body: bytes.Clone(a.body)}
 		}
@@ -109,8 +92,8 @@ func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
 			return err
 		}
 	}
-	if call.key != "" {
-		if err := idempotency.Editor(call.key)(ctx, request); err != nil {
+	if key := call.payment.IdempotencyKey; key != "" {
+		if err := idempotency.Editor(key)(ctx, request); err != nil {
 			return err
 		}
 	}

@@ -32,14 +32,14 @@ type verdict struct {
 	again   bool          // sending the same once more may help
 	renew   bool          // another access token may help
 	pause   time.Duration // the least to wait before sending again
-	answer  *APIError     // the gateway's error response, nil if it accepted or did not respond
+	refusal *APIError     // the gateway's error response, nil if it accepted or did not respond
 	err     error         // any other error
-	// transactionID is that of the transaction that an accepted answer names.
+	// transactionID is that of the transaction that an accepted response names.
 	transactionID string
 	result        any // of a 2xx response, nil if there was none
 }
 
-// classify judges an attempt. It holds the truth about answers, row by row, and knows nothing of
+// classify judges an attempt. It holds the truth about responses, row by row, and knows nothing of
 // earlier attempts.
 func classify(call call, a attempt) verdict {
 	if a.status == 0 {
@@ -49,7 +49,7 @@ func classify(call call, a attempt) verdict {
 		return classifySuccess(call, a)
 	}
 	refusal := newAPIError(call, a)
-	v := verdict{outcome: rejected, answer: refusal}
+	v := verdict{outcome: rejected, refusal: refusal}
 	switch {
 	case call.operation.Money && needsProblem(a.status) && !isProblem(a):
 		// A firewall may put a page of its own in the place of a response to a payment that was
@@ -57,15 +57,15 @@ func classify(call call, a attempt) verdict {
 		// whole response, from the gateway.
 		v.outcome, v.again, v.err = inDoubt, true, cmp.Or(a.err, error(errNotTheGateway))
 	case a.status/100 == 4 && a.status != http.StatusConflict && a.err != nil && !errors.Is(a.err, answer.ErrTooLarge):
-		// The answer broke off, and its code, which may have named a conflict, with it. The same
-		// key brings the whole answer.
+		// The response broke off, and its code, which may have named a conflict, with it. The same
+		// key brings the whole response.
 		v.outcome, v.again, v.err = inDoubt, true, a.err
 		v.renew = a.status == http.StatusUnauthorized
 	case a.status == http.StatusUnauthorized:
 		// A new access token does not mend the other two.
 		v.renew = refusal.Code != CodeInvalidApplicationToken && refusal.Code != CodeInvalidCredentials
 	case a.status == http.StatusConflict && refusal.Code.speaksOf("IDEMPOT"):
-		// The key is in use: a request with it is running just now, and will have an answer soon.
+		// The key is in use: a request with it is running just now, and will have a response soon.
 		v.outcome, v.again = inDoubt, true
 	case a.status == http.StatusTooManyRequests:
 		v.again = true
@@ -98,7 +98,7 @@ func classifyNoAnswer(call call, a attempt) verdict {
 	switch {
 	case errors.As(a.err, &noToken):
 		v.again = noToken.Temporary()
-		v.answer = newTokenError(call, noToken)
+		v.refusal = newTokenError(call, noToken)
 	case !errors.As(a.err, new(interface{ Timeout() bool })) && !errors.Is(a.err, context.Canceled):
 		// Neither the network nor the clock: an editor refused, and would again.
 		v.again = false
@@ -124,14 +124,14 @@ func classifySuccess(call call, a attempt) verdict {
 	case errors.As(err, &declined):
 		refusal := newAPIError(call, a)
 		refusal.Detail = declined.message
-		return verdict{outcome: rejected, answer: refusal}
+		return verdict{outcome: rejected, refusal: refusal}
 	default:
-		// Almost surely executed. The same key again brings the whole answer.
+		// Almost surely executed. The same key again brings the whole response.
 		return verdict{outcome: inDoubt, again: true, err: err}
 	}
 }
 
-// newAPIError describes an answer.
+// newAPIError describes a response.
 func newAPIError(call call, a attempt) *APIError {
 	problem := answer.Problem(a.body)
 	return &APIError{
@@ -141,8 +141,8 @@ func newAPIError(call call, a attempt) *APIError {
 		Title:             problem.Title,
 		Detail:            problem.Detail,
 		Code:              ErrorCode(problem.Code),
-		IdempotencyKey:    call.key,
-		ExternalReference: call.externalReference,
+		IdempotencyKey:    call.payment.IdempotencyKey,
+		ExternalReference: call.payment.ExternalReference,
 		RetryAfter:        answer.RetryAfter(a.header),
 	}
 }
@@ -178,8 +178,8 @@ func newTokenError(call call, e *auth.Error) *APIError {
 		Title:             e.Title,
 		Detail:            e.Detail,
 		Code:              ErrorCode(e.Code),
-		IdempotencyKey:    call.key,
-		ExternalReference: call.externalReference,
+		IdempotencyKey:    call.payment.IdempotencyKey,
+		ExternalReference: call.payment.ExternalReference,
 		RetryAfter:        e.RetryAfter,
 		Err:               &notSentError{cmp.Or(e.Err, ErrNotSent)},
 	}

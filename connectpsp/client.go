@@ -35,10 +35,9 @@ type Client struct {
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
 	canSign    bool
-	loopback   bool                   // the gateway is on this machine
-	recovered  atomic.Bool            // Recover has reported the payments that ended
-	rebalances chan struct{}          // holds one element while a rebalance is under way
-	webhookURL atomic.Pointer[string] // the last that was found right
+	loopback   bool          // the gateway is on this machine
+	recovered  atomic.Bool   // Recover has reported the payments that ended
+	rebalances chan struct{} // holds one element while a rebalance is under way
 }
 
 // New returns a client. It sends nothing. Its error, a [*ValidationError] or ValidationErrors,
@@ -97,8 +96,8 @@ func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func identifyAs(userAgent string) gen.RequestEditorFn {
 	return func(_ context.Context, request *http.Request) error {
-		values := []string{"application/json, application/problem+json", userAgent}
-		request.Header["Accept"], request.Header["User-Agent"] = values[:1:1], values[1:]
+		request.Header.Set("Accept", "application/json, application/problem+json")
+		request.Header.Set("User-Agent", userAgent)
 		return nil
 	}
 }

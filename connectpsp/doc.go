@@ -27,7 +27,7 @@
 //
 // Unknown means that the money may have moved. Doubt is sticky: once an attempt was sent and not
 // answered, a later refusal proves nothing about it, and the outcome stays unknown until a 2xx
-// answer to the same idempotency key, a GET or a webhook settles it. Call again with the same
+// response to the same idempotency key, a GET or a webhook settles it. Call again with the same
 // request, or wait; never pay under a new externalReference while one is unknown.
 //
 // A client remembers open payments, so doubt outlives the call; with [WithJournal] it outlives the
@@ -38,7 +38,7 @@
 //
 // # Retries
 //
-// Reads are repeated after network errors, unreadable answers, 408, 425, 429 and 5xx. Operations
+// Reads are repeated after network errors, unreadable responses, 408, 425, 429 and 5xx. Operations
 // that move money are repeated after the same and 499, and after a 409 whose code says that the key
 // is in use, with the same key and bytes; [Client.RebalanceAccount] takes no key and sets a state,
 // so repeating it is harmless. A 401 or, if the token has changed meanwhile, an INVALID_SIGNATURE

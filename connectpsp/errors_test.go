@@ -36,7 +36,7 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T)
 			"connectpsp: createCashOut: the last response was 502 Bad Gateway, which settles nothing, so the outcome is unknown: " +
 				"the payment may have been made; " + settle},
 		"another payment": {replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5.00}`),
-			"connectpsp: createCashOut: the last response was 202 Accepted, which settles nothing (the answer is about another amount: " +
+			"connectpsp: createCashOut: the last response was 202 Accepted, which settles nothing (the response is about another amount: " +
 				"the idempotency key was used before), so the outcome is unknown: the payment may have been made; " + settle},
 	} {
 		_, err := newGateway(t, c.step).client().CreateCashOut(t.Context(), cashOutRequest())

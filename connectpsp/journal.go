@@ -1,16 +1,8 @@
 package connectpsp
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"log/slog"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
-
-	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // Operation is an operation's id in the description. It is a plain string: an operation that this
@@ -76,79 +68,34 @@ type Journal interface {
 	Ended(ctx context.Context) ([]Intent, error)
 }
 
-// Outcome is the certain end of a call that moves money, as a Journal records it.
-type Outcome string
-
-const (
-	// OutcomeAccepted says that the gateway accepted the payment.
-	OutcomeAccepted Outcome = "ACCEPTED"
-	// OutcomeRejected says that no money moved and, under this key, none will: it was refused, or
-	// never sent.
-	OutcomeRejected Outcome = "REJECTED"
-)
-
-// Intent is a payment that is to be sent, as a Journal keeps it.
-type Intent struct {
-	// Operation is OperationCreateCashIn, OperationRefundCashIn or OperationCreateCashOut.
-	Operation Operation
-	// IdempotencyKey identifies the intent: an attempt of the payment.
-	IdempotencyKey string
-	// ExternalReference is the request's, empty for a refund.
-	ExternalReference string
-	// ChargeID is the id that [Client.RefundCashIn] was given, empty for other operations.
-	ChargeID string
-	// TransactionID is the gateway's id of an accepted payment. Before that it is ChargeID for a
-	// refund, and otherwise empty.
-	TransactionID string
-	// Amount is the request's, zero for a refund.
-	Amount pix.Amount
-	// Body is the body of the request, byte for byte. It holds personal data: protect it as such.
-	Body []byte
-	// BodySHA256 is the SHA-256 of Body in hex. It stays when Body is gone.
-	BodySHA256 string
-	// ClientID and BaseURL say which integration sends it to which gateway. [Client.Recover] leaves
-	// intents of others alone.
-	ClientID, BaseURL string
-	// BegunAt, SentAt and EndedAt are times of the local clock, in UTC. SentAt is zero if it was
-	// not sent, EndedAt if it has not ended.
-	BegunAt, SentAt, EndedAt time.Time
-	// Outcome is empty unless it is certain.
-	Outcome Outcome
-}
-
-// Payment identifies the payment that the intent is an attempt of: its operation, and its
-// externalReference or the charge that it refunds. Idempotency key, attempt number, ClientID and
-// BaseURL have no part in it. It is printable and distinguishes capitals. A Journal looks intents
-// up by it.
-func (i Intent) Payment() string {
-	return i.Operation + "/" + cmp.Or(i.ExternalReference, canonicalID(cmp.Or(i.ChargeID, i.TransactionID)))
-}
-
-// canonicalID writes a UUID in lower case. Other ids distinguish capitals.
-func canonicalID(id string) string {
-	if len(id) == 36 && uuid.Validate(id) == nil {
-		return strings.ToLower(id)
-	}
-	return id
-}
-
-// Format writes LogValue under every verb.
-func (i Intent) Format(state fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(state, "%s %q with key %s", i.Operation, i.ExternalReference, i.IdempotencyKey)
-}
-
-// LogValue returns the identity of the intent, without Body.
-func (i Intent) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
-
 // journalTimeout bounds a call of the journal when the context of the payment may have ended.
 const journalTimeout = 10 * time.Second
 
 // detachedJournal is a journal of the caller's. Finish runs on a context detached from the call's:
-// an outcome must be recorded also when the call's context has ended.
+// an outcome must be recorded also when the call's context has ended. Begin and Find return no
+// intent that was never sent: a journal may.
 type detachedJournal struct{ Journal }
+
+func (d detachedJournal) Begin(ctx context.Context, intent Intent) (*Intent, error) {
+	earlier, err := d.Journal.Begin(ctx, intent)
+	return ifSent(earlier), err
+}
+
+func (d detachedJournal) Find(ctx context.Context, intent Intent) (*Intent, error) {
+	earlier, err := d.Journal.Find(ctx, intent)
+	return ifSent(earlier), err
+}
 
 func (d detachedJournal) Finish(ctx context.Context, key string, outcome Outcome, transactionID string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	return d.Journal.Finish(ctx, key, outcome, transactionID)
+}
+
+// ifSent returns nil in place of an intent that was never sent.
+func ifSent(intent *Intent) *Intent {
+	if intent != nil && intent.SentAt.IsZero() && intent.Outcome == "" {
+		return nil
+	}
+	return intent
 }

@@ -44,7 +44,7 @@ func (m *memoryJournal) Begin(_ context.Context, intent Intent) (*Intent, error)
 	if len(m.open.byPayment) >= memoryOpen {
 		return nil, errMemoryFull
 	}
-	m.open.add(payment, &intent)
+	m.open.add(&remembered{intent, payment})
 	return nil, nil
 }
 
@@ -60,13 +60,13 @@ func (m *memoryJournal) earlierLocked(payment, key string) *Intent {
 	known := [...]*intents{&m.open, &m.young, &m.old}
 	for _, all := range known {
 		if found := all.byPayment[payment]; found != nil && !found.SentAt.IsZero() {
-			earlier := *found
+			earlier := found.Intent
 			return &earlier
 		}
 	}
 	for _, all := range known {
 		if found := all.byKey[key]; found != nil && !found.SentAt.IsZero() {
-			earlier := *found
+			earlier := found.Intent
 			return &earlier
 		}
 	}
@@ -92,15 +92,14 @@ func (m *memoryJournal) Finish(_ context.Context, key string, outcome Outcome, t
 		}
 		return nil
 	}
-	payment := intent.Payment()
-	m.open.remove(payment)
+	m.open.remove(intent.payment)
 	if outcome == OutcomeAccepted {
 		if len(m.young.byPayment) >= memoryAccepted {
 			m.young, m.old = intents{}, m.young
 		}
 		intent.Outcome, intent.Body, intent.EndedAt = outcome, nil, time.Now().UTC()
 		intent.TransactionID = cmp.Or(strings.Clone(transactionID), intent.TransactionID) // a clone keeps no response in memory
-		m.young.add(payment, intent)
+		m.young.add(intent)
 	}
 	return nil
 }
@@ -110,7 +109,7 @@ func (m *memoryJournal) Pending(context.Context) ([]Intent, error) {
 	defer m.mu.Unlock()
 	var pending []Intent
 	for _, intent := range m.open.byPayment {
-		pending = append(pending, *intent)
+		pending = append(pending, intent.Intent)
 	}
 	slices.SortFunc(pending, func(a, b Intent) int {
 		return cmp.Or(a.BegunAt.Compare(b.BegunAt), strings.Compare(a.IdempotencyKey, b.IdempotencyKey))
@@ -124,7 +123,7 @@ func (m *memoryJournal) Ended(context.Context) ([]Intent, error) {
 	var ended []Intent
 	for _, accepted := range []*intents{&m.old, &m.young} {
 		for _, intent := range accepted.byPayment {
-			ended = append(ended, *intent)
+			ended = append(ended, intent.Intent)
 		}
 	}
 	slices.SortFunc(ended, func(a, b Intent) int {
@@ -133,14 +132,20 @@ func (m *memoryJournal) Ended(context.Context) ([]Intent, error) {
 	return ended, nil
 }
 
-// intents holds intents by payment and by idempotency key. The zero value is ready.
-type intents struct{ byPayment, byKey map[string]*Intent }
+// remembered is an intent with its Payment.
+type remembered struct {
+	Intent
+	payment string
+}
 
-func (s *intents) add(payment string, intent *Intent) {
+// intents holds intents by payment and by idempotency key. The zero value is ready.
+type intents struct{ byPayment, byKey map[string]*remembered }
+
+func (s *intents) add(intent *remembered) {
 	if s.byPayment == nil {
-		s.byPayment, s.byKey = map[string]*Intent{}, map[string]*Intent{}
+		s.byPayment, s.byKey = map[string]*remembered{}, map[string]*remembered{}
 	}
-	s.byPayment[payment], s.byKey[intent.IdempotencyKey] = intent, intent
+	s.byPayment[intent.payment], s.byKey[intent.IdempotencyKey] = intent, intent
 }
 
 func (s *intents) remove(payment string) {

@@ -15,8 +15,8 @@ var locks paymentLocks
 
 // paymentLocks holds the locks that are taken. The zero value is ready.
 type paymentLocks struct {
-	mu   sync.Mutex
-	held map[lockName]*paymentLock
+	mu    sync.Mutex
+	taken map[lockName]*paymentLock
 }
 
 // lockName names a payment, or an idempotency key, of a journal.
@@ -25,7 +25,7 @@ type lockName struct {
 	payment, key string
 }
 
-// paymentLock is held by one call. Those that wait for it share the outcome if that is a rejection:
+// paymentLock belongs to one call. Those that wait for it share the outcome if that is a rejection:
 // the caller that was told may already pay in some other way.
 type paymentLock struct {
 	name     lockName
@@ -54,21 +54,87 @@ func (c *Client) lockOf(intent Intent) lockName {
 	return lockName{journal: c.scope, payment: intent.Payment()}
 }
 
+// lockPayment takes the lock of the call's payment, after the calls that are at work on it. Its
+// error is the one to report: a rejection of the call that it waited for is this call's too.
+func (c *Client) lockPayment(ctx context.Context, p *callState) (err error) {
+	intent := &p.call.payment
+	name := lockName{journal: c.scope, payment: p.payment}
+	if p.call.recovering {
+		if p.lock, _ = locks.take(name, intent); p.lock == nil {
+			return errSettled // or it will be
+		}
+		locks.sentAt(p.lock, p.first)
+		return nil
+	}
+	var rejected error
+	own, others, err := locks.wait(ctx, name, intent, func(heard error) bool {
+		if !p.doubt {
+			rejected = heard
+		}
+		return !p.doubt
+	})
+	switch {
+	case err != nil:
+		if !p.doubt {
+			p.first = locks.firstSent(others)
+			if others.intent.IdempotencyKey != "" {
+				p.about(others.intent)
+			}
+		}
+		p.doubtErr = errUnderWay
+		return p.unknown(err)
+	case own == nil:
+		return copyOf(rejected)
+	}
+	p.lock = own
+	if p.doubt {
+		locks.sentAt(own, p.first)
+	}
+	return nil
+}
+
+// copyOf returns a rejection for another caller, who may change it.
+func copyOf(rejected error) error {
+	if refusal, ok := rejected.(*APIError); ok {
+		copied := *refusal
+		return &copied
+	}
+	return rejected
+}
+
+// lockKey takes the lock of the call's idempotency key: two payments may have one, and the journal
+// holds one intent for each key.
+func (c *Client) lockKey(ctx context.Context, p *callState) (err error) {
+	p.keyLock, _, err = locks.wait(ctx, lockName{journal: c.scope, key: p.call.payment.IdempotencyKey}, nil, nil)
+	if err != nil {
+		return c.notBegun(ctx, p, err)
+	}
+	return nil
+}
+
+// unlock releases the locks of a call that ends with err.
+func (p *callState) unlock(err error) {
+	if p.keyLock != nil {
+		locks.release(p.keyLock, nil)
+	}
+	locks.release(p.lock, err)
+}
+
 // take returns the lock if it is free, else the one that another call holds.
 func (l *paymentLocks) take(name lockName, intent *Intent) (own, others *paymentLock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if held := l.held[name]; held != nil {
-		if held.released == nil {
-			held.released = make(chan struct{})
+	if other := l.taken[name]; other != nil {
+		if other.released == nil {
+			other.released = make(chan struct{})
 		}
-		return nil, held
+		return nil, other
 	}
-	if l.held == nil {
-		l.held = map[lockName]*paymentLock{}
+	if l.taken == nil {
+		l.taken = map[lockName]*paymentLock{}
 	}
 	own = &paymentLock{name: name, intent: intent, first: time.Now()}
-	l.held[name] = own
+	l.taken[name] = own
 	return own, nil
 }
 
@@ -98,10 +164,10 @@ func (l *paymentLocks) wait(
 func (l *paymentLocks) refundsUnderWay(journal any, waiting bool) (refunds []Intent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for name, held := range l.held {
-		if name.journal == journal && held.intent != nil && held.intent.Operation == OperationRefundCashIn &&
-			(waiting || !held.waiting) {
-			refunds = append(refunds, *held.intent)
+	for name, other := range l.taken {
+		if name.journal == journal && other.intent != nil && other.intent.Operation == OperationRefundCashIn &&
+			(waiting || !other.waiting) {
+			refunds = append(refunds, *other.intent)
 		}
 	}
 	return refunds
@@ -135,7 +201,7 @@ func (l *paymentLocks) firstSent(others *paymentLock) time.Time {
 func (l *paymentLocks) release(own *paymentLock, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.held, own.name)
+	delete(l.taken, own.name)
 	if isRejection(err) {
 		own.rejected = err
 	}

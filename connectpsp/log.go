@@ -26,16 +26,16 @@ func (c *Client) log(ctx context.Context, p *callState, a attempt) {
 	line := attributes{
 		slog.String("operation", call.operation.ID),
 		slog.String("method", call.operation.Method),
-		slog.String("path", strings.Replace(call.operation.Path, "{id}", call.transactionID, 1)),
+		slog.String("path", strings.Replace(call.operation.Path, "{id}", call.id(), 1)),
 		slog.Int("status", a.status),
 		slog.Int("attempt", p.attempts),
 		slog.Duration("duration", a.duration),
 		slog.String("outcome", wordOf(v)),
 	}
-	line.add("idempotencyKey", call.key)
-	line.add("externalReference", call.externalReference)
-	if v.answer != nil {
-		line.add("code", string(v.answer.Code.printable()))
+	line.add("idempotencyKey", call.payment.IdempotencyKey)
+	line.add("externalReference", call.payment.ExternalReference)
+	if v.refusal != nil {
+		line.add("code", string(v.refusal.Code.printable()))
 	}
 	line.add("error", kindOf(a, v))
 	line.add("retry", c.retryReason(p, a))
@@ -120,7 +120,7 @@ func (l *attributes) describe(err error) {
 // wordOf returns the outcome that an attempt proves. A conflict proves none: it may be about this
 // very payment.
 func wordOf(v verdict) string {
-	if v.answer != nil && errors.Is(v.answer, ErrUnknownOutcome) {
+	if v.refusal != nil && errors.Is(v.refusal, ErrUnknownOutcome) {
 		return inDoubt.String()
 	}
 	return v.outcome.String()

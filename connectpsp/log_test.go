@@ -80,7 +80,7 @@ func TestTheLogTellsWhyEachAttemptFailedAndWhyAnotherFollows(t *testing.T) {
 			{"attempt": 1.0, "outcome": "unknown", "error": `Post "URL/cash-out": EOF`, "retry": "no response"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"unreadable": {steps: []http.HandlerFunc{replyJSON(202, "Maria"), replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "status": 202.0, "outcome": "unknown", "error": "the answer is not a JSON object", "retry": "unreadable response"},
+			{"attempt": 1.0, "status": 202.0, "outcome": "unknown", "error": "the response is not a JSON object", "retry": "unreadable response"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"source of tokens": {options: []connectpsp.Option{connectpsp.WithTokenSource(brokenTokens{errors.New("Maria")})}, want: []line{
 			{"attempt": 1.0, "outcome": "not sent", "error": "[redacted *errors.errorString]"}}},

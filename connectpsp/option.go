@@ -195,13 +195,13 @@ func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
 }
 
-// WithRawResponse stores the last answer of the call in dst, also when the call fails. It is left
-// as it was if no answer came. Do not share dst between calls that run at the same time.
+// WithRawResponse stores the last response of the call in dst, also when the call fails. It is left
+// as it was if no response came. Do not share dst between calls that run at the same time.
 func WithRawResponse(dst *RawResponse) CallOption {
 	return func(s *callSettings) { s.raw = dst }
 }
 
-// RawResponse is an answer as it came, but for a byte order mark. The body may hold personal data;
+// RawResponse is a response as it came, but for a byte order mark. The body may hold personal data;
 // it is cut at 2 MiB. Printed or logged, it shows the status and the length of the body only.
 type RawResponse struct {
 	StatusCode int

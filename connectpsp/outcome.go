@@ -11,11 +11,14 @@ import (
 // same payment.
 type callState struct {
 	call     call
+	payment  string // Payment of the call's intent
 	begun    time.Time
 	attempts int
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was replaced once already
 	recorded bool // the journal knows that the payment is being sent
+
+	lock, keyLock *paymentLock // of the payment and of the idempotency key, nil until they are taken
 
 	chargeIDs    []string // of the charge that is refunded, nil if it was not read
 	chargeUnread bool     // it could not be read
@@ -32,7 +35,11 @@ type callState struct {
 }
 
 func (c *Client) newCallState(call call) *callState {
-	p := &callState{call: call, begun: time.Now(), subject: c.identify(call)}
+	p := &callState{call: call, begun: time.Now()}
+	c.identify(&p.call)
+	p.call.payment.BegunAt = p.begun.UTC()
+	p.payment = p.call.payment.Payment()
+	p.subject = p.call.payment
 	if doubted := call.doubted; doubted != nil {
 		p.doubt, p.doubtErr = true, errEarlierCall
 		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
@@ -56,14 +63,14 @@ func (p *callState) note(a attempt, v verdict) {
 	if a.status != 0 {
 		p.status = a.status
 	}
-	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
-		p.subject.TransactionID = v.transactionID
-	}
 	if v.outcome == rejected {
-		p.refusal = v.answer
+		p.refusal = v.refusal
 	}
 	if leavesDoubt(a, v) {
 		p.doubt, p.doubtErr = true, v.err
+	}
+	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
+		p.subject.TransactionID = v.transactionID
 	}
 }
 
@@ -80,7 +87,7 @@ func leavesDoubt(a attempt, v verdict) bool {
 	default:
 		// A conflict proves that something exists under the reference or the key. If there is to be
 		// another attempt, its response does not take that back.
-		return v.answer != nil && v.answer.conflict() && (v.again || v.renew)
+		return v.refusal != nil && v.refusal.conflict() && (v.again || v.renew)
 	}
 }
 
@@ -109,7 +116,7 @@ func (p *callState) about(earlier *Intent) *callState {
 // report turns the state into the error of the call. Ended says why no further attempt was
 // made, nil if the last one left no reason for another.
 func (p *callState) report(ended error) error {
-	answer := p.verdict.answer
+	refusal := p.verdict.refusal
 	switch {
 	case p.doubt && p.call.operation.Money:
 		return p.unknown(ended)
@@ -117,24 +124,32 @@ func (p *callState) report(ended error) error {
 		// Report the rejection of the earlier attempt; that the retry was not sent is secondary.
 		p.refusal.Err = joinCauses(ended, p.verdict.err)
 		return p.refusal
-	case answer != nil:
-		if answer.Err == nil {
-			answer.Err = ended
+	case refusal != nil:
+		if refusal.Err == nil {
+			refusal.Err = ended
 		}
-		return answer
+		return refusal
 	case p.verdict.outcome == notSent:
 		return &APIError{
 			Operation:         p.call.operation.ID,
-			IdempotencyKey:    p.call.key,
-			ExternalReference: p.call.externalReference,
+			IdempotencyKey:    p.call.payment.IdempotencyKey,
+			ExternalReference: p.call.payment.ExternalReference,
 			Err:               &notSentError{joinCauses(ended, p.verdict.err)},
 		}
 	default:
-		return fmt.Errorf("connectpsp: %s: no readable answer after %d attempts; it is safe to read again: %w",
+		return fmt.Errorf("connectpsp: %s: no readable response after %d attempts; it is safe to read again: %w",
 			p.call.operation.ID, p.sent, joinCauses(ended, p.verdict.err))
 	}
 }
 
+// notSent returns the error of a call that was not sent, because of err.
+func (p *callState) notSent(err error) error {
+	p.verdict = verdict{outcome: notSent, err: err}
+	return p.report(nil)
+}
+
+// unknown returns the error of a payment whose outcome is unknown. Ended says why the call ended,
+// and may be nil.
 func (p *callState) unknown(ended error) *UnknownOutcomeError {
 	e := &UnknownOutcomeError{
 		Operation:         p.subject.Operation,
@@ -157,10 +172,10 @@ func (p *callState) unknown(ended error) *UnknownOutcomeError {
 	if e.FirstSentAt.IsZero() {
 		e.FirstSentAt = p.begun // nothing was sent yet, and the payment is open for another reason
 	}
-	if answer := p.verdict.answer; answer != nil {
-		e.RetryAfter = answer.RetryAfter
-		if p.verdict.outcome == rejected || answer.conflict() {
-			e.Refusal = answer
+	if refusal := p.verdict.refusal; refusal != nil {
+		e.RetryAfter = refusal.RetryAfter
+		if p.verdict.outcome == rejected || refusal.conflict() {
+			e.Refusal = refusal
 		}
 	}
 	if p.verdict.outcome == notSent {

@@ -1,13 +1,13 @@
 package connectpsp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -75,7 +75,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connectpsp: payments that ended could not be read from the journal: %w", err)
 	}
-	settled := make([]*Recovered, len(pending))
+	found := make([]*Recovered, len(pending))
 	places := make(chan struct{}, recoverAtOnce)
 	var all sync.WaitGroup
 	for i, intent := range pending {
@@ -88,18 +88,18 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		}
 		all.Go(func() {
 			defer func() { <-places }()
-			settled[i] = c.recover(ctx, intent)
+			found[i] = c.recover(ctx, intent)
 		})
 	}
 	all.Wait()
 	r := recovery{client: c, refunds: c.refundsOf(pending, ended)}
 	defer r.release()
 	before := r.reportEnded(ctx, ended)
-	settled = r.discardUnsent(ctx, pending, settled)
+	r.discardUnsent(ctx, pending, found)
 	c.logRecovered(ctx, slog.LevelDebug, before)
-	c.logRecovered(ctx, slog.LevelWarn, settled)
+	c.logRecovered(ctx, slog.LevelWarn, found)
 	var recovered []Recovered
-	for _, one := range slices.Concat(before, settled) {
+	for _, one := range slices.Concat(before, found) {
 		if one != nil {
 			recovered = append(recovered, *one)
 		}
@@ -126,8 +126,8 @@ func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
 type recovery struct {
 	client     *Client
 	refunds    []Intent // that may have been made
-	held       []*paymentLock
-	reports    []*Recovered // of the payments whose locks are held
+	locks      []*paymentLock
+	reports    []*Recovered // of the payments whose locks it has
 	incomplete bool         // a payment that ended was reported as unknown
 }
 
@@ -135,13 +135,13 @@ type recovery struct {
 func (r *recovery) lock(intent *Intent, report *Recovered) bool {
 	own, _ := locks.take(r.client.lockOf(*intent), intent)
 	if own != nil {
-		r.held, r.reports = append(r.held, own), append(r.reports, report)
+		r.locks, r.reports = append(r.locks, own), append(r.reports, report)
 	}
 	return own != nil
 }
 
 func (r *recovery) release() {
-	for i, own := range r.held {
+	for i, own := range r.locks {
 		locks.release(own, r.reports[i].Err)
 	}
 }
@@ -203,71 +203,74 @@ func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error
 	return sameCharge(ids, others) != nil, err
 }
 
-// discardUnsent takes the payments out of the journal that were never sent, and adds their reports
-// to settled. Of pending it leaves alone those that a call works on, or has sent or ended since.
-func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, settled []*Recovered) []*Recovered {
-	unsent := map[string]int{} // place in pending, by key
+// discardUnsent takes the payments out of the journal that were never sent, and puts their reports
+// in place. Of pending it leaves alone those that a call works on, or has sent or ended since.
+func (r *recovery) discardUnsent(ctx context.Context, pending []Intent, reports []*Recovered) {
+	begun := map[string]time.Time{} // of those whose locks it has, by key
 	for i := range pending {
-		report := newRecovered(pending[i])
-		if pending[i].SentAt.IsZero() && ctx.Err() == nil && r.lock(&pending[i], report) {
-			unsent[pending[i].IdempotencyKey] = i
-			settled[i] = report
+		intent, report := &pending[i], newRecovered(pending[i])
+		if intent.SentAt.IsZero() && ctx.Err() == nil && r.lock(intent, report) {
+			begun[intent.IdempotencyKey] = intent.BegunAt
+			reports[i] = report
 		}
 	}
-	if len(unsent) == 0 {
-		return settled
+	if len(begun) == 0 {
+		return
 	}
-	listing, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
-	defer cancel()
-	now, err := r.client.journal.Pending(listing)
-	if err == nil {
-		stays := map[string]bool{}
-		for _, other := range now {
-			i, found := unsent[other.IdempotencyKey]
-			stays[other.IdempotencyKey] = found && other.SentAt.IsZero() && other.BegunAt.Equal(pending[i].BegunAt)
-		}
-		for key, i := range unsent {
-			if !stays[key] {
-				settled[i] = nil
-			}
-		}
-	}
+	unsent, err := r.stillUnsent(ctx, begun)
 	for i, intent := range pending {
-		if _, found := unsent[intent.IdempotencyKey]; !found || settled[i] == nil {
-			continue
+		switch _, locked := begun[intent.IdempotencyKey]; {
+		case !locked:
+		case err == nil && !unsent[intent.IdempotencyKey]:
+			reports[i] = nil
+		case !r.discardOne(ctx, intent, reports[i], err):
+			reports[i] = nil
 		}
-		failure := err
-		if failure == nil {
-			var superseded bool
-			if superseded, failure = r.isSuperseded(ctx, intent); superseded {
-				// If it cannot be taken out it is found again.
-				_ = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
-				settled[i] = nil
-				continue
-			}
-		}
-		settled[i].Err = r.client.discardOne(ctx, intent, failure)
 	}
-	return settled
 }
 
-// discardOne takes a payment out of the journal that was never sent, and returns its error. Failure
-// is why that is not certain.
-func (c *Client) discardOne(ctx context.Context, intent Intent, failure error) error {
-	report, p := c.stateOf(intent)
+// stillUnsent returns the keys of the payments that are in the journal as they were begun.
+func (r *recovery) stillUnsent(ctx context.Context, begun map[string]time.Time) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	pending, err := r.client.journal.Pending(ctx)
+	unsent := map[string]bool{}
+	for _, intent := range pending {
+		at, found := begun[intent.IdempotencyKey]
+		unsent[intent.IdempotencyKey] = found && intent.SentAt.IsZero() && intent.BegunAt.Equal(at)
+	}
+	return unsent, err
+}
+
+// discardOne takes a payment out of the journal that was never sent, and sets the error of its
+// report. It returns false if another attempt may have made it, whose outcome counts. Failure is why
+// it is not certain that it was not sent.
+func (r *recovery) discardOne(ctx context.Context, intent Intent, report *Recovered, failure error) bool {
+	superseded := false
+	if failure == nil {
+		superseded, failure = r.isSuperseded(ctx, intent)
+	}
+	if superseded {
+		// If it cannot be taken out it is found again.
+		_ = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		return false
+	}
+	state, p := r.client.stateOf(intent)
 	switch {
-	case report.Err != nil:
-		return report.Err
+	case state.Err != nil:
+		report.Err = state.Err
+		return true
 	case failure != nil:
 		p.doubtErr = fmt.Errorf("whether another call has sent it cannot be known: %w", failure)
-		return p.unknown(nil)
+		report.Err = p.unknown(nil)
+		return true
 	}
-	if err := c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); err != nil {
-		p.doubtErr = err
-		return p.unknown(nil)
+	if p.doubtErr = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); p.doubtErr != nil {
+		report.Err = p.unknown(nil)
+	} else {
+		report.Err = p.notSent(errNeverSent)
 	}
-	p.verdict = verdict{outcome: notSent, err: errNeverSent}
-	return p.report(nil)
+	return true
 }
 
 func newRecovered(intent Intent) *Recovered {
@@ -285,15 +288,8 @@ func newRecovered(intent Intent) *Recovered {
 // this client to do.
 func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	recovered := newRecovered(intent)
-	call := call{
-		operation:         api.Operation{ID: intent.Operation},
-		key:               intent.IdempotencyKey,
-		externalReference: intent.ExternalReference,
-		amount:            intent.Amount,
-		body:              intent.Body,
-		transactionID:     cmp.Or(intent.ChargeID, intent.TransactionID),
-		recovering:        true,
-	}
+	call := call{operation: api.Operation{ID: intent.Operation}, payment: intent, body: intent.Body, recovering: true}
+	call.payment.SentAt, call.payment.EndedAt, call.payment.Outcome = time.Time{}, time.Time{}, ""
 	if !intent.SentAt.IsZero() {
 		call.doubted = &UnknownOutcomeError{FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID}
 	}
@@ -319,11 +315,11 @@ func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 	}
 	switch intent.Operation {
 	case OperationCreateCashIn:
-		if recovered.CashIn, recovered.Err = c.cashIn(ctx, p.call); recovered.Err == nil {
+		if recovered.CashIn, recovered.Err = run(ctx, c, createCashIn, p.call); recovered.Err == nil {
 			recovered.TransactionID = recovered.CashIn.TransactionID
 		}
 	case OperationCreateCashOut:
-		if recovered.CashOut, recovered.Err = c.cashOut(ctx, p.call); recovered.Err == nil {
+		if recovered.CashOut, recovered.Err = run(ctx, c, createCashOut, p.call); recovered.Err == nil {
 			recovered.TransactionID = recovered.CashOut.TransactionID
 		}
 	case OperationRefundCashIn:

@@ -21,7 +21,6 @@ func (c *Client) persist(ctx context.Context, p *callState) error {
 	for {
 		a := c.attempt(ctx, p)
 		v := classify(p.call, a)
-		a.release() // v has the content
 		p.note(a, v)
 		c.log(ctx, p, a)
 		if v.outcome == accepted || v.outcome == rejected && !v.again {
@@ -59,7 +58,7 @@ func (c *Client) persist(ctx context.Context, p *callState) error {
 // exactly the token that was refused is dropped. A refused signature is right for its token by
 // construction, so only a token that has changed since gives hope.
 func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
-	if v.answer.Code != CodeInvalidSignature {
+	if v.refusal.Code != CodeInvalidSignature {
 		c.tokens.Invalidate(a.token)
 		return true
 	}
@@ -78,17 +77,17 @@ func (c *Client) wait(ctx context.Context, p *callState) (time.Duration, error) 
 		bound = min(2*bound, c.retry.MaxDelay)
 	}
 	wait := max(c.jitter(bound), min(p.verdict.pause, c.retry.MaxDelay))
-	if answer := p.verdict.answer; answer != nil {
-		if answer.RetryAfter > longestRetryAfter {
-			return 0, fmt.Errorf("the gateway asks to wait %v", answer.RetryAfter)
+	if refusal := p.verdict.refusal; refusal != nil {
+		if refusal.RetryAfter > longestRetryAfter {
+			return 0, fmt.Errorf("the gateway asks to wait %v", refusal.RetryAfter)
 		}
-		wait = max(wait, answer.RetryAfter)
+		wait = max(wait, refusal.RetryAfter)
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return 0, fmt.Errorf("the next attempt would come too late: %w", context.DeadlineExceeded)
 	}
 	if time.Since(p.begun)+wait > longestCall {
-		return 0, fmt.Errorf("no answer that settles it within %v", longestCall)
+		return 0, fmt.Errorf("no response that settles it within %v", longestCall)
 	}
 	return wait, nil
 }

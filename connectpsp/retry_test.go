@@ -60,7 +60,7 @@ func TestAReadThatFailsForGoodSaysWhatAnswerCameLast(t *testing.T) {
 	assert.Equal(t, 502, refusal.StatusCode)
 
 	_, err = newGateway(t, drop).client().GetCashIn(t.Context(), cashInID)
-	assert.ErrorContains(t, err, "no readable answer after 4 attempts")
+	assert.ErrorContains(t, err, "no readable response after 4 attempts")
 	assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
 }
 

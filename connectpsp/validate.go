@@ -184,17 +184,8 @@ func wordCharacter(r rune) bool {
 }
 
 func (c *Client) checkWebhookURL(faults *faults, text string) {
-	if text == "" {
-		return
-	}
-	if right := c.webhookURL.Load(); right != nil && *right == text {
-		return // as in the request before, most likely
-	}
-	before := len(*faults)
-	c.checkURL(faults, "webhookUrl", text)
-	if len(*faults) == before {
-		right := text
-		c.webhookURL.Store(&right)
+	if text != "" {
+		c.checkURL(faults, "webhookUrl", text)
 	}
 }
 

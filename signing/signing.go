@@ -20,10 +20,6 @@ import (
 // POST /account/rebalance and POST /cash-in/{id}/refund.
 const Header = "DigitalSignature"
 
-// canonicalHeader is Header as http.Header has it, which it would otherwise make anew for every
-// request.
-var canonicalHeader = http.CanonicalHeaderKey(Header)
-
 // ErrNoKey is returned when there is no CryptoToken to sign with.
 var ErrNoKey = errors.New("signing: the crypto token is not set")
 
@@ -69,7 +65,7 @@ func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 			pair = &signed{token: token, signature: Sign(cryptoToken, token)}
 			last.Store(pair)
 		}
-		request.Header[canonicalHeader] = []string{pair.signature}
+		request.Header.Set(Header, pair.signature)
 		return nil
 	}
 }

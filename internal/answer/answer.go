@@ -24,11 +24,11 @@ import (
 const Limit = 2 << 20
 
 // ErrTooLarge is returned by Read for a body longer than Limit.
-var ErrTooLarge = fmt.Errorf("the answer is longer than %d bytes", Limit)
+var ErrTooLarge = fmt.Errorf("the response is longer than %d bytes", Limit)
 
 // errSwitched is for an answer whose body is the connection itself, and ends when the other side
 // likes.
-var errSwitched = errors.New("the answer switches to another protocol")
+var errSwitched = errors.New("the response switches to another protocol")
 
 // byteOrderMark is U+FEFF in UTF-8. Some services begin every text with it, though RFC 8259 section
 // 8.1 forbids it in JSON.
@@ -39,15 +39,12 @@ func SkipMark(text []byte) []byte { return bytes.TrimPrefix(text, byteOrderMark)
 
 // Read reads and closes the body of response. With an error, which is redacted, it returns what
 // could be read before it. A byte order mark at the beginning is left out.
-func Read(response *http.Response) ([]byte, error) { return ReadInto(nil, response) }
-
-// ReadInto is Read into the memory of buffer, or more if that is too small.
-func ReadInto(buffer []byte, response *http.Response) ([]byte, error) {
-	body, err := read(buffer, response)
+func Read(response *http.Response) ([]byte, error) {
+	body, err := read(response)
 	return SkipMark(body), err
 }
 
-func read(buffer []byte, response *http.Response) ([]byte, error) {
+func read(response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, errSwitched
@@ -56,7 +53,7 @@ func read(buffer []byte, response *http.Response) ([]byte, error) {
 	if n := response.ContentLength; n > 0 && n <= Limit {
 		size = int(n) + 1 // one more, to see the end without another piece of memory
 	}
-	body := slices.Grow(buffer[:0], size)
+	body := make([]byte, 0, size)
 	for {
 		n, err := response.Body.Read(body[len(body):min(cap(body), Limit+1)])
 		body = body[:len(body)+n]
@@ -109,7 +106,7 @@ func Decode(body []byte, into any) error {
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil || members == nil {
-		return errors.New("the answer is not a JSON object")
+		return errors.New("the response is not a JSON object")
 	}
 	// Start again, one member at a time, so that an odd one spoils no other.
 	reflect.ValueOf(into).Elem().SetZero()

@@ -33,9 +33,9 @@ var mutations = []mutation{
 	}},
 	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
 	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
-	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(call.key)", "idempotency.Editor(idempotency.NewKey())"}},
+	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(key)", "idempotency.Editor(idempotency.NewKey())"}},
 	{name: "every call has a key of its own", file: "call.go", replace: []string{
-		"return idempotency.DeriveKey(c.clientID, op.ID, reference, settings.attempt)", "return idempotency.NewKey()",
+		"return idempotency.DeriveKey(c.clientID, op.ID, payment.reference(), settings.attempt)", "return idempotency.NewKey()",
 	}},
 	{name: "every refund has a key of its own", file: "call.go", replace: []string{
 		"	case !settings.keySet:\n", "	case !settings.keySet && op.ID == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
@@ -44,13 +44,13 @@ var mutations = []mutation{
 		"found := all.byPayment[payment]; found != nil", "found := all.byPayment[payment]; false",
 	}},
 	{name: "an open payment is sent under another key", file: "payment.go", replace: []string{
-		"	case earlier.IdempotencyKey != call.key:\n		return errOtherKey\n", "",
+		"	case earlier.IdempotencyKey != own.IdempotencyKey:\n		return errOtherKey\n", "",
 	}},
-	{name: "a refund under another id is another refund", file: "payment.go", replace: []string{
-		"if call.operation.ID == OperationRefundCashIn && call.doubted == nil {", "if false {",
+	{name: "a refund under another id is another refund", file: "journaled.go", replace: []string{
+		"if refund && call.doubted == nil {", "if false {",
 	}},
-	{name: "a refund that was accepted under another id is forgotten", file: "payment.go", replace: []string{
-		"		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {", "		if false {",
+	{name: "a refund that was accepted under another id is forgotten", file: "journaled.go", replace: []string{
+		"		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {", "		if p.compared = true; false {",
 	}, rare: true},
 	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
@@ -64,38 +64,38 @@ var mutations = []mutation{
 		"|| !t.body.seal())", "|| t.body.state.Load() == begun)",
 	}},
 	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"tracker.written.Load() > 1", "tracker.written.Load() > 2"}},
-	{name: "an answer about another payment is passed on", file: "call.go", replace: []string{
-		`	case externalReference != "" && externalReference != call.externalReference:`, "	case false:",
-		"	case amount != call.amount && (", "	case false && (",
+	{name: "a response about another payment is passed on", file: "operation.go", replace: []string{
+		`	case externalReference != "" && externalReference != asked.ExternalReference:`, "	case false:",
+		"	case amount != asked.Amount && (", "	case false && (",
 	}},
 	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
 		"return verdict{outcome: inDoubt, err: err}", "return verdict{outcome: inDoubt, err: err, transactionID: transactionID}",
 	}},
-	{name: "a process forgets its open payments", file: "journal_memory.go", replace: []string{"	m.open.add(payment, &intent)\n", ""}},
-	{name: "a process forgets its accepted payments", file: "journal_memory.go", replace: []string{"		m.young.add(payment, intent)\n", ""}},
-	{name: "calls for one payment overlap", file: "payment.go", replace: []string{
-		"locks.wait(ctx, c.lockOf(*intent), intent,", "locks.wait(ctx, lockName{payment: idempotency.NewKey()}, intent,",
+	{name: "a process forgets its open payments", file: "journal_memory.go", replace: []string{"	m.open.add(&remembered{intent, payment})\n", ""}},
+	{name: "a process forgets its accepted payments", file: "journal_memory.go", replace: []string{"		m.young.add(intent)\n", ""}},
+	{name: "calls for one payment overlap", file: "lock.go", replace: []string{
+		"locks.wait(ctx, name, intent,", "locks.wait(ctx, lockName{payment: idempotency.NewKey()}, intent,",
 	}},
-	{name: "calls under two keys for one payment overlap", file: "payment.go", replace: []string{
-		"locks.wait(ctx, c.lockOf(*intent), intent,", "locks.wait(ctx, lockName{journal: c.scope, payment: p.call.key}, intent,",
+	{name: "calls under two keys for one payment overlap", file: "lock.go", replace: []string{
+		"locks.wait(ctx, name, intent,", "locks.wait(ctx, lockName{journal: c.scope, payment: intent.IdempotencyKey}, intent,",
 	}},
 	{name: "two clients on one journal do not know of each other", file: "lock.go", replace: []string{
 		"if reflect.ValueOf(journal).Comparable() {", "if reflect.ValueOf(journal).Comparable() && false {",
 	}},
-	{name: "a call that waits does not hear the rejection", file: "payment.go", replace: []string{"		return !p.doubt\n", "		return false\n"}},
+	{name: "a call that waits does not hear the rejection", file: "lock.go", replace: []string{"		return !p.doubt\n", "		return false\n"}},
 	{name: "a call that waits does not hear that nothing was sent", file: "lock.go", replace: []string{
 		"return err != nil && !errors.Is(err, ErrUnknownOutcome)", "return err != nil && !errors.Is(err, ErrNotSent) && !errors.Is(err, ErrUnknownOutcome)",
 	}},
-	{name: "a faulty request settles an open payment", file: "payment.go", replace: []string{
-		"	earlier, failure := c.find(ctx, intent)\n	if earlier == nil && failure == nil {", "	earlier, failure := c.find(ctx, intent)\n	if true {",
+	{name: "a faulty request settles an open payment", file: "journaled.go", replace: []string{
+		"	if earlier == nil && failure == nil {", "	if true {",
 	}},
 	{name: "the journal is told after the sending", file: "attempt.go", replace: []string{
 		"if err := c.announce(ctx, t.state); err != nil {", "if t.handed {\n		var err error",
 	}},
-	{name: "a rejection that is not recorded is reported", file: "payment.go", replace: []string{
+	{name: "a rejection that is not recorded is reported", file: "journaled.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
 	}, rare: true},
-	{name: "a journal that cannot be asked is taken as empty", file: "payment.go", replace: []string{"c.find(ctx, intent); failure != nil {",
+	{name: "a journal that cannot be asked is taken as empty", file: "journaled.go", replace: []string{"c.find(ctx, intent); failure != nil {",
 		"c.find(ctx, intent); failure != nil && false {"}},
 	{name: "the first sending is forgotten", file: "outcome.go", replace: []string{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",

@@ -82,7 +82,7 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	// All of it is news, so the contract holds. The fields are ours to change, as told.
 	_, err = output(t.Context(), p.root, "make", "contract", "RACE=")
 	require.NoError(t, err)
-	p.edit(t, "connectpsp/types_cashout.go", "CancelledAt pix.Time `json:\"cancelledAt,omitzero\"`", "SettledBy string `json:\"settledBy,omitzero\"`")
+	p.edit(t, "connectpsp/cashout.go", "CancelledAt pix.Time `json:\"cancelledAt,omitzero\"`", "SettledBy string `json:\"settledBy,omitzero\"`")
 	p.edit(t, "sandbox/cashout.go", "payment.CancelledAt = s.timestamp()", "")
 	p.edit(t, "sandbox/cashout_test.go", "assert.False(t, cancelled.CancelledAt.IsZero())", "")
 	told, err := output(t.Context(), p.root, "make", "contract", "RACE=")

@@ -1,0 +1,227 @@
+package connectpsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// begin records the intent, and takes over the doubt about an earlier call for the same payment.
+func (c *Client) begin(ctx context.Context, p *callState) error {
+	call := &p.call
+	refund := call.operation.ID == OperationRefundCashIn
+	if refund && call.doubted == nil {
+		begun, err := c.lockCharge(ctx, p)
+		if err != nil {
+			return err
+		}
+		defer begun()
+	}
+	intent := call.payment
+	if call.doubted != nil && !call.recovering {
+		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call, and Recover must not call this unsent
+	}
+	earlier, err := c.journal.Begin(ctx, intent)
+	if err != nil && earlier == nil {
+		var failure error
+		if earlier, failure = c.find(ctx, intent); failure != nil {
+			p.doubtErr = notRecorded(err)
+			return p.unknown(journalSilent(failure))
+		}
+	}
+	if earlier != nil {
+		if err := c.follow(p, earlier); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		if earlier == nil && !p.doubt {
+			// The intent may have been written all the same, or be written later.
+			_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		}
+		return p.notSent(notRecorded(err))
+	}
+	switch {
+	case call.recovering && earlier == nil:
+		// Begin has replaced a rejected attempt. If it cannot be taken out it is found again.
+		_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		return errSettled
+	case call.recovering && earlier.Outcome != "":
+		return errSettled
+	case (call.doubted != nil || refund && earlier != nil) && c.left(p.first) <= 0:
+		return p.unknown(errTooLate) // no reference of the gateway keeps a second refund from being made
+	}
+	return nil
+}
+
+// follow takes over the doubt about an earlier call for the payment. Its error says that this call
+// is no repetition of that one.
+func (c *Client) follow(p *callState, earlier *Intent) error {
+	if p.call.recovering && earlier.IdempotencyKey != p.call.payment.IdempotencyKey {
+		return errSettled // by the attempt that came after it
+	}
+	p.recorded = true
+	p.inherit(earlier)
+	locks.sentAt(p.lock, p.first)
+	if differs := c.differs(p.call, earlier); differs != nil {
+		return p.about(earlier).unknown(differs)
+	}
+	return nil
+}
+
+// left is for how much longer a payment may be sent again on the SDK's own account: as long as the
+// gateway surely knows its key. A first sending in the future says that the clock was set back, and
+// that nothing is known.
+func (c *Client) left(first time.Time) time.Duration {
+	now := time.Now()
+	// The monotonic clock stands still while a machine sleeps, and the other may be set.
+	age := max(now.Sub(first), now.Round(0).Sub(first.Round(0)))
+	if age < -time.Minute {
+		return 0
+	}
+	return c.window - age
+}
+
+// announce records that the call is about to be sent. Only the first attempt does.
+func (c *Client) announce(ctx context.Context, p *callState) error {
+	if p.recorded || !p.call.operation.Keyed {
+		return nil
+	}
+	if err := c.journal.Sent(ctx, p.call.payment.IdempotencyKey, time.Now().UTC()); err != nil {
+		return notRecorded(err)
+	}
+	p.recorded = true
+	return nil
+}
+
+// finish records the outcome of a call, and returns the error to report: err, unless that is a
+// rejection that could not be recorded. The intent stays then, and [Client.Recover] could still
+// send it, or report it a second time.
+func (c *Client) finish(ctx context.Context, p *callState, err error) error {
+	key, outcome := p.call.payment.IdempotencyKey, OutcomeRejected
+	switch {
+	case err == nil:
+		outcome = OutcomeAccepted
+	case errors.Is(err, ErrUnknownOutcome):
+		return err
+	default:
+		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {
+			_ = c.journal.Finish(ctx, key, outcome, "") // this attempt was rejected; if that fails it is found again
+		}
+		if errors.Is(err, ErrUnknownOutcome) {
+			return err
+		}
+	}
+	failure := c.journal.Finish(ctx, key, outcome, p.subject.TransactionID)
+	if failure == nil || err == nil {
+		return err
+	}
+	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)
+	return p.unknown(nil)
+}
+
+// notBegun returns the error of a call that ended before the journal was asked to begin it: it was
+// not sent, and an earlier one may have been.
+func (c *Client) notBegun(ctx context.Context, p *callState, err error) error {
+	earlier, failure := c.find(ctx, p.call.payment)
+	switch {
+	case failure != nil:
+		p.doubt, p.doubtErr = true, journalSilent(failure)
+	case earlier != nil:
+		p.inherit(earlier)
+		p.about(earlier)
+	}
+	return p.notSent(err)
+}
+
+// invalid returns the error of a call that was found faulty before it was made: err, unless another
+// call may have made the payment. A fault of this request says nothing about that.
+func (c *Client) invalid(ctx context.Context, call call, err error) (reported error) {
+	if !call.operation.Keyed || call.payment.reference() == "" {
+		return err
+	}
+	p := c.newCallState(call)
+	if failure := c.lockPayment(ctx, p); failure != nil {
+		return failure
+	}
+	defer func() { p.unlock(reported) }()
+	earlier, failure := c.find(ctx, p.call.payment)
+	if earlier == nil && failure == nil {
+		if checkID(call.id()) == nil {
+			err = c.checkOtherName(ctx, p, err)
+		}
+		return err
+	}
+	if earlier != nil {
+		p.inherit(earlier)
+		p.about(earlier)
+	}
+	p.doubtErr = nil // the fault says more
+	return p.unknown(&faultError{err, failure})
+}
+
+// find looks for an earlier call for the same payment, also when ctx has ended: an open payment
+// must be found then, too.
+func (c *Client) find(ctx context.Context, payment Intent) (*Intent, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	return c.journal.Find(ctx, payment)
+}
+
+// accept records that a payment was found to be accepted, and since when it was open. It waits for
+// others that work on it. If it fails the payment stays open, and is found again.
+func (c *Client) accept(ctx context.Context, call call, first time.Time, transactionID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	c.identify(&call)
+	intent := call.payment
+	intent.BegunAt, intent.SentAt = first.UTC(), first.UTC()
+	own, _, err := locks.wait(ctx, c.lockOf(intent), &intent, nil)
+	if err != nil {
+		return
+	}
+	defer locks.release(own, nil)
+	earlier, err := c.journal.Begin(ctx, intent)
+	switch {
+	case err != nil, earlier != nil && (earlier.Outcome != "" || earlier.Payment() != intent.Payment()):
+		return
+	case earlier != nil:
+		intent = *earlier
+	}
+	_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeAccepted, readable(transactionID))
+}
+
+// readable returns an id that a transaction can be read by, or nothing: a response may hold
+// anything.
+func readable(id string) string {
+	if checkID(id) != nil {
+		return ""
+	}
+	return id
+}
+
+func notRecorded(err error) error {
+	return fmt.Errorf("the journal could not record the payment: %w", err)
+}
+
+// journalSilent is why nobody knows whether an earlier call was sent.
+func journalSilent(err error) error {
+	return fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", err)
+}
+
+// faultError is the fault of a call for a payment that may have been made. It hides the fault from
+// [errors.Is] and [errors.As], which would find [ErrNotSent], and leaves the journal's failure, if
+// any, to be found.
+type faultError struct{ fault, journal error }
+
+func (e *faultError) Error() string {
+	text := strings.TrimPrefix(e.fault.Error(), ErrNotSent.Error()+": ")
+	if e.journal != nil {
+		text += "; the journal cannot say whether an earlier call was sent: " + e.journal.Error()
+	}
+	return text
+}
+
+func (e *faultError) Unwrap() error { return e.journal }
