@@ -104,7 +104,8 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 // then set the target again. POST /account/rebalance, signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
 	defer c.logUnknown(ctx, &err)
-	call, err := c.prepare(ctx, rebalanceAccount.Operation, Intent{Amount: target}, rebalanceRequest{target}, checkRebalance(target), options)
+	request, faults := rebalanceRequest{target}, checkRebalance(target)
+	call, err := c.prepare(ctx, rebalanceAccount.Operation, Intent{Amount: target}, request, faults, options)
 	if err != nil {
 		return nil, err
 	}

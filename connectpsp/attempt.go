@@ -129,24 +129,24 @@ func (t *sendTracker) mayHaveSent() bool {
 	return t.handed && (t.body.isEmpty() || t.written.Load() > 0 || !t.body.seal())
 }
 
-// sealedBody is a request's body that can be closed until the first read. A
-// transport that returns early may still be dialling, and would otherwise send the request after it
-// was reported as not sent.
+// sealedBody is a request's body that can be sealed until the first read. A transport that returns
+// early may still be dialling, and would otherwise send the request after it was reported as not
+// sent.
 type sealedBody struct {
 	content bytes.Reader
 	state   atomic.Int32
 }
 
 const (
-	untouched int32 = iota
-	begun
-	sealed
+	bodyUnread int32 = iota
+	bodyRead
+	bodySealed
 )
 
 const errSealed = redact.Text("connectpsp: the call has ended")
 
 func (b *sealedBody) Read(p []byte) (int, error) {
-	if !b.state.CompareAndSwap(untouched, begun) && b.state.Load() == sealed {
+	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodySealed {
 		return 0, errSealed
 	}
 	return b.content.Read(p)
@@ -157,4 +157,4 @@ func (b *sealedBody) Close() error { return nil }
 func (b *sealedBody) isEmpty() bool { return b.content.Size() == 0 }
 
 // seal shuts the body and reports whether it did so before anybody read from it.
-func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(untouched, sealed) }
+func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }

@@ -123,6 +123,11 @@ type CashIn struct {
 	ExpiredAt pix.Time `json:"expiredAt,omitzero"`
 }
 
+// ids returns the ids that the charge may be named by. Each may be empty.
+func (c *CashIn) ids() []string {
+	return []string{c.TransactionID, c.InternalCode, c.EndToEndID, c.OriginalEndToEndID}
+}
+
 // PIXData is the QR code of a charge. It prints as neither text nor image.
 type PIXData struct {
 	// CopyAndPaste is the text of the BR Code ("Copia e Cola"). [pix.ParseBRCode] reads it.

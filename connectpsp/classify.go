@@ -147,14 +147,16 @@ func newAPIError(call call, a attempt) *APIError {
 	}
 }
 
-var errNotTheGateway = errors.New("the response is not the gateway's problem: something in between answered; check BaseURL, proxies and firewalls")
+var errNotTheGateway = errors.New(
+	"the response is not the gateway's problem: something in between responded; check BaseURL, proxies and firewalls")
 
 // needsProblem reports whether a status rejects a payment only in the gateway's own words. 401 and
 // 429 mean that nothing was done, also where a proxy says so; a 409 is no rejection, and the others
 // leave doubt by themselves.
 func needsProblem(status int) bool {
 	switch status {
-	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict, http.StatusRequestTimeout, http.StatusTooEarly, 499:
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict,
+		http.StatusRequestTimeout, http.StatusTooEarly, 499:
 		return false
 	}
 	return status/100 == 4

@@ -26,7 +26,7 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T)
 			"connectpsp: createCashOut: 422 NEW_RULE: refused, this call moved no money: correct the cause; if no earlier call for this payment is open, try it again with WithAttempt"},
 		"firewall": {html(403),
 			"connectpsp: createCashOut: the last response was 403 Forbidden, which settles nothing (the response is not the gateway's problem: " +
-				"something in between answered; check BaseURL, proxies and firewalls), so the outcome is unknown: the payment may have been made; " + settle},
+				"something in between responded; check BaseURL, proxies and firewalls), so the outcome is unknown: the payment may have been made; " + settle},
 		"conflict": {problem(409, "DUPLICATE_EXTERNAL_REFERENCE"),
 			"connectpsp: createCashOut: 409 DUPLICATE_EXTERNAL_REFERENCE: the gateway says that this exists already, perhaps made by " +
 				"this very payment: it may have been made; wait for its webhook, and do not pay again under another reference"},
@@ -48,7 +48,7 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T)
 	assert.EqualError(t, err, "connectpsp: getCashIn: 503 Service Unavailable: refused: call again later")
 	_, err = newGateway(t, html(451)).client().GetCashIn(t.Context(), cashInID)
 	assert.EqualError(t, err, "connectpsp: getCashIn: 451 Unavailable For Legal Reasons: refused: the response is not the gateway's problem: "+
-		"something in between answered; check BaseURL, proxies and firewalls")
+		"something in between responded; check BaseURL, proxies and firewalls")
 }
 
 func TestErrorsCanBeMadeByHandInTests(t *testing.T) {

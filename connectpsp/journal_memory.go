@@ -98,7 +98,8 @@ func (m *memoryJournal) Finish(_ context.Context, key string, outcome Outcome, t
 			m.young, m.old = intents{}, m.young
 		}
 		intent.Outcome, intent.Body, intent.EndedAt = outcome, nil, time.Now().UTC()
-		intent.TransactionID = cmp.Or(strings.Clone(transactionID), intent.TransactionID) // a clone keeps no response in memory
+		// A clone keeps no response in memory.
+		intent.TransactionID = cmp.Or(strings.Clone(transactionID), intent.TransactionID)
 		m.young.add(intent)
 	}
 	return nil

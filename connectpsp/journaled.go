@@ -21,7 +21,8 @@ func (c *Client) begin(ctx context.Context, p *callState) error {
 	}
 	intent := call.payment
 	if call.doubted != nil && !call.recovering {
-		intent.SentAt = p.first.UTC() // the journal may not know of the earlier call, and Recover must not call this unsent
+		// The journal may not know of the earlier call, and Recover must not call this one unsent.
+		intent.SentAt = p.first.UTC()
 	}
 	earlier, err := c.journal.Begin(ctx, intent)
 	if err != nil && earlier == nil {
@@ -108,7 +109,8 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 		return err
 	default:
 		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {
-			_ = c.journal.Finish(ctx, key, outcome, "") // this attempt was rejected; if that fails it is found again
+			// This attempt was rejected. If it cannot be recorded it is found again.
+			_ = c.journal.Finish(ctx, key, outcome, "")
 		}
 		if errors.Is(err, ErrUnknownOutcome) {
 			return err

@@ -26,10 +26,13 @@ type operation[T any] struct {
 }
 
 // sender sends one request of a call through the raw client. The reader is of the call's body.
-type sender func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error)
+type sender func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor) (*http.Response, error)
+
+// editor is [gen.RequestEditorFn]: it completes a request before it is sent.
+type editor = gen.RequestEditorFn
 
 var createCashIn = operation[CashIn]{api.CreateCashIn,
-	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.CreateCashInWithBody(ctx, contentType, body, edit)
 	},
 	func(call *call, cashIn *CashIn, body []byte) (string, error) {
@@ -38,7 +41,7 @@ var createCashIn = operation[CashIn]{api.CreateCashIn,
 }
 
 var getCashIn = operation[CashIn]{api.GetCashIn,
-	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetCashIn(ctx, call.id(), edit)
 	},
 	func(call *call, cashIn *CashIn, _ []byte) (string, error) {
@@ -50,7 +53,7 @@ var getCashIn = operation[CashIn]{api.GetCashIn,
 }
 
 var refundCashIn = operation[Refund]{api.RefundCashIn,
-	func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.RefundCashInWithBody(ctx, call.id(), contentType, body, edit)
 	},
 	func(call *call, refund *Refund, _ []byte) (string, error) {
@@ -62,7 +65,7 @@ var refundCashIn = operation[Refund]{api.RefundCashIn,
 }
 
 var createCashOut = operation[CashOut]{api.CreateCashOut,
-	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.CreateCashOutWithBody(ctx, contentType, body, edit)
 	},
 	func(call *call, cashOut *CashOut, body []byte) (string, error) {
@@ -71,7 +74,7 @@ var createCashOut = operation[CashOut]{api.CreateCashOut,
 }
 
 var getCashOut = operation[CashOut]{api.GetCashOut,
-	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetCashOut(ctx, call.id(), edit)
 	},
 	func(call *call, cashOut *CashOut, _ []byte) (string, error) {
@@ -83,7 +86,7 @@ var getCashOut = operation[CashOut]{api.GetCashOut,
 }
 
 var getBalance = operation[Balance]{api.GetBalance,
-	func(ctx context.Context, raw *gen.Client, _ *call, _ io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, _ *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetBalance(ctx, edit)
 	},
 	func(_ *call, _ *Balance, body []byte) (string, error) {
@@ -95,7 +98,8 @@ var getBalance = operation[Balance]{api.GetBalance,
 			} `json:"consolidated"`
 		}
 		err := json.Unmarshal(body, &stated)
-		if totals := stated.Consolidated; err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
+		totals := stated.Consolidated
+		if err != nil || totals.Total == nil || totals.Transactional == nil || totals.Proprietary == nil {
 			return "", errNoBalance
 		}
 		return "", nil
@@ -103,7 +107,7 @@ var getBalance = operation[Balance]{api.GetBalance,
 }
 
 var rebalanceAccount = operation[Rebalance]{api.RebalanceAccount,
-	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit gen.RequestEditorFn) (*http.Response, error) {
+	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.RebalanceAccountWithBody(ctx, contentType, body, edit)
 	},
 	func(_ *call, rebalance *Rebalance, body []byte) (string, error) {

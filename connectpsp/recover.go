@@ -177,7 +177,10 @@ func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*
 // not kept.
 func rejectedBefore(intent Intent) *APIError {
 	rejection := &APIError{
-		Operation: intent.Operation, IdempotencyKey: intent.IdempotencyKey, ExternalReference: intent.ExternalReference, Err: errRejectedBefore,
+		Operation:         intent.Operation,
+		IdempotencyKey:    intent.IdempotencyKey,
+		ExternalReference: intent.ExternalReference,
+		Err:               errRejectedBefore,
 	}
 	if intent.SentAt.IsZero() {
 		rejection.Err = &notSentError{errNeverSent}
@@ -192,7 +195,9 @@ func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error
 	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
 		return earlier != nil, err
 	}
-	others := slices.DeleteFunc(slices.Clone(r.refunds), func(other Intent) bool { return other.Payment() == intent.Payment() })
+	others := slices.DeleteFunc(slices.Clone(r.refunds), func(other Intent) bool {
+		return other.Payment() == intent.Payment()
+	})
 	if len(others) == 0 {
 		return false, nil
 	}
@@ -291,7 +296,9 @@ func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	call := call{operation: api.Operation{ID: intent.Operation}, payment: intent, body: intent.Body, recovering: true}
 	call.payment.SentAt, call.payment.EndedAt, call.payment.Outcome = time.Time{}, time.Time{}, ""
 	if !intent.SentAt.IsZero() {
-		call.doubted = &UnknownOutcomeError{FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID}
+		call.doubted = &UnknownOutcomeError{
+			FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, TransactionID: intent.TransactionID,
+		}
 	}
 	if known, found := api.Find(intent.Operation); found {
 		call.operation = known

@@ -98,12 +98,16 @@ func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequ
 func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 	refund, err := run(ctx, c, refundCashIn, call)
 	var unknown *UnknownOutcomeError
-	if errors.As(err, &unknown) && (call.doubted != nil || errors.Is(err, errTooLate) || unknown.Refusal != nil && unknown.Refusal.Code == CodeCashInAlreadyRefunded) {
+	if !errors.As(err, &unknown) {
+		return refund, err
+	}
+	refusal := unknown.Refusal
+	if call.doubted != nil || errors.Is(err, errTooLate) || refusal != nil && refusal.Code == CodeCashInAlreadyRefunded {
 		if done := c.readRefund(ctx, call, unknown.FirstSentAt); done != nil {
 			return done, nil
 		}
 	}
-	return refund, err
+	return nil, err
 }
 
 // readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that
@@ -161,7 +165,8 @@ func (c *Client) lockCharge(ctx context.Context, p *callState) (release func(), 
 // is to be compared with, for which the charge may have to be read, without the lock: that may take
 // long.
 func (c *Client) lockRefunds(ctx context.Context, p *callState) (release func(), others []Intent, err error) {
-	own, _, err := locks.wait(ctx, lockName{journal: c.scope, key: OperationRefundCashIn}, nil, nil) // no key looks like that
+	everyRefund := lockName{journal: c.scope, key: OperationRefundCashIn} // no key looks like that
+	own, _, err := locks.wait(ctx, everyRefund, nil, nil)
 	if err != nil {
 		return nil, nil, c.notBegun(ctx, p, err)
 	}
@@ -238,7 +243,7 @@ func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error)
 	var refusal *APIError
 	switch {
 	case err == nil:
-		return []string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}, nil
+		return charge.ids(), nil
 	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound && refusal.Code != "":
 		return []string{id}, nil // the gateway itself knows no charge by this id, so no other id names it
 	case ctx.Err() != nil:
@@ -255,8 +260,9 @@ func (c *Client) readChargeIDs(ctx context.Context, id string) ([]string, error)
 func sameCharge(ids []string, refunds []Intent) *Intent {
 	for i := range refunds {
 		for _, id := range ids {
-			if id != "" && (strings.EqualFold(id, refunds[i].ChargeID) || strings.EqualFold(id, refunds[i].TransactionID)) {
-				return &refunds[i]
+			refund := &refunds[i]
+			if id != "" && (strings.EqualFold(id, refund.ChargeID) || strings.EqualFold(id, refund.TransactionID)) {
+				return refund
 			}
 		}
 	}

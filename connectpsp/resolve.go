@@ -30,10 +30,13 @@ var (
 // one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {
 	defer c.logUnknown(ctx, &err)
-	if unknown == nil || unknown.Operation != api.CreateCashOut.ID {
-		unknown = &UnknownOutcomeError{Operation: api.CreateCashOut.ID, ExternalReference: request.ExternalReference, Amount: request.Amount}
-		unknown.Err = errNoDoubt
-		return nil, unknown
+	if unknown == nil || unknown.Operation != OperationCreateCashOut {
+		return nil, &UnknownOutcomeError{
+			Operation:         OperationCreateCashOut,
+			ExternalReference: request.ExternalReference,
+			Amount:            request.Amount,
+			Err:               errNoDoubt,
+		}
 	}
 	still := func(reason error) (*CashOut, error) {
 		unresolved := *unknown
@@ -51,11 +54,15 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 	if err != nil {
 		return still(errNoIdempotencyKey)
 	}
-	payment := Intent{Operation: OperationCreateCashOut, IdempotencyKey: key, ExternalReference: request.ExternalReference, Amount: request.Amount}
+	payment := Intent{
+		Operation: OperationCreateCashOut, IdempotencyKey: key,
+		ExternalReference: request.ExternalReference, Amount: request.Amount,
+	}
 	call := call{operation: api.CreateCashOut, payment: payment, body: body, doubted: unknown}
 	if unknown.TransactionID != "" {
 		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
-		if err == nil && cashOut.ExternalReference == request.ExternalReference && (cashOut.Amount == request.Amount || cashOut.Amount.IsZero()) {
+		if err == nil && cashOut.ExternalReference == request.ExternalReference &&
+			(cashOut.Amount == request.Amount || cashOut.Amount.IsZero()) {
 			c.accept(ctx, call, unknown.FirstSentAt, cashOut.TransactionID)
 			return cashOut, nil
 		}
@@ -79,8 +86,10 @@ func (c *Client) ReconcileCashOut(ctx context.Context, cashOut *CashOut) error {
 	default:
 		return nil
 	}
-	return c.reconcile(ctx, Intent{Operation: OperationCreateCashOut, ExternalReference: cashOut.ExternalReference, Amount: cashOut.Amount},
-		cashOut.TransactionID)
+	payment := Intent{
+		Operation: OperationCreateCashOut, ExternalReference: cashOut.ExternalReference, Amount: cashOut.Amount,
+	}
+	return c.reconcile(ctx, payment, cashOut.TransactionID)
 }
 
 // ReconcileCashIn ends the open charge of a cash-in in the journal, with its personal data, if
@@ -100,7 +109,7 @@ func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 	if err := c.reconcile(ctx, charge, cashIn.TransactionID); err != nil || cashIn.Status != CashInRefunded {
 		return err
 	}
-	for _, id := range []string{cashIn.TransactionID, cashIn.InternalCode, cashIn.EndToEndID, cashIn.OriginalEndToEndID} {
+	for _, id := range cashIn.ids() {
 		if err := c.reconcile(ctx, Intent{Operation: OperationRefundCashIn, ChargeID: id}, cashIn.TransactionID); err != nil {
 			return err
 		}

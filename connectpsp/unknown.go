@@ -84,7 +84,8 @@ func (e *UnknownOutcomeError) Error() string {
 	}
 	switch {
 	case e.StatusCode != 0:
-		fmt.Fprintf(&text, "the last response was %s, which settles nothing", strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))))
+		status := strings.TrimSpace(fmt.Sprint(e.StatusCode, " ", http.StatusText(e.StatusCode)))
+		text.WriteString("the last response was " + status + ", which settles nothing")
 	case e.Attempts > 0:
 		text.WriteString("the request was sent, and no response settled it")
 	default:

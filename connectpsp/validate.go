@@ -72,7 +72,8 @@ func checkID(id string) (faults faults) {
 // id keeps an id within its segment of the path: "..", "a/b" or an empty one would address
 // something else.
 func (f *faults) id(id string) {
-	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' || strings.ContainsFunc(id, func(r rune) bool { return !wordCharacter(r) }) {
+	odd := strings.ContainsFunc(id, func(r rune) bool { return !wordCharacter(r) })
+	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' || odd {
 		f.add("id", "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit")
 	}
 }
@@ -134,7 +135,8 @@ func (f *faults) destination(destination Destination) {
 		case err != nil:
 			f.add(field+"pixKey", "is not a valid key of its type; a phone number begins with +55")
 		case key.Text() != destination.PIXKey:
-			f.add(field+"pixKey", "must be as the directory of keys has it: no spaces, e-mail and EVP in lower case (ToPIXKey does that)")
+			f.add(field+"pixKey",
+				"must be as the directory of keys has it: no spaces, e-mail and EVP in lower case (ToPIXKey does that)")
 		}
 		if destination.BankAccount != nil {
 			f.add(field+"bankAccount", "must not be set for type PIX")

@@ -61,7 +61,7 @@ var mutations = []mutation{
 	}},
 	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = inDoubt\n	}", "	}"}},
 	{name: "a request that still waits for a connection is forgotten", file: "attempt.go", replace: []string{
-		"|| !t.body.seal())", "|| t.body.state.Load() == begun)",
+		"|| !t.body.seal())", "|| t.body.state.Load() == bodyRead)",
 	}},
 	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"tracker.written.Load() > 1", "tracker.written.Load() > 2"}},
 	{name: "a response about another payment is passed on", file: "operation.go", replace: []string{
