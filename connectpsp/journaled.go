@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// begin records the intent, and takes over the doubt about an earlier call for the same payment.
+// begin records the intent of a call in the journal. Its error says that the call must not be sent.
 func (c *Client) begin(ctx context.Context, p *callState) error {
 	call := &p.call
 	refund := call.operation.ID == OperationRefundCashIn
@@ -19,35 +19,13 @@ func (c *Client) begin(ctx context.Context, p *callState) error {
 		}
 		defer begun()
 	}
-	intent := call.payment
-	if call.doubted != nil && !call.recovering {
-		// The journal may not know of the earlier call, and Recover must not call this one unsent.
-		intent.SentAt = p.first.UTC()
-	}
-	earlier, err := c.journal.Begin(ctx, intent)
-	if err != nil && earlier == nil {
-		var failure error
-		if earlier, failure = c.find(ctx, intent); failure != nil {
-			p.doubtErr = notRecorded(err)
-			return p.unknown(journalSilent(failure))
-		}
-	}
-	if earlier != nil {
-		if err := c.follow(p, earlier); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		if earlier == nil && !p.doubt {
-			// The intent may have been written all the same, or be written later.
-			_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
-		}
-		return p.notSent(notRecorded(err))
-	}
+	earlier, err := c.record(ctx, p)
 	switch {
+	case err != nil:
+		return err
 	case call.recovering && earlier == nil:
 		// Begin has replaced a rejected attempt. If it cannot be taken out it is found again.
-		_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		_ = c.journal.Finish(ctx, call.payment.IdempotencyKey, OutcomeRejected, "")
 		return errSettled
 	case call.recovering && earlier.Outcome != "":
 		return errSettled
@@ -55,6 +33,36 @@ func (c *Client) begin(ctx context.Context, p *callState) error {
 		return p.unknown(errTooLate) // no reference of the gateway keeps a second refund from being made
 	}
 	return nil
+}
+
+// record records the intent, and takes over the doubt about an earlier call for the same payment.
+func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err error) {
+	call, intent := &p.call, p.call.payment
+	if call.doubted != nil && !call.recovering {
+		// The journal may not know of the earlier call, and Recover must not call this one unsent.
+		intent.SentAt = p.first.UTC()
+	}
+	earlier, err = c.journal.Begin(ctx, intent)
+	if err != nil && earlier == nil {
+		var failure error
+		if earlier, failure = c.find(ctx, intent); failure != nil {
+			p.doubtErr = notRecorded(err)
+			return nil, p.unknown(journalSilent(failure))
+		}
+	}
+	if earlier != nil {
+		if differs := c.follow(p, earlier); differs != nil {
+			return nil, differs
+		}
+	}
+	if err != nil {
+		if earlier == nil && !p.doubt {
+			// The intent may have been written all the same, or be written later.
+			_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		}
+		return nil, p.notSent(notRecorded(err))
+	}
+	return earlier, nil
 }
 
 // follow takes over the doubt about an earlier call for the payment. Its error says that this call
