@@ -128,8 +128,7 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	if failure == nil || err == nil {
 		return err
 	}
-	p.doubtErr = fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure)
-	return p.unknown(nil)
+	return p.open(fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure))
 }
 
 // notBegun returns the error of a call that ended before the journal was asked to begin it: it was

@@ -148,6 +148,12 @@ func (p *callState) notSent(err error) error {
 	return p.report(nil)
 }
 
+// open returns the error of a payment that stays open because of err.
+func (p *callState) open(err error) *UnknownOutcomeError {
+	p.doubtErr = err
+	return p.unknown(nil)
+}
+
 // unknown returns the error of a payment whose outcome is unknown. Ended says why the call ended,
 // and may be nil.
 func (p *callState) unknown(ended error) *UnknownOutcomeError {

@@ -266,12 +266,11 @@ func (r *recovery) discardOne(ctx context.Context, intent Intent, report *Recove
 		report.Err = state.Err
 		return true
 	case failure != nil:
-		p.doubtErr = fmt.Errorf("whether another call has sent it cannot be known: %w", failure)
-		report.Err = p.unknown(nil)
+		report.Err = p.open(fmt.Errorf("whether another call has sent it cannot be known: %w", failure))
 		return true
 	}
-	if p.doubtErr = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); p.doubtErr != nil {
-		report.Err = p.unknown(nil)
+	if failure = r.client.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); failure != nil {
+		report.Err = p.open(failure)
 	} else {
 		report.Err = p.notSent(errNeverSent)
 	}

@@ -180,8 +180,7 @@ func (c *Client) lockRefunds(ctx context.Context, p *callState) (release func(),
 		others, err = c.otherRefunds(ctx, p.call.payment, locks.refundsUnderWay(c.scope, false))
 	}
 	if err != nil {
-		p.doubtErr = journalSilent(err)
-		return nil, nil, p.unknown(nil)
+		return nil, nil, p.open(journalSilent(err))
 	}
 	compared := p.chargeIDs != nil && sameCharge(p.chargeIDs, others) == nil
 	unread := p.chargeUnread && !slices.ContainsFunc(others, Intent.isOpen)
@@ -202,8 +201,7 @@ func (c *Client) checkOtherName(ctx context.Context, p *callState, err error) er
 	p.compared = true
 	others, failure := c.otherRefunds(ctx, p.call.payment, locks.refundsUnderWay(c.scope, true))
 	if failure != nil {
-		p.doubtErr = journalSilent(failure)
-		return p.unknown(nil)
+		return p.open(journalSilent(failure))
 	}
 	if unknown := c.compare(ctx, p, others, true); unknown != nil {
 		return unknown
