@@ -26,8 +26,7 @@ type Client struct {
 	editors    []gen.RequestEditorFn // of every request but those for tokens
 	sign       gen.RequestEditorFn
 	retry      RetryPolicy
-	jitter     func(bound time.Duration) time.Duration // draws a wait; tests put their own in its place
-	logger     *slog.Logger                            // never nil
+	logger     *slog.Logger // never nil
 	retries    budget
 	scope      any           // of its locks
 	journal    Journal       // never nil
@@ -71,7 +70,6 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		editors:    []gen.RequestEditorFn{auth.Bearer(tokens), auth.ApplicationToken(cfg.ApplicationToken)},
 		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
 		retry:      settings.retry,
-		jitter:     fullJitter,
 		logger:     settings.logger,
 		journal:    settings.journal,
 		window:     settings.window,

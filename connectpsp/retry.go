@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/jitter"
 )
 
 const (
@@ -66,9 +67,6 @@ func (c *Client) changeToken(ctx context.Context, a attempt, v verdict) bool {
 	return err == nil && token.Reveal() != a.token.Reveal()
 }
 
-// fullJitter draws a wait of at most bound at random.
-func fullJitter(bound time.Duration) time.Duration { return rand.N(bound + 1) }
-
 // wait returns how long to wait before the next attempt, or an error if it would come too late to
 // be made.
 func (c *Client) wait(ctx context.Context, p *callState) (time.Duration, error) {
@@ -76,7 +74,7 @@ func (c *Client) wait(ctx context.Context, p *callState) (time.Duration, error) 
 	for n := 1; n < p.tries && bound < c.retry.MaxDelay; n++ {
 		bound = min(2*bound, c.retry.MaxDelay)
 	}
-	wait := max(c.jitter(bound), min(p.verdict.pause, c.retry.MaxDelay))
+	wait := max(jitter.Draw(ctx, bound), min(p.verdict.pause, c.retry.MaxDelay))
 	if refusal := p.verdict.refusal; refusal != nil {
 		if refusal.RetryAfter > longestRetryAfter {
 			return 0, fmt.Errorf("the gateway asks to wait %v", refusal.RetryAfter)

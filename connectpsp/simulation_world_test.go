@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/jitter"
 )
 
 // world is one schedule: a gateway, a network, a process that now and then dies, and its orders.
@@ -342,7 +343,7 @@ func (w *world) start() {
 	if w.process != nil {
 		p.number = w.process.number + 1
 	}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(jitter.With(context.Background(), w.jitter))
 	w.process = p
 	options := []connectpsp.Option{
 		connectpsp.WithHTTPClient(&http.Client{Transport: &wire{w, p}}),
@@ -355,14 +356,14 @@ func (w *world) start() {
 		options = append(options, connectpsp.WithJournal(&pen{w, p}))
 	}
 	for range 1 + w.rules.moreClients {
-		client := must(connectpsp.New(config("https://gateway.example"), options...))
-		connectpsp.SetJitter(client, func(bound time.Duration) time.Duration {
-			// It follows from the time alone, so that it does not matter who draws first, and is
-			// never over at once.
-			return 1 + time.Duration(uint64(time.Since(w.begun))*0x9E3779B97F4A7C15>>1)%bound
-		})
-		p.clients = append(p.clients, client)
+		p.clients = append(p.clients, must(connectpsp.New(config("https://gateway.example"), options...)))
 	}
+}
+
+// jitter follows from the time alone, so that it does not depend on which goroutine draws first. It
+// is never zero.
+func (w *world) jitter(bound time.Duration) time.Duration {
+	return 1 + time.Duration(uint64(time.Since(w.begun))*0x9E3779B97F4A7C15>>1)%bound
 }
 
 func (w *world) restart() {

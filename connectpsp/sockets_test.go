@@ -92,16 +92,17 @@ func (f socketFigures) String() string {
 func paySocketBatch(t *testing.T, protocol string, from, to int, checked bool) socketFigures {
 	const callers = 24
 	gateway := newSocketGateway(t, protocol, checked)
-	options := []connectpsp.Option{
-		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Nanosecond, MaxDelay: time.Nanosecond}),
+	transport := connectpsp.NewTransport()
+	if protocol != overHTTP {
+		transport.TLSClientConfig.RootCAs = gateway.server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	}
 	attempts := &attemptCounter{}
-	options = append(options, connectpsp.WithLogger(slog.New(attempts)))
-	client, err := connectpsp.New(config(gateway.server.URL), options...)
+	client, err := connectpsp.New(config(gateway.server.URL),
+		connectpsp.WithHTTPClient(&http.Client{Transport: transport}),
+		connectpsp.WithLogger(slog.New(attempts)),
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 3, BaseDelay: time.Nanosecond, MaxDelay: time.Nanosecond}),
+	)
 	require.NoError(t, err)
-	if protocol != overHTTP {
-		connectpsp.Trust(client, gateway.server.Client().Transport.(*http.Transport).TLSClientConfig)
-	}
 
 	orders := make([]*socketCaller, to-from)
 	for n := range orders {

@@ -49,7 +49,7 @@ func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	client, transport := ownTransport(t, server.URL)
-	Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
 	return client, transport
 }
 
@@ -85,7 +85,7 @@ func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client, transport := ownTransport(t, server.URL)
-	Trust(client, server.Client().Transport.(*http.Transport).TLSClientConfig)
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
 	require.NotZero(t, transport.HTTP2.SendPingTimeout)
 	require.NotZero(t, transport.HTTP2.PingTimeout)
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 50 * time.Millisecond, PingTimeout: 300 * time.Millisecond}
