@@ -153,9 +153,9 @@ sockets: N ?= 100000
 crash: N ?= 100
 
 .PHONY: simulate
-simulate: ## Simulate payments in N schedules and every short sequence of faults, and show that it sees broken clients
-	$(GO) test -count=1 -timeout 10h -v -run '^TestSimulatedPaymentsKeepTheirPromises$$' ./connectpsp -simulate.n $(N)
-	$(GO) test -count=1 -timeout 1h -v -run '^TestEveryShortSequenceOfFaults' ./connectpsp -exhaustive.attempts 3
+simulate: ## Simulate payments in N schedules and every short sequence of faults, and check that it finds broken clients
+	$(GO) test -count=1 -timeout 10h -v -run '^TestSimulatedPaymentsKeepTheirPromises$$' ./internal/simulation -simulate.n $(N)
+	$(GO) test -count=1 -timeout 1h -v -run '^TestEveryShortSequenceOfFaults' ./internal/simulation -exhaustive.attempts 3
 	$(GO) test -count=1 -timeout 1h ./internal/mutations -mutations
 
 .PHONY: sockets

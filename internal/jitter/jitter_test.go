@@ -11,13 +11,13 @@ import (
 )
 
 func TestEveryWaitUpToTheBoundIsAsLikely(t *testing.T) {
-	const draws, bound = 100_000, 4
+	const draws, bound = 100_000, 4 // a deviation of 1,000 is eight times the standard deviation
 	var drawn [bound + 1]int
 	for range draws {
 		drawn[jitter.Draw(t.Context(), bound)]++
 	}
 	for wait, n := range drawn {
-		assert.InDelta(t, draws/len(drawn), n, draws/100, "a wait of %d", wait) // eight standard deviations
+		assert.InDelta(t, draws/len(drawn), n, draws/100, "a wait of %d", wait)
 	}
 	assert.Zero(t, jitter.Draw(t.Context(), 0))
 }

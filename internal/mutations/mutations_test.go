@@ -1,5 +1,5 @@
-// Package mutations shows that the simulation of package connectpsp can see: it breaks the client
-// in ways in which clients are often broken, one at a time, and the simulation has to find each.
+// Package mutations tests package simulation. It breaks package connectpsp in the ways in which
+// clients are often broken, one at a time, and the simulation has to find each.
 package mutations
 
 import (
@@ -18,12 +18,11 @@ import (
 
 var enabled = flag.Bool("mutations", false, "build and simulate a broken client for every mutation, which takes a few minutes")
 
-// mutation is a fault that is put into a file of package connectpsp by replacing texts: one, and
-// what stands in its place.
+// mutation breaks a file of package connectpsp.
 type mutation struct {
 	name, file string
-	replace    []string
-	rare       bool // it takes more than 10,000 schedules to be seen, and less than 100,000
+	replace    []string // pairs: a text that the file has once, and its replacement
+	rare       bool     // it takes more than 10,000 schedules to be found, and less than 100,000
 }
 
 var mutations = []mutation{
@@ -118,7 +117,7 @@ func TestTheSimulationFindsEveryFaultThatIsPutIntoTheClient(t *testing.T) {
 			if m.rare {
 				schedules = "100000"
 			}
-			output, err := exec.Command("go", "test", "-overlay", overlay(t, m), root+"/connectpsp",
+			output, err := exec.Command("go", "test", "-overlay", overlay(t, m), root+"/internal/simulation",
 				"-run", "^TestSimulatedPaymentsKeepTheirPromises$", "-simulate.n", schedules, "-timeout", "5m").CombinedOutput()
 			require.Error(t, err, "%s schedules keep their promises", schedules)
 			found := regexp.MustCompile(`VIOLATION in schedule (\d+) of seed \d+: (.*)`).FindStringSubmatch(string(output))
@@ -138,7 +137,8 @@ func TestEveryMutationFitsTheCode(t *testing.T) {
 	}
 }
 
-// overlay puts a mutation in place without a change to the tree.
+// overlay returns a file for the flag -overlay of the go command, which then builds the mutation
+// without a change to the tree.
 func overlay(t *testing.T, m mutation) string {
 	original, err := filepath.Abs(filepath.Join(root, "connectpsp", m.file))
 	require.NoError(t, err)
