@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var enabled = flag.Bool("mutations", false, "build and simulate a broken client for every mutation, which takes a few minutes")
+var enabled = flag.Bool("mutations", false, "build and simulate a broken client for every mutation, which takes a minute or two")
 
 // mutation breaks a file of package connectpsp.
 type mutation struct {
@@ -27,16 +27,16 @@ type mutation struct {
 
 var mutations = []mutation{
 	{name: "doubt is not sticky", file: "outcome.go", replace: []string{"	if leavesDoubt(a, v) {", "	p.doubt = false\n	if leavesDoubt(a, v) {"}},
-	{name: "409 is a failure", file: "apierror.go", replace: []string{
+	{name: "409 is a rejection", file: "apierror.go", replace: []string{
 		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
-	{name: "a firewall's page is a refusal", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
-	{name: "a problem that breaks off is a refusal", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
-	{name: "every attempt has a key of its own", file: "attempt.go", replace: []string{"idempotency.Editor(key)", "idempotency.Editor(idempotency.NewKey())"}},
-	{name: "every call has a key of its own", file: "call.go", replace: []string{
+	{name: "a response in HTML is a rejection", file: "classify.go", replace: []string{"	return status/100 == 4\n", "	return false\n"}},
+	{name: "a truncated problem is a rejection", file: "classify.go", replace: []string{`a.err == nil && problem.Code != "" && described`, "(described || len(a.body) > 0 && a.body[0] == '{')"}},
+	{name: "every attempt has its own key", file: "attempt.go", replace: []string{"idempotency.Editor(key)", "idempotency.Editor(idempotency.NewKey())"}},
+	{name: "every call has its own key", file: "call.go", replace: []string{
 		"return idempotency.DeriveKey(c.clientID, op.ID, payment.reference(), settings.attempt)", "return idempotency.NewKey()",
 	}},
-	{name: "every refund has a key of its own", file: "call.go", replace: []string{
+	{name: "every refund has its own key", file: "call.go", replace: []string{
 		"	case !settings.keySet:\n", "	case !settings.keySet && op.ID == OperationRefundCashIn:\n		return idempotency.NewKey()\n	case !settings.keySet:\n",
 	}},
 	{name: "an open payment is known by its key alone", file: "journal_memory.go", replace: []string{
@@ -51,23 +51,23 @@ var mutations = []mutation{
 	{name: "a refund that was accepted under another id is forgotten", file: "journaled.go", replace: []string{
 		"		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {", "		if false {",
 	}, rare: true},
-	{name: "a time-out is a failure", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
-	{name: "an answer that cannot be read is a failure", file: "classify.go", replace: []string{
+	{name: "a timeout means that nothing was sent", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
+	{name: "an unreadable response means that nothing was sent", file: "classify.go", replace: []string{
 		"return verdict{outcome: inDoubt, again: true, err: err}", "return verdict{outcome: notSent, err: err}",
 	}},
-	{name: "5xx is a failure", file: "classify.go", replace: []string{
+	{name: "5xx is a rejection", file: "classify.go", replace: []string{
 		"	case a.status/100 == 5:\n		v.outcome, v.again = inDoubt, true", "	case a.status/100 == 5:\n		v.again = true",
 	}},
-	{name: "a redirect is a failure", file: "classify.go", replace: []string{"		v.outcome = inDoubt\n	}", "	}"}},
+	{name: "a redirect is a rejection", file: "classify.go", replace: []string{"		v.outcome = inDoubt\n	}", "	}"}},
 	{name: "a request that still waits for a connection is forgotten", file: "attempt.go", replace: []string{
 		"|| !t.body.seal())", "|| t.body.state.Load() == bodyRead)",
 	}},
-	{name: "what the transport sends twice counts once", file: "attempt.go", replace: []string{"tracker.written.Load() > 1", "tracker.written.Load() > 2"}},
+	{name: "a request that the transport sends twice counts once", file: "attempt.go", replace: []string{"tracker.written.Load() > 1", "tracker.written.Load() > 2"}},
 	{name: "a response about another payment is passed on", file: "operation.go", replace: []string{
 		`	case externalReference != "" && externalReference != asked.ExternalReference:`, "	case false:",
 		"	case amount != asked.Amount && (", "	case false && (",
 	}},
-	{name: "an answer about another payment offers its id", file: "classify.go", replace: []string{
+	{name: "a response about another payment offers its id", file: "classify.go", replace: []string{
 		"return verdict{outcome: inDoubt, err: err}", "return verdict{outcome: inDoubt, err: err, transactionID: transactionID}",
 	}},
 	{name: "a process forgets its open payments", file: "journal_memory.go", replace: []string{"	m.open.add(&remembered{intent, payment})\n", ""}},
@@ -81,35 +81,35 @@ var mutations = []mutation{
 	{name: "two clients on one journal do not know of each other", file: "lock.go", replace: []string{
 		"if reflect.ValueOf(journal).Comparable() {", "if reflect.ValueOf(journal).Comparable() && false {",
 	}},
-	{name: "a call that waits does not hear the rejection", file: "lock.go", replace: []string{"		return !p.doubt\n", "		return false\n"}},
-	{name: "a call that waits does not hear that nothing was sent", file: "lock.go", replace: []string{
+	{name: "a waiting call does not share the rejection", file: "lock.go", replace: []string{"		return !p.doubt\n", "		return false\n"}},
+	{name: "a waiting call does not share that nothing was sent", file: "lock.go", replace: []string{
 		"return err != nil && !errors.Is(err, ErrUnknownOutcome)", "return err != nil && !errors.Is(err, ErrNotSent) && !errors.Is(err, ErrUnknownOutcome)",
 	}},
-	{name: "a faulty request settles an open payment", file: "journaled.go", replace: []string{
+	{name: "an invalid request is rejected while its payment is open", file: "journaled.go", replace: []string{
 		"	if earlier == nil && failure == nil {", "	if true {",
 	}},
-	{name: "the journal is told after the sending", file: "attempt.go", replace: []string{
+	{name: "a payment is marked as sent after the sending", file: "attempt.go", replace: []string{
 		"if err := c.announce(ctx, t.state); err != nil {", "if t.handed {\n		var err error",
 	}},
-	{name: "a rejection that is not recorded is reported", file: "journaled.go", replace: []string{
+	{name: "a rejection that the journal has not recorded is reported", file: "journaled.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
 	}, rare: true},
-	{name: "a journal that cannot be asked is taken as empty", file: "journaled.go", replace: []string{"c.find(ctx, intent); failure != nil {",
+	{name: "a journal that cannot be read counts as empty", file: "journaled.go", replace: []string{"c.find(ctx, intent); failure != nil {",
 		"c.find(ctx, intent); failure != nil && false {"}},
 	{name: "the first sending is forgotten", file: "outcome.go", replace: []string{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
-	{name: "Recover calls never sent what another call sends", file: "recover.go", replace: []string{
+	{name: "Recover reports as never sent a payment that another call sends", file: "recover.go", replace: []string{
 		"locks.take(r.client.lockOf(*intent), intent)", "locks.take(lockName{payment: idempotency.NewKey()}, intent)",
 	}},
-	{name: "Recover leaves out what ended before", file: "recover.go", replace: []string{"inMemory || c.recovered.Load() {", "true || inMemory {"}},
+	{name: "Recover leaves out payments that have ended", file: "recover.go", replace: []string{"inMemory || c.recovered.Load() {", "true || inMemory {"}},
 }
 
 const root = "../.."
 
 func TestTheSimulationFindsEveryFaultThatIsPutIntoTheClient(t *testing.T) {
 	if !*enabled {
-		t.Skip("takes a few minutes; make simulate runs it")
+		t.Skip("takes a minute or two; make simulate runs it")
 	}
 	for _, m := range mutations {
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
