@@ -1,60 +1,75 @@
-// Command growth measures how the cost of paying grows with the goroutines that pay, what a renewal of the token does to
-// latency, and whether a client that is kept for long stays as it is. It writes points, one a line: figure, series, x, y. The
-// command plot draws them.
+// Command growth measures how the cost of a payment grows with the number of goroutines that pay,
+// what a renewal of the token does to latency, and whether a client that is kept for long keeps its
+// size. It writes the file of package points, which the command plot draws.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
+	"github.com/connectpsp/connectpsp-go/bench/points"
 )
 
 // plan says how much is measured.
 type plan struct {
-	levels  []int         // goroutines that pay at once
-	service time.Duration // the gateway takes for a payment
-	load    time.Duration // each level is measured for so long
+	levels  []int         // numbers of goroutines that pay at once
+	service time.Duration // what the gateway takes for a payment
+	load    time.Duration // how long each level pays
 	life    time.Duration // of a token, in whole seconds
-	issue   time.Duration // the gateway takes to renew one
-	renewal time.Duration // renewals are watched for so long
-	calls   int           // of the client that is kept
+	issue   time.Duration // what the gateway takes to renew a token
+	renewal time.Duration // how long payments go on through renewals
+	calls   int           // payments of the client that is kept
 }
 
-var measurements = []func(plan, *points) error{inFlight, load, renewal, soak}
+var measurements = []func(plan) ([]points.Point, error){load, renewal, soak}
 
 func main() {
 	gateway.Serve()
-	plan := plan{levels: []int{1, 4, 16, 64, 256, 1024, 4096}, life: 8 * time.Second, issue: 800 * time.Millisecond}
-	flag.DurationVar(&plan.service, "service", 2*time.Millisecond, "how long the gateway takes for a payment")
-	flag.DurationVar(&plan.load, "load", 2*time.Second, "how long each number of goroutines pays")
-	flag.DurationVar(&plan.renewal, "renewal", 25*time.Second, "how long payments go on through renewals of the token")
-	flag.IntVar(&plan.calls, "calls", 500_000, "how many payments the client makes that is kept")
-	out := flag.String("out", "out/growth.tsv", "where the points are written")
+	plan := plan{
+		levels:  []int{1, 4, 16, 64, 256, 1024, 4096},
+		service: 2 * time.Millisecond,
+		load:    2 * time.Second,
+		life:    8 * time.Second,
+		issue:   800 * time.Millisecond,
+		renewal: 25 * time.Second,
+	}
+	flag.IntVar(&plan.calls, "calls", 500_000, "payments of the client that is kept")
 	flag.Parse()
-	if err := grow(plan, *out); err != nil {
+	if err := run(plan); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func grow(plan plan, out string) error {
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+func run(plan plan) error {
+	measured, err := grow(plan)
+	if err != nil {
 		return err
 	}
-	file, err := os.Create(out)
+	file, err := os.Create(points.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	points := &points{file: file}
-	for _, measure := range measurements {
-		if err := measure(plan, points); err != nil {
-			return err
-		}
+	if err := points.Write(file, measured); err != nil {
+		return err
 	}
 	return file.Close()
+}
+
+// grow measures the points of all figures.
+func grow(plan plan) ([]points.Point, error) {
+	var all [][]points.Point
+	for _, measure := range measurements {
+		some, err := measure(plan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some)
+	}
+	return slices.Concat(all...), nil
 }

@@ -1,102 +1,88 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"slices"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/connectpsp/connectpsp-go/bench/caller"
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
+	"github.com/connectpsp/connectpsp-go/bench/points"
 )
 
 const (
-	renewalGoroutines = 8                     // of each caller
-	renewalStep       = 50 * time.Millisecond // the longest of the payments that began within a step is a point
+	renewalGoroutines = 8                      // of each caller
+	renewalStep       = 100 * time.Millisecond // a point is the longest payment that began within a step
 )
 
-// renewal measures how long payments take while the token is renewed, which the gateway takes its time for. A payment that
-// waited for it would take as long. The floor, which renews nothing, pays beside it and shows what the machine does.
-func renewal(plan plan, points *points) error {
+// renewal measures how long payments take while the token is renewed. A payment that waited for the
+// renewal would take as long. The floor renews nothing: it pays at the same time, to show what the
+// machine does.
+func renewal(plan plan) ([]points.Point, error) {
 	server, err := gateway.Start(gateway.Settings{Service: plan.service, Life: plan.life, Issue: plan.issue})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer server.Close()
 	var payers []*caller.Caller
 	for _, newCaller := range compared {
-		payer, err := newCaller(server.URL)
+		payer, err := newCaller.warm(server.URL)
 		if err != nil {
-			return err
-		}
-		if _, err := payer.CashOut(context.Background(), "the-first"); err != nil {
-			return err
+			return nil, err
 		}
 		payers = append(payers, payer)
 	}
 	begun := time.Now()
-	var done sync.WaitGroup
-	watched := make([]watch, len(payers))
+	longest := make([][renewalGoroutines][]time.Duration, len(payers)) // by caller, goroutine and step
+	var payments errgroup.Group
 	for i, payer := range payers {
-		watched[i].longest = make([]time.Duration, plan.renewal/renewalStep)
 		for n := range renewalGoroutines {
-			done.Go(func() { watched[i].payUntilFull(payer, n, begun) })
+			longest[i][n] = make([]time.Duration, plan.renewal/renewalStep)
+			payments.Go(func() error { return payEachStep(payer, n, begun, longest[i][n]) })
 		}
 	}
-	done.Wait()
+	if err := payments.Wait(); err != nil {
+		return nil, err
+	}
 	counts, err := server.Counts()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	var all []points.Point
+	add := func(series string, at, overhead time.Duration) {
+		all = append(all, points.Point{Figure: "renewal", Series: series, X: at.Seconds(), Y: milliseconds(overhead)})
 	}
 	for i, payer := range payers {
-		if err := watched[i].err; err != nil {
-			return err
-		}
-		for step, overhead := range watched[i].longest {
-			if err := points.add("renewal", payer.Name, (time.Duration(step) * renewalStep).Seconds(), milliseconds(overhead)); err != nil {
-				return err
+		for step := range plan.renewal / renewalStep {
+			var overhead time.Duration
+			for _, steps := range longest[i] {
+				overhead = max(overhead, steps[step])
 			}
+			add(payer.Name, step*renewalStep, overhead)
 		}
-		fmt.Fprintf(os.Stderr, "%s: %d renewals of %v, and no payment took longer than %v more than the gateway\n", payer.Name,
-			len(counts.Issued)-1, plan.issue, slices.Max(watched[i].longest))
 	}
 	for _, issued := range counts.Issued[1:] {
-		// From the request for the token to its answer.
-		for _, at := range []time.Duration{0, plan.issue} {
-			if err := points.add("renewal", "renewal", (issued.Sub(begun) + at).Seconds(), milliseconds(plan.issue)); err != nil {
-				return err
-			}
-		}
+		from := issued.Sub(begun)
+		to := from + plan.issue
+		add("token renewal", from, 0)
+		add("token renewal", from, plan.issue)
+		add("token renewal", to, plan.issue)
+		add("token renewal", to, 0)
 	}
-	return nil
+	return all, nil
 }
 
-// watch holds the longest payment of each step.
-type watch struct {
-	mu      sync.Mutex
-	longest []time.Duration
-	err     error
-}
-
-func (w *watch) payUntilFull(payer *caller.Caller, goroutine int, begun time.Time) {
+// payEachStep pays without a pause until all steps are over, and notes the longest payment of each.
+func payEachStep(payer *caller.Caller, goroutine int, begun time.Time, longest []time.Duration) error {
 	for call := 0; ; call++ {
 		step := int(time.Since(begun) / renewalStep)
-		if step >= len(w.longest) {
-			return
+		if step >= len(longest) {
+			return nil
 		}
 		overhead, err := pay(payer, reference("renewal", goroutine, call))
-		w.mu.Lock()
-		w.longest[step] = max(w.longest[step], overhead)
 		if err != nil {
-			w.err = err
+			return err
 		}
-		w.mu.Unlock()
-		if err != nil {
-			return
-		}
+		longest[step] = max(longest[step], overhead)
 	}
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

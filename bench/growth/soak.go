@@ -8,33 +8,31 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/bench/caller"
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
+	"github.com/connectpsp/connectpsp-go/bench/points"
 )
 
 const soakSamples = 100
 
-// soak pays again and again with one client, in memory, and measures what is alive and how many goroutines there are.
-func soak(plan plan, points *points) error {
+// soak makes payment after payment with one client, in memory, and measures how much memory is in
+// use and how many goroutines there are.
+func soak(plan plan) ([]points.Point, error) {
+	fmt.Fprintf(os.Stderr, "%d payments of one client\n", plan.calls)
 	payer, err := caller.SDK("http://127.0.0.1", new(gateway.Memory))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var all []points.Point
 	every := max(plan.calls/soakSamples, 1)
 	for call := range plan.calls + 1 {
 		if call%every == 0 {
-			mebibytes := float64(occupied()) / (1 << 20)
-			if err := points.add("soak", "memory, MiB", float64(call), mebibytes); err != nil {
-				return err
-			}
-			if err := points.add("soak", "goroutines", float64(call), float64(runtime.NumGoroutine())); err != nil {
-				return err
-			}
-			if call == plan.calls {
-				fmt.Fprintf(os.Stderr, "after %d payments: %.1f MiB, %d goroutines\n", call, mebibytes, runtime.NumGoroutine())
-			}
+			millions := float64(call) / 1e6
+			all = append(all,
+				points.Point{Figure: "soak", Series: "memory, MiB", X: millions, Y: float64(occupied()) / (1 << 20)},
+				points.Point{Figure: "soak", Series: "goroutines", X: millions, Y: float64(runtime.NumGoroutine())})
 		}
 		if _, err := payer.CashOut(context.Background(), reference("soak", 0, call)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return all, nil
 }

@@ -1,77 +1,88 @@
 package main
 
-// figure is what one drawing shows.
+import (
+	"image/color"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// figure is one drawing.
 type figure struct {
-	name        string // of the points and of the file
+	name        string // in the points, and in the name of the file
 	title, x, y string
-	logX, logY  bool
+	levels      bool // the x axis is logarithmic, with a tick for each level that was measured
+	logarithmic bool // the y axis
 	series      []series
 }
 
 // series is one line of a figure.
 type series struct {
-	name  string // of the points, and in the legend
-	class string // its colour, see style
-	dash  string // empty for a line without gaps
-	pairs bool   // every two points are a line of their own
+	name  string // in the points and in the legend
+	style draw.LineStyle
 }
 
-const (
-	dashed = "6 4"
-	dotted = "2 3"
+var (
+	blue   = color.RGBA{R: 0x09, G: 0x69, B: 0xda, A: 0xff}
+	orange = color.RGBA{R: 0xbc, G: 0x4c, B: 0x00, A: 0xff}
+	gray   = color.RGBA{R: 0x8c, G: 0x95, B: 0x9f, A: 0xff}
+
+	dashed = []vg.Length{6, 4}
+	dotted = []vg.Length{2, 3}
 )
+
+func line(color color.Color, dashes []vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: color, Width: 1.5, Dashes: dashes}
+}
+
+// floorAndSDK are the lines of a figure that compares one value.
+var floorAndSDK = []series{
+	{"floor", line(orange, nil)},
+	{"connectpsp", line(blue, nil)},
+}
 
 var figures = []figure{
 	{
-		name:  "throughput",
-		title: "Payments per second",
-		x:     "goroutines that pay at once",
-		y:     "payments per second",
-		logX:  true,
-		logY:  true,
+		name:        "throughput",
+		title:       "Payments per second",
+		x:           "goroutines that pay at once",
+		y:           "payments per second",
+		levels:      true,
+		logarithmic: true,
+		series:      floorAndSDK,
+	},
+	{
+		name:        "overhead",
+		title:       "How much longer a payment takes than the gateway",
+		x:           "goroutines that pay at once",
+		y:           "milliseconds",
+		levels:      true,
+		logarithmic: true,
 		series: []series{
-			{name: "floor", class: "floor"},
-			{name: "connectpsp", class: "sdk"},
+			{"floor, median", line(orange, nil)},
+			{"floor, 99 %", line(orange, dashed)},
+			{"floor, 99.9 %", line(orange, dotted)},
+			{"connectpsp, median", line(blue, nil)},
+			{"connectpsp, 99 %", line(blue, dashed)},
+			{"connectpsp, 99.9 %", line(blue, dotted)},
 		},
 	},
 	{
-		name:  "overhead",
-		title: "What a payment takes longer than the gateway",
-		x:     "goroutines that pay at once",
-		y:     "microseconds",
-		logX:  true,
-		logY:  true,
-		series: []series{
-			{name: "floor p50", class: "floor"},
-			{name: "floor p99", class: "floor", dash: dashed},
-			{name: "floor p99.9", class: "floor", dash: dotted},
-			{name: "connectpsp p50", class: "sdk"},
-			{name: "connectpsp p99", class: "sdk", dash: dashed},
-			{name: "connectpsp p99.9", class: "sdk", dash: dotted},
-		},
+		name:        "connections",
+		title:       "Connections opened",
+		x:           "goroutines that pay at once",
+		y:           "connections",
+		levels:      true,
+		logarithmic: true,
+		series:      []series{floorAndSDK[0], {"connectpsp", line(blue, dashed)}}, // one covers the other
 	},
 	{
-		name:  "connections",
-		title: "Connections opened",
-		x:     "goroutines that pay at once",
-		y:     "connections",
-		logX:  true,
-		logY:  true,
-		series: []series{
-			{name: "floor", class: "floor"},
-			{name: "connectpsp", class: "sdk"},
-		},
-	},
-	{
-		name:  "in-flight",
-		title: "Memory per payment that waits for its answer, connection included",
-		x:     "payments in flight",
-		y:     "KiB each",
-		logX:  true,
-		series: []series{
-			{name: "floor", class: "floor"},
-			{name: "connectpsp", class: "sdk"},
-		},
+		name:   "in-flight",
+		title:  "Memory of a payment that waits for its response, connection included",
+		x:      "payments in flight",
+		y:      "KiB for each",
+		levels: true,
+		series: floorAndSDK,
 	},
 	{
 		name:  "renewal",
@@ -79,19 +90,19 @@ var figures = []figure{
 		x:     "seconds",
 		y:     "milliseconds longer than the gateway",
 		series: []series{
-			{name: "connectpsp", class: "sdk"},
-			{name: "floor", class: "floor", dash: dotted},
-			{name: "renewal", class: "axis", pairs: true},
+			{"token renewal", line(gray, nil)},
+			{"floor", line(orange, nil)},
+			{"connectpsp", line(blue, nil)},
 		},
 	},
 	{
 		name:  "soak",
 		title: "One client that is kept",
-		x:     "payments made",
-		y:     "MiB, or number",
+		x:     "millions of payments",
+		y:     "MiB of memory, number of goroutines",
 		series: []series{
-			{name: "memory, MiB", class: "sdk"},
-			{name: "goroutines", class: "floor"},
+			{"memory, MiB", line(blue, nil)},
+			{"goroutines", line(orange, nil)},
 		},
 	},
 }

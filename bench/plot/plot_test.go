@@ -1,42 +1,52 @@
 package main
 
 import (
+	"bytes"
 	"encoding/xml"
-	"errors"
-	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/bench/points"
 )
 
-func TestADrawingIsWellFormedAndHasALineForEachSeries(t *testing.T) {
-	measured, err := read(strings.NewReader("throughput\tfloor\t1\t500\nthroughput\tfloor\t64\t9000\nthroughput\tconnectpsp\t1\t400\n" +
-		"throughput\tconnectpsp\t64\t8000\n"))
-	require.NoError(t, err)
-	drawing, err := figures[0].svg(measured)
-	require.NoError(t, err)
-	decoder := xml.NewDecoder(strings.NewReader(drawing))
-	lines := 0
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+func TestTheStoredPointsAreDrawnTheSameEachTime(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	stored := filepath.Join("..", points.File)
+	require.NoError(t, drawAll(stored, first))
+	require.NoError(t, drawAll(stored, second))
+	for _, figure := range figures {
+		name := "performance-" + figure.name + ".svg"
+		drawing, err := os.ReadFile(filepath.Join(first, name))
 		require.NoError(t, err)
-		if element, ok := token.(xml.StartElement); ok && element.Name.Local == "path" && strings.HasPrefix(element.Attr[0].Value, "line") {
-			lines++
+		again, err := os.ReadFile(filepath.Join(second, name))
+		require.NoError(t, err)
+		assert.Equal(t, drawing, again, name)
+		require.NoError(t, xml.Unmarshal(drawing, new(any)), name)
+		for _, label := range []string{figure.title, figure.x, figure.y} {
+			assert.True(t, bytes.Contains(drawing, []byte(">"+label+"<")), "%s: %s", name, label)
+		}
+		for _, series := range figure.series {
+			assert.True(t, bytes.Contains(drawing, []byte(">"+series.name+"<")), "%s: %s", name, series.name)
 		}
 	}
-	assert.Equal(t, 4, lines, "two in the legend, two in the figure")
-	_, err = figures[1].svg(measured)
-	assert.Error(t, err, "a figure without points is not drawn empty")
 }
 
-func TestTicksAreRound(t *testing.T) {
-	assert.Equal(t, []float64{0, 5, 10, 15, 20, 25, 30, 35}, newAxis([]float64{0, 33}, false).ticks)
-	assert.Equal(t, []float64{1, 4, 64}, newAxis([]float64{1, 4, 64}, true).ticks)
-	assert.Equal(t, "10k", label(10_000))
-	assert.Equal(t, "4096", label(4096))
+func TestTheDocumentationShowsEachFigure(t *testing.T) {
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "performance.md"))
+	require.NoError(t, err)
+	for _, figure := range figures {
+		assert.Contains(t, string(document), "](performance-"+figure.name+".svg)")
+	}
+}
+
+func TestAFigureWithoutPointsIsAnError(t *testing.T) {
+	measured, err := points.Read(strings.NewReader("throughput\tfloor\t1\t500\nthroughput\tfloor\t64\t9000\n"))
+	require.NoError(t, err)
+	_, err = figures[0].svg(measured)
+	assert.EqualError(t, err, `the series "connectpsp" has no points`)
 }
