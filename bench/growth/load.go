@@ -35,8 +35,8 @@ func (n newCaller) warm(url string) (*caller.Caller, error) {
 // itself gains and loses meanwhile.
 const fewestInFlight = 16
 
-// load measures each level: memory of a payment in flight, payments per second, what a payment takes
-// longer than the gateway, and connections opened.
+// load measures each level: memory of a payment in flight, payments per second, what a payment
+// takes longer than the gateway, and connections opened.
 func load(plan plan) ([]points.Point, error) {
 	var all []points.Point
 	for _, goroutines := range plan.levels {
@@ -90,8 +90,8 @@ func loadLevel(plan plan, goroutines int, newCaller newCaller) ([]points.Point, 
 }
 
 // inFlight returns the memory in KiB that a payment occupies while it waits for its response,
-// connection included. It makes a payment for each goroutine, which the gateway holds until all have
-// arrived.
+// connection included. It makes a payment for each goroutine, which the gateway holds until all
+// have arrived.
 func inFlight(server *gateway.Process, payer *caller.Caller, goroutines int) (float64, error) {
 	if err := server.Hold(); err != nil {
 		return 0, err
