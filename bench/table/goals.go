@@ -2,7 +2,8 @@ package main
 
 import "fmt"
 
-// goal is what a measurement should come to: required is what must be reached, stretch what would be good. Smaller is better.
+// goal is what a measurement should come to: required is what must be reached, stretch what would
+// be good. Smaller is better.
 type goal struct {
 	group, who        string
 	quantity          quantity
@@ -13,7 +14,9 @@ type goal struct {
 var goals = []goal{
 	{"MemoryCashOut", sdk, timeOfFloor, 1.05, 0.90},
 	{"MemoryCashOut", sdk, allocations, 60, 46},
-	{"MemoryCashIn", sdk, timeOfFloor, 0.95, 0.85},
+	{"MemoryCashIn", sdk, timeOfFloor, 1.05, 0.85},
+	{"MemoryCashIn", sdk, allocations, 60, 46},
+	{"MemoryCashIn", sdk, timeOfMercadoPago, 1, 0.80},
 	{"MemoryCashIn", sdk, bytesOfFloor, 0.85, 0.60},
 	{"Signing", "signed", timeOfFloor, 1.03, 1.03},
 	{"LoopbackCashOut", sdk, timeOfFloor, 1.05, 0.95},
@@ -26,7 +29,7 @@ var goals = []goal{
 	{"TokenRead", "renewing", allocations, 0, 0},
 	{"TokenRead64", sdk, timeOfFloor, 1.5, 1.1},
 	{"TokenRead64", sdk, allocations, 0, 0},
-	{"WebhookVerify", sdk, timeOfFloor, 0.80, 0.65},
+	{"WebhookVerify", sdk, timeOfFloor, 1.05, 1.00}, // both sides are crypto/hmac
 	{"WebhookVerify", sdk, allocations, 8, 7},
 	{"WebhookParse", sdk, timeOfFloor, 0.80, 0.65},
 	{"WebhookParse", sdk, allocations, 29, 24},
@@ -46,11 +49,12 @@ type quantity struct {
 }
 
 var (
-	timeOfFloor   = quantity{"time", func(r row) float64 { return r.ratio[nanoseconds] }, twoDigits}
-	bytesOfFloor  = quantity{"bytes", func(r row) float64 { return r.ratio[bytes] }, twoDigits}
-	allocations   = quantity{"allocations", func(r row) float64 { return r.median[allocs] }, whole}
-	kibibytesMore = quantity{"KiB more", func(r row) float64 { return r.more[bytes] / 1024 }, whole}
-	secondsMore   = quantity{"CPU s more", func(r row) float64 { return r.more[nanoseconds] / 1e9 }, twoDigits}
+	timeOfFloor       = quantity{"time", func(r row) float64 { return r.ratio[nanoseconds] }, twoDigits}
+	timeOfMercadoPago = quantity{"time of mercadopago's", func(r row) float64 { return r.timeOf["mercadopago"] }, twoDigits}
+	bytesOfFloor      = quantity{"bytes", func(r row) float64 { return r.ratio[bytes] }, twoDigits}
+	allocations       = quantity{"allocations", func(r row) float64 { return r.median[allocs] }, whole}
+	kibibytesMore     = quantity{"KiB more", func(r row) float64 { return r.more[bytes] / 1024 }, whole}
+	secondsMore       = quantity{"CPU s more", func(r row) float64 { return r.more[nanoseconds] / 1e9 }, twoDigits}
 )
 
 func twoDigits(value float64) string { return fmt.Sprintf("%.2f", value) }

@@ -1,5 +1,5 @@
-// Command table runs the benchmarks several times and prints medians, their ratios to the work done by hand, and what became of
-// the goals. Run it in the module's folder.
+// Command table runs the benchmarks several times and prints medians, their ratios to the work done
+// by hand, and what became of the goals. Run it in the module's folder.
 package main
 
 import (

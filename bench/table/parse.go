@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Units of go test -bench that have a column of the table. The size of a program is in bytes per operation too, and the time
-// to compile it in nanoseconds, so that all figures are in one file.
+// Units of go test -bench that have a column of the table. The size of a program is in bytes per
+// operation too, and the time to compile it in nanoseconds, so that all figures are in one file.
 const (
 	nanoseconds = "ns/op"
 	processing  = "cpu-ns/op"
@@ -24,10 +24,12 @@ type result struct {
 	samples    []sample
 }
 
-// benchmarkLine is a line of go test -bench: the name, the number of processors unless it is one, how often it ran, figures.
+// benchmarkLine is a line of go test -bench: the name, the number of processors unless it is one,
+// how often it ran, figures.
 var benchmarkLine = regexp.MustCompile(`^Benchmark(\w+)/(\w+)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// parse reads the output of go test -bench of one or more rounds, in the order in which the benchmarks first came.
+// parse reads the output of go test -bench of one or more rounds, in the order in which the
+// benchmarks first came.
 func parse(output string) []*result {
 	var results []*result
 	known := map[[2]string]*result{}

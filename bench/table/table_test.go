@@ -29,6 +29,15 @@ func TestRatiosAreThoseOfTheSameRound(t *testing.T) {
 	assert.Equal(t, "Some Processor", processor(twoRounds))
 }
 
+func TestAnSDKIsComparedWithTheOthersOfItsGroupWhicheverComesFirst(t *testing.T) {
+	rows := rowsOf(parse(`
+BenchmarkMemoryCashIn/floor 1 10000 ns/op
+BenchmarkMemoryCashIn/connectpsp 1 9000 ns/op
+BenchmarkMemoryCashIn/mercadopago 1 12000 ns/op
+`))
+	assert.Contains(t, markdown(rows), "time of mercadopago's 0.75 of 1.00/0.80: met")
+}
+
 func TestGoalsAreMetRequiredOrMissed(t *testing.T) {
 	table := markdown(rowsOf(parse(twoRounds)))
 	assert.Contains(t, table, "time 1.08 of 1.05/0.90: **missed**")

@@ -9,17 +9,19 @@ import (
 	"time"
 )
 
-// The groups that are not benchmarks: how large a program is, and how much processor time it takes to compile.
+// The groups that are not benchmarks: how large a program is, and how much processor time it takes
+// to compile.
 const (
 	binary  = "Binary"
 	compile = "ColdCompile"
 )
 
-// weigh builds a program with the SDK and one without, and writes their sizes and compile times to raw as benchmarks.
+// weigh builds a program with the SDK and one without, and writes their sizes and compile times to
+// raw as benchmarks.
 //
-// Compiling the standard library takes ten times as long as the SDK, and would drown it in noise. So a cache that holds what the
-// program without the SDK needs is the starting point: from there, that program is only linked, and the other is compiled as
-// far as it is more.
+// Compiling the standard library takes ten times as long as the SDK, and would drown it in noise.
+// So a cache that holds what the program without the SDK needs is the starting point: from there,
+// that program is only linked, and the other is compiled as far as it is more.
 func weigh(folder string, rounds int, raw io.Writer) error {
 	warm := filepath.Join(folder, "warm")
 	if _, _, err := build(folder, warm, "floor"); err != nil {
@@ -45,7 +47,8 @@ func weigh(folder string, rounds int, raw io.Writer) error {
 	return nil
 }
 
-// build builds a program of the folder weigh with a cache, and returns its size and the processor time that it took.
+// build builds a program of the folder weigh with a cache, and returns its size and the processor
+// time that it took.
 func build(folder, cache, program string) (size int64, spent time.Duration, err error) {
 	output := filepath.Join(folder, program)
 	command := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", output, "./weigh/"+program)
