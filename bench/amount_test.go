@@ -27,8 +27,8 @@ func BenchmarkAmountDecode(b *testing.B) {
 	b.Run("connectpsp", func(b *testing.B) { decode[pix.Amount](b) })
 }
 
-// BenchmarkAmountUnmarshal measures what of that is the amount's own: encoding/json allocates whatever it reads. A json.Number
-// is a copy of the text.
+// BenchmarkAmountUnmarshal measures the amount's own part of decoding, because encoding/json
+// allocates whatever it reads. A json.Number is a copy of the text.
 func BenchmarkAmountUnmarshal(b *testing.B) {
 	text := []byte(amount)
 	b.Run("floor", func(b *testing.B) {

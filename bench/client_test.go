@@ -11,8 +11,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// BenchmarkIdleClient measures what a client costs that has not been used. Those of the benchmark are all kept until its end;
-// the metric "retained" is what each of them occupies then.
+// BenchmarkIdleClient measures the cost of a client that makes no call. The benchmark keeps all of
+// its clients to the end. The metric "retained" is the memory of each.
 func BenchmarkIdleClient(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		keep(b, func() (*http.Client, error) {
@@ -38,7 +38,7 @@ func keep[T any](b *testing.B, make func() (T, error)) {
 	runtime.KeepAlive(kept)
 }
 
-// heap returns how many bytes are alive.
+// heap returns how many bytes are in use.
 func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats

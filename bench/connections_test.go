@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
 )
 
-// Every burst needs as many connections as there are goroutines, because the gateway answers none
-// before all have asked. A transport that keeps fewer opens some anew each time.
+// Every burst needs as many connections as there are goroutines, because the gateway accepts none
+// before all have arrived. A transport that keeps fewer opens some anew each time.
 // BenchmarkLoopbackCashOut64 counts them where calls follow one another.
 func TestBurstsUseTheConnectionsOfTheBurstsBefore(t *testing.T) {
 	server := start(t, gateway.Settings{})

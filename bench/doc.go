@@ -1,5 +1,6 @@
-// Package bench measures the SDK beside the same work written by hand on net/http and encoding/json, and shows how its cost
-// grows. It is a module of its own, so that the SDK itself depends on nothing that is only measured against.
+// Package bench measures the SDK beside the same work written by hand on net/http and
+// encoding/json, and how its cost grows. It is a module of its own: the SDK does not depend on the
+// libraries that it is compared with, nor on those that draw.
 //
-// What is measured, and how to run it, is in docs/performance.md.
+// docs/performance.md explains the figures and how to measure them.
 package bench

@@ -7,7 +7,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
 )
 
-// TestMain is the gateway's main function too.
+// TestMain is the gateway's main function, too.
 func TestMain(m *testing.M) {
 	gateway.Serve()
 	os.Exit(m.Run())

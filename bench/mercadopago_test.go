@@ -15,15 +15,16 @@ import (
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
 )
 
-// mercadoPagoAnswer is a PIX charge in the words of another provider, as long as gateway.QRAnswer.
-var mercadoPagoAnswer = []byte(`{"id": 1319999999, "date_created": "2026-03-10T11:20:00.000-03:00", "status": "pending", ` +
+// mercadoPagoResponse is a PIX charge of another provider, as long as gateway.QRResponse.
+var mercadoPagoResponse = []byte(`{"id": 1319999999, "date_created": "2026-03-10T11:20:00.000-03:00", "status": "pending", ` +
 	`"status_detail": "pending_waiting_transfer", "payment_method_id": "pix", "payment_type_id": "bank_transfer", "operation_type": ` +
 	`"regular_payment", "currency_id": "BRL", "live_mode": true, "transaction_amount": 50.00, "payer": {"email": "maria@example.com"}, ` +
 	`"point_of_interaction": {"type": "OPENPLATFORM", "transaction_data": {"qr_code": "` + strings.Repeat("0", 230) +
 	`", "qr_code_base64": "` + strings.Repeat("iVBORw0KGgoAAAAN", 192) + `", "ticket_url": ` +
 	`"https://www.example.com/payments/1319999999/ticket"}}}`)
 
-// mercadoPago makes a charge with the SDK of that name, for comparison: another request, of about the same size both ways.
+// mercadoPago makes a charge with the SDK of that provider. Request and response have about the
+// same size as ours.
 func mercadoPago(b *testing.B) pay {
 	settings, err := config.New("access-token", config.WithHTTPClient(&http.Client{Transport: mercadoPagoMemory{}}))
 	require.NoError(b, err)
@@ -48,13 +49,13 @@ func mercadoPago(b *testing.B) pay {
 	}
 }
 
-// mercadoPagoMemory answers as gateway.Memory does.
+// mercadoPagoMemory responds as [gateway.Memory] does.
 type mercadoPagoMemory struct{}
 
 func (mercadoPagoMemory) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := new(gateway.Memory).RoundTrip(request)
 	if err == nil {
-		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(mercadoPagoAnswer)), int64(len(mercadoPagoAnswer))
+		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(mercadoPagoResponse)), int64(len(mercadoPagoResponse))
 	}
 	return response, err
 }

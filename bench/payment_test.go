@@ -13,10 +13,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/bench/gateway"
 )
 
-// concurrent is how many goroutines pay at once where they are many.
+// concurrent is the number of goroutines of the benchmarks whose names end in 64.
 const concurrent = 64
 
-// pay is one of a caller's functions.
+// pay is a function of a [caller.Caller].
 type pay func(ctx context.Context, reference string) (internalCode string, err error)
 
 func cashOut(c *caller.Caller) pay { return c.CashOut }
@@ -36,14 +36,14 @@ func BenchmarkLoopbackCashIn(b *testing.B)    { overLoopback(b, cashIn, oneByOne
 func BenchmarkLoopbackCashOut64(b *testing.B) { overLoopback(b, cashOut, together) }
 func BenchmarkLoopbackCashIn64(b *testing.B)  { overLoopback(b, cashIn, together) }
 
-// BenchmarkSigning compares an operation that is not signed with one that is, of the same size in both directions.
+// BenchmarkSigning compares an unsigned operation with a signed one of the same size both ways.
 func BenchmarkSigning(b *testing.B) {
 	for _, kind := range []struct {
 		name      string
 		operation func(*caller.Caller) pay
 	}{{"unsigned", cashIn}, {"signed", cashOut}} {
 		b.Run(kind.name, func(b *testing.B) {
-			client, err := caller.SDK("http://127.0.0.1", &gateway.Memory{CashIn: gateway.CashInAnswer})
+			client, err := caller.SDK("http://127.0.0.1", &gateway.Memory{CashIn: gateway.CashInResponse})
 			require.NoError(b, err)
 			oneByOne(b, kind.operation(client))
 		})
@@ -86,7 +86,7 @@ func opened(tb testing.TB, server *gateway.Process) int {
 	return counts.Opened
 }
 
-// oneByOne measures payments that follow one another. The first fetches the token, and is not measured.
+// oneByOne measures payments one after the other. The first fetches the token, and is not measured.
 func oneByOne(b *testing.B, pay pay) {
 	first(b, pay)
 	var references references
@@ -100,7 +100,7 @@ func oneByOne(b *testing.B, pay pay) {
 	reportProcessor(b, before)
 }
 
-// together measures payments of many goroutines, whose connections are open when it begins.
+// together measures payments of many goroutines. Their connections are open before it measures.
 func together(b *testing.B, pay pay) {
 	first(b, pay)
 	var warm sync.WaitGroup
@@ -132,7 +132,7 @@ func together(b *testing.B, pay pay) {
 	reportProcessor(b, before)
 }
 
-// reportProcessor adds the processor time of a payment, all goroutines of the process and the collection of garbage included.
+// reportProcessor reports the processor time of a payment, garbage collection included.
 func reportProcessor(b *testing.B, before time.Duration) {
 	if spent := processorTime() - before; spent > 0 {
 		b.ReportMetric(float64(spent)/float64(b.N), "cpu-ns/op")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// processorTime is what this process has spent of it. Unlike the time on the clock it does not grow while the machine does
-// something else.
+// processorTime returns the processor time of this process. Unlike the time on the clock it does
+// not grow while other programs run.
 func processorTime() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

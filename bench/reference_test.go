@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// references gives a new reference for every payment, as cheaply as can be: a client remembers those that it has paid.
+// references makes a new reference for each payment, because a client remembers the latest ones. It
+// is as cheap as possible.
 type references struct {
 	goroutine int64
 	number    int64
@@ -20,7 +21,7 @@ func (r *references) next() string {
 	return string(strconv.AppendInt(text, 100_000_000+r.number, 10))
 }
 
-// parallelism is what testing.B.SetParallelism is to be given for so many goroutines, or the next more that it can make.
+// parallelism returns the argument of [testing.B.SetParallelism] for at least that many goroutines.
 func parallelism(goroutines int) int {
 	processors := runtime.GOMAXPROCS(0)
 	return (goroutines + processors - 1) / processors

@@ -19,12 +19,12 @@ func TestPaymentsAreAsLargeAsTheDocumentationSays(t *testing.T) {
 	assert.InDelta(t, 300, len(cashOut), 20)
 	assert.InDelta(t, len(cashOut), len(cashIn), 20)
 
-	assert.InDelta(t, 700, len(gateway.CashOutAnswer), 50)
-	assert.InDelta(t, len(gateway.CashOutAnswer), len(gateway.CashInAnswer), 10)
-	assert.InDelta(t, 3072, len(gateway.QRAnswer)-len(gateway.CashInAnswer), 0)
-	assert.InDelta(t, len(gateway.QRAnswer), len(mercadoPagoAnswer), 100)
+	assert.InDelta(t, 700, len(gateway.CashOutResponse), 50)
+	assert.InDelta(t, len(gateway.CashOutResponse), len(gateway.CashInResponse), 10)
+	assert.InDelta(t, 3072, len(gateway.QRResponse)-len(gateway.CashInResponse), 0)
+	assert.InDelta(t, len(gateway.QRResponse), len(mercadoPagoResponse), 100)
 	assert.InDelta(t, 800, len(event), 50)
-	for _, answer := range [][]byte{event, mercadoPagoAnswer, gateway.CashOutAnswer, gateway.CashInAnswer, gateway.QRAnswer} {
-		assert.True(t, json.Valid(answer))
+	for _, body := range [][]byte{event, mercadoPagoResponse, gateway.CashOutResponse, gateway.CashInResponse, gateway.QRResponse} {
+		assert.True(t, json.Valid(body))
 	}
 }

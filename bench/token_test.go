@@ -13,7 +13,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/gen"
 )
 
-// BenchmarkTokenRead measures what a call pays for a token that is there.
+// BenchmarkTokenRead measures the cost of a token that is cached.
 func BenchmarkTokenRead(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		held := newHeldToken()
@@ -68,7 +68,7 @@ func readTokens(b *testing.B, source *auth.ClientCredentials) {
 	}
 }
 
-// heldToken is the least that can be done: a pointer is read, and the clock.
+// heldToken is the least that a program can do: it reads a pointer and the clock.
 type heldToken struct {
 	current atomic.Pointer[struct {
 		text   string
@@ -85,7 +85,7 @@ func newHeldToken() *heldToken {
 	return held
 }
 
-// read is not inlined, as the method of the SDK is not.
+// read is not inlined, because the method of the SDK is not.
 //
 //go:noinline
 func (h *heldToken) read() string {
@@ -106,7 +106,7 @@ func newSource(b *testing.B, transport http.RoundTripper) *auth.ClientCredential
 	return source
 }
 
-// newRenewingSource returns a source that is renewing its token, until half a second before that ends.
+// newRenewingSource returns a source that is renewing its token.
 func newRenewingSource(b *testing.B) *auth.ClientCredentials {
 	issuer := &slowIssuer{begun: make(chan struct{})}
 	source := newSource(b, issuer)
@@ -121,15 +121,15 @@ func newRenewingSource(b *testing.B) *auth.ClientCredentials {
 	}
 }
 
-// slowIssuer issues a token that lives for a few seconds, and takes nearly as long for the next.
+// slowIssuer issues a token that lives for [shortLife], and takes nearly as long to issue the next.
 type slowIssuer struct {
 	memory gateway.Memory
 	asked  atomic.Int32
-	begun  chan struct{} // closed when the second token is asked for
+	begun  chan struct{} // closed when the second token is requested
 	issued time.Time     // the first
 }
 
-// shortLife leaves the source half a second or more after it begins to renew.
+// shortLife leaves the source half a second or more between the start of the renewal and expiry.
 const shortLife = 4 * time.Second
 
 func (s *slowIssuer) RoundTrip(request *http.Request) (*http.Response, error) {

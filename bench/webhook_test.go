@@ -39,8 +39,9 @@ func signedWith(secret string) http.Header {
 	}
 }
 
-// BenchmarkWebhookVerify measures the verification alone. Nothing public verifies and does no more, so Parse is given an event
-// with the signature of another secret: it computes and compares as for a valid one, and looks at nothing of the body.
+// BenchmarkWebhookVerify measures the verification alone. No exported function verifies only, so
+// [webhook.Parse] gets an event with the signature of another secret. It computes and compares as
+// for a valid signature, and reads nothing of the body.
 func BenchmarkWebhookVerify(b *testing.B) {
 	header := signedWith("another-crypto-token")
 	b.Run("floor", func(b *testing.B) {
@@ -84,7 +85,8 @@ func BenchmarkWebhookParse(b *testing.B) {
 	})
 }
 
-// BenchmarkWebhookHandler measures the handler with an inbox that keeps nothing, beside one that reads, parses and answers.
+// BenchmarkWebhookHandler measures the handler with an inbox that stores nothing, beside one that
+// reads, parses and responds.
 func BenchmarkWebhookHandler(b *testing.B) {
 	header := signedWith(cryptoToken)
 	receive := func(b *testing.B, handler http.Handler) {
@@ -96,10 +98,10 @@ func BenchmarkWebhookHandler(b *testing.B) {
 				Body:          io.NopCloser(bytes.NewReader(event)),
 				ContentLength: int64(len(event)),
 			}
-			answer := &answer{header: http.Header{}}
-			handler.ServeHTTP(answer, request)
-			if answer.status != http.StatusOK {
-				b.Fatal(answer.status)
+			writer := &statusWriter{header: http.Header{}}
+			handler.ServeHTTP(writer, request)
+			if writer.status != http.StatusOK {
+				b.Fatal(writer.status)
 			}
 		}
 	}
@@ -123,21 +125,21 @@ func BenchmarkWebhookHandler(b *testing.B) {
 	})
 }
 
-// forgetful is an inbox that keeps nothing. Nothing but Put is called.
+// forgetful is an inbox that stores nothing. The handler calls Put only.
 type forgetful struct{ webhook.Inbox }
 
 func (forgetful) Put(context.Context, webhook.Item) (*webhook.Digest, error) { return nil, nil }
 
-// answer is a ResponseWriter with no connection behind it.
-type answer struct {
+// statusWriter is a ResponseWriter without a connection. It keeps the status.
+type statusWriter struct {
 	header http.Header
 	status int
 }
 
-func (a *answer) Header() http.Header             { return a.header }
-func (a *answer) WriteHeader(status int)          { a.status = status }
-func (a *answer) Write(p []byte) (int, error)     { return len(p), nil }
-func (a *answer) SetReadDeadline(time.Time) error { return nil }
+func (w *statusWriter) Header() http.Header             { return w.header }
+func (w *statusWriter) WriteHeader(status int)          { w.status = status }
+func (w *statusWriter) Write(p []byte) (int, error)     { return len(p), nil }
+func (w *statusWriter) SetReadDeadline(time.Time) error { return nil }
 
 var errSignature = errors.New("invalid signature")
 
@@ -154,7 +156,7 @@ func verifyByHand(body []byte, header http.Header, secret string) error {
 	return nil
 }
 
-// handmade is an event as a program would write it down that needs all of it.
+// handmade is an event with all its fields, as a program would write it by hand.
 type handmade struct {
 	EventType string    `json:"eventType"`
 	EventAt   time.Time `json:"eventAt"`

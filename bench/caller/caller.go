@@ -1,4 +1,5 @@
-// Package caller makes the same payments in several ways: by hand, with the generated client, and with the SDK.
+// Package caller makes the same payments in several ways: by hand, with the generated client, and
+// with the SDK.
 package caller
 
 import (
@@ -10,15 +11,15 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Caller is one way to pay. Its functions make the payment of R$ 50.00 under a reference and return the internalCode of the
-// answer. They may be called by many goroutines.
+// Caller is one way to pay. Its functions make a payment of R$ 50.00 under a reference and return
+// the internalCode of the response. Many goroutines may call them at once.
 type Caller struct {
 	Name            string
 	CashOut, CashIn func(ctx context.Context, reference string) (internalCode string, err error)
 }
 
-// Makers are the ways, the one that is written by hand first: it is what the others are compared with. A nil transport stands
-// for what a program would use with that way.
+// Makers are all ways to pay. The first is written by hand, and the others are compared with it. A
+// nil transport stands for the one that a program would use.
 var Makers = []struct {
 	Name string
 	New  func(url string, transport http.RoundTripper) (*Caller, error)
@@ -28,7 +29,7 @@ var Makers = []struct {
 	{"connectpsp", SDK},
 }
 
-// What a program is given by the provider, and asks for.
+// Credentials and details of the payments.
 const (
 	clientID         = "1024"
 	clientSecret     = "client-secret-of-the-benchmark"

@@ -15,11 +15,12 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// Floor pays as a program would that wrote it all by hand, and no more: no retry, no validation, no time limit, one token and
-// its signature for ever. Its connections are as many as there are calls, and are kept.
+// Floor pays as the smallest program would that is written by hand: no retry, no validation, no
+// time limit, one token and its signature for ever. It opens as many connections as there are
+// calls, and keeps them.
 func Floor(url string, transport http.RoundTripper) (*Caller, error) {
 	if transport == nil {
-		// Idle connections without a bound, so that none is opened twice.
+		// Idle connections have no limit, so none is opened twice.
 		transport = &http.Transport{MaxIdleConnsPerHost: 1 << 20}
 	}
 	const token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMDI0IiwibiI6MDAwMDAwMDB9.c2lnbmF0dXJl"
@@ -115,11 +116,11 @@ func (f *floor) cashOut(ctx context.Context, reference string) (string, error) {
 		},
 		WebhookURL: webhookURL,
 	}
-	var answer floorCashOut
-	if err := f.send(ctx, "/cash-out", f.signature, request, &answer); err != nil {
+	var response floorCashOut
+	if err := f.send(ctx, "/cash-out", f.signature, request, &response); err != nil {
 		return "", err
 	}
-	return answer.InternalCode, match(answer.ExternalReference, reference, answer.Amount)
+	return response.InternalCode, match(response.ExternalReference, reference, response.Amount)
 }
 
 func (f *floor) cashIn(ctx context.Context, reference string) (string, error) {
@@ -130,16 +131,16 @@ func (f *floor) cashIn(ctx context.Context, reference string) (string, error) {
 		Payer:               &floorParty{Name: longName, Document: document},
 		WebhookURL:          webhookURL,
 	}
-	var answer floorCashIn
-	if err := f.send(ctx, "/cash-in", "", request, &answer); err != nil {
+	var response floorCashIn
+	if err := f.send(ctx, "/cash-in", "", request, &response); err != nil {
 		return "", err
 	}
-	return answer.InternalCode, match(answer.ExternalReference, reference, answer.Amount)
+	return response.InternalCode, match(response.ExternalReference, reference, response.Amount)
 }
 
 func match(stated, reference string, amount float64) error {
 	if stated != "" && stated != reference || amount != float64(centavos)/100 {
-		return errors.New("the answer is about another payment")
+		return errors.New("the response is about another payment")
 	}
 	return nil
 }
@@ -172,7 +173,7 @@ func (f *floor) send(ctx context.Context, path, signature string, request, into 
 		return err
 	}
 	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the gateway answered %d", response.StatusCode)
+		return fmt.Errorf("the gateway responded with %d", response.StatusCode)
 	}
 	return json.Unmarshal(text, into)
 }

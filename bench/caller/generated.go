@@ -15,8 +15,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// Generated pays with the raw client and the request editors, as the README shows it. Its
-// connections are the floor's.
+// Generated pays with the raw client and the request editors, as the README shows it. It keeps
+// connections as [Floor] does.
 func Generated(url string, transport http.RoundTripper) (*Caller, error) {
 	if transport == nil {
 		transport = &http.Transport{MaxIdleConnsPerHost: 1 << 20}
@@ -42,24 +42,24 @@ func Generated(url string, transport http.RoundTripper) (*Caller, error) {
 	return &Caller{
 		Name: "gen",
 		CashOut: func(ctx context.Context, reference string) (string, error) {
-			var answer connectpsp.CashOut
+			var cashOut connectpsp.CashOut
 			body, err := json.Marshal(CashOutRequest(reference))
 			if err != nil {
 				return "", err
 			}
 			response, err := raw.CreateCashOutWithBody(ctx, "application/json", bytes.NewReader(body), idempotency.Editor(idempotency.NewKey()))
-			err = read(response, err, &answer)
-			return answer.InternalCode, err
+			err = read(response, err, &cashOut)
+			return cashOut.InternalCode, err
 		},
 		CashIn: func(ctx context.Context, reference string) (string, error) {
-			var answer connectpsp.CashIn
+			var cashIn connectpsp.CashIn
 			body, err := json.Marshal(CashInRequest(reference))
 			if err != nil {
 				return "", err
 			}
 			response, err := raw.CreateCashInWithBody(ctx, "application/json", bytes.NewReader(body), idempotency.Editor(idempotency.NewKey()))
-			err = read(response, err, &answer)
-			return answer.InternalCode, err
+			err = read(response, err, &cashIn)
+			return cashIn.InternalCode, err
 		},
 	}, nil
 }
@@ -74,7 +74,7 @@ func read(response *http.Response, err error, into any) error {
 		return err
 	}
 	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the gateway answered %d", response.StatusCode)
+		return fmt.Errorf("the gateway responded with %d", response.StatusCode)
 	}
 	return json.Unmarshal(text, into)
 }

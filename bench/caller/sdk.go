@@ -20,18 +20,18 @@ func SDK(url string, transport http.RoundTripper) (*Caller, error) {
 	return &Caller{
 		Name: "connectpsp",
 		CashOut: func(ctx context.Context, reference string) (string, error) {
-			answer, err := client.CreateCashOut(ctx, CashOutRequest(reference))
+			cashOut, err := client.CreateCashOut(ctx, CashOutRequest(reference))
 			if err != nil {
 				return "", err
 			}
-			return answer.InternalCode, nil
+			return cashOut.InternalCode, nil
 		},
 		CashIn: func(ctx context.Context, reference string) (string, error) {
-			answer, err := client.CreateCashIn(ctx, CashInRequest(reference))
+			cashIn, err := client.CreateCashIn(ctx, CashInRequest(reference))
 			if err != nil {
 				return "", err
 			}
-			return answer.InternalCode, nil
+			return cashIn.InternalCode, nil
 		},
 	}, nil
 }

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Memory is a transport that answers at once, without a network. The zero value is ready.
+// Memory is a transport that responds at once, without a network. The zero value is ready.
 type Memory struct {
-	// CashIn is the answer to a charge. Nil stands for QRAnswer.
+	// CashIn is the body of the response to a charge. Nil stands for QRResponse.
 	CashIn []byte
 }
 
 var (
 	header   = http.Header{"Content-Type": {"application/json"}}
-	anyToken = []byte(tokenAnswer(0, 3600))
+	anyToken = []byte(tokenResponse(0, 3600))
 )
 
-// RoundTrip reads the request to its end, as a network does, and answers.
+// RoundTrip reads the request to its end, as a network does, and responds.
 func (m *Memory) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Body != nil {
 		if _, err := io.Copy(io.Discard, request.Body); err != nil {
@@ -28,33 +28,33 @@ func (m *Memory) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	answer, status := CashOutAnswer, http.StatusCreated
+	body, status := CashOutResponse, http.StatusCreated
 	switch request.URL.Path {
 	case "/auth/token":
-		answer, status = anyToken, http.StatusOK
+		body, status = anyToken, http.StatusOK
 	case "/cash-in":
-		answer = QRAnswer
+		body = QRResponse
 		if m.CashIn != nil {
-			answer = m.CashIn
+			body = m.CashIn
 		}
 	}
-	return respond(request, status, answer), nil
+	return respond(request, status, body), nil
 }
 
-// Token is the answer to a request for a token, that lives as long as it says.
+// Token returns a response with a token of that life, in whole seconds.
 func Token(request *http.Request, life time.Duration) *http.Response {
-	return respond(request, http.StatusOK, []byte(tokenAnswer(0, int(life/time.Second))))
+	return respond(request, http.StatusOK, []byte(tokenResponse(0, int(life/time.Second))))
 }
 
-func respond(request *http.Request, status int, answer []byte) *http.Response {
+func respond(request *http.Request, status int, body []byte) *http.Response {
 	return &http.Response{
 		StatusCode:    status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(answer)),
-		ContentLength: int64(len(answer)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
 		Request:       request,
 	}
 }

@@ -13,8 +13,9 @@ import (
 
 const variable = "CONNECTPSP_BENCH_GATEWAY"
 
-// Process is a gateway in a process of its own, on loopback: what it allocates and how its garbage is collected is not the
-// caller's. It ends when Close is called or the process that started it dies.
+// Process is a gateway in a process of its own, on loopback, so that its allocations and its
+// garbage collection are not the caller's. It ends with [Process.Close], or with the process that
+// started it.
 type Process struct {
 	command *exec.Cmd
 	stdin   io.Closer
@@ -23,8 +24,9 @@ type Process struct {
 
 type addresses struct{ URL, Control string }
 
-// Serve is to be called first by the main function of a program that calls Start. In the process that Start makes of the same
-// program it serves and does not return; in any other it does nothing.
+// Serve must come first in the main function of a program that calls [Start]. In the process that
+// Start makes of that program, it serves payments and does not return. In any other it does
+// nothing.
 func Serve() {
 	text := os.Getenv(variable)
 	if text == "" {
@@ -64,7 +66,7 @@ func serve(text string) error {
 		return err
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the other side closes it, or is gone
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the other process closes it, or ends
 		failed <- nil
 	}()
 	return <-failed
@@ -109,7 +111,7 @@ func (p *Process) Close() error {
 	return p.command.Wait()
 }
 
-// Counts asks what the gateway has seen so far.
+// Counts returns the counts of the gateway so far.
 func (p *Process) Counts() (Counts, error) {
 	var counts Counts
 	response, err := control.Get(p.Control + "/counts")
@@ -120,10 +122,10 @@ func (p *Process) Counts() (Counts, error) {
 	return counts, json.NewDecoder(response.Body).Decode(&counts)
 }
 
-// Hold makes payments that come from now on wait for Release.
+// Hold makes the payments that arrive from now on wait for [Process.Release].
 func (p *Process) Hold() error { return p.post("/hold") }
 
-// Release answers the payments that wait. It must follow Hold.
+// Release accepts the payments that wait. It must follow [Process.Hold].
 func (p *Process) Release() error { return p.post("/release") }
 
 func (p *Process) post(path string) error {

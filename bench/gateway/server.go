@@ -11,28 +11,29 @@ import (
 	"time"
 )
 
-// Settings say how a gateway in a process of its own behaves.
+// Settings are those of a gateway in a process of its own.
 type Settings struct {
-	Service time.Duration // it takes for every payment
+	Service time.Duration // how long it takes for a payment
 	Life    time.Duration // of a token, in whole seconds; zero is an hour
-	Issue   time.Duration // it takes to issue a token, but the first
+	Issue   time.Duration // how long it takes to issue a token, but for the first
 }
 
-// Counts is what such a gateway has seen.
+// Counts are those of a gateway in a process of its own.
 type Counts struct {
-	Opened  int         // connections that were opened to it
-	Waiting int         // payments that it has read and not answered
-	Issued  []time.Time // when a request for a token arrived
+	Opened  int         // connections opened
+	Waiting int         // payments that were read and wait for a response
+	Issued  []time.Time // when each request for a token arrived
 }
 
-// server is a gateway on a socket. Payments that come while it is held are answered when it is released.
+// server is a gateway on a socket. A payment that arrives while it is held waits until it is
+// released.
 type server struct {
 	settings        Settings
 	opened, waiting atomic.Int64
 
 	mu     sync.Mutex
 	issued []time.Time
-	gate   chan struct{} // closed when payments may be answered
+	gate   chan struct{} // closed while payments are accepted
 }
 
 func newServer(settings Settings) *server {
@@ -41,12 +42,12 @@ func newServer(settings Settings) *server {
 	return s
 }
 
-// payments serves what a client of the gateway asks.
+// payments serves the requests of a client.
 func (s *server) payments() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /auth/token", s.token)
-	mux.HandleFunc("POST /cash-out", s.payment(CashOutAnswer))
-	mux.HandleFunc("POST /cash-in", s.payment(QRAnswer))
+	mux.HandleFunc("POST /cash-out", s.payment(CashOutResponse))
+	mux.HandleFunc("POST /cash-in", s.payment(QRResponse))
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: time.Minute,
@@ -58,7 +59,7 @@ func (s *server) payments() *http.Server {
 	}
 }
 
-// control serves whoever measures, on another address, so that nothing it does is counted.
+// control serves the requests of a benchmark, on another address, so that they are not counted.
 func (s *server) control() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) {
@@ -92,10 +93,10 @@ func (s *server) token(w http.ResponseWriter, r *http.Request) {
 	if s.settings.Life > 0 {
 		life = s.settings.Life
 	}
-	answer(w, http.StatusOK, []byte(tokenAnswer(number, int(life/time.Second))))
+	write(w, http.StatusOK, []byte(tokenResponse(number, int(life/time.Second))))
 }
 
-// payment answers with text, in which it puts the time that it took.
+// payment responds with text, which states how long the payment took.
 func (s *server) payment(text []byte) http.HandlerFunc {
 	before, after := split(text)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -113,11 +114,11 @@ func (s *server) payment(text []byte) http.HandlerFunc {
 		body := make([]byte, 0, len(text))
 		body = append(body, before...)
 		body = append(body, code(int64(time.Since(begun)))...)
-		answer(w, http.StatusCreated, append(body, after...))
+		write(w, http.StatusCreated, append(body, after...))
 	}
 }
 
-// split cuts an answer before and after its code.
+// split returns the parts of a response before and after its code.
 func split(text []byte) (before, after []byte) {
 	mark := code(0)
 	for i := range text {
@@ -125,17 +126,17 @@ func split(text []byte) (before, after []byte) {
 			return text[:i], text[i+len(mark):]
 		}
 	}
-	panic("gateway: an answer without a code")
+	panic("gateway: a response without a code")
 }
 
-func answer(w http.ResponseWriter, status int, body []byte) {
+func write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
-// Took returns how long the gateway says that it took, from the internal code in its answer.
+// Took returns how long the gateway took, from the internalCode of its response.
 func Took(internalCode string) time.Duration {
 	if internalCode == "" {
 		return 0

@@ -31,12 +31,12 @@ func (n newCaller) warm(url string) (*caller.Caller, error) {
 	return payer, err
 }
 
-// fewestInFlight is the lowest level at which payments in flight occupy more than what the process
-// itself gains and loses meanwhile.
+// fewestInFlight is the lowest level at which payments in flight occupy more memory than the process
+// gains and loses by itself.
 const fewestInFlight = 16
 
-// load measures each level: memory of a payment in flight, payments per second, what a payment
-// takes longer than the gateway, and connections opened.
+// load measures each level: memory of a payment in flight, payments per second, the overhead of a
+// payment over the gateway, and connections opened.
 func load(plan plan) ([]points.Point, error) {
 	var all []points.Point
 	for _, goroutines := range plan.levels {
@@ -124,15 +124,15 @@ func inFlight(server *gateway.Process, payer *caller.Caller, goroutines int) (fl
 	return each, payments.Wait()
 }
 
-// payFor makes payments without a pause for that long. It returns what each took longer than the
-// gateway, sorted, and how long all of them took.
+// payFor makes payments without a pause for that long, and at least one by each goroutine. It returns
+// their overheads, sorted, and the time for all of them.
 func payFor(long time.Duration, payer *caller.Caller, goroutines int) ([]time.Duration, time.Duration, error) {
 	overheads := make([][]time.Duration, goroutines)
 	begun := time.Now()
 	var payments errgroup.Group
 	for n := range goroutines {
 		payments.Go(func() error {
-			for call := 0; time.Since(begun) < long; call++ {
+			for call := 0; call == 0 || time.Since(begun) < long; call++ {
 				overhead, err := pay(payer, reference("load", n, call))
 				if err != nil {
 					return err
@@ -149,7 +149,7 @@ func payFor(long time.Duration, payer *caller.Caller, goroutines int) ([]time.Du
 	return all, took, err
 }
 
-// pay makes a payment and returns what it took longer than the gateway.
+// pay makes a payment and returns its overhead: how much longer it took than the gateway.
 func pay(payer *caller.Caller, reference string) (time.Duration, error) {
 	begun := time.Now()
 	internalCode, err := payer.CashOut(context.Background(), reference)
@@ -171,7 +171,7 @@ func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 // occupied returns how many bytes are alive on the heap and in stacks.
 func occupied() int64 {
 	runtime.GC()
-	runtime.GC() // frees what the first has found to be unused
+	runtime.GC() // frees the garbage that the first has found
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc + stats.StackInuse)

@@ -1,6 +1,6 @@
-// Command growth measures how the cost of a payment grows with the number of goroutines that pay,
-// what a renewal of the token does to latency, and whether a client that is kept for long keeps its
-// size. It writes the file of package points, which the command plot draws.
+// Command growth measures the cost of a payment by the number of goroutines that pay, the latency
+// while the token is renewed, and the size of a client that is kept for long. It writes the file of
+// package points, which the command plot draws.
 package main
 
 import (
@@ -17,10 +17,10 @@ import (
 // plan says how much is measured.
 type plan struct {
 	levels  []int         // numbers of goroutines that pay at once
-	service time.Duration // what the gateway takes for a payment
+	service time.Duration // how long the gateway takes for a payment
 	load    time.Duration // how long each level pays
 	life    time.Duration // of a token, in whole seconds
-	issue   time.Duration // what the gateway takes to renew a token
+	issue   time.Duration // how long the gateway takes to renew a token
 	renewal time.Duration // how long payments go on through renewals
 	calls   int           // payments of the client that is kept
 }

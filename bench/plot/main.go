@@ -1,4 +1,4 @@
-// Command plot draws what the command growth measured, as the SVG files of docs/performance.md.
+// Command plot draws the points of the command growth as the SVG files of docs/performance.md.
 package main
 
 import (

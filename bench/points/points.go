@@ -1,4 +1,4 @@
-// Package points holds what the command growth measures and the command plot draws.
+// Package points stores the points that the command growth measures and the command plot draws.
 package points
 
 import (
@@ -30,7 +30,7 @@ func Write(w io.Writer, all []Point) error {
 	return lines.Error()
 }
 
-// Read reads what [Write] wrote.
+// Read reads the lines that [Write] writes.
 func Read(r io.Reader) ([]Point, error) {
 	reader := csv.NewReader(r)
 	reader.Comma = '\t'

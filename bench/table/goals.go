@@ -2,15 +2,14 @@ package main
 
 import "fmt"
 
-// goal is what a measurement should come to: required is what must be reached, stretch what would
-// be good. Smaller is better.
+// goal is an upper limit of a measurement: required must be reached, and stretch is harder.
 type goal struct {
 	group, who        string
 	quantity          quantity
 	required, stretch float64
 }
 
-// goals are those of the SDK, every default on.
+// goals are the goals of the SDK, every default on.
 var goals = []goal{
 	{"MemoryCashOut", sdk, timeOfFloor, 1.05, 0.90},
 	{"MemoryCashOut", sdk, allocations, 60, 46},
@@ -38,10 +37,10 @@ var goals = []goal{
 	{compile, sdk, secondsMore, 3, 1},
 }
 
-// sdk is who the goals are about, where nothing else is said.
+// sdk is the name of the SDK in the results.
 const sdk = "connectpsp"
 
-// quantity is a number that a row is judged by.
+// quantity is a number of a row that a goal limits.
 type quantity struct {
 	name  string
 	of    func(row row) float64
@@ -60,7 +59,7 @@ var (
 func twoDigits(value float64) string { return fmt.Sprintf("%.2f", value) }
 func whole(value float64) string     { return fmt.Sprintf("%.0f", value) }
 
-// judge says what became of a goal, and the figure that says so.
+// judge writes the figure, the goal, and whether it is met.
 func (g goal) judge(r row) string {
 	value := g.quantity.of(r)
 	verdict := "**missed**"

@@ -1,5 +1,5 @@
 // Command table runs the benchmarks several times and prints medians, their ratios to the work done
-// by hand, and what became of the goals. Run it in the module's folder.
+// by hand, and whether the goals are met. Run it in the folder of the module.
 package main
 
 import (
@@ -62,7 +62,7 @@ func makeTable(rounds int, benchtime, raw, document string) error {
 	return err
 }
 
-// processor returns the name of it that go test prints.
+// processor returns its name, which go test prints.
 func processor(output string) string {
 	_, rest, found := strings.Cut(output, "\ncpu: ")
 	if !found {

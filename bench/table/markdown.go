@@ -42,7 +42,7 @@ func (r row) ratioCell(unit string) string {
 	return twoDigits(ratio)
 }
 
-// others writes what is measured in units that have no column.
+// others writes the figures whose units have no column.
 func (r row) others() string {
 	var texts []string
 	for _, unit := range slices.Sorted(maps.Keys(r.median)) {

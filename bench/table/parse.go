@@ -15,10 +15,10 @@ const (
 	allocs      = "allocs/op"
 )
 
-// sample is what one benchmark measured in one round, by unit.
+// sample holds the figures of one benchmark in one round, by unit.
 type sample map[string]float64
 
-// result is what one benchmark measured in all rounds, one sample each.
+// result holds the figures of one benchmark, one sample for each round.
 type result struct {
 	group, who string
 	samples    []sample
@@ -28,8 +28,8 @@ type result struct {
 // how often it ran, figures.
 var benchmarkLine = regexp.MustCompile(`^Benchmark(\w+)/(\w+)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// parse reads the output of go test -bench of one or more rounds, in the order in which the
-// benchmarks first came.
+// parse reads the output of go test -bench of one or more rounds. It keeps the order of the first
+// round.
 func parse(output string) []*result {
 	var results []*result
 	known := map[[2]string]*result{}
@@ -48,7 +48,7 @@ func parse(output string) []*result {
 	return results
 }
 
-// figures reads what follows the name: numbers, each with its unit.
+// figures reads the numbers after the name, each with its unit.
 func figures(text string) sample {
 	sample := sample{}
 	fields := strings.Fields(text)

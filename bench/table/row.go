@@ -56,7 +56,7 @@ func rowsOf(results []*result) []row {
 	return rows
 }
 
-// ratios returns the ratio to another result in each round that has one.
+// ratios returns the ratio to another result in each round that both have.
 func (r *result) ratios(other *result, unit string) []float64 {
 	var ratios []float64
 	for round := range min(len(r.samples), len(other.samples)) {

@@ -2,7 +2,7 @@ package main
 
 import "slices"
 
-// titles are the groups in the order of the table, and what they are called in it.
+// titles are the groups in the order of the table, with their titles.
 var titles = [][2]string{
 	{"MemoryCashOut", "cash-out in memory"},
 	{"MemoryCashIn", "cash-in with QR code, in memory"},
@@ -27,7 +27,7 @@ var titles = [][2]string{
 	{compile, "compiling it, processor time"},
 }
 
-// position is where a group stands in the table, at its end if it has no title.
+// position returns the place of a group in the table: the end if it has no title.
 func position(group string) int {
 	at := slices.IndexFunc(titles, func(title [2]string) bool { return title[0] == group })
 	if at < 0 {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// The groups that are not benchmarks: how large a program is, and how much processor time it takes
-// to compile.
+// The groups that are not benchmarks: the size of a program, and the processor time to compile it.
 const (
 	binary  = "Binary"
 	compile = "ColdCompile"
@@ -20,8 +19,8 @@ const (
 // raw as benchmarks.
 //
 // Compiling the standard library takes ten times as long as the SDK, and would drown it in noise.
-// So a cache that holds what the program without the SDK needs is the starting point: from there,
-// that program is only linked, and the other is compiled as far as it is more.
+// So each build starts with a cache of the packages that the program without the SDK imports: that
+// program is only linked, and of the other only the rest is compiled.
 func weigh(folder string, rounds int, raw io.Writer) error {
 	warm := filepath.Join(folder, "warm")
 	if _, _, err := build(folder, warm, "floor"); err != nil {
@@ -47,8 +46,8 @@ func weigh(folder string, rounds int, raw io.Writer) error {
 	return nil
 }
 
-// build builds a program of the folder weigh with a cache, and returns its size and the processor
-// time that it took.
+// build builds a program of the folder weigh with a cache. It returns the size of the program and
+// the processor time of the build.
 func build(folder, cache, program string) (size int64, spent time.Duration, err error) {
 	output := filepath.Join(folder, program)
 	command := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", output, "./weigh/"+program)

@@ -1,5 +1,5 @@
-// Command floor is what a program that imports the SDK is compared with, for its size and for the time to compile it: it uses
-// the packages of the standard library that such a program would need anyway.
+// Command floor uses the packages of the standard library that a program with the SDK needs anyway.
+// Its size and its compile time are compared with those of such a program.
 package main
 
 import (
@@ -22,9 +22,9 @@ func main() {
 		os.Exit(1)
 	}
 	defer response.Body.Close()
-	var answer map[string]any
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	var payment map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&payment); err != nil {
 		slog.Error("decode", "error", err)
 	}
-	slog.Info("answered", "status", response.StatusCode, "transaction", answer["transactionId"])
+	slog.Info("paid", "status", response.StatusCode, "transaction", payment["transactionId"])
 }

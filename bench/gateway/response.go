@@ -1,5 +1,5 @@
-// Package gateway answers payments as cheaply as can be, in memory or from a process of its own, so that what is measured is
-// the caller. It checks nothing: package sandbox is the gateway that does.
+// Package gateway accepts payments at the least cost, in memory or in a process of its own, so that
+// a benchmark measures the caller. It checks nothing: package sandbox is the gateway that does.
 package gateway
 
 import (
@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// The answers leave out externalReference, which a gateway may, so that one text answers every payment and a caller that
-// compares what is stated with what it asked for finds no fault.
+// The responses leave out externalReference, as a gateway may. So one text fits every payment, and
+// a caller that compares the response with its request finds no difference.
 var (
-	// CashOutAnswer is an accepted payment, of about 700 bytes.
-	CashOutAnswer = []byte(`{"transactionId": "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11", "internalCode": "` + code(0) + `", "status": "COMPLETED", ` +
+	// CashOutResponse is an accepted payment, of about 700 bytes.
+	CashOutResponse = []byte(`{"transactionId": "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11", "internalCode": "` + code(0) + `", "status": "COMPLETED", ` +
 		`"amount": 50.00, "description": "Withdrawal of user 42 to an account of the same person, asked for in the mobile application and approved by two people", "payee": {"name": "Maria Silva", ` +
 		`"document": "12345678909", "destination": {"type": "PIX", "pixKeyType": "CPF", "pixKey": "12345678909", "bankAccount": null}}, ` +
 		`"requestedAt": "2026-03-10T11:20:00-03:00", "endToEndId": "E00416968202603101827cemeFscF6AG", ` +
 		`"originalEndToEndId": null, "completedAt": "2026-03-10T11:20:02-03:00", ` +
 		`"failedAt": null, "refundedAt": null, "cancelledAt": null, "failure": null}`)
 
-	// CashInAnswer is a charge without a picture, as long as CashOutAnswer to a few bytes.
-	CashInAnswer = []byte(charge(strings.Repeat("0", copyAndPaste), ""))
+	// CashInResponse is a charge without a picture, as long as CashOutResponse to a few bytes.
+	CashInResponse = []byte(charge(strings.Repeat("0", copyAndPaste), ""))
 
-	// QRAnswer is a charge with a picture of its QR code: 3 KB of base64.
-	QRAnswer = []byte(charge(strings.Repeat("0", copyAndPaste), strings.Repeat("iVBORw0KGgoAAAAN", 192)))
+	// QRResponse is a charge with a picture of its QR code: 3 KB of base64.
+	QRResponse = []byte(charge(strings.Repeat("0", copyAndPaste), strings.Repeat("iVBORw0KGgoAAAAN", 192)))
 )
 
-// copyAndPaste is how long the text of a BR Code is taken to be.
+// copyAndPaste is the length of a BR Code.
 const copyAndPaste = 230
 
 func charge(copyAndPaste, picture string) string {
@@ -35,11 +35,11 @@ func charge(copyAndPaste, picture string) string {
 		`"originalEndToEndId": null, "paidAt": null, "expiredAt": null, "refundedAt": null, "paymentUrl": null}`
 }
 
-// code is what a gateway in a process of its own says of the time that it took, in nanoseconds, in a field that every caller
-// reads.
+// code returns an internalCode that states how long a gateway in a process of its own took, in
+// nanoseconds. Every caller reads that field.
 func code(nanoseconds int64) string { return fmt.Sprintf("T%012d", nanoseconds) }
 
-func tokenAnswer(number, seconds int) string {
+func tokenResponse(number, seconds int) string {
 	return fmt.Sprintf(`{"accessToken": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMDI0IiwibiI6%08d.c2lnbmF0dXJl", `+
 		`"tokenType": "Bearer", "expiresIn": %d, "issuedAt": "2026-03-10T14:00:00Z"}`, number, seconds)
 }
