@@ -172,18 +172,18 @@ soak: ## Simulate, break sockets and kill ten times as much as CI does, which ta
 	@$(MAKE) --no-print-directory sockets N=1000000
 	@$(MAKE) --no-print-directory crash N=1000
 
-# How often everything is measured.
+# How many times each benchmark runs.
 ROUNDS ?= 5
 
 .PHONY: bench
-bench: ## Print what the SDK costs beside the same work by hand, medians of ROUNDS; all figures are in bench/out/bench.txt
+bench: ## Print the cost of the SDK beside the same work by hand, medians of ROUNDS; all figures are in bench/out/bench.txt
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS)
 
 .PHONY: bench-docs
-bench-docs: ## The same, and put the table into docs/performance.md
+bench-docs: ## The same, and write the table into docs/performance.md
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS) -document ../docs/performance.md
 
-# Payments of the client that is kept, to see whether it grows.
+# Payments of one client, to see whether its memory grows.
 bench-plots: N ?= 10000000
 
 .PHONY: bench-plots
@@ -191,7 +191,7 @@ bench-plots: ## Measure how the cost grows, with N payments of one client, and d
 	@cd bench && $(GO) run ./growth -calls $(N) && $(GO) run ./plot
 
 .PHONY: bench-smoke
-bench-smoke: ## Run every benchmark once, to see that it still works; how long it takes is not looked at
+bench-smoke: ## Run every benchmark once, to see that it works; no time is checked
 	cd bench && $(GO) test -count=1 -bench . -benchtime 1x ./...
 
 .PHONY: fuzz
