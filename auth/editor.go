@@ -9,6 +9,10 @@ import (
 // ApplicationTokenHeader is the header that names the integration.
 const ApplicationTokenHeader = "ApplicationToken"
 
+// canonicalHeader is ApplicationTokenHeader as [http.Header] holds it. Set would make it anew for
+// every request.
+var canonicalHeader = http.CanonicalHeaderKey(ApplicationTokenHeader)
+
 // TokenSource gives access tokens. ClientCredentials is the one that asks the gateway; a fleet that
 // shares one token between processes supplies its own. Implementations must be safe for use by
 // several goroutines.
@@ -46,7 +50,7 @@ func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 		if token.IsZero() {
 			return errors.New("auth: the application token is not set")
 		}
-		request.Header.Set(ApplicationTokenHeader, token.Reveal())
+		request.Header[canonicalHeader] = []string{token.Reveal()}
 		return nil
 	}
 }

@@ -39,13 +39,13 @@ type attempt struct {
 func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	call := &p.call
+	call := p.call
 	tracker := &sendTracker{client: c, state: p, ctx: ctx}
 	tracker.body.content.Reset(call.body)
 	tracker.trace.WroteHeaders = func() { tracker.written.Add(1) }
 	a := attempt{begun: time.Now()}
 	sending := httptrace.WithClientTrace(ctx, &tracker.trace)
-	response, err := call.send(sending, c.raw, call, &tracker.body, tracker.edit)
+	response, err := call.row.send(sending, c.raw, call, &tracker.body, tracker.edit)
 	if err != nil {
 		a.err = err
 		if tracker.handed { // else the error is the token source's or the journal's, in the caller's own words
@@ -81,7 +81,7 @@ type sendTracker struct {
 // edit is the last request editor, and calls the others in their order: the signature is made of
 // the token, and the payment is announced when nothing can go wrong any more.
 func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
-	ctx, c, call := t.ctx, t.client, &t.state.call
+	ctx, c, call := t.ctx, t.client, t.state.call
 	for _, edit := range c.editors {
 		if err := edit(ctx, request); err != nil {
 			return redactTokenError(err)

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
-	"github.com/connectpsp/connectpsp-go/internal/answer"
 	"github.com/connectpsp/connectpsp-go/internal/api"
-	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // call is one call of an operation: the part that all of its attempts share, above all the key and
@@ -23,9 +20,7 @@ type call struct {
 	doubted    *UnknownOutcomeError // the outcome that the call is to settle, nil if it is a call of its own
 	recovering bool                 // the intent is in the journal, and the call is dropped if another has it
 
-	send sender
-	// decode decodes the body of a 2xx response. See operation.check for its other results.
-	decode func(body []byte) (result any, transactionID string, err error)
+	row row
 }
 
 // id is the id in the path of the request, if any.
@@ -34,7 +29,7 @@ func (call *call) id() string { return cmp.Or(call.payment.ChargeID, call.paymen
 // do makes a call. It checks request and options before anything is sent; request is nil for an
 // operation without a body, and faults are those that were found in it.
 func do[T any](
-	ctx context.Context, c *Client, op operation[T], payment Intent, request any, faults faults, options []CallOption,
+	ctx context.Context, c *Client, op *operation[T], payment Intent, request any, faults faults, options []CallOption,
 ) (response *T, err error) {
 	defer c.logUnknown(ctx, &err)
 	call, err := c.prepare(ctx, op.Operation, payment, request, faults, options)
@@ -48,17 +43,14 @@ func do[T any](
 // fault; nothing was sent.
 func (c *Client) prepare(
 	ctx context.Context, op api.Operation, payment Intent, request any, faults faults, options []CallOption,
-) (call, error) {
-	var settings callSettings
-	for _, option := range options {
-		option(&settings)
-	}
+) (*call, error) {
+	settings := settingsOf(options)
 	payment.Operation = op.ID
 	payment.IdempotencyKey = c.keyFor(op, payment, settings, &faults)
 	if op.Signed && !c.canSign {
 		faults.add("CryptoToken", "must be set in Config: "+op.ID+" is signed with it")
 	}
-	call := call{operation: op, payment: payment, raw: settings.raw}
+	call := &call{operation: op, payment: payment, raw: settings.raw}
 	if request != nil {
 		var err error
 		if call.body, err = json.Marshal(request); err != nil {
@@ -69,6 +61,17 @@ func (c *Client) prepare(
 		return call, c.invalid(ctx, call, faults.err())
 	}
 	return call, nil
+}
+
+func settingsOf(options []CallOption) callSettings {
+	if len(options) == 0 {
+		return callSettings{} // the usual case, without an allocation
+	}
+	var settings callSettings
+	for _, option := range options {
+		option(&settings)
+	}
+	return settings
 }
 
 // keyFor returns the idempotency key that a call carries in all of its attempts, empty if the
@@ -102,18 +105,8 @@ func (c *Client) keyFor(op api.Operation, payment Intent, settings callSettings,
 }
 
 // run makes a call that was checked.
-func run[T any](ctx context.Context, c *Client, op operation[T], call call) (*T, error) {
-	call.send = op.send
-	call.decode = func(body []byte) (any, string, error) {
-		response := new(T)
-		err := answer.Decode(body, response)
-		if err != nil && !(op.Money && errors.Is(err, pix.ErrInvalidAmount)) {
-			return nil, "", err
-		}
-		// Accepted is accepted, also with an amount that cannot be read: it stays zero.
-		transactionID, err := op.check(&call, response, body)
-		return response, transactionID, err
-	}
+func run[T any](ctx context.Context, c *Client, op *operation[T], call *call) (*T, error) {
+	call.row = op
 	result, err := c.perform(ctx, call)
 	if err != nil {
 		return nil, err
@@ -124,7 +117,7 @@ func run[T any](ctx context.Context, c *Client, op operation[T], call call) (*T,
 // perform is the order of the layers of a call, from the outside in. The idempotency key is made
 // before, in prepare, so that it stays; the signature is made inside of the retry, so that it
 // follows the token.
-func (c *Client) perform(ctx context.Context, call call) (result any, err error) {
+func (c *Client) perform(ctx context.Context, call *call) (result any, err error) {
 	p := c.newCallState(call)
 	if !call.operation.Keyed {
 		err = c.persist(ctx, p)

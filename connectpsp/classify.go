@@ -41,7 +41,7 @@ type verdict struct {
 
 // classify judges an attempt. It holds the truth about responses, row by row, and knows nothing of
 // earlier attempts.
-func classify(call call, a attempt) verdict {
+func classify(call *call, a attempt) verdict {
 	if a.status == 0 {
 		return classifyNoAnswer(call, a)
 	}
@@ -88,7 +88,7 @@ func classify(call call, a attempt) verdict {
 	return v
 }
 
-func classifyNoAnswer(call call, a attempt) verdict {
+func classifyNoAnswer(call *call, a attempt) verdict {
 	v := verdict{outcome: inDoubt, again: true, err: a.err}
 	if a.sent {
 		return v
@@ -106,12 +106,12 @@ func classifyNoAnswer(call call, a attempt) verdict {
 	return v
 }
 
-func classifySuccess(call call, a attempt) verdict {
+func classifySuccess(call *call, a attempt) verdict {
 	var result any
 	var transactionID string
 	err := a.err
 	if err == nil {
-		result, transactionID, err = call.decode(a.body)
+		result, transactionID, err = call.row.decode(call, a.body)
 	}
 	if err == nil {
 		return verdict{outcome: accepted, transactionID: transactionID, result: result}
@@ -132,7 +132,7 @@ func classifySuccess(call call, a attempt) verdict {
 }
 
 // newAPIError describes a response.
-func newAPIError(call call, a attempt) *APIError {
+func newAPIError(call *call, a attempt) *APIError {
 	problem := answer.Problem(a.body)
 	return &APIError{
 		Operation:         call.operation.ID,
@@ -172,7 +172,7 @@ func isProblem(a attempt) bool {
 }
 
 // newTokenError describes why there was no access token for a call, which was therefore not sent.
-func newTokenError(call call, e *auth.Error) *APIError {
+func newTokenError(call *call, e *auth.Error) *APIError {
 	return &APIError{
 		Operation:         api.AuthToken.ID,
 		StatusCode:        e.StatusCode,

@@ -10,7 +10,7 @@ import (
 
 // begin records the intent of a call in the journal. Its error says that the call must not be sent.
 func (c *Client) begin(ctx context.Context, p *callState) error {
-	call := &p.call
+	call := p.call
 	refund := call.operation.ID == OperationRefundCashIn
 	if refund && call.doubted == nil {
 		begun, err := c.lockCharge(ctx, p)
@@ -37,7 +37,7 @@ func (c *Client) begin(ctx context.Context, p *callState) error {
 
 // record records the intent, and takes over the doubt about an earlier call for the same payment.
 func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err error) {
-	call, intent := &p.call, p.call.payment
+	call, intent := p.call, p.call.payment
 	if call.doubted != nil && !call.recovering {
 		// The journal may not know of the earlier call, and Recover must not call this one unsent.
 		intent.SentAt = p.first.UTC()
@@ -124,7 +124,7 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 			return err
 		}
 	}
-	failure := c.journal.Finish(ctx, key, outcome, p.subject.TransactionID)
+	failure := c.journal.Finish(ctx, key, outcome, p.transactionID)
 	if failure == nil || err == nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *Client) notBegun(ctx context.Context, p *callState, err error) error {
 
 // invalid returns the error of a call that was found faulty before it was made: err, unless another
 // call may have made the payment. A fault of this request says nothing about that.
-func (c *Client) invalid(ctx context.Context, call call, err error) (reported error) {
+func (c *Client) invalid(ctx context.Context, call *call, err error) (reported error) {
 	if !call.operation.Keyed || call.payment.reference() == "" {
 		return err
 	}
@@ -181,11 +181,10 @@ func (c *Client) find(ctx context.Context, payment Intent) (*Intent, error) {
 
 // accept records that a payment was found to be accepted, and since when it was open. It waits for
 // others that work on it. If it fails the payment stays open, and is found again.
-func (c *Client) accept(ctx context.Context, call call, first time.Time, transactionID string) {
+func (c *Client) accept(ctx context.Context, call *call, first time.Time, transactionID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
-	c.identify(&call)
-	intent := call.payment
+	intent := c.identify(call)
 	intent.BegunAt, intent.SentAt = first.UTC(), first.UTC()
 	own, _, err := locks.wait(ctx, c.lockOf(intent), &intent, nil)
 	if err != nil {

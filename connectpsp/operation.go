@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/answer"
 	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -19,7 +20,7 @@ const contentType = "application/json"
 // operation is a row of the table below. T is the type of the response.
 type operation[T any] struct {
 	api.Operation
-	send sender
+	request sender
 	// check compares a 2xx response with the call, and returns the transaction id, if any. Its
 	// error is a *mismatchError, a *declinedError, or says which part of the response is missing.
 	check func(call *call, response *T, body []byte) (transactionID string, err error)
@@ -28,10 +29,36 @@ type operation[T any] struct {
 // sender sends one request of a call through the raw client. The reader is of the call's body.
 type sender func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor) (*http.Response, error)
 
+// row is an operation of any T.
+type row interface {
+	// send sends one request of a call.
+	send(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor) (*http.Response, error)
+	// decode decodes and checks the body of a 2xx response. Its error is that of check, or says
+	// that the body cannot be read.
+	decode(call *call, body []byte) (response any, transactionID string, err error)
+}
+
+func (op *operation[T]) send(
+	ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor,
+) (*http.Response, error) {
+	return op.request(ctx, raw, call, body, edit)
+}
+
+func (op *operation[T]) decode(call *call, body []byte) (any, string, error) {
+	response := new(T)
+	err := answer.Decode(body, response)
+	if err != nil && !(op.Money && errors.Is(err, pix.ErrInvalidAmount)) {
+		return nil, "", err
+	}
+	// Accepted is accepted, also with an amount that cannot be read: it stays zero.
+	transactionID, err := op.check(call, response, body)
+	return response, transactionID, err
+}
+
 // editor is [gen.RequestEditorFn]: it completes a request before it is sent.
 type editor = gen.RequestEditorFn
 
-var createCashIn = operation[CashIn]{api.CreateCashIn,
+var createCashIn = &operation[CashIn]{api.CreateCashIn,
 	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.CreateCashInWithBody(ctx, contentType, body, edit)
 	},
@@ -40,7 +67,7 @@ var createCashIn = operation[CashIn]{api.CreateCashIn,
 	},
 }
 
-var getCashIn = operation[CashIn]{api.GetCashIn,
+var getCashIn = &operation[CashIn]{api.GetCashIn,
 	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetCashIn(ctx, call.id(), edit)
 	},
@@ -52,7 +79,7 @@ var getCashIn = operation[CashIn]{api.GetCashIn,
 	},
 }
 
-var refundCashIn = operation[Refund]{api.RefundCashIn,
+var refundCashIn = &operation[Refund]{api.RefundCashIn,
 	func(ctx context.Context, raw *gen.Client, call *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.RefundCashInWithBody(ctx, call.id(), contentType, body, edit)
 	},
@@ -64,7 +91,7 @@ var refundCashIn = operation[Refund]{api.RefundCashIn,
 	},
 }
 
-var createCashOut = operation[CashOut]{api.CreateCashOut,
+var createCashOut = &operation[CashOut]{api.CreateCashOut,
 	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.CreateCashOutWithBody(ctx, contentType, body, edit)
 	},
@@ -73,7 +100,7 @@ var createCashOut = operation[CashOut]{api.CreateCashOut,
 	},
 }
 
-var getCashOut = operation[CashOut]{api.GetCashOut,
+var getCashOut = &operation[CashOut]{api.GetCashOut,
 	func(ctx context.Context, raw *gen.Client, call *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetCashOut(ctx, call.id(), edit)
 	},
@@ -85,7 +112,7 @@ var getCashOut = operation[CashOut]{api.GetCashOut,
 	},
 }
 
-var getBalance = operation[Balance]{api.GetBalance,
+var getBalance = &operation[Balance]{api.GetBalance,
 	func(ctx context.Context, raw *gen.Client, _ *call, _ io.Reader, edit editor) (*http.Response, error) {
 		return raw.GetBalance(ctx, edit)
 	},
@@ -106,7 +133,7 @@ var getBalance = operation[Balance]{api.GetBalance,
 	},
 }
 
-var rebalanceAccount = operation[Rebalance]{api.RebalanceAccount,
+var rebalanceAccount = &operation[Rebalance]{api.RebalanceAccount,
 	func(ctx context.Context, raw *gen.Client, _ *call, body io.Reader, edit editor) (*http.Response, error) {
 		return raw.RebalanceAccountWithBody(ctx, contentType, body, edit)
 	},

@@ -10,7 +10,7 @@ import (
 // callState is the knowledge about the attempts of a call so far, and about an earlier call for the
 // same payment.
 type callState struct {
-	call     call
+	call     *call
 	payment  string // Payment of the call's intent
 	begun    time.Time
 	attempts int
@@ -24,26 +24,27 @@ type callState struct {
 	chargeUnread bool     // it could not be read
 	compared     bool     // a rejection was compared with refunds under other ids of the charge
 
-	sent        int       // attempts that may have reached the gateway
-	first, last time.Time // of these, or of the earlier call's
-	status      int       // of the last response
-	doubt       bool      // sticky, see leavesDoubt
-	doubtErr    error
-	subject     Intent    // the payment that an error is about: this call's, or an earlier one's
-	refusal     *APIError // the last one, such as for too many requests
-	verdict     verdict   // of the last attempt
+	sent          int       // attempts that may have reached the gateway
+	first, last   time.Time // of these, or of the earlier call's
+	status        int       // of the last response
+	doubt         bool      // sticky, see leavesDoubt
+	doubtErr      error
+	subject       *Intent   // the payment that an error is about: this call's, or an earlier one's
+	transactionID string    // of the subject
+	refusal       *APIError // the last one, such as for too many requests
+	verdict       verdict   // of the last attempt
 }
 
-func (c *Client) newCallState(call call) *callState {
+func (c *Client) newCallState(call *call) *callState {
 	p := &callState{call: call, begun: time.Now()}
-	c.identify(&p.call)
-	p.call.payment.BegunAt = p.begun.UTC()
-	p.payment = p.call.payment.Payment()
-	p.subject = p.call.payment
+	call.payment = c.identify(call)
+	call.payment.BegunAt = p.begun.UTC()
+	p.payment = call.payment.Payment()
+	p.subject, p.transactionID = &call.payment, call.payment.TransactionID
 	if doubted := call.doubted; doubted != nil {
 		p.doubt, p.doubtErr = true, errEarlierCall
 		p.sent, p.first, p.last = doubted.Attempts, doubted.FirstSentAt, doubted.LastSentAt
-		p.subject.TransactionID = doubted.TransactionID
+		p.transactionID = doubted.TransactionID
 	}
 	return p
 }
@@ -70,7 +71,7 @@ func (p *callState) note(a attempt, v verdict) {
 		p.doubt, p.doubtErr = true, v.err
 	}
 	if checkID(v.transactionID) == nil { // else it cannot be read by it, and may be anything
-		p.subject.TransactionID = v.transactionID
+		p.transactionID = v.transactionID
 	}
 }
 
@@ -103,13 +104,13 @@ func (p *callState) inherit(earlier *Intent) {
 		p.last = earlier.SentAt
 	}
 	if earlier.TransactionID != "" {
-		p.subject.TransactionID = earlier.TransactionID
+		p.transactionID = earlier.TransactionID
 	}
 }
 
 // about lets the error of this call describe an earlier one, which is the call to settle.
 func (p *callState) about(earlier *Intent) *callState {
-	p.subject = *earlier
+	p.subject, p.transactionID = earlier, earlier.TransactionID
 	return p
 }
 
@@ -165,7 +166,7 @@ func (p *callState) unknown(ended error) *UnknownOutcomeError {
 		BodySHA256:        cmp.Or(sumOf(p.subject.Body), p.subject.BodySHA256),
 		ClientID:          p.subject.ClientID,
 		BaseURL:           p.subject.BaseURL,
-		TransactionID:     p.subject.TransactionID,
+		TransactionID:     p.transactionID,
 		FirstSentAt:       p.first,
 		LastSentAt:        p.last,
 		Attempts:          p.sent,

@@ -96,17 +96,21 @@ func sumOf(body []byte) string {
 	if body == nil {
 		return ""
 	}
+	var text [2 * sha256.Size]byte
 	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
-// identify completes the identity of a call's payment. A call without a key makes no payment: its
-// body does not belong to the identity.
-func (c *Client) identify(call *call) {
-	call.payment.ClientID, call.payment.BaseURL = c.clientID, c.baseURL
+// identify returns the complete identity of a call's payment. A call without a key makes no
+// payment: its body does not belong to the identity.
+func (c *Client) identify(call *call) Intent {
+	payment := call.payment
+	payment.ClientID, payment.BaseURL = c.clientID, c.baseURL
 	if call.operation.Keyed {
-		call.payment.Body, call.payment.BodySHA256 = call.body, sumOf(call.body)
+		payment.Body, payment.BodySHA256 = call.body, sumOf(call.body)
 	}
+	return payment
 }
 
 // owns reports whether an intent or an error of this ClientID and base URL is of this client's
@@ -126,7 +130,7 @@ var (
 
 // differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an
 // accepted payment the body may be forgotten.
-func (c *Client) differs(call call, earlier *Intent) error {
+func (c *Client) differs(call *call, earlier *Intent) error {
 	own := &call.payment
 	switch {
 	case !c.owns(earlier.ClientID, earlier.BaseURL):

@@ -292,7 +292,7 @@ func newRecovered(intent Intent) *Recovered {
 // this client to do.
 func (c *Client) stateOf(intent Intent) (*Recovered, *callState) {
 	recovered := newRecovered(intent)
-	call := call{operation: api.Operation{ID: intent.Operation}, payment: intent, body: intent.Body, recovering: true}
+	call := &call{operation: api.Operation{ID: intent.Operation}, payment: intent, body: intent.Body, recovering: true}
 	call.payment.SentAt, call.payment.EndedAt, call.payment.Outcome = time.Time{}, time.Time{}, ""
 	if !intent.SentAt.IsZero() {
 		call.doubted = &UnknownOutcomeError{

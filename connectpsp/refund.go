@@ -95,7 +95,7 @@ func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequ
 }
 
 // refund returns a charge, by a request whose body is made.
-func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
+func (c *Client) refund(ctx context.Context, call *call) (*Refund, error) {
 	refund, err := run(ctx, c, refundCashIn, call)
 	var unknown *UnknownOutcomeError
 	if !errors.As(err, &unknown) {
@@ -112,7 +112,7 @@ func (c *Client) refund(ctx context.Context, call call) (*Refund, error) {
 
 // readRefund looks whether a refund whose outcome is unknown was done. It returns nil if that
 // cannot be seen.
-func (c *Client) readRefund(ctx context.Context, call call, first time.Time) *Refund {
+func (c *Client) readRefund(ctx context.Context, call *call, first time.Time) *Refund {
 	cashIn, err := c.GetCashIn(ctx, call.id())
 	if err != nil || cashIn.Status != CashInRefunded {
 		return nil

@@ -58,7 +58,7 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 		Operation: OperationCreateCashOut, IdempotencyKey: key,
 		ExternalReference: request.ExternalReference, Amount: request.Amount,
 	}
-	call := call{operation: api.CreateCashOut, payment: payment, body: body, doubted: unknown}
+	call := &call{operation: api.CreateCashOut, payment: payment, body: body, doubted: unknown}
 	if unknown.TransactionID != "" {
 		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
 		if err == nil && cashOut.ExternalReference == request.ExternalReference &&

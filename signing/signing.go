@@ -20,6 +20,9 @@ import (
 // POST /account/rebalance and POST /cash-in/{id}/refund.
 const Header = "DigitalSignature"
 
+// canonicalHeader is Header as [http.Header] holds it. Set would make it anew for every request.
+var canonicalHeader = http.CanonicalHeaderKey(Header)
+
 // ErrNoKey is returned when there is no CryptoToken to sign with.
 var ErrNoKey = errors.New("signing: the crypto token is not set")
 
@@ -65,7 +68,7 @@ func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 			pair = &signed{token: token, signature: Sign(cryptoToken, token)}
 			last.Store(pair)
 		}
-		request.Header.Set(Header, pair.signature)
+		request.Header[canonicalHeader] = []string{pair.signature}
 		return nil
 	}
 }
