@@ -16,30 +16,18 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// canned is an answer as a transport gives it.
-type canned struct {
-	status int
-	body   string
-}
-
-func (c canned) to(request *http.Request) *http.Response {
-	return &http.Response{
-		StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: io.NopCloser(strings.NewReader(c.body)), ContentLength: int64(len(c.body)), Request: request,
-	}
-}
-
-// Answers are read into memory that is used again.
-func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
-	answers := map[string]canned{
-		"/cash-in/one":  {200, `{"transactionId":"one","status":"PAID","payer":{"name":"João"},"pixData":{"copyAndPaste":"` + strings.Repeat("1", 100) + `"}}`},
-		"/cash-in/two":  {200, `{"transactionId":"two","status":"PAID","payer":{"name":"Lúcia"},"pixData":{"copyAndPaste":"` + strings.Repeat("2", 100) + `"}}`},
-		"/cash-in/none": {422, `{"code":"NOT_FOUND","title":"Nothing","detail":"There is no such charge.","status":422}`},
-		"/cash-in/void": {422, `{"code":"GONE_AWAY","title":"Another","detail":"Something else entirely","status":422}`},
+// Responses are read into buffers that are used again.
+func TestAReadResponseDoesNotChangeWhenTheNextOneIsRead(t *testing.T) {
+	statuses := map[string]int{"/cash-in/one": 200, "/cash-in/two": 200, "/cash-in/none": 422, "/cash-in/void": 422}
+	answers := map[string]string{
+		"/cash-in/one":  `{"transactionId":"one","status":"PAID","payer":{"name":"João"},"pixData":{"copyAndPaste":"` + strings.Repeat("1", 100) + `"}}`,
+		"/cash-in/two":  `{"transactionId":"two","status":"PAID","payer":{"name":"Lúcia"},"pixData":{"copyAndPaste":"` + strings.Repeat("2", 100) + `"}}`,
+		"/cash-in/none": `{"code":"NOT_FOUND","title":"Nothing","detail":"There is no such charge.","status":422}`,
+		"/cash-in/void": `{"code":"GONE_AWAY","title":"Another","detail":"Something else entirely","status":422}`,
 	}
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			return answers[r.URL.Path].to(r), nil
+			return answerOf(statuses[r.URL.Path], answers[r.URL.Path]), nil
 		})}))
 
 	var raw connectpsp.RawResponse
@@ -58,7 +46,7 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	assert.Equal(t, answers["/cash-in/one"].body, string(raw.Body))
+	assert.Equal(t, answers["/cash-in/one"], string(raw.Body))
 	assert.Equal(t, "one", one.TransactionID)
 	assert.Equal(t, "João", one.Payer.Name)
 	assert.Equal(t, strings.Repeat("1", 100), one.PIXData.CopyAndPaste)
@@ -66,7 +54,7 @@ func TestWhatAnAnswerGaveDoesNotChangeWithTheNextAnswer(t *testing.T) {
 	assert.Equal(t, "There is no such charge.", refusal.Detail)
 }
 
-// peeking is the body of an answer. It looks at the memory that it is read into.
+// peeking is the body of a response. It records what was in the buffer that it is read into.
 type peeking struct {
 	io.Reader
 	seen *strings.Builder
@@ -79,12 +67,12 @@ func (p peeking) Read(into []byte) (int, error) {
 
 func (p peeking) Close() error { return nil }
 
-// Others write transports and the transports that they wrap.
-func TestMemoryThatIsUsedAgainShowsNothingOfEarlierAnswers(t *testing.T) {
+// A transport of the caller's sees the buffer, and must not see another payer's data there.
+func TestABufferThatIsUsedAgainHoldsNothingOfEarlierResponses(t *testing.T) {
 	var seen strings.Builder
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			response := canned{200, `{"transactionId":"one","status":"PAID","payer":{"name":"Maria Silva"}}`}.to(r)
+			response := answerOf(200, `{"transactionId":"one","status":"PAID","payer":{"name":"Maria Silva"}}`)
 			response.Body = peeking{response.Body, &seen}
 			return response, nil
 		})}))
@@ -96,7 +84,6 @@ func TestMemoryThatIsUsedAgainShowsNothingOfEarlierAnswers(t *testing.T) {
 	assert.NotContains(t, seen.String(), "Maria")
 }
 
-// A client of the caller's is used as http.Client would use it.
 func TestTheCallersCookieJarIsKept(t *testing.T) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
@@ -104,7 +91,7 @@ func TestTheCallersCookieJarIsKept(t *testing.T) {
 	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 		connectpsp.WithHTTPClient(&http.Client{Jar: jar, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			cookies = append(cookies, r.Header.Get("Cookie"))
-			response := canned{200, `{"transactionId":"one","status":"PAID"}`}.to(r)
+			response := answerOf(200, `{"transactionId":"one","status":"PAID"}`)
 			response.Header.Set("Set-Cookie", "lb=7")
 			return response, nil
 		})}))
@@ -115,7 +102,7 @@ func TestTheCallersCookieJarIsKept(t *testing.T) {
 	assert.Equal(t, []string{"", "lb=7"}, cookies)
 }
 
-func TestATransportThatAnswersNothingLeavesTheOutcomeUnknown(t *testing.T) {
+func TestATransportWithoutAResponseLeavesTheOutcomeUnknown(t *testing.T) {
 	for name, answer := range map[string]*http.Response{"no answer": nil, "no body": {StatusCode: 201, Header: http.Header{}}} {
 		client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 			connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -127,7 +114,7 @@ func TestATransportThatAnswersNothingLeavesTheOutcomeUnknown(t *testing.T) {
 	}
 }
 
-func TestAGatewayThatSpeaksNoTLSIsNamedAsSuch(t *testing.T) {
+func TestTheErrorSaysThatTheGatewayDoesNotUseTLS(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	client := newClient(t, "https"+strings.TrimPrefix(server.URL, "http"), connectpsp.WithTokenSource(fixedToken("a.b.c")))

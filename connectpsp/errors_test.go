@@ -97,3 +97,17 @@ func TestARejectionPrintsAndMarshalsWithoutTheGatewaysWords(t *testing.T) {
 	assert.ErrorIs(t, &read, connectpsp.ErrorCode("NEW_RULE"))
 	assert.Error(t, json.Unmarshal([]byte(`{"statusCode":"many"}`), &read))
 }
+
+func TestAConflictSurvivesJSON(t *testing.T) {
+	for _, code := range []string{"DUPLICATE_REFERENCE", "duplicate_reference", "ALREADY-EXISTS", "DUPLICATE_40912"} {
+		_, err := newGateway(t, problem(422, code)).client().CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, conflict, outcomeOf(err))
+		read := new(connectpsp.APIError)
+		require.NoError(t, json.Unmarshal(must(json.Marshal(err)), read))
+		assert.ErrorIs(t, read, connectpsp.ErrUnknownOutcome, "%s: %v", code, read)
+	}
+}
+
+func TestA409OfAnOperationOfAnotherVersionIsAConflict(t *testing.T) {
+	assert.ErrorIs(t, &connectpsp.APIError{Operation: "createPixAutomatico", StatusCode: 409}, connectpsp.ErrUnknownOutcome)
+}

@@ -13,21 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/contract"
-	"github.com/connectpsp/connectpsp-go/pix"
-	"github.com/connectpsp/connectpsp-go/signing"
-)
-
-const (
-	clientID         = "1024"
-	clientSecret     = "c1f6a1f0-0000-4000-8000-00005ec7e700"
-	applicationToken = "a99b1c3e-1111-4111-8111-0a99110ca710"
-	cryptoToken      = "b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11"
 )
 
 // gateway answers as it is told, one step per request, and keeps what it received. Tokens it gives out by itself. Every
@@ -106,16 +95,6 @@ func newClient(t testing.TB, url string, options ...connectpsp.Option) *connectp
 	client, err := connectpsp.New(config(url), append([]connectpsp.Option{quick}, options...)...)
 	require.NoError(t, err)
 	return client
-}
-
-func config(url string) connectpsp.Config {
-	return connectpsp.Config{
-		ClientID:         clientID,
-		ClientSecret:     auth.NewSecret(clientSecret),
-		ApplicationToken: auth.NewSecret(applicationToken),
-		CryptoToken:      auth.NewSecret(cryptoToken),
-		BaseURL:          url,
-	}
 }
 
 // inMemory is a transport without sockets, for tests on a clock of their own. It reports what it writes as net/http does.
@@ -208,10 +187,11 @@ func redirect(status int, to string) http.HandlerFunc {
 func silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 const (
-	cashOutID       = "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
-	cashInID        = "kk6g232xel65a0daee4dd13kk2912714964"
-	cashOutAccepted = `{"transactionId":"` + cashOutID + `","externalReference":"withdrawal-42","status":"PROCESSING","amount":50.00}`
-	cashInAccepted  = `{"transactionId":"` + cashInID + `","internalCode":"US7B1JQ","externalReference":"order-1",` +
+	cashOutID        = "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
+	cashInID         = "kk6g232xel65a0daee4dd13kk2912714964"
+	cashOutAccepted  = `{"transactionId":"` + cashOutID + `","externalReference":"withdrawal-42","status":"PROCESSING","amount":50.00}`
+	cashOutCompleted = `{"transactionId":"` + cashOutID + `","externalReference":"withdrawal-42","status":"COMPLETED","amount":50.00}`
+	cashInAccepted   = `{"transactionId":"` + cashInID + `","internalCode":"US7B1JQ","externalReference":"order-1",` +
 		`"status":"AWAITING_PAYMENT","amount":10.50,"payer":{"name":"Test User","document":"12345678909"},` +
 		`"pixData":{"copyAndPaste":"000201","qrCodeImageBase64":"iVBORw0KGgo="},"requestedAt":"2026-03-10T11:20:00-03:00"}`
 	refundAccepted = `{"transactionId":"` + cashInID + `","internalCode":"US7B1JQ","externalReference":"order-1",` +
@@ -226,37 +206,36 @@ func cashInWithStatus(status string) string {
 		`"payer":{"name":"Test User","document":"12345678909"}}`
 }
 
-func cashOutRequest() connectpsp.CashOutRequest {
-	return connectpsp.CashOutRequest{
-		Amount:            pix.Centavos(5000),
-		ExternalReference: "withdrawal-42",
-		WebhookURL:        "https://merchant.example/webhooks/connectpsp",
-		Payee: connectpsp.Payee{
-			Name:        "Maria Silva",
-			Document:    "12345678909",
-			Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909"),
-		},
+// steps repeats a step and ends with another.
+func steps(n int, step, last http.HandlerFunc) []http.HandlerFunc {
+	var all []http.HandlerFunc
+	for range n {
+		all = append(all, step)
 	}
+	return append(all, last)
 }
 
-func cashInRequest() connectpsp.CashInRequest {
-	return connectpsp.CashInRequest{
-		Amount:            pix.Centavos(1050),
-		ExternalReference: "order-1",
-		Payer:             connectpsp.Payer{Name: "Test User", Document: "12345678909"},
-	}
-}
-
-// requireSameIntent asserts that all requests carry one key and one body, and each a signature that belongs to its token.
-func requireSameIntent(t *testing.T, requests []request) {
-	t.Helper()
-	require.NotEmpty(t, requests)
-	for _, r := range requests {
-		assert.NotEmpty(t, r.header.Get("X-Idempotency-Key"))
-		assert.Equal(t, requests[0].header.Get("X-Idempotency-Key"), r.header.Get("X-Idempotency-Key"))
-		assert.Equal(t, requests[0].body, r.body)
-		if signature := r.header.Get("DigitalSignature"); signature != "" {
-			assert.Equal(t, signing.Sign(cryptoToken, r.header.Get("Authorization")[len("Bearer "):]), signature)
+// raw answers with bytes, whatever they are, and hangs up.
+func raw(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the answer is lost with the connection
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
 		}
+		_, _ = io.WriteString(connection, answer)
+		_ = connection.Close()
+	}
+}
+
+// echo answers with everything that it was sent, as a hostile or careless gateway might.
+func echo(status int, contentType string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		sent := fmt.Sprint(r.Header, " 12345678909 maria@example.com Maria Silva ")
+		body, _ := json.Marshal(map[string]any{"type": sent, "title": sent, "status": status, "code": sent, "detail": sent, "transactionId": sent})
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Location", "https://elsewhere.example/?a="+applicationToken)
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
 	}
 }

@@ -1,6 +1,8 @@
 package connectpsp_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -10,8 +12,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
-
-func keyOf(r request) string { return r.header.Get("X-Idempotency-Key") }
 
 func TestAProcessThatStartsAgainRepeatsTheSameKey(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
@@ -79,4 +79,15 @@ func TestTheCallersKeyIsUsed(t *testing.T) {
 	for _, r := range gateway.requests() {
 		assert.Equal(t, key, keyOf(r))
 	}
+}
+
+func TestAUUIDReferenceInTwoCasesIsOnePaymentOrTwo(t *testing.T) {
+	client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)(w, r)
+	}).memoryClient()
+	upper, lower := cashOutRequest(), cashOutRequest()
+	upper.ExternalReference, lower.ExternalReference = strings.ToUpper(cashOutID), cashOutID
+	must(client.CreateCashOut(t.Context(), upper))
+	_, err := client.CreateCashOut(t.Context(), lower)
+	assert.NoError(t, err, "one key for two payments: the second can never be made")
 }

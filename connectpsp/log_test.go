@@ -19,9 +19,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// line is one line of a log.
-type line map[string]any
-
 // linesOf reads a log, without the times of its lines, and takes durations out.
 func linesOf(t *testing.T, log string) []line {
 	t.Helper()
@@ -207,11 +204,6 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 	}
 }
 
-func (l line) text(name string) string {
-	text, _ := l[name].(string)
-	return text
-}
-
 func TestCertainOutcomesAreNotLoggedAboveDebug(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	for _, step := range []http.HandlerFunc{replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS")} {
@@ -263,4 +255,12 @@ func TestUnknownOutcomesGoToTheDefaultLogger(t *testing.T) {
 		require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
 	}
 	assert.Len(t, linesOf(t, log.String()), 2)
+}
+
+// line is one line of a log.
+type line map[string]any
+
+func (l line) text(name string) string {
+	text, _ := l[name].(string)
+	return text
 }

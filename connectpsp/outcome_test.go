@@ -19,33 +19,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// The outcomes a call may have. A call that ends in none of them breaks the first promise about
-// money.
-const (
-	accepted = "accepted"
-	rejected = "rejected"
-	conflict = "conflict: an APIError whose outcome is unknown"
-	unknown  = "unknown"
-)
-
-func outcomeOf(err error) string {
-	var apiError *connectpsp.APIError
-	var validation *connectpsp.ValidationError
-	var doubt *connectpsp.UnknownOutcomeError
-	switch {
-	case err == nil:
-		return accepted
-	case errors.As(err, &doubt) && errors.Is(err, connectpsp.ErrUnknownOutcome):
-		return unknown
-	case errors.As(err, &apiError) && errors.Is(err, connectpsp.ErrUnknownOutcome):
-		return conflict
-	case errors.As(err, &apiError), errors.As(err, &validation):
-		return rejected
-	default:
-		return "none of the three: " + err.Error()
-	}
-}
-
 // TestOutcomeOfACashOut goes through every way that a cash-out can go.
 func TestOutcomeOfACashOut(t *testing.T) {
 	accept := replyJSON(202, cashOutAccepted)
@@ -108,6 +81,8 @@ func TestOutcomeOfACashOut(t *testing.T) {
 		{"401 duplicate, then 422", []http.HandlerFunc{problem(401, "DUPLICATE_REQUEST"), insufficient}, unknown, 2, ""},
 		{"422 cut in half, then accepted", []http.HandlerFunc{cut(422, `{"code":"DUPLICATE_EXTERNAL_REFERENCE"}`), accept}, accepted, 2, ""},
 		{"422 always cut in half", []http.HandlerFunc{cut(422, `{"code":"INSUFFICIENT_FUNDS"}`)}, unknown, 4, ""},
+		{"429 cut in half", []http.HandlerFunc{cut(429, `{"status":409,"code":"DUPLICATE_EXTERNAL_REFERENCE"}`)}, unknown, 4, ""},
+		{"401 cut in half", []http.HandlerFunc{cut(401, `{"status":409,"code":"DUPLICATE_EXTERNAL_REFERENCE"}`)}, unknown, 5, ""},
 		{"409 cut in half", []http.HandlerFunc{cut(409, `{"code":"DUPLICATE_EXTERNAL_REFERENCE"}`)}, conflict, 1, ""},
 		{"422 of a code that sounds like a duplicate", []http.HandlerFunc{problem(422, "DUPLICATED_REFERENCE")}, conflict, 1, ""},
 		{"202 about another amount, oddly written", []http.HandlerFunc{replyJSON(202, `{"transactionId":"`+cashOutID+`","amount":5e0}`)}, unknown, 1, ""},
@@ -180,34 +155,6 @@ func TestOutcomeOfACashOut(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// No such code is published. A caller who reads "refused" pays again, so a code that may be about
-// this very payment is no refusal.
-func TestACodeThatMayBeAboutThisVeryPaymentIsNoRefusal(t *testing.T) {
-	for code, want := range map[string]string{
-		"IDEMPOTENT_REPLAY":       conflict,
-		"DUPLICATE_REFERENCE":     conflict,
-		"PAGAMENTO_DUPLICADO":     conflict,
-		"ALREADY_PAID":            conflict,
-		"STATE_CONFLICT":          conflict,
-		"KEY_IN_USE":              conflict,
-		"REFERENCE_USED":          conflict,
-		"UNIQUE_VIOLATION":        conflict,
-		"PAYMENT_IN_PROGRESS":     conflict,
-		"STILL_PROCESSING":        conflict,
-		"PAYMENT_PENDING":         conflict,
-		"REFUNDED":                conflict,
-		"REFERENCE_EXISTS":        conflict,
-		"reference_exists":        conflict,
-		"REFERENCIA_JA_EXISTENTE": conflict,
-		"PIX_KEY_DOES_NOT_EXIST":  rejected,
-		"CHAVE_NAO_EXISTE":        rejected,
-		"PIX_KEY_NOT_FOUND":       rejected,
-	} {
-		_, err := newGateway(t, problem(422, code)).client().CreateCashOut(t.Context(), cashOutRequest())
-		assert.Equal(t, want, outcomeOf(err), code)
 	}
 }
 

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
-	"sync"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,21 +14,23 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 func TestAPaymentIsWrittenDownBeforeItIsSentAndEndedAfterwards(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		reply []http.HandlerFunc
-		want  []string
-		open  int
+		name    string
+		reply   []http.HandlerFunc
+		outcome string
+		steps   []string
+		open    int
 	}{
-		{"accepted", []http.HandlerFunc{replyJSON(202, cashOutAccepted)}, []string{"begin", "sent", "request", "ACCEPTED"}, 0},
-		{"rejected", []http.HandlerFunc{problem(422, "INSUFFICIENT_FUNDS")}, []string{"begin", "sent", "request", "REJECTED"}, 0},
-		{"accepted at last", []http.HandlerFunc{html(503), replyJSON(202, cashOutAccepted)}, []string{"begin", "sent", "request", "request", "ACCEPTED"}, 0},
-		{"unknown", []http.HandlerFunc{html(307)}, []string{"begin", "sent", "request"}, 1},
-		{"conflict", []http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, []string{"begin", "sent", "request"}, 1},
+		{"accepted", []http.HandlerFunc{replyJSON(202, cashOutAccepted)}, accepted, []string{"begin", "sent", "request", "ACCEPTED"}, 0},
+		{"rejected", []http.HandlerFunc{problem(422, "INSUFFICIENT_FUNDS")}, rejected, []string{"begin", "sent", "request", "REJECTED"}, 0},
+		{"accepted at last", []http.HandlerFunc{html(503), replyJSON(202, cashOutAccepted)}, accepted, []string{"begin", "sent", "request", "request", "ACCEPTED"}, 0},
+		{"unknown", []http.HandlerFunc{html(307)}, unknown, []string{"begin", "sent", "request"}, 1},
+		{"conflict", []http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, conflict, []string{"begin", "sent", "request"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			journal := newNotebook()
@@ -42,8 +43,9 @@ func TestAPaymentIsWrittenDownBeforeItIsSentAndEndedAfterwards(t *testing.T) {
 				}
 			}
 			gateway := newGateway(t, steps...)
-			_, _ = gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
-			assert.Equal(t, c.want, journal.steps)
+			_, err := gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+			assert.Equal(t, c.outcome, outcomeOf(err))
+			assert.Equal(t, c.steps, journal.steps)
 			assert.Len(t, journal.open(), c.open)
 			for _, intent := range journal.open() {
 				sent := gateway.requests()[0]
@@ -244,18 +246,6 @@ func TestACallThatSendsNothingStillTellsWhenThePaymentWasSent(t *testing.T) {
 	})
 }
 
-func asUnknown(err error) (*connectpsp.UnknownOutcomeError, bool) {
-	var doubt *connectpsp.UnknownOutcomeError
-	return doubt, errors.As(err, &doubt)
-}
-
-func must2[T any](value T, ok bool) T {
-	if !ok {
-		panic("not there")
-	}
-	return value
-}
-
 func TestARefusalAfterAnAcceptanceThatTheJournalKnowsIsUnknown(t *testing.T) {
 	journal := newNotebook()
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
@@ -338,176 +328,6 @@ func TestAnIntentOfAnotherIntegrationOrGatewayIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestConcurrentCallsForOnePaymentFollowOneAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		under, most := 0, 0
-		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			under++
-			most = max(most, under)
-			mu.Unlock()
-			time.Sleep(time.Second)
-			mu.Lock()
-			under--
-			mu.Unlock()
-			replyJSON(202, cashOutAccepted)(w, r)
-		})
-		client := gateway.memoryClient()
-		var all sync.WaitGroup
-		for range 10 {
-			all.Go(func() {
-				_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-				assert.NoError(t, err)
-			})
-		}
-		all.Wait()
-		assert.Equal(t, 1, most)
-		requireSameIntent(t, gateway.requests())
-	})
-}
-
-// The first caller may be paying in another way already when the second one's turn comes: the
-// payment must not be made then.
-func TestWhoWaitedForARejectedCallHearsTheRejectionAndSendsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Second)
-			problem(422, "INSUFFICIENT_FUNDS")(w, r)
-		}, replyJSON(202, cashOutAccepted))
-		client := gateway.memoryClient()
-		var all sync.WaitGroup
-		for range 5 {
-			all.Go(func() {
-				_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-				assert.Equal(t, rejected, outcomeOf(err))
-				assert.ErrorIs(t, err, connectpsp.CodeInsufficientFunds)
-			})
-		}
-		all.Wait()
-		assert.Len(t, gateway.requests(), 1)
-		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-		assert.NoError(t, err, "a call that begins afterwards is a new one")
-	})
-}
-
-func TestACallThatWaitedForOneThatWasNotSentIsNotSentEither(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gateway := newGateway(t, replyJSON(202, cashOutAccepted))
-		client := gateway.memoryClient(connectpsp.WithTokenSource(&slowToken{}))
-		ctx, cancel := timeout(t, time.Second)
-		defer cancel()
-		var all sync.WaitGroup
-		all.Go(func() {
-			_, err := client.CreateCashOut(ctx, cashOutRequest())
-			assert.ErrorIs(t, err, connectpsp.ErrNotSent)
-		})
-		synctest.Wait()
-		all.Go(func() {
-			later, cancel := timeout(t, time.Minute)
-			defer cancel()
-			_, err := client.CreateCashOut(later, cashOutRequest())
-			assert.ErrorIs(t, err, connectpsp.ErrNotSent, "the first caller may have given the money back")
-		})
-		all.Wait()
-		assert.Empty(t, gateway.requests())
-		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-		assert.NoError(t, err, "a call that begins afterwards is a new one")
-	})
-}
-
-// slowToken lets the first who asks wait for ever.
-type slowToken struct{ once sync.Once }
-
-func (s *slowToken) Token(ctx context.Context) (token auth.Secret, err error) {
-	s.once.Do(func() { <-ctx.Done(); err = ctx.Err() })
-	if err == nil {
-		token, err = fixedToken("a.b.c").Token(ctx)
-	}
-	return token, err
-}
-func (s *slowToken) Invalidate(auth.Secret) {}
-
-func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(10 * time.Second)
-			replyJSON(202, cashOutAccepted)(w, r)
-		})
-		client := gateway.memoryClient()
-		begun := time.Now()
-		go func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) }()
-		time.Sleep(time.Second)
-		ctx, cancel := timeout(t, time.Second)
-		defer cancel()
-		older := doubtAbout(t, redirect(303, "/"))
-		older.FirstSentAt = older.FirstSentAt.Add(-time.Minute)
-		_, err := client.ResolveCashOut(ctx, older, cashOutRequest())
-		require.Equal(t, unknown, outcomeOf(err))
-		assert.Equal(t, older.FirstSentAt, must2(asUnknown(err)).FirstSentAt)
-
-		ctx, cancel = timeout(t, time.Second)
-		defer cancel()
-		_, err = client.CreateCashOut(ctx, cashOutRequest())
-		require.Equal(t, unknown, outcomeOf(err))
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "another call for this payment is under way")
-		doubt := must2(asUnknown(err))
-		assert.Zero(t, doubt.Attempts)
-		assert.Equal(t, begun, doubt.FirstSentAt)
-		time.Sleep(time.Minute)
-	})
-}
-
-// The call that is waited for repeats one that was sent long before.
-func TestWhoStopsWaitingTellsWhenThePaymentWasFirstSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		first := true
-		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-			if first {
-				first = false
-				redirect(303, "/")(w, r)
-				return
-			}
-			time.Sleep(10 * time.Second)
-			replyJSON(202, cashOutAccepted)(w, r)
-		}).memoryClient()
-		begun := time.Now()
-		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-		require.Equal(t, unknown, outcomeOf(err))
-		time.Sleep(5 * time.Minute)
-		go func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) }()
-		time.Sleep(time.Second)
-		ctx, cancel := timeout(t, time.Second)
-		defer cancel()
-		_, err = client.CreateCashOut(ctx, cashOutRequest())
-		require.Equal(t, unknown, outcomeOf(err))
-		assert.True(t, begun.Equal(must2(asUnknown(err)).FirstSentAt), "it would be taken to be replayable for too long")
-		time.Sleep(time.Minute)
-	})
-}
-
-func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Second)
-			replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)(w, r)
-		}).memoryClient()
-		begun := time.Now()
-		var all sync.WaitGroup
-		for n := range 50 {
-			all.Go(func() {
-				request := cashOutRequest()
-				request.ExternalReference = strconv.Itoa(n)
-				_, err := client.CreateCashOut(t.Context(), request)
-				assert.NoError(t, err)
-			})
-		}
-		all.Wait()
-		assert.Less(t, time.Since(begun), 2*time.Second)
-	})
-}
-
 // A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an
 // open payment into a rejected one.
 func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
@@ -585,4 +405,73 @@ func TestAJournalThatCannotBeAskedLeavesTheOutcomeUnknown(t *testing.T) {
 			assert.Len(t, gateway.requests(), sent, "nothing is sent")
 		})
 	}
+}
+
+// The process dies before it has stored what it was told, and is down for a day.
+func TestAPaymentThatWasAcceptedIsKnownAfterADayOfDowntime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.journal")
+	synctest.Test(t, func(t *testing.T) {
+		file := must(journal.Open(path))
+		gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
+		client := gateway.memoryClient(connectpsp.WithJournal(file))
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+		time.Sleep(24 * time.Hour)
+		file = must(journal.Open(path))
+		defer file.Close()
+		client = gateway.memoryClient(connectpsp.WithJournal(file))
+		_, err = client.Recover(t.Context())
+		require.NoError(t, err)
+		_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+		require.Equal(t, unknown, outcomeOf(err), "the payment was made")
+		assert.Equal(t, cashOutID, must2(asUnknown(err)).TransactionID)
+	})
+}
+
+// Another process may have the file by then, and have made the payment.
+func TestAClosedJournalLeavesTheOutcomeUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.journal")
+	old := must(journal.Open(path))
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	oldClient := gateway.memoryClient(connectpsp.WithJournal(old))
+	require.NoError(t, old.Close()) // shutting down
+	next := must(journal.Open(path))
+	defer next.Close()
+	_, err := gateway.memoryClient(connectpsp.WithJournal(next)).CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	_, err = oldClient.CreateCashOut(t.Context(), cashOutRequest())
+	assert.Equal(t, unknown, outcomeOf(err), "the payment was made")
+}
+
+func TestAnotherRequestUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
+	file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
+	defer file.Close()
+	// A gateway that repeats its first answer, with the only field that is published.
+	gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`"}`))
+	client := gateway.memoryClient(connectpsp.WithJournal(file))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	other := cashOutRequest()
+	other.Amount = pix.Centavos(50000)
+	other.Payee.Name = "Somebody Else"
+	_, err = client.CreateCashOut(t.Context(), other)
+	assert.Error(t, err, "500.00 to somebody else is reported as accepted; 50.00 to Maria Silva was paid")
+}
+
+func TestTheErrorOfAnotherRequestDescribesTheOpenPayment(t *testing.T) {
+	book := newNotebook()
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, `{"transactionId":"`+cashOutID+`"}`))
+	client := gateway.memoryClient(connectpsp.WithJournal(book))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	first := must2(asUnknown(err))
+	other := cashOutRequest()
+	other.Amount = pix.Centavos(50000)
+	_, err = client.CreateCashOut(t.Context(), other)
+	doubt := must2(asUnknown(err))
+	assert.Equal(t, first.Amount, doubt.Amount)
+	assert.Equal(t, first.BodySHA256, doubt.BodySHA256)
+	_, err = gateway.memoryClient().ResolveCashOut(t.Context(), queued(t, doubt), other)
+	assert.Error(t, err)
+	assert.Len(t, gateway.requests(), 1, "what must not be sent was sent by ResolveCashOut, under the open key")
 }

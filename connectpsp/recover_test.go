@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,27 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
-
-const memoryURL = "https://gateway.example"
-
-// left is what a process leaves behind that died after it sent a cash-out.
-func left(age time.Duration) connectpsp.Intent {
-	at := time.Now().Add(-age)
-	return connectpsp.Intent{
-		Operation: "createCashOut", IdempotencyKey: "5f0f1d2c-0000-4000-8000-000000000001", ExternalReference: "withdrawal-42",
-		Amount: pix.Centavos(5000), Body: []byte(`{"amount":50.00,"externalReference":"withdrawal-42","payee":{"name":"Maria Silva",` +
-			`"document":"12345678909","destination":{"type":"PIX","pixKeyType":"CPF","pixKey":"12345678909"}}}`),
-		ClientID: clientID, BaseURL: memoryURL, BegunAt: at, SentAt: at,
-	}
-}
-
-func with(change func(*connectpsp.Intent)) connectpsp.Intent {
-	intent := left(time.Minute)
-	change(&intent)
-	return intent
-}
 
 func TestRecoverSendsWhatWasLeftOpenAgainWithTheSameKeyAndBytes(t *testing.T) {
 	journal := newNotebook()
@@ -194,24 +180,6 @@ func TestNoAttemptBeginsAfterTheReplayWindow(t *testing.T) {
 	})
 }
 
-func TestAPaymentThatWasNeverSentIsReportedAsSuchAndNotSent(t *testing.T) {
-	journal := newNotebook()
-	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
-	gateway := newGateway(t)
-	client := gateway.memoryClient(connectpsp.WithJournal(journal))
-	recovered, err := client.Recover(t.Context())
-	require.NoError(t, err)
-	require.Len(t, recovered, 1)
-	assert.Equal(t, rejected, outcomeOf(recovered[0].Err))
-	assert.ErrorIs(t, recovered[0].Err, connectpsp.ErrNotSent)
-	assert.EqualError(t, recovered[0].Err, "connectpsp: createCashOut: this call sent nothing (it was written to the journal and never sent); "+
-		"it is safe to call again with the same request")
-	assert.Empty(t, gateway.requests())
-	recovered, err = client.Recover(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, recovered)
-}
-
 func TestRecoverLeavesAPaymentToTheCallThatWorksOnIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := newNotebook()
@@ -266,49 +234,6 @@ func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
 	assert.NoError(t, recovered[0].Err)
 	assert.Len(t, accepted.intents, 1)
 	assert.Empty(t, gateway.requests())
-}
-
-// changingJournal tells something else of what is pending when it is asked again.
-type changingJournal struct {
-	*notebook
-	told *[][]connectpsp.Intent
-}
-
-func (c changingJournal) Pending(context.Context) ([]connectpsp.Intent, error) {
-	pending := (*c.told)[0]
-	*c.told = (*c.told)[1:]
-	return pending, nil
-}
-
-func TestRecoverLeavesAloneWhatWasNotSentAndIsByNow(t *testing.T) {
-	unsent := with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} })
-	sent, another := unsent, unsent
-	sent.SentAt = time.Now()
-	another.BegunAt = another.BegunAt.Add(time.Second)
-	for name, now := range map[string][]connectpsp.Intent{"it was sent": {sent}, "it was begun anew": {another}, "it was ended": nil} {
-		t.Run(name, func(t *testing.T) {
-			notebook := newNotebook()
-			journal := changingJournal{notebook, &[][]connectpsp.Intent{{unsent}, now}}
-			recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
-			require.NoError(t, err)
-			assert.Empty(t, recovered)
-			assert.Empty(t, notebook.steps, "it is another's to end")
-		})
-	}
-}
-
-func TestRecoverThatIsCutShortLeavesWhatWasNeverSent(t *testing.T) {
-	journal := newNotebook()
-	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	client := newGateway(t).memoryClient(connectpsp.WithJournal(journal))
-	recovered, err := client.Recover(ctx)
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Empty(t, recovered)
-	recovered, err = client.Recover(t.Context())
-	require.NoError(t, err)
-	assert.Len(t, recovered, 1)
 }
 
 func TestRecoverReportsAnOperationItDoesNotKnow(t *testing.T) {
@@ -373,13 +298,6 @@ func TestRecoverSaysThatTheJournalCannotBeRead(t *testing.T) {
 	assert.ErrorIs(t, recovered[0].Err, errDiskFull)
 }
 
-// brokenBegin is a journal that cannot even look an intent up.
-type brokenBegin struct{ *notebook }
-
-func (brokenBegin) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
-	return nil, errDiskFull
-}
-
 func TestAClientWithoutAJournalRecoversWhatItRemembers(t *testing.T) {
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient()
@@ -390,4 +308,155 @@ func TestAClientWithoutAJournalRecoversWhatItRemembers(t *testing.T) {
 	require.Len(t, recovered, 1)
 	assert.NoError(t, recovered[0].Err)
 	requireSameIntent(t, gateway.requests())
+}
+
+func TestTwoClientsOnOneFileReportNoRejectionOfWhatWasAccepted(t *testing.T) {
+	file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
+	defer file.Close()
+	firstHere, secondDone := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	n := 0
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		_, _ = io.ReadAll(r.Body)
+		mu.Lock()
+		n++
+		mine := n
+		mu.Unlock()
+		if mine == 1 {
+			close(firstHere)
+			<-secondDone
+			return answerOf(422, `{"code":"INSUFFICIENT_FUNDS"}`), nil // judged before the money came in
+		}
+		return answerOf(202, cashOutAccepted), nil
+	})
+	newOne := func() *connectpsp.Client {
+		return must(connectpsp.New(config(memoryURL), connectpsp.WithJournal(file), connectpsp.WithTokenSource(fixedToken("a.b.c")),
+			connectpsp.WithHTTPClient(&http.Client{Transport: transport})))
+	}
+	one, two := newOne(), newOne()
+	result := make(chan error, 1)
+	go func() { _, err := one.CreateCashOut(t.Context(), cashOutRequest()); result <- err }()
+	receive(t, firstHere)
+	recovered, err := two.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered, "the payment is under way in another client on this journal")
+	close(secondDone)
+	assert.Equal(t, rejected, outcomeOf(receive(t, result)))
+	assert.Equal(t, 1, n, "nothing was sent by the other client")
+}
+
+func TestRecoverSettlesAPaymentWhoseCallPanicked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		inner := inMemory{newGateway(t, replyJSON(202, cashOutAccepted)).handler}
+		book := newNotebook()
+		client := must(connectpsp.New(config(memoryURL), connectpsp.WithJournal(book), connectpsp.WithTokenSource(fixedToken("a.b.c")), connectpsp.WithHTTPClient(&http.Client{
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				response, err := inner.RoundTrip(r)
+				if n.Add(1) == 1 {
+					panic("a bug in a middleware")
+				}
+				return response, err
+			})})))
+		assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) })
+		recovered, err := client.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, recovered, 1)
+		assert.Empty(t, book.open())
+	})
+}
+
+func TestRecoverReportsWhatEndedBeforeTheClockWasSetBack(t *testing.T) {
+	book := newNotebook()
+	book.put(with(func(i *connectpsp.Intent) {
+		i.Outcome, i.Body, i.TransactionID = connectpsp.OutcomeAccepted, nil, cashOutID
+		i.EndedAt = time.Now().Add(10 * time.Minute)
+	}))
+	recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(book)).Recover(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, recovered, 1)
+}
+
+func TestRecoverEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		book := newNotebook()
+		for n := range 100 {
+			book.put(with(func(i *connectpsp.Intent) {
+				i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+				i.ExternalReference = fmt.Sprint("w-", n)
+				i.Outcome, i.EndedAt = connectpsp.OutcomeRejected, time.Now().Add(-time.Second)
+			}))
+		}
+		client := newGateway(t).memoryClient(connectpsp.WithJournal(hangingFind{book}))
+		ctx, cancel := timeout(t, time.Second)
+		defer cancel()
+		begun := time.Now()
+		_, err := client.Recover(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.LessOrEqual(t, time.Since(begun), 30*time.Second)
+	})
+}
+
+func TestRecoverLeavesAnOldPaymentToItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int32
+		book := newNotebook()
+		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1) == 1 {
+				redirect(303, "/")(w, r)
+				return
+			}
+			time.Sleep(10 * time.Second)
+			replyJSON(202, cashOutAccepted)(w, r)
+		}).memoryClient(connectpsp.WithJournal(book))
+		_, _ = client.CreateCashOut(t.Context(), cashOutRequest())
+		time.Sleep(time.Hour)
+		go func() { _, err := client.CreateCashOut(t.Context(), cashOutRequest()); assert.NoError(t, err) }()
+		synctest.Wait()
+		recovered, _ := client.Recover(t.Context())
+		assert.Empty(t, recovered, "payments that another call works on just now are left to it")
+		time.Sleep(time.Minute)
+	})
+}
+
+// The program dies after the client has recorded the outcome and before the program has stored it.
+func TestRecoverReportsWhatEndedBeforeTheProcessDidOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.journal")
+	file := must(journal.Open(path))
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"), replyJSON(202, refundAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(file))
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered)
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+	require.NoError(t, err)
+	refused := cashOutRequest()
+	refused.ExternalReference = "withdrawal-43"
+	_, err = client.CreateCashOut(t.Context(), refused)
+	require.Equal(t, rejected, outcomeOf(err))
+	_, err = client.RefundCashIn(t.Context(), chargeE2E, fraud)
+	require.NoError(t, err)
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered, "the callers of this process know")
+	require.NoError(t, file.Close())
+
+	file = must(journal.Open(path))
+	defer file.Close()
+	client = newGateway(t).memoryClient(connectpsp.WithJournal(file))
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Len(t, recovered, 3)
+	assert.NoError(t, recovered[0].Err)
+	assert.Equal(t, "withdrawal-42", recovered[0].ExternalReference)
+	assert.Equal(t, cashOutID, recovered[0].TransactionID)
+	assert.Equal(t, "withdrawal-43", recovered[1].ExternalReference)
+	assert.Equal(t, rejected, outcomeOf(recovered[1].Err))
+	assert.NotErrorIs(t, recovered[1].Err, connectpsp.ErrNotSent)
+	assert.NoError(t, recovered[2].Err)
+	assert.Equal(t, chargeE2E, recovered[2].ChargeID)
+	assert.Equal(t, cashInID, recovered[2].TransactionID)
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered)
 }

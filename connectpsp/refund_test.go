@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -278,4 +280,118 @@ func TestARefundOfNoChargeIsRejectedAlsoBesideOthers(t *testing.T) {
 	client := gateway.memoryClient()
 	require.NoError(t, second(client.RefundCashIn(t.Context(), cashInID, fraud)))
 	assert.Equal(t, rejected, outcomeOf(second(client.RefundCashIn(t.Context(), otherCharge, fraud))))
+}
+
+func TestARefundOfAnotherChargeUnderAnOpenKeyIsNotSent(t *testing.T) {
+	book := newNotebook()
+	const key = "5f0f1d2c-0000-4000-8000-000000000077"
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, `{"transactionId":"zz"}`))
+	client := gateway.memoryClient(connectpsp.WithJournal(book))
+	reason := connectpsp.RefundRequest{Reason: connectpsp.RefundFraud}
+	_, err := client.RefundCashIn(t.Context(), cashInID, reason, connectpsp.WithIdempotencyKey(key))
+	require.Equal(t, unknown, outcomeOf(err))
+	_, err = client.RefundCashIn(t.Context(), "zz6g232xel65a0daee4dd13kk2912714999", reason, connectpsp.WithIdempotencyKey(key))
+	assert.Error(t, err)
+	assert.Len(t, gateway.requests(), 1, "another refund was sent under an open key")
+	assert.Len(t, book.open(), 1, "the first refund is lost")
+}
+
+// Two workers refund one charge at the same time, one by its transaction id, one by its end-to-end
+// id.
+func TestRefundsOfOneChargeUnderTwoIDsAreSentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				time.Sleep(10 * time.Second) // so that each is asked for while the others are
+				replyJSON(200, chargeAnswer)(w, r)
+				return
+			}
+			time.Sleep(time.Second)
+			replyJSON(202, refundAccepted)(w, r)
+		})
+		client := gateway.memoryClient(connectpsp.WithJournal(slowJournal{newNotebook()}))
+		var all sync.WaitGroup
+		outcomes := make([]string, 3)
+		for i, id := range []string{cashInID, chargeE2E, chargeCode} {
+			all.Go(func() { outcomes[i] = outcomeOf(second(client.RefundCashIn(t.Context(), id, fraud))) })
+		}
+		all.Wait()
+		slices.Sort(outcomes)
+		assert.Equal(t, []string{accepted, unknown, unknown}, outcomes)
+		sent := slices.DeleteFunc(slices.Clone(gateway.requests()), func(r request) bool { return r.method == http.MethodGet })
+		assert.Len(t, sent, 1)
+	})
+}
+
+type slowJournal struct{ *notebook }
+
+func (s slowJournal) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	time.Sleep(time.Second)
+	return s.notebook.Find(ctx, intent)
+}
+
+func TestARefundIsRecognisedUnderEachOfTheChargesIDs(t *testing.T) {
+	for kept, options := range journals {
+		for _, id := range []string{chargeCode, chargeE2E} {
+			t.Run(kept+"/"+id, func(t *testing.T) {
+				readable := true
+				var mu sync.Mutex
+				gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case r.Method == http.MethodPost:
+						redirect(303, "/")(w, r)
+					case readable && strings.HasSuffix(r.URL.Path, otherCharge):
+						replyJSON(200, `{"transactionId":"`+otherCharge+`","status":"PAID","amount":10.50}`)(w, r)
+					case readable:
+						replyJSON(200, chargeAnswer)(w, r)
+					default:
+						html(503)(w, r)
+					}
+				})
+				client := gateway.memoryClient(append(options(t), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))...)
+				posts := func() (n int) {
+					for _, r := range gateway.requests() {
+						if r.method == http.MethodPost {
+							n++
+						}
+					}
+					return n
+				}
+				_, err := client.RefundCashIn(t.Context(), cashInID, fraud)
+				require.Equal(t, unknown, outcomeOf(err))
+				require.Equal(t, 1, posts())
+
+				_, err = client.RefundCashIn(t.Context(), id, fraud)
+				require.Equal(t, unknown, outcomeOf(err))
+				assert.Equal(t, cashInID, must2(asUnknown(err)).TransactionID, "the id to call again with")
+				assert.Equal(t, 1, posts(), "it is the same refund")
+
+				_, err = client.RefundCashIn(t.Context(), otherCharge, fraud)
+				require.Equal(t, unknown, outcomeOf(err))
+				assert.Equal(t, 2, posts(), "the refund of another charge is sent")
+
+				mu.Lock()
+				readable = false
+				mu.Unlock()
+				_, err = client.RefundCashIn(t.Context(), "AnotherCode", fraud)
+				require.Equal(t, unknown, outcomeOf(err), "it may be the open refund")
+				assert.Equal(t, 2, posts())
+			})
+		}
+	}
+}
+
+// A gateway may take a second refund under another key as long as the first has not settled.
+func TestARefundWhoseResponseWasLostIsMadeOnce(t *testing.T) {
+	gateway := newGateway(t, drop, problem(400, "X"), replyJSON(202, refundAccepted))
+	client := gateway.client(connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	_, err := client.RefundCashIn(t.Context(), cashInID, fraud)
+	require.Equal(t, unknown, outcomeOf(err))
+	_, err = client.RefundCashIn(t.Context(), cashInID, fraud)
+	require.Equal(t, unknown, outcomeOf(err), "a refusal of the second call is no rejection of the first")
+	_, err = client.RefundCashIn(t.Context(), cashInID, fraud)
+	require.NoError(t, err)
+	requireSameIntent(t, gateway.requests())
 }

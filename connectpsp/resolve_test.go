@@ -1,33 +1,21 @@
 package connectpsp_test
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
-
-// doubtAbout returns the error of a cash-out whose outcome is unknown, after it went through JSON.
-func doubtAbout(t *testing.T, step http.HandlerFunc) *connectpsp.UnknownOutcomeError {
-	_, err := newGateway(t, step).memoryClient().CreateCashOut(t.Context(), cashOutRequest())
-	return queued(t, must2(asUnknown(err)))
-}
-
-func queued(t *testing.T, doubt *connectpsp.UnknownOutcomeError) *connectpsp.UnknownOutcomeError {
-	written, err := json.Marshal(doubt)
-	require.NoError(t, err)
-	read := new(connectpsp.UnknownOutcomeError)
-	require.NoError(t, json.Unmarshal(written, read))
-	return read
-}
 
 func TestAnUnknownOutcomeIsSettledByTheSameKeyAndBytesInAnotherProcess(t *testing.T) {
 	first := newGateway(t, redirect(303, "/"))
@@ -83,7 +71,7 @@ func TestAnIntentOfAResolvedPaymentNeverLooksUnsent(t *testing.T) {
 }
 
 func TestResolveReadsTheTransactionIfItIsKnown(t *testing.T) {
-	read := replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-42","status":"COMPLETED","amount":50.00}`)
+	read := replyJSON(200, cashOutCompleted)
 	doubt := doubtAbout(t, redirect(303, "/"))
 	doubt.TransactionID = cashOutID
 	doubt.FirstSentAt = doubt.FirstSentAt.Add(-48 * time.Hour)
@@ -160,62 +148,6 @@ func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 	})
 }
 
-func TestAnUnknownOutcomeSurvivesJSON(t *testing.T) {
-	doubt := must2(asUnknown(second(newGateway(t, drop, retryAfter("1", problem(409, "DUPLICATE_EXTERNAL_REFERENCE"))).client().
-		CreateCashOut(t.Context(), cashOutRequest()))))
-	doubt.TransactionID = cashOutID
-	read := queued(t, doubt)
-	assert.True(t, doubt.FirstSentAt.Equal(read.FirstSentAt))
-	assert.True(t, doubt.LastSentAt.Equal(read.LastSentAt))
-	assert.Equal(t, doubt.Error(), read.Error())
-	assert.Equal(t, doubt.Refusal.Error(), read.Refusal.Error())
-	assert.ErrorIs(t, read, connectpsp.ErrUnknownOutcome)
-	assert.ErrorIs(t, read, connectpsp.ErrorCode("DUPLICATE_EXTERNAL_REFERENCE"), "a conflict is found as before")
-	assert.Equal(t, time.Second, read.RetryAfter)
-	assert.Equal(t, read, queued(t, read))
-	read.FirstSentAt, read.LastSentAt, read.Err, read.Refusal = doubt.FirstSentAt, doubt.LastSentAt, doubt.Err, doubt.Refusal
-	assert.JSONEq(t, string(must(json.Marshal(doubt))), string(must(json.Marshal(read))), "nothing else is lost")
-
-	plain := queued(t, &connectpsp.UnknownOutcomeError{Operation: "rebalanceAccount", Amount: pix.Centavos(1)})
-	assert.Equal(t, (&connectpsp.UnknownOutcomeError{Operation: "rebalanceAccount"}).Error(), plain.Error())
-	assert.Equal(t, pix.Centavos(1), plain.Amount)
-	assert.True(t, plain.FirstSentAt.IsZero())
-	assert.Error(t, json.Unmarshal([]byte(`{"attempts":"many"}`), plain))
-}
-
-func second[T any](_ T, err error) error { return err }
-
-func TestAnUnknownOutcomeAsJSONHoldsNoPersonalDataAndNoSecret(t *testing.T) {
-	doubt := must2(asUnknown(second(newGateway(t, drop, echo(422, "application/problem+json")).client().CreateCashOut(t.Context(), cashOutRequest()))))
-	require.NotNil(t, doubt.Refusal)
-	for _, value := range []any{doubt, *doubt, map[string]any{"err": doubt}} {
-		written := string(must(json.Marshal(value)))
-		assert.Contains(t, written, `"externalReference":"withdrawal-42"`)
-		for _, canary := range []string{"12345678909", "Maria", applicationToken, "header.payload"} {
-			assert.NotContains(t, written, canary)
-		}
-	}
-}
-
-func FuzzReadAnUnknownOutcome(f *testing.F) {
-	f.Add([]byte(`{"operation":"createCashOut","attempts":1,"refusal":{"statusCode":409,"conflict":true},"retryAfterSeconds":1e300}`))
-	f.Add([]byte(`{"firstSentAt":"2026-03-10T14:00:00Z","amount":50.00,"cause":"x"}`))
-	f.Add([]byte(`null`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		read := new(connectpsp.UnknownOutcomeError)
-		if json.Unmarshal(data, read) != nil {
-			return
-		}
-		assert.ErrorIs(t, read, connectpsp.ErrUnknownOutcome)
-		assert.NotEmpty(t, read.Error())
-		if written, err := json.Marshal(read); err == nil {
-			again := new(connectpsp.UnknownOutcomeError)
-			require.NoError(t, json.Unmarshal(written, again))
-			assert.Equal(t, read.IdempotencyKey, again.IdempotencyKey)
-		}
-	})
-}
-
 // The error of a faulty request for a payment that was accepted before tells of that payment, and
 // not of the faulty request.
 func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
@@ -245,4 +177,136 @@ func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
 	_, err = must(connectpsp.New(box.Config())).ResolveCashOut(t.Context(), doubt, other)
 	assert.Equal(t, unknown, outcomeOf(err))
 	assert.Equal(t, before, transactional(t, client), "nothing was sent")
+}
+
+// An error that was made while the journal was out of reach does not know when the payment was
+// first sent.
+func TestResolveDoesNotSendAfterTheWindowThatTheJournalKnows(t *testing.T) {
+	book := newNotebook()
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(book))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err))
+	key := must2(asUnknown(err)).IdempotencyKey
+	// three hours pass
+	book.mu.Lock()
+	i := book.intents[key]
+	i.SentAt, i.BegunAt = i.SentAt.Add(-3*time.Hour), i.BegunAt.Add(-3*time.Hour)
+	book.intents[key] = i
+	book.mu.Unlock()
+	// the same call again, while the journal cannot be reached for a moment
+	book.fail["begin"], book.fail["find"] = errors.New("database is down"), errors.New("database is down")
+	book.mu.Lock()
+	saved := book.intents
+	book.intents = map[string]connectpsp.Intent{}
+	book.mu.Unlock()
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+	book.fail = map[string]error{}
+	book.mu.Lock()
+	book.intents = saved
+	book.mu.Unlock()
+	require.Equal(t, unknown, outcomeOf(err))
+	doubt := must2(asUnknown(err))
+	_, err = client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+	assert.Len(t, gateway.requests(), 1, "sent again three hours after the first sending, which the journal knows")
+}
+
+func TestTheWindowGoesOnWhileTheMachineSleeps(t *testing.T) {
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
+	client := gateway.memoryClient()
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	doubt := must2(asUnknown(err))
+	doubt.FirstSentAt = suspend(doubt.FirstSentAt, 3*time.Hour)
+	_, err = client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.Error(t, err)
+	assert.Len(t, gateway.requests(), 1)
+}
+
+// suspend makes a time look as if the machine had slept since: the monotonic clock stands still
+// then, and the wall's goes on.
+func suspend(at time.Time, d time.Duration) time.Time {
+	type raw struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}
+	r := (*raw)(unsafe.Pointer(&at))
+	if r.wall>>63 == 0 {
+		panic("no monotonic reading")
+	}
+	r.wall -= uint64(d/time.Second) << 30
+	return at
+}
+
+// The call was begun before Resolve found the payment accepted, and is sent afterwards.
+func TestACallUnderWayIsAcceptedThoughResolveReadThePaymentFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.journal")
+	synctest.Test(t, func(t *testing.T) {
+		file := must(journal.Open(path))
+		defer file.Close()
+		doubt := doubtAbout(t, redirect(303, "/"))
+		doubt.TransactionID = cashOutID
+		tokens := newGatedToken()
+		client := newGateway(t, replyJSON(200, cashOutCompleted), replyJSON(202, cashOutAccepted)).
+			memoryClient(connectpsp.WithJournal(file), connectpsp.WithTokenSource(tokens))
+		result := make(chan error, 1)
+		go func() { result <- second(client.CreateCashOut(t.Context(), cashOutRequest())) }()
+		receive(t, tokens.asked)
+		_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+		require.NoError(t, err)
+		close(tokens.give)
+		assert.Equal(t, accepted, outcomeOf(receive(t, result)))
+	})
+}
+
+func TestWhatResolveReadIsRemembered(t *testing.T) {
+	doubt := doubtAbout(t, redirect(303, "/"))
+	doubt.TransactionID = cashOutID
+	gateway := newGateway(t, replyJSON(200, cashOutCompleted),
+		problem(422, "INSUFFICIENT_FUNDS"))
+	client := gateway.memoryClient()
+	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	require.NoError(t, err)
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
+	require.Equal(t, unknown, outcomeOf(err), "the payment was made")
+	assert.Equal(t, cashOutID, must2(asUnknown(err)).TransactionID)
+}
+
+func TestAClientResolvesNothingOfAnotherIntegration(t *testing.T) {
+	doubt := queued(t, doubtAbout(t, redirect(303, "/")))
+	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
+	other := config(memoryURL)
+	other.ClientID = "2048"
+	client := must(connectpsp.New(other, memory(gateway)))
+	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.Equal(t, unknown, outcomeOf(err))
+	assert.Empty(t, gateway.requests(), "the payment of client 1024 was sent for client 2048")
+}
+
+func TestAcceptEndsOnlyItsOwnPayment(t *testing.T) {
+	doubt := doubtAbout(t, redirect(303, "/"))
+	doubt.TransactionID = cashOutID
+	book := newNotebook()
+	book.put(with(func(i *connectpsp.Intent) {
+		i.IdempotencyKey, i.ExternalReference = doubt.IdempotencyKey, "withdrawal-43"
+	}))
+	client := newGateway(t, replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-42","status":"PROCESSING","amount":50.00}`)).
+		memoryClient(connectpsp.WithJournal(book))
+	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	require.NoError(t, err)
+	assert.Len(t, book.open(), 1, "withdrawal-43 is still open")
+}
+
+func TestResolveReadsAPaymentWithoutAnAmount(t *testing.T) {
+	doubt := doubtAbout(t, redirect(303, "/"))
+	doubt.TransactionID = cashOutID
+	doubt.FirstSentAt = doubt.FirstSentAt.Add(-48 * time.Hour)
+	book := newNotebook()
+	book.put(with(func(i *connectpsp.Intent) { i.IdempotencyKey = doubt.IdempotencyKey }))
+	client := newGateway(t, replyJSON(200, `{"transactionId":"`+cashOutID+`","externalReference":"withdrawal-42","status":"COMPLETED","amount":null}`)).
+		memoryClient(connectpsp.WithJournal(book))
+	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	assert.Empty(t, book.open(), "the journal has it as accepted")
+	assert.NoError(t, err)
 }

@@ -17,15 +17,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// steps repeats a step and ends with another.
-func steps(n int, step, last http.HandlerFunc) []http.HandlerFunc {
-	var all []http.HandlerFunc
-	for range n {
-		all = append(all, step)
-	}
-	return append(all, last)
-}
-
 func TestReadsAreRepeatedUntilAReadableAnswer(t *testing.T) {
 	for name, failure := range map[string]http.HandlerFunc{
 		"no answer": drop, "cut": cut(200, balanceAnswer), "HTML": html(200), "408": html(408), "425": html(425),

@@ -18,22 +18,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// checkedSandbox is a sandbox whose every exchange is held against the description, and a client of
-// it.
-func checkedSandbox(t *testing.T) (*sandbox.Sandbox, *connectpsp.Client) {
-	box, err := sandbox.Start(sandbox.WithMiddleware(contract.New(t).Middleware))
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, box.Close()) })
-	quick := connectpsp.RetryPolicy{BaseDelay: time.Millisecond, MaxDelay: time.Millisecond}
-	return box, must(connectpsp.New(box.Config(), connectpsp.WithRetryPolicy(quick)))
-}
-
-func transactional(t *testing.T, client *connectpsp.Client) pix.Amount {
-	balance, err := client.GetBalance(t.Context())
-	require.NoError(t, err)
-	return balance.Consolidated.TransactionalBalance
-}
-
 func TestMoneyMovesOnceWhateverGoesWrongOnTheWay(t *testing.T) {
 	faults := map[string][]sandbox.Fault{
 		"nothing":              {},

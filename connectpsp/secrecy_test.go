@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,15 +29,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
-)
-
-const (
-	accessToken   = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
-	proxyPassword = "pr0xy-pa55"
-	// words are whatever a peer that is broken, careless or hostile may send: all that it knows,
-	// and all that was sent to it.
-	words = accessToken + " " + clientSecret + " " + applicationToken + " " + cryptoToken + " " + proxyPassword +
-		" Maria Silva 12345678909 123.456.789-09 maria@example.com Test User"
 )
 
 // canaries must not be seen in anything that the SDK prints.
@@ -131,55 +121,6 @@ func assertKeepsSecrets(t *testing.T, err error) {
 	}
 }
 
-// logOfAll is a log that several goroutines write.
-type logOfAll struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-}
-
-func (l *logOfAll) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.Write(line)
-}
-
-func (l *logOfAll) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.String()
-}
-
-// logger writes every line as text and as JSON.
-func (l *logOfAll) logger() *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelDebug}
-	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(l, options), slog.NewJSONHandler(l, options)))
-}
-
-// raw answers with bytes, whatever they are, and hangs up.
-func raw(answer string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // else the answer is lost with the connection
-		connection, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		_, _ = io.WriteString(connection, answer)
-		_ = connection.Close()
-	}
-}
-
-// echo answers with everything that it was sent, as a hostile or careless gateway might.
-func echo(status int, contentType string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		sent := fmt.Sprint(r.Header, " 12345678909 maria@example.com Maria Silva ")
-		body, _ := json.Marshal(map[string]any{"type": sent, "title": sent, "status": status, "code": sent, "detail": sent, "transactionId": sent})
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Location", "https://elsewhere.example/?a="+applicationToken)
-		w.WriteHeader(status)
-		_, _ = w.Write(body)
-	}
-}
-
 // response is a whole response, with words of the peer's where it has any.
 func response(status, contentType, body string) http.HandlerFunc {
 	return raw("HTTP/1.1 " + status + "\r\nContent-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) +
@@ -198,7 +139,8 @@ func brokenAnswers() map[string]http.HandlerFunc {
 		"status":             raw("HTTP/1.1 " + words + "\r\n\r\n"),
 		"reason":             raw("HTTP/1.1 500 " + words + "\r\nContent-Length: 0\r\n\r\n"),
 		"informational":      raw("HTTP/1.1 103 " + words + "\r\nLink: " + words + "\r\n\r\n" + words),
-		"body as header":     raw(ok + `{"accessToken":"` + accessToken + `"}` + "\r\n\r\n"),
+		"body as header":     raw(ok + `{"accessToken":"` + accessToken + `","document":"12345678909"}` + "\r\n\r\n"),
+		"no colon":           raw(ok + words + "\r\n\r\n"),
 		"header without end": raw(ok + "A: " + words),
 		"name of a header":   raw(ok + words + ": a\r\n\r\n"),
 		"value of a header":  raw(ok + "A: \x00" + words + "\r\n\r\n"),

@@ -9,38 +9,12 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
-	"github.com/connectpsp/connectpsp-go/pix"
 )
-
-// wireTypes are the types of requests and answers.
-var wireTypes = []any{
-	connectpsp.CashInRequest{},
-	connectpsp.OpenFinance{},
-	connectpsp.Payer{},
-	connectpsp.BankData{},
-	connectpsp.CashIn{},
-	connectpsp.PIXData{},
-	connectpsp.RefundRequest{},
-	connectpsp.Refund{},
-	connectpsp.CashOutRequest{},
-	connectpsp.Payee{},
-	connectpsp.Destination{},
-	connectpsp.BankAccount{},
-	connectpsp.CashOut{},
-	connectpsp.Failure{},
-	connectpsp.Balance{},
-	connectpsp.ConsolidatedBalance{},
-	connectpsp.BankBalance{},
-	connectpsp.BankAccounts{},
-	connectpsp.AccountBalance{},
-	connectpsp.Rebalance{},
-}
 
 // The tests below are of every type: one that is added has to be added to the list.
 func TestEveryTypeOfARequestOrAnswerIsTested(t *testing.T) {
@@ -85,38 +59,5 @@ func TestTheBytesOfARequestStayAsTheyAre(t *testing.T) {
 		body, err := json.Marshal(test.request)
 		require.NoError(t, err)
 		assert.Equal(t, test.full, string(body))
-	}
-}
-
-// fill gives every field in a value something other than zero; texts are given the text and the
-// name of the field.
-func fill(value reflect.Value, text string) {
-	switch value.Interface().(type) {
-	case pix.Amount:
-		value.Set(reflect.ValueOf(pix.Centavos(1050)))
-		return
-	case pix.Time:
-		value.Set(reflect.ValueOf(pix.Time{Time: time.Date(2026, 3, 10, 14, 20, 0, 0, time.UTC)}))
-		return
-	}
-	switch value.Kind() {
-	case reflect.String:
-		value.SetString(text)
-	case reflect.Int:
-		value.SetInt(30)
-	case reflect.Bool:
-		value.SetBool(true)
-	case reflect.Pointer:
-		value.Set(reflect.New(value.Type().Elem()))
-		fill(value.Elem(), text)
-	case reflect.Slice:
-		value.Set(reflect.MakeSlice(value.Type(), 1, 1))
-		fill(value.Index(0), text)
-	case reflect.Struct:
-		for field, into := range value.Fields() {
-			fill(into, text+field.Name+";")
-		}
-	default:
-		panic("a field of a kind that the tests do not know: " + value.Type().String())
 	}
 }

@@ -1,7 +1,6 @@
 package connectpsp_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -21,23 +20,6 @@ func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 	t.Cleanup(func() { assert.Zero(t, gateway.tokenRequests(), "a token was asked for") })
 	cfg.BaseURL = "https://gateway.example"
 	return must(connectpsp.New(cfg, memory(gateway)))
-}
-
-func fields(err error) []string {
-	var one *connectpsp.ValidationError
-	var all connectpsp.ValidationErrors
-	switch {
-	case errors.As(err, &all):
-		names := make([]string, len(all))
-		for i, fault := range all {
-			names[i] = fault.Field
-		}
-		return names
-	case errors.As(err, &one):
-		return []string{one.Field}
-	default:
-		return nil
-	}
 }
 
 func TestAWrongCashOutNamesItsField(t *testing.T) {

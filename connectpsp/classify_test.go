@@ -3,7 +3,6 @@ package connectpsp_test
 import (
 	"encoding/json"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,36 +104,44 @@ func FuzzAnyAnswerToACashOut(f *testing.F) {
 	})
 }
 
-func TestAProgramThatImportsTheClientLinksLittle(t *testing.T) {
-	output, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
-	require.NoError(t, err)
-	for _, path := range strings.Fields(string(output)) {
-		own := strings.HasPrefix(path, "github.com/connectpsp/connectpsp-go/")
-		assert.True(t, own || path == "github.com/google/uuid" || path == "github.com/oapi-codegen/runtime" ||
-			strings.HasPrefix(path, "github.com/oapi-codegen/runtime/") || path == "github.com/apapsch/go-jsonmerge/v2", path)
+// No such code is published. A caller who reads "refused" pays again, so a code that may be about
+// this very payment is no refusal.
+func TestACodeThatMayBeAboutThisVeryPaymentIsNoRefusal(t *testing.T) {
+	for code, want := range map[string]string{
+		"IDEMPOTENT_REPLAY":       conflict,
+		"DUPLICATE_REFERENCE":     conflict,
+		"PAGAMENTO_DUPLICADO":     conflict,
+		"ALREADY_PAID":            conflict,
+		"STATE_CONFLICT":          conflict,
+		"KEY_IN_USE":              conflict,
+		"REFERENCE_USED":          conflict,
+		"UNIQUE_VIOLATION":        conflict,
+		"PAYMENT_IN_PROGRESS":     conflict,
+		"STILL_PROCESSING":        conflict,
+		"PAYMENT_PENDING":         conflict,
+		"REFUNDED":                conflict,
+		"REFERENCE_EXISTS":        conflict,
+		"reference_exists":        conflict,
+		"REFERENCIA_JA_EXISTENTE": conflict,
+		"PIX_KEY_DOES_NOT_EXIST":  rejected,
+		"CHAVE_NAO_EXISTE":        rejected,
+		"PIX_KEY_NOT_FOUND":       rejected,
+	} {
+		_, err := newGateway(t, problem(422, code)).client().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, want, outcomeOf(err), code)
 	}
 }
 
-// TestPackagesImportOnlyLowerFloors keeps the house in order: a package imports only what lies
-// below it.
-func TestPackagesImportOnlyLowerFloors(t *testing.T) {
-	const module = "github.com/connectpsp/connectpsp-go/"
-	floors := map[string]int{"pix": 0, "internal/redact": 0, "internal/api": 0, "internal/jitter": 0, "gen": 1, "internal/answer": 1,
-		"auth": 2, "signing": 2, "idempotency": 2, "connectpsp": 3,
-		"webhook": 4, "journal": 4, "sandbox": 4, "webhook/sqlinbox": 5, "examples/quickstart": 5}
-	output, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
-	require.NoError(t, err)
-	for line := range strings.Lines(string(output)) {
-		paths := strings.Fields(line)
-		from := strings.TrimPrefix(paths[0], module)
-		if _, has := floors[from]; strings.HasPrefix(from, "internal/") && !has || from == "openapi" {
-			continue // for tests only
-		}
-		assert.Contains(t, floors, from)
-		for _, path := range paths[1:] {
-			if to, own := strings.CutPrefix(path, module); own {
-				assert.True(t, floors[to] < floors[from], "%s imports %s", from, to)
-			}
-		}
+func TestWordsOfAConflict(t *testing.T) {
+	for _, code := range []string{"REFUND_IN_PROGRESS", "CASH_IN_REFUND_PENDING", "EXTERNAL_REFERENCE_NOT_UNIQUE", "EXTERNAL_REFERENCE_IN_USE", "KEY_REUSED", "CASH_IN_REFUNDED", "REFERENCIA_JA_EXISTE", "EXTERNAL_REFERENCE_USED", "CASH_OUT_PROCESSING"} {
+		_, err := newGateway(t, problem(422, code)).client().RefundCashIn(t.Context(), cashInID, fraud)
+		assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome, code)
+	}
+}
+
+func TestAProxysJSONIsNoRejection(t *testing.T) {
+	for _, body := range []string{`{"code":"FORBIDDEN","message":"Request blocked by the firewall"}`, `{"Code":"AccessDenied","RequestId":"x"}`, `{"code":"1020"}`} {
+		_, err := newGateway(t, replyJSON(403, body)).client().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err), "%v", err)
 	}
 }

@@ -5,12 +5,18 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // notebook is a journal in memory that outlives the clients that use it, tells what was asked of
@@ -167,4 +173,45 @@ func (n *notebook) put(intent connectpsp.Intent) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.intents[intent.IdempotencyKey] = intent
+}
+
+// left is what a process leaves behind that died after it sent a cash-out.
+func left(age time.Duration) connectpsp.Intent {
+	at := time.Now().Add(-age)
+	return connectpsp.Intent{
+		Operation: "createCashOut", IdempotencyKey: "5f0f1d2c-0000-4000-8000-000000000001", ExternalReference: "withdrawal-42",
+		Amount: pix.Centavos(5000), Body: []byte(`{"amount":50.00,"externalReference":"withdrawal-42","payee":{"name":"Maria Silva",` +
+			`"document":"12345678909","destination":{"type":"PIX","pixKeyType":"CPF","pixKey":"12345678909"}}}`),
+		ClientID: clientID, BaseURL: memoryURL, BegunAt: at, SentAt: at,
+	}
+}
+
+func with(change func(*connectpsp.Intent)) connectpsp.Intent {
+	intent := left(time.Minute)
+	change(&intent)
+	return intent
+}
+
+// brokenBegin is a journal that cannot even look an intent up.
+type brokenBegin struct{ *notebook }
+
+func (brokenBegin) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
+	return nil, errDiskFull
+}
+
+type hangingFind struct{ *notebook }
+
+func (hangingFind) Find(ctx context.Context, _ connectpsp.Intent) (*connectpsp.Intent, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// journals are the ways in which a client may remember.
+var journals = map[string]func(*testing.T) []connectpsp.Option{
+	"in memory": func(*testing.T) []connectpsp.Option { return nil },
+	"in a file": func(t *testing.T) []connectpsp.Option {
+		file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
+		t.Cleanup(func() { assert.NoError(t, file.Close()) })
+		return []connectpsp.Option{connectpsp.WithJournal(file)}
+	},
 }
