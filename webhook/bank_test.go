@@ -203,22 +203,6 @@ func (b *bank) client(t testing.TB) *connectpsp.Client {
 	return client
 }
 
-// deliver posts a body with a valid signature and returns the answer's status.
-func deliver(handler http.Handler, body string) int {
-	return post(handler, body, sign(body)).Code
-}
-
-func post(handler http.Handler, body string, signatures ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/webhooks/connectpsp", strings.NewReader(body))
-	for _, signature := range signatures {
-		r.Header.Add("X-Connect-Signature", signature)
-	}
-	r.Header.Set("X-Event-Id", "6f0c1c0e-58a3-4a7b-8f43-3c1a5f5e0b11")
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
-	return w
-}
-
 const (
 	chargeID  = "kk6g232xel65a0daee4dd13kk2912714964"
 	paymentID = "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
@@ -258,3 +242,18 @@ var (
 	failed    = payment(webhook.StatusFailed).event(webhook.CashOutFailed)
 	returned  = payment(webhook.StatusRefunded).event(webhook.CashOutRefunded)
 )
+
+// deposit returns a paid charge of its own.
+func deposit(n int, amount pix.Amount) transaction {
+	c := charge(webhook.StatusPaid)
+	c.id, c.reference, c.amount = fmt.Sprintf("deposit%d", n), fmt.Sprintf("order-%d", n), amount
+	return c
+}
+
+// another returns a transaction under the end-to-end id of a second payment.
+func another(t transaction) transaction {
+	t.paymentID = secondID
+	return t
+}
+
+const secondID = "E99999999202603101828lmnopqrstuv1"

@@ -1,11 +1,7 @@
 package webhook_test
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"net/http"
-	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,21 +9,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/auth"
-	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-var _ = auth.NewSecret
-var _ = connectpsp.New
-var _ = runtime.Goexit
-var _ = slog.New
-var _ = errors.New
-var _ = http.NoBody
-var _ = context.Background
-
-// 1
 func TestAPartOfAPaymentThatComesBackIsConfirmed(t *testing.T) {
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(charge(webhook.StatusPaid))
@@ -41,7 +26,6 @@ func TestAPartOfAPaymentThatComesBackIsConfirmed(t *testing.T) {
 	assert.Empty(t, r.reasons())
 }
 
-// 2
 func TestAThiefDoesNotChooseWhetherAnEventIsConfirmed(t *testing.T) {
 	t.Run("return", func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1000)))
@@ -63,102 +47,6 @@ func TestAThiefDoesNotChooseWhetherAnEventIsConfirmed(t *testing.T) {
 	})
 }
 
-// 3
-func TestAnOutageBeforeA404IsNoReasonToBelieveIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-		r.bank.fail(503)
-		r.receive(t, paid)
-		r.pass(t, 20*time.Minute)
-		r.bank.fail(0) // not found at first
-		r.pass(t, 20*time.Minute)
-		r.bank.set(charge(webhook.StatusPaid))
-		r.pass(t, 3*time.Hour)
-		assert.Equal(t, ">PAID", r.books.String())
-		assert.Empty(t, r.reasons())
-	})
-}
-
-// 3b the order comes late, then one 404
-func TestAFunctionThatFailedIsNoReasonToBelieveOne404(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-		r.bank.set(charge(webhook.StatusPaid))
-		r.books.fail = errors.New("no such order")
-		r.receive(t, paid)
-		r.pass(t, 30*time.Minute)
-		r.bank.fail(404)
-		r.books.fail = nil
-		r.pass(t, 10*time.Minute)
-		r.bank.fail(0)
-		r.pass(t, 2*time.Hour)
-		assert.Equal(t, ">PAID", r.books.String())
-		assert.NotContains(t, r.log.String(), "ALARM")
-	})
-}
-
-// 4
-func TestItemsThatWaitForTheirTurnHaveTheirTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-		for n := range 40 {
-			d := deposit(n, pix.Centavos(1))
-			r.bank.set(d)
-			require.Equal(t, 200, deliver(r, d.event(webhook.CashInPaid)))
-		}
-		r.bank.delay = 100 * time.Millisecond
-		least := time.Hour
-		expired := 0
-		worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(ctx context.Context, _ webhook.Transition) error {
-			end, _ := ctx.Deadline()
-			least = min(least, time.Until(end))
-			select {
-			case <-time.After(20 * time.Second):
-				return nil
-			case <-ctx.Done():
-				expired++
-				return ctx.Err()
-			}
-		}, webhook.WithConfirmation(pix.Centavos(0)))
-		stop := run(t, worker, 1)
-		time.Sleep(40*20*time.Second + time.Minute)
-		stop()
-		t.Log(worker.Counts(), least, expired)
-		assert.Zero(t, worker.Counts().Failed)
-		assert.Greater(t, least, 90*time.Second)
-		assert.EqualValues(t, 40, worker.Counts().Applied)
-	})
-}
-
-// 4b: held though nothing is wrong
-func TestNothingIsHeldBecauseTheFunctionIsSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
-		const n = 400
-		for n := range n {
-			d := deposit(n, pix.Centavos(1))
-			r.bank.set(d)
-			require.Equal(t, 200, deliver(r, d.event(webhook.CashInPaid)))
-		}
-		r.bank.delay = 100 * time.Millisecond
-		worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(ctx context.Context, _ webhook.Transition) error {
-			select {
-			case <-time.After(45 * time.Second):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}, webhook.WithConfirmation(pix.Centavos(0)), webhook.WithLogger(slog.New(slog.DiscardHandler)))
-		stop := run(t, worker, 1)
-		time.Sleep(48 * time.Hour)
-		stop()
-		t.Log(worker.Counts())
-		assert.Empty(t, r.reasons())
-		assert.EqualValues(t, n, worker.Counts().Applied)
-	})
-}
-
-// 5
 func TestTheIDOfAConfirmedPaymentIsNotForgotten(t *testing.T) {
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	truth := charge(webhook.StatusPaid)
@@ -166,74 +54,21 @@ func TestTheIDOfAConfirmedPaymentIsNotForgotten(t *testing.T) {
 	r.bank.set(truth)
 	r.receive(t, paid, another(charge(webhook.StatusPaid)).event(webhook.CashInPaid))
 	assert.Equal(t, ">PAID", r.books.String())
-	t.Log(r.log.String())
 	assert.Len(t, r.reasons(), 1)
 }
 
-// 6
-type lostHold struct{ webhook.Inbox }
-
-func (lostHold) Hold(context.Context, *webhook.Claim, string) error { return webhook.ErrClaimLost }
-
-func TestWhatIsNotHeldIsNotCountedAsHeld(t *testing.T) {
-	r := newReceiver(t)
-	worker := webhook.NewWorker(lostHold{r.inbox}, r.bank.client(t), r.books.apply, webhook.WithLogger(slog.New(slog.NewTextHandler(r.log, nil))))
-	r.receive(t, paid)
-	require.Equal(t, 200, deliver(r, another(charge(webhook.StatusPaid)).event(webhook.CashInPaid)))
-	_, err := worker.Work(t.Context())
-	require.NoError(t, err)
-	assert.Zero(t, worker.Counts().Held)
-	assert.NotContains(t, r.log.String(), "level=ERROR")
-}
-
-// 8
-type goexit struct{ http.RoundTripper }
-
-func (goexit) RoundTrip(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }
-
-func TestAReadingThatDoesNotReturnDoesNotStopRun(t *testing.T) {
-	r := newReceiver(t)
-	client, err := connectpsp.New(connectpsp.Config{
-		ClientID: "1024", ClientSecret: auth.NewSecret("client-secret"),
-		ApplicationToken: auth.NewSecret("0d8a5c0e-8f0f-4c62-9b8b-4b6f1f7c2a11"), BaseURL: "https://gateway.example",
-	}, connectpsp.WithHTTPClient(&http.Client{Transport: goexit{}}), connectpsp.WithTokenSource(fixedToken{}))
-	require.NoError(t, err)
-	worker := webhook.NewWorker(r.inbox, client, r.books.apply, webhook.WithConfirmation(pix.Centavos(1050)))
-	require.Equal(t, 200, deliver(r, paid))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = worker.Run(ctx) }()
-	time.Sleep(time.Second)
-	require.Equal(t, 200, deliver(r, deposit(1, pix.Centavos(1)).event(webhook.CashInPaid)))
-	time.Sleep(time.Second)
-	assert.EqualValues(t, 1, worker.Counts().Applied)
-	cancel()
-	select {
-	case <-ended:
-	case <-time.After(3 * time.Second):
-		t.Error("Run does not end")
-	}
-}
-
-// 10 return of a second payment told without original
-func TestAnUnconfirmedReturnIDIsNotAdopted(t *testing.T) {
-	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-	whole := charge(webhook.StatusRefunded)
-	whole.returnID = ""
-	r.bank.set(whole)
-	r.receive(t, refunded)
-	t.Log(r.books.String(), r.reasons())
-}
-
-// 12 a cache in between mixes up one answer
-func TestOneAnswerAboutAnotherTransactionIsLikeAnOutage(t *testing.T) {
+func TestAReturnIsNotBelievedUntilTheGatewayTellsItsID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
-		r.bank.transactions[chargeID] = deposit(7, pix.Centavos(1050))
-		r.receive(t, paid)
-		r.bank.set(charge(webhook.StatusPaid))
+		unnamed := charge(webhook.StatusRefunded)
+		unnamed.returnID = ""
+		r.bank.set(unnamed)
+		r.receive(t, refunded)
+		assert.Empty(t, r.books.String())
+		assert.Empty(t, r.reasons(), "it is tried again")
+		r.bank.set(charge(webhook.StatusRefunded))
 		r.pass(t, 10*time.Minute)
-		assert.Equal(t, ">PAID", r.books.String())
+		assert.Equal(t, ">REFUNDED missed", r.books.String())
 		assert.Empty(t, r.reasons())
 	})
 }
@@ -249,3 +84,220 @@ func TestAForgedPaymentOfAnOpenChargeRaisesAnAlarm(t *testing.T) {
 		assert.Contains(t, r.reasons()[0], "ALARM")
 	})
 }
+
+func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) {
+	altered := func(change func(*transaction)) string {
+		c := charge(webhook.StatusPaid)
+		change(&c)
+		return c.event(webhook.CashInPaid)
+	}
+	for name, c := range map[string]struct {
+		body   string
+		truth  transaction
+		reason string // empty if it will be tried again
+	}{
+		"no such charge":   {paid, transaction{}, "ALARM"},
+		"another amount":   {altered(func(c *transaction) { c.amount = pix.Centavos(1051) }), charge(webhook.StatusPaid), "ALARM"},
+		"another order":    {altered(func(c *transaction) { c.reference = "order-2" }), charge(webhook.StatusPaid), "ALARM"},
+		"another payment":  {altered(func(c *transaction) { c.paymentID = outID }), charge(webhook.StatusPaid), "ALARM"},
+		"it is not paid":   {paid, charge(webhook.StatusAwaitingPayment), ""},
+		"it is cancelled":  {paid, charge(webhook.StatusCancelled), ""},
+		"nobody knows yet": {paid, charge("DISPUTED"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+				r.bank.set(c.truth)
+				r.receive(t, c.body)
+				r.pass(t, patience)
+				assert.Empty(t, r.books.String())
+				if c.reason == "" {
+					assert.Empty(t, r.reasons())
+					assert.Contains(t, r.log.String(), "does not confirm")
+					return
+				}
+				require.Len(t, r.reasons(), 1)
+				assert.Contains(t, r.reasons()[0], c.reason)
+			})
+		})
+	}
+}
+
+func TestConfirmationPassesOnWhatTheGatewayAnswers(t *testing.T) {
+	for _, c := range []struct {
+		from  int64
+		reads int
+	}{{0, 1}, {1050, 1}, {1051, 0}} {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(c.from)))
+		r.bank.set(charge(webhook.StatusPaid))
+		r.receive(t, paid, paid)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.Equal(t, c.reads, r.bank.read())
+		assert.Equal(t, c.reads == 1, r.books.transitions[0].Confirmed)
+		assert.NotNil(t, r.books.transitions[0].Event)
+	}
+	// The gateway knows more by now.
+	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(charge(webhook.StatusRefunded))
+	r.receive(t, paid, refunded)
+	assert.Equal(t, ">REFUNDED missed", r.books.String())
+	// The payment is the same, wherever its id stands by then.
+	late := strings.Replace(paid, `"endToEndId":"`+inID, `"originalEndToEndId":"`+inID+`","endToEndId":"`+returnID, 1)
+	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(charge(webhook.StatusRefunded))
+	r.receive(t, late)
+	assert.Equal(t, ">REFUNDED missed", r.books.String())
+	short := charge(webhook.StatusRefunded)
+	short.paymentID = "" // the gateway need not tell the original id
+	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(short)
+	r.receive(t, paid)
+	assert.Equal(t, ">REFUNDED missed", r.books.String())
+	// A field that one of them leaves out is not compared, and never taken from the event.
+	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(payment(webhook.StatusCompleted))
+	r.receive(t, `{"eventType":"CASHOUT_COMPLETED","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":"`+paymentID+`"}}`)
+	assert.Equal(t, ">COMPLETED", r.books.String())
+	assert.Equal(t, pix.Centavos(5000), r.books.transitions[0].CashOut.Amount)
+}
+
+// Whoever forges an event chooses its amount, too.
+func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
+	for _, amount := range []string{"", `,"amount":null`, `,"amount":0`, `,"amount":-10.50`} {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1051)))
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		r.receive(t, `{"eventType":"CASHIN_PAID","data":{"transactionId":"`+chargeID+`","externalReference":"order-1"`+amount+`}}`)
+		assert.Empty(t, r.books.String(), amount)
+		assert.Equal(t, 1, r.bank.read(), amount)
+	}
+}
+
+// What the event says of the money is unknown, so the function is given what the gateway says, and
+// nothing if that cannot be had.
+func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
+	event := strings.Replace(paid, "10.50", "10.505", 1)
+	r := newReceiver(t)
+	r.bank.set(charge(webhook.StatusPaid))
+	r.receive(t, event, event)
+	assert.Equal(t, ">PAID", r.books.String())
+	assert.Equal(t, 1, r.bank.read())
+	assert.Equal(t, pix.Centavos(1050), r.books.transitions[0].CashIn.Amount)
+	assert.Empty(t, r.reasons())
+
+	r = newReceiver(t)
+	r.bank.set(charge(webhook.StatusAwaitingPayment))
+	r.receive(t, event)
+	assert.Empty(t, r.books.String())
+	assert.Empty(t, r.reasons(), "it is tried again")
+
+	r = newReceiver(t) // other numbers are none of its business
+	r.receive(t, strings.Replace(paid, `"amount"`, `"exchangeRate":1.125,"amount"`, 1))
+	assert.Equal(t, ">PAID", r.books.String())
+	assert.Zero(t, r.bank.read())
+}
+
+// A payment comes back in two parts, and the gateway tells of the second by the time the first is
+// worked off.
+func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
+	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
+	second.returnID = otherID
+	bodies := []string{first.event(webhook.CashOutRefunded), second.event(webhook.CashOutRefunded)}
+	for name, c := range map[string]struct {
+		set   func(*bank)
+		steps string
+		held  int
+	}{
+		"it is known":     {func(b *bank) { b.transactions[returnID] = first }, ">REFUNDED missed, REFUNDED>REFUNDED", 0},
+		"it is not known": {func(*bank) {}, ">REFUNDED missed", 1},
+		"it is another payment's": {func(b *bank) {
+			other := first
+			other.id = "2b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11"
+			b.transactions[returnID] = other
+		}, ">REFUNDED missed", 1},
+		"another is answered": {func(b *bank) { b.transactions[returnID] = second }, ">REFUNDED missed", 0}, // and it is tried again
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+				r.bank.set(second)
+				c.set(r.bank)
+				r.receive(t, bodies...)
+				r.pass(t, patience)
+				assert.Equal(t, c.steps, r.books.String())
+				assert.Len(t, r.reasons(), c.held)
+				assert.NotContains(t, strings.Join(r.reasons(), ""), "no such transaction", "the payment is known")
+				if name == "it is known" {
+					assert.Equal(t, returnID, r.books.transitions[0].CashOut.EndToEndID)
+					assert.Equal(t, otherID, r.books.transitions[1].CashOut.EndToEndID)
+				}
+			})
+		})
+	}
+}
+
+// The gateway tells of the last payment of a charge. That is no reason to think that the
+// CryptoToken was stolen.
+func TestConfirmationReadsAPaymentThatIsNotTheLastByItsOwnID(t *testing.T) {
+	first, last := charge(webhook.StatusPaid), another(charge(webhook.StatusPaid))
+	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	r.bank.set(last)
+	r.bank.transactions[inID] = first
+	r.receive(t, first.event(webhook.CashInPaid), last.event(webhook.CashInPaid))
+	assert.Equal(t, ">PAID", r.books.String())
+	assert.Equal(t, inID, r.books.transitions[0].CashIn.EndToEndID)
+	require.Len(t, r.reasons(), 1)
+	assert.Contains(t, r.reasons()[0], "paid a second time")
+	assert.NotContains(t, r.log.String(), "ALARM")
+}
+
+func TestAnEventWhoseDataContradictItsTypeIsConfirmedFirst(t *testing.T) {
+	event := func(transaction transaction, kind webhook.EventType, stated webhook.Status) string {
+		transaction.status = stated
+		return transaction.event(kind)
+	}
+	in, out := charge(webhook.StatusPaid), payment(webhook.StatusCompleted)
+	for name, c := range map[string]struct {
+		body  string
+		asked bool
+	}{
+		"paid and cancelled":             {event(in, webhook.CashInPaid, webhook.StatusCancelled), true},
+		"paid and expired":               {event(in, webhook.CashInPaid, webhook.StatusExpired), true},
+		"paid and awaited":               {event(in, webhook.CashInPaid, webhook.StatusAwaitingPayment), true},
+		"returned and paid":              {event(in, webhook.CashInRefunded, webhook.StatusPaid), true},
+		"completed and failed":           {event(out, webhook.CashOutCompleted, webhook.StatusFailed), true},
+		"completed and cancelled":        {event(out, webhook.CashOutCompleted, webhook.StatusCancelled), true},
+		"completed and under way":        {event(out, webhook.CashOutCompleted, webhook.StatusProcessing), true},
+		"failed and completed":           {event(out, webhook.CashOutFailed, webhook.StatusCompleted), true},
+		"failed and returned":            {event(out, webhook.CashOutFailed, webhook.StatusRefunded), true},
+		"failed and under way":           {event(out, webhook.CashOutFailed, webhook.StatusProcessing), true},
+		"paid, and returned by now":      {event(in, webhook.CashInPaid, webhook.StatusRefunded), false},
+		"completed, and returned by now": {event(out, webhook.CashOutCompleted, webhook.StatusRefunded), false},
+		"failed, being cancelled":        {event(out, webhook.CashOutFailed, webhook.StatusCancelled), false},
+		"paid, with a status unknown":    {event(in, webhook.CashInPaid, "DISPUTED"), false},
+		"paid, without a status":         {event(in, webhook.CashInPaid, ""), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			r.bank.fail(503)
+			r.receive(t, c.body)
+			assert.Equal(t, c.asked, r.bank.read() == 1)
+			assert.Equal(t, c.asked, r.books.String() == "", "nothing happens on the event alone")
+		})
+	}
+	// What the gateway answers counts.
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		r.receive(t, event(in, webhook.CashInPaid, webhook.StatusAwaitingPayment))
+		r.pass(t, time.Minute)
+		assert.Empty(t, r.books.String())
+		r.bank.set(charge(webhook.StatusPaid))
+		r.pass(t, 10*time.Minute)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.True(t, r.books.transitions[0].Confirmed)
+	})
+}
+
+// patience is for how long a transaction is looked for that the gateway does not find, and a little
+// more.
+const patience = 20 * time.Minute

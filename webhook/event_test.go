@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
@@ -134,4 +136,31 @@ func TestALateRedeliveryOfAPaymentKeepsItsKey(t *testing.T) {
 	one := webhook.Event{Type: webhook.CashInRefunded, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "D1", OriginalEndToEndID: "E1"}}
 	other := webhook.Event{Type: webhook.CashInRefunded, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "D2", OriginalEndToEndID: "E1"}}
 	assert.NotEqual(t, one.Key(), other.Key(), "a payment may be returned in parts")
+}
+
+func TestAUUIDIsTheSameInCapitals(t *testing.T) {
+	capitals := func(body string) string { return strings.Replace(body, paymentID, strings.ToUpper(paymentID), 1) }
+	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+	shouted := payment(webhook.StatusCompleted)
+	shouted.id = strings.ToUpper(paymentID)
+	r.bank.set(shouted)
+	r.bank.transactions[paymentID] = shouted
+	r.receive(t, completed, capitals(completed), capitals(completed))
+	assert.Equal(t, ">COMPLETED", r.books.String())
+	assert.Equal(t, webhook.Counts{Stored: 1, Conflicting: 1, Duplicates: 1}, r.Handler.Counts())
+	r.bank.set(payment(webhook.StatusRefunded))
+	r.receive(t, returned)
+	assert.Equal(t, ">COMPLETED, COMPLETED>REFUNDED", r.books.String())
+	assert.Empty(t, r.reasons())
+
+	one, err := parse(completed)
+	require.NoError(t, err)
+	other, err := parse(capitals(completed))
+	require.NoError(t, err)
+	assert.Equal(t, one.Key(), other.Key())
+	one, err = parse(paid)
+	require.NoError(t, err)
+	other, err = parse(strings.Replace(paid, chargeID, strings.ToUpper(chargeID), 1))
+	require.NoError(t, err)
+	assert.NotEqual(t, one.Key(), other.Key(), "of other ids the capitals matter")
 }

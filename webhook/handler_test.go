@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,35 +23,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
-
-func newHandler(t testing.TB, inbox webhook.Inbox, secrets ...auth.Secret) *webhook.Handler {
-	handler, err := webhook.NewHandler(inbox, append(secrets, secret)...)
-	require.NoError(t, err)
-	return handler
-}
-
-// brokenInbox is one whose Put fails, or takes until its context ends, or longer, or panics.
-type brokenInbox struct {
-	webhook.Inbox
-	slow, deaf, panics bool
-}
-
-var errDown = errors.New("the database is down")
-
-func (b brokenInbox) Put(ctx context.Context, _ webhook.Item) (*webhook.Digest, error) {
-	if b.deaf {
-		time.Sleep(10 * time.Second)
-		return nil, nil
-	}
-	if b.panics {
-		panic("a bug")
-	}
-	if b.slow {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	return nil, errDown
-}
 
 func TestADeliveryIsAnsweredByWhatBecameOfIt(t *testing.T) {
 	checker := contract.New(t)

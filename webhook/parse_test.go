@@ -1,15 +1,10 @@
 package webhook_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,29 +20,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
-
-const cryptoToken = "b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11"
-
-var secret = auth.NewSecret(cryptoToken)
-
-func sign(body string) string { return hex.EncodeToString(signing.Sum(cryptoToken, []byte(body))) }
-
-func signed(body string) http.Header { return http.Header{"X-Connect-Signature": {sign(body)}} }
-
-// parse reads a body with a valid signature.
-func parse(body string) (*webhook.Event, error) {
-	return webhook.Parse([]byte(body), signed(body), secret)
-}
-
-func published(t testing.TB) string {
-	t.Helper()
-	files, err := filepath.Glob("../openapi/examples/webhook_*.json")
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	body, err := os.ReadFile(files[0])
-	require.NoError(t, err)
-	return string(body)
-}
 
 func TestThePublishedExampleParses(t *testing.T) {
 	body := published(t)
@@ -403,14 +375,6 @@ func TestABodyInAnotherEncodingIsReadAsItIsMeant(t *testing.T) {
 			assert.ErrorIs(t, err, webhook.ErrInvalidSignature)
 		})
 	}
-}
-
-func pack(text string) string {
-	var packed bytes.Buffer
-	packer := gzip.NewWriter(&packed)
-	_, _ = io.WriteString(packer, text)
-	_ = packer.Close()
-	return packed.String()
 }
 
 // A proxy may pack what the gateway signed, or the gateway may sign what it packed.

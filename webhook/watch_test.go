@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +14,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
-
-// pass lets time pass, and works off what is due.
-func (r *receiver) pass(t testing.TB, d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		time.Sleep(10 * time.Second)
-		r.work(t)
-	}
-}
 
 func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -284,5 +277,23 @@ func TestAWatchNeedsTheTransactionID(t *testing.T) {
 		r.pass(t, time.Minute)
 		require.Len(t, r.reasons(), 1)
 		assert.Contains(t, r.reasons()[0], "another transactionId")
+	})
+}
+
+// Twenty attempts are for one piece of work: a charge that is watched for a month is read ten times
+// without a failure.
+func TestAWatchThatOutlivesOutagesIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t)
+		r.bank.set(charge(webhook.StatusAwaitingPayment))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		for _, calm := range []time.Duration{90 * time.Minute, 14 * time.Hour, 24 * time.Hour} { // so that each outage meets a reading
+			r.bank.fail(http.StatusInternalServerError)
+			r.pass(t, 4*time.Hour)
+			r.bank.fail(0)
+			r.pass(t, calm)
+		}
+		assert.Empty(t, r.reasons())
+		assert.Greater(t, int(r.worker.Counts().Failed), 20)
 	})
 }

@@ -3,9 +3,8 @@ package webhook_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,29 +14,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
-
-// run runs a worker in goroutines, until the function it returns is called.
-func run(t testing.TB, worker *webhook.Worker, goroutines int) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	for range goroutines {
-		running.Go(func() { assert.ErrorIs(t, worker.Run(ctx), context.Canceled) })
-	}
-	return func() {
-		cancel()
-		running.Wait()
-	}
-}
-
-// deposit returns a paid charge of its own.
-func deposit(n int, amount pix.Amount) transaction {
-	c := charge(webhook.StatusPaid)
-	c.id, c.reference, c.amount = fmt.Sprintf("deposit%d", n), fmt.Sprintf("order-%d", n), amount
-	return c
-}
 
 func TestATransactionThatIsFoundLateHasItsEffect(t *testing.T) {
 	for name, begin := range map[string]func(*receiver, *testing.T){
@@ -186,141 +167,72 @@ func TestManyConfirmationsAreWorkedOffAsFastAsTheGatewayAnswers(t *testing.T) {
 	})
 }
 
-func TestALongFunctionDelaysOnlyItsOwnTransaction(t *testing.T) {
+func TestAnOutageBeforeA404IsNoReasonToBelieveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+		r.bank.fail(503)
+		r.receive(t, paid)
+		r.pass(t, 20*time.Minute)
+		r.bank.fail(0) // not found at first
+		r.pass(t, 20*time.Minute)
+		r.bank.set(charge(webhook.StatusPaid))
+		r.pass(t, 3*time.Hour)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.Empty(t, r.reasons())
+	})
+}
+
+// The order is stored late, and the gateway answers one 404 by then.
+func TestAFunctionThatFailedIsNoReasonToBelieveOne404(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+		r.bank.set(charge(webhook.StatusPaid))
+		r.books.fail = errors.New("no such order")
+		r.receive(t, paid)
+		r.pass(t, 30*time.Minute)
+		r.bank.fail(404)
+		r.books.fail = nil
+		r.pass(t, 10*time.Minute)
+		r.bank.fail(0)
+		r.pass(t, 2*time.Hour)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.NotContains(t, r.log.String(), "ALARM")
+	})
+}
+
+// A cache in between mixes up one response.
+func TestOneAnswerAboutAnotherTransactionIsLikeAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
+		r.bank.transactions[chargeID] = deposit(7, pix.Centavos(1050))
+		r.receive(t, paid)
+		r.bank.set(charge(webhook.StatusPaid))
+		r.pass(t, 10*time.Minute)
+		assert.Equal(t, ">PAID", r.books.String())
+		assert.Empty(t, r.reasons())
+	})
+}
+
+func TestAReadThatEndsItsGoroutineDoesNotStopRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
-		begun := time.Now()
-		var mu sync.Mutex
-		applied := map[string]time.Duration{}
-		worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(_ context.Context, step webhook.Transition) error {
-			if step.TransactionID == chargeID && step.To == webhook.StatusPaid {
-				time.Sleep(90 * time.Second)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			applied[step.TransactionID+" "+string(step.To)] = time.Since(begun)
-			return nil
-		})
-		stop := run(t, worker, 2)
+		client, err := connectpsp.New(connectpsp.Config{
+			ClientID: "1024", ClientSecret: auth.NewSecret("client-secret"),
+			ApplicationToken: auth.NewSecret("0d8a5c0e-8f0f-4c62-9b8b-4b6f1f7c2a11"), BaseURL: "https://gateway.example",
+		}, connectpsp.WithHTTPClient(&http.Client{Transport: goexit{}}), connectpsp.WithTokenSource(fixedToken{}))
+		require.NoError(t, err)
+		worker := webhook.NewWorker(r.inbox, client, r.books.apply, webhook.WithConfirmation(pix.Centavos(1050)))
+		stop := run(t, worker, 1)
 		require.Equal(t, 200, deliver(r, paid))
-		time.Sleep(time.Second)
-		require.Equal(t, 200, deliver(r, refunded))
 		time.Sleep(time.Second)
 		require.Equal(t, 200, deliver(r, deposit(1, pix.Centavos(1)).event(webhook.CashInPaid)))
-		time.Sleep(2 * time.Minute)
-		stop()
-		require.Len(t, applied, 3)
-		assert.Less(t, applied["deposit1 PAID"], 3*time.Second)
-		assert.Less(t, applied[chargeID+" REFUNDED"], 92*time.Second)
-		assert.Equal(t, webhook.WorkerCounts{Applied: 3}, worker.Counts(), "an item that waits for its transaction has not failed")
-	})
-}
-
-// slowClaims is an inbox whose Claim takes until its context ends.
-type slowClaims struct{ webhook.Inbox }
-
-func (slowClaims) Claim(ctx context.Context, _ time.Duration) (*webhook.Claim, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func TestAnInboxThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		worker := webhook.NewWorker(slowClaims{}, newBank(t).client(t), (&books{}).apply)
-		begun := time.Now()
-		_, err := worker.Work(t.Context())
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, 10*time.Second, time.Since(begun))
-	})
-}
-
-// leases notes for how long items are claimed.
-type leases struct {
-	webhook.Inbox
-	longest time.Duration
-}
-
-func (l *leases) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim, error) {
-	l.longest = max(l.longest, lease)
-	return l.Inbox.Claim(ctx, lease)
-}
-
-// Whatever an inbox does at the end of a lease, the function has ended by then.
-func TestALeaseIsLongerThanTheFunctionMayTake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
-		inbox := &leases{Inbox: r.inbox}
-		worker := webhook.NewWorker(inbox, r.bank.client(t), func(ctx context.Context, _ webhook.Transition) error {
-			ends, bounded := ctx.Deadline()
-			assert.True(t, bounded)
-			assert.Greater(t, inbox.longest, time.Until(ends)+10*time.Second)
-			return nil
-		})
-		require.Equal(t, 200, deliver(r, paid))
-		_, err := worker.Work(t.Context())
-		require.NoError(t, err)
+		time.Sleep(time.Second)
 		assert.EqualValues(t, 1, worker.Counts().Applied)
-	})
-}
-
-func TestAFunctionThatTakesAlmostAllItsTimeIsCalledOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
-		calls := 0
-		worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(context.Context, webhook.Transition) error {
-			calls++
-			time.Sleep(99 * time.Second)
-			return nil
-		})
-		require.Equal(t, 200, deliver(r, paid))
-		stop := run(t, worker, 2)
-		time.Sleep(10 * time.Minute)
 		stop()
-		assert.Equal(t, 1, calls)
 	})
 }
 
-// Twenty attempts are for one piece of work: a charge that is watched for a month is read ten times
-// without a failure.
-func TestAWatchThatOutlivesOutagesIsNotGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newReceiver(t)
-		r.bank.set(charge(webhook.StatusAwaitingPayment))
-		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
-		for _, calm := range []time.Duration{90 * time.Minute, 14 * time.Hour, 24 * time.Hour} { // so that each outage meets a reading
-			r.bank.fail(http.StatusInternalServerError)
-			r.pass(t, 4*time.Hour)
-			r.bank.fail(0)
-			r.pass(t, calm)
-		}
-		assert.Empty(t, r.reasons())
-		assert.Greater(t, int(r.worker.Counts().Failed), 20)
-	})
-}
+// goexit is a transport that ends its goroutine, as the test of a user may.
+type goexit struct{ http.RoundTripper }
 
-func TestAPanicOfTheFunctionIsLoggedByItsPlaceAndNotByItsValue(t *testing.T) {
-	for name, c := range map[string]struct {
-		function func(webhook.Transition)
-		logged   string
-	}{
-		"of the function's own": {func(step webhook.Transition) { panic("no wallet of " + step.CashIn.Payer.Name) }, "a string"},
-		"of Go's":               {func(step webhook.Transition) { _ = step.CashOut.Amount }, "nil pointer dereference"},
-		"of an error":           {func(step webhook.Transition) { panic(errors.New("no wallet of " + step.CashIn.Payer.Name)) }, "a *errors.errorString"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newReceiver(t)
-			worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(_ context.Context, step webhook.Transition) error {
-				c.function(step)
-				return nil
-			}, webhook.WithLogger(slog.New(slog.NewTextHandler(r.log, nil))))
-			require.Equal(t, 200, deliver(r, paid))
-			_, err := worker.Work(t.Context())
-			require.NoError(t, err)
-			assert.Contains(t, r.log.String(), "level=ERROR")
-			assert.Contains(t, r.log.String(), "TestAPanicOfTheFunction")
-			assert.Contains(t, r.log.String(), "gateway_test.go:")
-			assert.Contains(t, r.log.String(), c.logged)
-			assert.NotContains(t, r.log.String(), "Test User")
-		})
-	}
-}
+func (goexit) RoundTrip(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }
