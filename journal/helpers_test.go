@@ -81,3 +81,22 @@ func find(t testing.TB, file *journal.File, n int) *connectpsp.Intent {
 	require.NoError(t, err)
 	return found
 }
+
+func write(t testing.TB, data []byte) (path string) {
+	path = filepath.Join(t.TempDir(), "payments.journal")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	return path
+}
+
+func refund(charge string, n int) connectpsp.Intent {
+	return connectpsp.Intent{
+		Operation:      connectpsp.OperationRefundCashIn,
+		IdempotencyKey: key(n),
+		ChargeID:       charge,
+		TransactionID:  charge,
+		Body:           []byte(`{"reason":"FRAUD"}`),
+		ClientID:       "1024",
+		BaseURL:        "https://api.connectpsp.com",
+		BegunAt:        noon,
+	}
+}

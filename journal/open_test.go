@@ -38,12 +38,6 @@ func aJournal(t testing.TB) (data []byte, states [][]connectpsp.Intent) {
 	return contents(t, path), states
 }
 
-func write(t testing.TB, data []byte) (path string) {
-	path = filepath.Join(t.TempDir(), "payments.journal")
-	require.NoError(t, os.WriteFile(path, data, 0o600))
-	return path
-}
-
 // whole counts the records of a journal that say something about payments, and the header.
 func whole(data []byte) (n int) {
 	for line := range bytes.Lines(data) {

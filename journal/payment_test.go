@@ -15,19 +15,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-func refund(charge string, n int) connectpsp.Intent {
-	return connectpsp.Intent{
-		Operation:      connectpsp.OperationRefundCashIn,
-		IdempotencyKey: key(n),
-		ChargeID:       charge,
-		TransactionID:  charge,
-		Body:           []byte(`{"reason":"FRAUD"}`),
-		ClientID:       "1024",
-		BaseURL:        "https://api.connectpsp.com",
-		BegunAt:        noon,
-	}
-}
-
 func TestAPaymentIsFoundUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, otherKey, otherPayment connectpsp.Intent

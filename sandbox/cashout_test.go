@@ -3,12 +3,13 @@ package sandbox_test
 import (
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/connectpsp"
-	"github.com/connectpsp/connectpsp-go/pix"
-	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
 func TestAnAcceptedPaymentIsProcessingAndItsMoneyGone(t *testing.T) {

@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
 func TestABodyMustBeOneJSONObject(t *testing.T) {

@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/pix"
-	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
 func TestTheConfigurationIsReadyForAClientAndNewEachTime(t *testing.T) {

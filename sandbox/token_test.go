@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/sandbox"
-	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
 )
 
 func TestATokenIsASignedJWTThatStatesItsLife(t *testing.T) {

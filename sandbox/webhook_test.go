@@ -12,55 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/internal/contract"
-	"github.com/connectpsp/connectpsp-go/sandbox"
-	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/internal/contract"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
 )
-
-// receiver keeps what it is sent and answers with the statuses it is given, then 200.
-type receiver struct {
-	*httptest.Server
-	arrived chan struct{}
-
-	mu       sync.Mutex
-	received []received
-	statuses []int
-}
-
-type received struct {
-	header http.Header
-	body   []byte
-}
-
-func newReceiver(t *testing.T, statuses ...int) *receiver {
-	t.Helper()
-	r := &receiver{arrived: make(chan struct{}, 1000), statuses: statuses}
-	r.Server = httptest.NewServer(r)
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, _ := io.ReadAll(request.Body)
-	r.mu.Lock()
-	r.received = append(r.received, received{request.Header, body})
-	status := http.StatusOK
-	if len(r.statuses) > 0 {
-		status, r.statuses = r.statuses[0], r.statuses[1:]
-	}
-	r.mu.Unlock()
-	w.WriteHeader(status)
-	r.arrived <- struct{}{}
-}
-
-func (r *receiver) all() []received {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.received
-}
 
 func TestAWebhookIsSignedAndHoldsWhatGetAnswers(t *testing.T) {
 	checker := contract.New(t)

@@ -26,29 +26,6 @@ components: {schemas: {%s}}
 	return api.Operations[0].Answer("2"), nil
 }
 
-// brief writes a body as its members and their types.
-func brief(body Body) string {
-	var members []string
-	for _, path := range sortedKeys(body) {
-		member := body[path]
-		text := path + ":" + kindIn(member)
-		if member.Nullable {
-			text += "?"
-		}
-		if member.Required {
-			text += "!"
-		}
-		if member.Enum != nil {
-			text += fmt.Sprint(member.Enum)
-		}
-		for _, rule := range sortedKeys(member.Rules) {
-			text += " " + rule + "=" + member.Rules[rule]
-		}
-		members = append(members, text)
-	}
-	return strings.Join(members, ", ")
-}
-
 // However a description puts its schemas together, the same traffic reads the same.
 func TestABodyReadsTheSameHoweverItsSchemasAreComposed(t *testing.T) {
 	const (

@@ -7,14 +7,11 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-func regexpQuote(text string) string { return regexp.QuoteMeta(text) }
 
 // packages are those that users import.
 var packages = []string{"auth", "connectpsp", "idempotency", "journal", "pix", "sandbox", "signing", "webhook"}

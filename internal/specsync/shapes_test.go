@@ -2,24 +2,15 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-var whole = flag.Bool("whole", false, "take descriptions in for real, in copies of the project, which takes minutes")
-
-func needsWhole(t *testing.T) {
-	t.Helper()
-	if !*whole {
-		t.Skip("needs -whole")
-	}
-}
 
 // Each file in testdata/shapes is the description as a provider might publish it. Its first line
 // says how it ends: "taken", "fails" if it is taken and contradicts the SDK on the wire, or
@@ -60,7 +51,7 @@ func TestEveryShapeOfTheDescriptionEndsAsItsFirstLineSays(t *testing.T) {
 			case "fails":
 				require.NoError(t, err)
 				_, against, _ := strings.Cut(printed, "The SDK beside it")
-				assert.Regexp(t, `(?m)^  breaking .*`+regexpQuote(says), against)
+				assert.Regexp(t, `(?m)^  breaking .*`+regexp.QuoteMeta(says), against)
 			case "refused":
 				require.ErrorContains(t, err, says)
 				assert.Equal(t, state, p.state(t))

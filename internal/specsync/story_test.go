@@ -13,24 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// version210 is a made-up next version: an operation, a field and a value of an enum are new, and a
-// field is gone.
-func version210(t *testing.T) []byte {
-	return reshape(t, func(root object) {
-		root["info"].(object)["version"] = "2.1.0"
-		root["paths"].(object)["/pix-keys/{key}"] = object{"delete": object{
-			"operationId": "deletePixKey", "responses": object{"204": object{"description": "gone"}},
-			"parameters": []any{object{"name": "key", "in": "path", "required": true, "schema": object{"type": "string"}}},
-		}}
-		schemas := at(t, root, "components", "schemas")
-		at(t, schemas, "CashOut", "properties")["settledBy"] = object{"type": "string", "description": "The bank that settled it."}
-		status := at(t, schemas, "CashOutStatus")
-		status["enum"] = append(status["enum"].([]any), "ON_HOLD")
-		delete(at(t, schemas, "CashOut", "properties"), "cancelledAt")
-		at(t, schemas, "Failure")["description"] = "Why it failed, in the gateway's words."
-	})
-}
-
 // From the report to the release, as CONTRIBUTING.md tells it.
 func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	needsWhole(t)

@@ -18,24 +18,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 )
 
-// over returns a source that asks i over a socket.
-func (i *issuer) over(t testing.TB, client *http.Client) *auth.ClientCredentials {
-	t.Helper()
-	server := httptest.NewServer(i)
-	t.Cleanup(server.Close)
-	t.Cleanup(client.CloseIdleConnections)
-	raw, err := gen.NewClient(server.URL, gen.WithHTTPClient(client))
-	require.NoError(t, err)
-	return auth.NewClientCredentials(raw, clientID, auth.NewSecret(clientSecret))
-}
-
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// newHTTPClient returns a client with connections of its own that follows no redirects.
-func newHTTPClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{}, CheckRedirect: stay}
-}
-
 func TestEveryAnswerWithoutTokenIsAnErrorThatSaysWhetherToAskAgain(t *testing.T) {
 	const temporary, final = true, false
 	ok := func(body string) http.HandlerFunc { return reply(http.StatusOK, "application/json", body) }

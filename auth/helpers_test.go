@@ -2,11 +2,14 @@ package auth_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,6 +97,17 @@ func (i *issuer) source(t testing.TB) *auth.ClientCredentials {
 	return auth.NewClientCredentials(client, clientID, auth.NewSecret(clientSecret))
 }
 
+// over returns a source that asks i over a socket.
+func (i *issuer) over(t testing.TB, client *http.Client) *auth.ClientCredentials {
+	t.Helper()
+	server := httptest.NewServer(i)
+	t.Cleanup(server.Close)
+	t.Cleanup(client.CloseIdleConnections)
+	raw, err := gen.NewClient(server.URL, gen.WithHTTPClient(client))
+	require.NoError(t, err)
+	return auth.NewClientCredentials(raw, clientID, auth.NewSecret(clientSecret))
+}
+
 // inMemory is a transport to a handler. An answer that comes after the end of the request's context
 // is lost.
 type inMemory struct{ handler http.Handler }
@@ -168,3 +182,46 @@ func tokenError(t testing.TB, source auth.TokenSource) *auth.Error {
 	require.ErrorAs(t, err, &failure)
 	return failure
 }
+
+// newHTTPClient returns a client with connections of its own that follows no redirects.
+func newHTTPClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{}, CheckRedirect: stay}
+}
+
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+const canary = "canary-7f3a"
+
+// gives reports whether output holds the canary as text, hexadecimal, decimal bytes or base64.
+func gives(output string) bool {
+	output = strings.ToLower(output)
+	for _, separator := range []string{" ", ",", "0x", "\n", "u+00"} {
+		output = strings.ReplaceAll(output, separator, "")
+	}
+	var decimal strings.Builder
+	for _, b := range []byte("canary") {
+		fmt.Fprint(&decimal, b)
+	}
+	forms := []string{"canary", hex.EncodeToString([]byte("canary")), decimal.String()}
+	for shift := range 3 { // base64 of the same text differs by where it starts
+		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("-", shift) + canary))
+		forms = append(forms, strings.ToLower(encoded[4:10]))
+	}
+	for _, form := range forms {
+		if strings.Contains(output, form) {
+			return true
+		}
+	}
+	return false
+}
+
+// dump is what testify writes of a value when a test fails: it follows pointers into unexported fields and calls no methods.
+func dump(value any) string {
+	var output recorded
+	assert.ElementsMatch(&output, []any{value}, []any{})
+	return output.String()
+}
+
+type recorded struct{ strings.Builder }
+
+func (r *recorded) Errorf(format string, arguments ...any) { fmt.Fprintf(r, format, arguments...) }
