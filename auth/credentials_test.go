@@ -16,7 +16,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 )
 
-func TestNothingIsAskedBeforeTheFirstCall(t *testing.T) {
+func TestNoTokenIsRequestedBeforeTheFirstCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t)
 		source := issuer.source(t)
@@ -27,7 +27,7 @@ func TestNothingIsAskedBeforeTheFirstCall(t *testing.T) {
 	})
 }
 
-func TestOneTokenRequestHoweverManyGoroutinesWait(t *testing.T) {
+func TestConcurrentCallersShareOneTokenRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step, release := hold(issue("token-1", 3600))
 		issuer := newIssuer(t, step)
@@ -64,7 +64,7 @@ func TestWaitersOfAFailedRequestShareItsFailure(t *testing.T) {
 	})
 }
 
-func TestWaiterLeavesWithinItsOwnContext(t *testing.T) {
+func TestACallerStopsWaitingWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, slow(10*time.Second, issue("token-1", 3600)))
 		source := issuer.source(t)
@@ -108,7 +108,7 @@ func TestTheFirstCallersCancellationDoesNotHarmTheOthers(t *testing.T) {
 	})
 }
 
-func TestTheTokenOfACallerWhoLeftServesTheNext(t *testing.T) {
+func TestATokenRequestOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, slow(time.Second, issue("token-1", 3600)))
 		source := issuer.source(t)
@@ -122,7 +122,7 @@ func TestTheTokenOfACallerWhoLeftServesTheNext(t *testing.T) {
 	})
 }
 
-func TestCallerWhoseContextHasEndedAsksNothing(t *testing.T) {
+func TestACallerWhoseContextHasEndedRequestsNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t)
 		source := issuer.source(t)
@@ -139,7 +139,7 @@ func TestCallerWhoseContextHasEndedAsksNothing(t *testing.T) {
 	})
 }
 
-func TestGatewayThatNeverAnswersIsGivenUp(t *testing.T) {
+func TestATokenRequestTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step, _ := hold(nil)
 		issuer := newHostileIssuer(t, step)
@@ -153,7 +153,7 @@ func TestGatewayThatNeverAnswersIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestLifeIsCountedFromReceiptWhateverTheServersClock(t *testing.T) {
+func TestALifetimeCountsFromReceiptWhateverTheServersClock(t *testing.T) {
 	for _, issuedAt := range []string{"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2000-01-01T00:00:00-03:00"} {
 		synctest.Test(t, func(t *testing.T) {
 			body := `{"accessToken":"token-1","tokenType":"Bearer","expiresIn":3600,"issuedAt":"` + issuedAt + `"}`
@@ -178,7 +178,7 @@ func many(n int, step http.HandlerFunc) []http.HandlerFunc {
 	return steps
 }
 
-func TestTokenIsRenewedInTheLastQuarterInTheBackground(t *testing.T) {
+func TestATokenIsRenewedInTheBackgroundInItsLastQuarter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step, release := hold(issue("token-2", 3600))
 		issuer := newIssuer(t, issue("token-1", 3600), step)
@@ -212,7 +212,7 @@ func TestTokenIsRenewedInTheLastQuarterInTheBackground(t *testing.T) {
 	})
 }
 
-func TestSourcesRenewAtDifferentMoments(t *testing.T) {
+func TestSourcesRenewAtDifferentTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moments := map[time.Duration]bool{}
 		for range 5 {
@@ -232,7 +232,7 @@ func TestSourcesRenewAtDifferentMoments(t *testing.T) {
 	})
 }
 
-func TestFailedRenewalKeepsTheOldTokenUntilItEnds(t *testing.T) {
+func TestAFailedRenewalKeepsTheOldTokenUntilItExpires(t *testing.T) {
 	for name, failed := range map[string]http.HandlerFunc{"gateway down": fail, "credentials withdrawn": refuse} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestFailedRenewalKeepsTheOldTokenUntilItEnds(t *testing.T) {
 	}
 }
 
-func TestRenewalThatSucceedsLaterIsTaken(t *testing.T) {
+func TestAFailedRenewalIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-1", 3600), fail, refuse)
 		source := issuer.source(t)
@@ -273,7 +273,7 @@ func TestRenewalThatSucceedsLaterIsTaken(t *testing.T) {
 	})
 }
 
-func TestOnlyAnEndedTokenMakesCallersWait(t *testing.T) {
+func TestCallersWaitOnlyForAnExpiredToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-1", 3600), slow(10*time.Second, issue("token-2", 3600)))
 		source := issuer.source(t)
@@ -313,7 +313,7 @@ func TestInvalidateDropsExactlyThatToken(t *testing.T) {
 	assert.Len(t, issuer.requests(), 2)
 }
 
-func TestManyWhoWereRefusedTheSameTokenAskForOneMore(t *testing.T) {
+func TestCallersRefusedTheSameTokenShareOneNewRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step, release := hold(issue("token-2", 3600))
 		issuer := newIssuer(t, issue("token-1", 3600), step)
@@ -336,7 +336,7 @@ func TestManyWhoWereRefusedTheSameTokenAskForOneMore(t *testing.T) {
 	})
 }
 
-func TestInvalidateDuringARenewalJoinsIt(t *testing.T) {
+func TestInvalidateDuringARenewalWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-1", 3600), slow(time.Second, issue("token-2", 3600)))
 		source := issuer.source(t)
@@ -373,7 +373,7 @@ func TestRefusedCredentialsAreRememberedForFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestRefusalIsForgottenOnceATokenIsHad(t *testing.T) {
+func TestARefusalIsForgottenOnceATokenIsIssued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-1", 3600), slow(2*time.Second, refuse))
 		source := issuer.source(t)
@@ -388,7 +388,7 @@ func TestRefusalIsForgottenOnceATokenIsHad(t *testing.T) {
 	})
 }
 
-func TestTemporaryFailureIsNotRemembered(t *testing.T) {
+func TestATemporaryFailureIsNotRemembered(t *testing.T) {
 	issuer := newIssuer(t, fail, fail)
 	source := issuer.source(t)
 	for range 2 {
@@ -397,7 +397,7 @@ func TestTemporaryFailureIsNotRemembered(t *testing.T) {
 	assert.Equal(t, "token-3", token(t, source))
 }
 
-func TestTokenLivesAsLongAsItSaysWithinReason(t *testing.T) {
+func TestALifetimeIsTakenFromTheResponseWithinBounds(t *testing.T) {
 	for expiresIn, life := range map[string]time.Duration{
 		`3600`:                 time.Hour,
 		`1`:                    time.Second,
@@ -433,7 +433,7 @@ func TestTokenLivesAsLongAsItSaysWithinReason(t *testing.T) {
 	}
 }
 
-func TestRetryAfterOfTheGatewayIsCarried(t *testing.T) {
+func TestTheErrorHoldsTheGatewaysRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for value, want := range map[string]time.Duration{
 			"7": 7 * time.Second,
@@ -450,7 +450,7 @@ func TestRetryAfterOfTheGatewayIsCarried(t *testing.T) {
 	})
 }
 
-func TestAGatewayThatAsksForTimeIsNotAskedAgainBefore(t *testing.T) {
+func TestRetryAfterIsObeyedForUpToThirtySeconds(t *testing.T) {
 	for asked, heeded := range map[string]time.Duration{"20": 20 * time.Second, "3600": 30 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			issuer := newHostileIssuer(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -474,7 +474,7 @@ func TestAGatewayThatAsksForTimeIsNotAskedAgainBefore(t *testing.T) {
 	}
 }
 
-func TestARenewalWaitsAsLongAsTheGatewayAsks(t *testing.T) {
+func TestARenewalObeysRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newHostileIssuer(t, issue("token-1", 3600))
 		issuer.then(many(2000, func(w http.ResponseWriter, _ *http.Request) {
@@ -495,7 +495,7 @@ func TestARenewalWaitsAsLongAsTheGatewayAsks(t *testing.T) {
 	})
 }
 
-func TestNoDumpOfASourceGivesItsSecrets(t *testing.T) {
+func TestADumpOfASourceHoldsNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newIssuer(t, issue("token-"+canary, 3600))
 		source := issuer.source(t)

@@ -29,7 +29,7 @@ type tokens func(context.Context) (auth.Secret, error)
 func (f tokens) Token(ctx context.Context) (auth.Secret, error) { return f(ctx) }
 func (f tokens) Invalidate(auth.Secret)                         {}
 
-func TestBearerSetsTheTokenOfTheMoment(t *testing.T) {
+func TestBearerSetsTheCurrentToken(t *testing.T) {
 	type mark struct{}
 	ctx := context.WithValue(t.Context(), mark{}, "the caller's")
 	text := ""
@@ -44,7 +44,7 @@ func TestBearerSetsTheTokenOfTheMoment(t *testing.T) {
 	}
 }
 
-func TestBearerFailsAsItsSourceDoes(t *testing.T) {
+func TestBearerReturnsTheErrorOfItsSource(t *testing.T) {
 	broken := errors.New("no tokens today")
 	edit := auth.Bearer(tokens(func(context.Context) (auth.Secret, error) { return auth.NewSecret("a.b.c"), broken }))
 	request := httptest.NewRequest(http.MethodGet, "/account/balance", http.NoBody)
@@ -52,7 +52,7 @@ func TestBearerFailsAsItsSourceDoes(t *testing.T) {
 	assert.Empty(t, request.Header)
 }
 
-func TestApplicationTokenIsSetOnce(t *testing.T) {
+func TestTheApplicationTokenIsSetOnce(t *testing.T) {
 	edit := auth.ApplicationToken(auth.NewSecret(applicationToken))
 	request := httptest.NewRequest(http.MethodGet, "/account/balance", http.NoBody)
 	for range 2 {
@@ -61,13 +61,13 @@ func TestApplicationTokenIsSetOnce(t *testing.T) {
 	}
 }
 
-func TestUnsetApplicationTokenIsAnError(t *testing.T) {
+func TestAnUnsetApplicationTokenIsAnError(t *testing.T) {
 	request := httptest.NewRequest(http.MethodGet, "/account/balance", http.NoBody)
 	assert.EqualError(t, auth.ApplicationToken(auth.Secret{})(t.Context(), request), "auth: the application token is not set")
 	assert.Empty(t, request.Header)
 }
 
-func TestSecretThatNoHeaderCanCarryIsNotPrinted(t *testing.T) {
+func TestASecretThatFitsNoHeaderIsNotPrinted(t *testing.T) {
 	secret := auth.NewSecret(canary + "\r\nX-Injected: 1")
 	for name, edit := range map[string]gen.RequestEditorFn{
 		"access token":      auth.Bearer(tokens(func(context.Context) (auth.Secret, error) { return secret, nil })),
@@ -87,7 +87,7 @@ func TestSecretThatNoHeaderCanCarryIsNotPrinted(t *testing.T) {
 	}
 }
 
-func TestRawClientWithTheEditorsFollowsTheDescription(t *testing.T) {
+func TestTheRawClientWithTheEditorsFollowsTheDescription(t *testing.T) {
 	issuer := newIssuer(t)
 	mux := http.NewServeMux()
 	mux.Handle("POST /auth/token", issuer)
@@ -124,7 +124,7 @@ func TestRawClientWithTheEditorsFollowsTheDescription(t *testing.T) {
 	assert.Len(t, issuer.requests(), 1)
 }
 
-func TestASourceThatIsSetToAskForItsOwnTokensFailsAtOnce(t *testing.T) {
+func TestASourceThatWouldAuthenticateItselfFailsAtOnce(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
 	defer server.Close()
 	var source *auth.ClientCredentials

@@ -41,7 +41,7 @@ func raw(answer string) http.HandlerFunc {
 
 // Package net/http quotes a response that it cannot parse. That of POST /auth/token may hold an
 // access token.
-func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
+func TestAnUnreadableResponseIsNotQuoted(t *testing.T) {
 	const secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, answer := range map[string]string{
@@ -67,7 +67,7 @@ func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
 	}
 }
 
-func TestAnErrorPrintsNoWordOfTheGateway(t *testing.T) {
+func TestAnErrorPrintsNoTextOfTheGateway(t *testing.T) {
 	failure := auth.Error{StatusCode: 503, Type: "Maria", Title: "Maria", Code: "Maria", Detail: "Maria", RetryAfter: time.Minute}
 	for _, value := range []any{failure, &failure, []auth.Error{failure}, struct{ Err error }{&failure}} {
 		assert.NotContains(t, everyPrint(value), "Maria")

@@ -18,7 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/answer"
 )
 
-func TestEveryAnswerWithoutTokenIsAnErrorThatSaysWhetherToAskAgain(t *testing.T) {
+func TestEveryResponseWithoutATokenIsAnErrorThatSaysWhetherToRetry(t *testing.T) {
 	const temporary, final = true, false
 	ok := func(body string) http.HandlerFunc { return reply(http.StatusOK, "application/json", body) }
 	// A gateway may repeat what it was sent.
@@ -110,7 +110,7 @@ func TestEveryAnswerWithoutTokenIsAnErrorThatSaysWhetherToAskAgain(t *testing.T)
 	}
 }
 
-func TestErrorNamesTheCause(t *testing.T) {
+func TestTheErrorNamesTheCause(t *testing.T) {
 	for want, failure := range map[string]*auth.Error{
 		"auth: no access token: the gateway refused the client id and secret (401)": {StatusCode: 401, Detail: "Maria"},
 		"auth: no access token: the gateway answered 503":                           {StatusCode: 503, Title: "Maria"},
@@ -120,7 +120,7 @@ func TestErrorNamesTheCause(t *testing.T) {
 	}
 }
 
-func TestServerThatIsNotThereIsATemporaryFailure(t *testing.T) {
+func TestARefusedConnectionIsATemporaryFailure(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	raw, err := gen.NewClient(server.URL)
@@ -188,7 +188,7 @@ func (d doer) Do(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: d.status, Body: io.NopCloser(strings.NewReader(d.body))}, nil
 }
 
-func FuzzTokenAnswer(f *testing.F) {
+func FuzzTokenResponse(f *testing.F) {
 	for _, body := range []string{
 		`{"accessToken":"header.payload.signature","tokenType":"Bearer","expiresIn":3600,"issuedAt":"2026-03-10T14:00:00Z"}`,
 		`{"accessToken":"a","expiresIn":"3600"}`, `{"accessToken":"a","expiresIn":-1}`, `{"accessToken":"a","expiresIn":1e400}`,

@@ -17,7 +17,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 )
 
-func TestSecretGivesItsTextToRevealOnly(t *testing.T) {
+func TestOnlyRevealReturnsTheTextOfASecret(t *testing.T) {
 	for _, text := range []string{canary, " ", "a\nb", "ção", "\x00", strings.Repeat("x", 10000)} {
 		secret := auth.NewSecret(text)
 		assert.Equal(t, text, secret.Reveal())
@@ -27,7 +27,7 @@ func TestSecretGivesItsTextToRevealOnly(t *testing.T) {
 	}
 }
 
-func TestEmptySecretIsTheUnsetOne(t *testing.T) {
+func TestAnEmptySecretIsUnset(t *testing.T) {
 	for name, secret := range map[string]auth.Secret{"zero value": {}, "of an empty text": auth.NewSecret("")} {
 		assert.True(t, secret.IsZero(), name)
 		assert.Empty(t, secret.Reveal(), name)
@@ -119,7 +119,7 @@ func printed(value any) map[string]string {
 	return output
 }
 
-func TestNothingThatIsPrintedGivesTheSecret(t *testing.T) {
+func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	for held, value := range heldIn(auth.NewSecret(canary)) {
 		for how, output := range printed(value) {
 			assert.False(t, gives(output), "%s by %s: %s", held, how, output)
@@ -128,7 +128,7 @@ func TestNothingThatIsPrintedGivesTheSecret(t *testing.T) {
 }
 
 // The test above is worth what it would find: here is the same text in types that hide nothing.
-func TestTheSearchFindsWhatIsNotHidden(t *testing.T) {
+func TestTheSearchFindsASecretThatIsNotHidden(t *testing.T) {
 	type open struct{ Text string }
 	for held, value := range heldIn(open{canary}) {
 		output := printed(value)
@@ -148,7 +148,7 @@ func TestTheSearchFindsWhatIsNotHidden(t *testing.T) {
 	}
 }
 
-func TestSecretPrintsAsRedacted(t *testing.T) {
+func TestASecretPrintsAsRedacted(t *testing.T) {
 	secret := auth.NewSecret(canary)
 	for _, value := range []any{secret, &secret} {
 		for _, verb := range "bcdeEfFgGoqstUvxX" {

@@ -16,7 +16,7 @@ import (
 // Every burst needs as many connections as there are goroutines, because the gateway accepts none
 // before all have arrived. A transport that keeps fewer opens some anew each time.
 // BenchmarkLoopbackCashOut64 counts them where calls follow one another.
-func TestBurstsUseTheConnectionsOfTheBurstsBefore(t *testing.T) {
+func TestBurstsReuseConnections(t *testing.T) {
 	server := start(t, gateway.Settings{})
 	client, err := caller.SDK(server.URL, nil)
 	require.NoError(t, err)

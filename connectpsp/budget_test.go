@@ -59,7 +59,7 @@ func TestAnOutageIsNotMadeWorseByRetries(t *testing.T) {
 }
 
 // A limit that is exceeded is no sign of health, and a long time of health is no credit for a storm.
-func TestALimitThatIsExceededIsNotMadeWorseEitherNorAfterManySuccesses(t *testing.T) {
+func TestRetriesStayBoundedUnderARateLimitEvenAfterManySuccesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status, requests := 200, 0
 		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -83,8 +83,8 @@ func TestALimitThatIsExceededIsNotMadeWorseEitherNorAfterManySuccesses(t *testin
 	})
 }
 
-// TestRetriesThatHelpCostNothing: where every call fails once and then succeeds, no call is given up.
-func TestRetriesThatHelpCostNothing(t *testing.T) {
+// TestCallsThatSucceedOnRetryNeverExhaustTheRetryBudget: where every call fails once and then succeeds, no call is given up.
+func TestCallsThatSucceedOnRetryNeverExhaustTheRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
 		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func TestRetriesThatHelpCostNothing(t *testing.T) {
 }
 
 // A gateway that refuses is well: only failures cost.
-func TestRefusalsEarnRetriesLikeSuccesses(t *testing.T) {
+func TestARejectionRefillsTheRetryBudgetLikeASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := 503
 		requests := 0
@@ -127,8 +127,8 @@ func TestRefusalsEarnRetriesLikeSuccesses(t *testing.T) {
 	})
 }
 
-// TestATimeoutCostsTwiceAsMuch: a gateway that is too slow to answer is overloaded.
-func TestATimeoutCostsTwiceAsMuch(t *testing.T) {
+// TestARetryAfterATimeoutCostsTwiceAsMuch: a gateway that is too slow to answer is overloaded.
+func TestARetryAfterATimeoutCostsTwiceAsMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, silence)
 		client := gateway.memoryClient()
@@ -141,7 +141,7 @@ func TestATimeoutCostsTwiceAsMuch(t *testing.T) {
 }
 
 // Others may have succeeded since the retry took its tokens, and brought some back.
-func TestARetryThatHelpsBringsBackNoMoreThanWasSpent(t *testing.T) {
+func TestASuccessfulRetryReturnsNoMoreTokensThanItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers, requests, down := outage(t)
 		answer, slow := answers.steps[0], atomic.Int32{}

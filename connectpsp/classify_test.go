@@ -33,7 +33,7 @@ func TestAStructuredErrorIsRetriedLikeAnEmptyOne(t *testing.T) {
 	}
 }
 
-func TestNoRefusalEverYieldsANilError(t *testing.T) {
+func TestNoErrorStatusYieldsANilError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		policy := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})
 		for status := 300; status < 600; status++ {
@@ -56,9 +56,9 @@ func TestNoRefusalEverYieldsANilError(t *testing.T) {
 	})
 }
 
-// FuzzAnyAnswerToACashOut: whatever the gateway answers, the client does not panic, and accepted
+// FuzzCashOutResponse: whatever the gateway answers, the client does not panic, and accepted
 // money is never reported as rejected.
-func FuzzAnyAnswerToACashOut(f *testing.F) {
+func FuzzCashOutResponse(f *testing.F) {
 	for _, body := range []string{
 		cashOutAccepted, `{"code":"INSUFFICIENT_FUNDS"}`, "", "null", "[]", `{"transactionId":7}`, `{"amount":1e999,"transactionId":"a"}`,
 		`{"transactionId":"a","amount":"50.00","status":null}`, `{"status":"500"}`, "<html>", `{"amount":`, "\xff\xfe",
@@ -106,7 +106,7 @@ func FuzzAnyAnswerToACashOut(f *testing.F) {
 
 // No such code is published. A caller who reads "refused" pays again, so a code that may be about
 // this very payment is no refusal.
-func TestACodeThatMayBeAboutThisVeryPaymentIsNoRefusal(t *testing.T) {
+func TestAnErrorCodeThatMayMeanADuplicateIsAConflict(t *testing.T) {
 	for code, want := range map[string]string{
 		"IDEMPOTENT_REPLAY":       conflict,
 		"DUPLICATE_REFERENCE":     conflict,
@@ -132,14 +132,14 @@ func TestACodeThatMayBeAboutThisVeryPaymentIsNoRefusal(t *testing.T) {
 	}
 }
 
-func TestWordsOfAConflict(t *testing.T) {
+func TestAnErrorCodeThatMayMeanAnEarlierRefundIsAConflict(t *testing.T) {
 	for _, code := range []string{"REFUND_IN_PROGRESS", "CASH_IN_REFUND_PENDING", "EXTERNAL_REFERENCE_NOT_UNIQUE", "EXTERNAL_REFERENCE_IN_USE", "KEY_REUSED", "CASH_IN_REFUNDED", "REFERENCIA_JA_EXISTE", "EXTERNAL_REFERENCE_USED", "CASH_OUT_PROCESSING"} {
 		_, err := newGateway(t, problem(422, code)).client().RefundCashIn(t.Context(), cashInID, fraud)
 		assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome, code)
 	}
 }
 
-func TestAProxysJSONIsNoRejection(t *testing.T) {
+func TestJSONOfAProxyIsNoRejection(t *testing.T) {
 	for _, body := range []string{`{"code":"FORBIDDEN","message":"Request blocked by the firewall"}`, `{"Code":"AccessDenied","RequestId":"x"}`, `{"code":"1020"}`} {
 		_, err := newGateway(t, replyJSON(403, body)).client().CreateCashOut(t.Context(), cashOutRequest())
 		assert.Equal(t, unknown, outcomeOf(err), "%v", err)

@@ -72,13 +72,13 @@ func TestErrorsCanBeMadeByHandInTests(t *testing.T) {
 }
 
 // The page of a proxy has no code. A code that a caller read from a configuration may be empty too.
-func TestAnEmptyCodeIsThatOfNoError(t *testing.T) {
+func TestAnEmptyErrorCodeMatchesNoError(t *testing.T) {
 	_, err := newGateway(t, html(403)).client().GetCashIn(t.Context(), cashInID)
 	require.ErrorAs(t, err, new(*connectpsp.APIError))
 	assert.NotErrorIs(t, err, connectpsp.ErrorCode(""))
 }
 
-func TestARejectionPrintsAndMarshalsWithoutTheGatewaysWords(t *testing.T) {
+func TestARejectionIsPrintedAndEncodedWithoutTheGatewaysText(t *testing.T) {
 	const name = "Maria Silva"
 	refusal := connectpsp.APIError{Operation: "createCashOut", StatusCode: 422, Code: "NEW_RULE", Title: name, Detail: name, Type: name, Err: errors.New(name)}
 	written, err := json.Marshal(&refusal)
@@ -108,6 +108,6 @@ func TestAConflictSurvivesJSON(t *testing.T) {
 	}
 }
 
-func TestA409OfAnOperationOfAnotherVersionIsAConflict(t *testing.T) {
+func TestA409OfAnUnknownOperationIsAConflict(t *testing.T) {
 	assert.ErrorIs(t, &connectpsp.APIError{Operation: "createPixAutomatico", StatusCode: 409}, connectpsp.ErrUnknownOutcome)
 }

@@ -67,7 +67,7 @@ func TestNoCallForAnOpenOrAcceptedPaymentEndsInARejection(t *testing.T) {
 }
 
 // An order that is configured for another integration is still the same order.
-func TestAnOrderThatIsOpenUnderAnotherClientIDIsNotSent(t *testing.T) {
+func TestAPaymentThatIsOpenUnderAnotherClientIDIsNotSentAgain(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"))
 	_, err := gateway.memoryClient(connectpsp.WithJournal(book)).CreateCashOut(t.Context(), cashOutRequest())
@@ -87,7 +87,7 @@ func TestAnOrderThatIsOpenUnderAnotherClientIDIsNotSent(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
-func TestOneGatewayMayBeWrittenInManyWays(t *testing.T) {
+func TestSpellingsOfABaseURLAreOneGateway(t *testing.T) {
 	first, err := connectpsp.New(config("https://gateway.example"))
 	require.NoError(t, err)
 	book := newNotebook()

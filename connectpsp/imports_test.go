@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAProgramThatImportsTheClientLinksLittle(t *testing.T) {
+func TestTheClientLinksFewPackages(t *testing.T) {
 	output, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	require.NoError(t, err)
 	for _, path := range strings.Fields(string(output)) {

@@ -16,7 +16,7 @@ func intentNumber(n int) Intent {
 	return Intent{Operation: OperationCreateCashOut, IdempotencyKey: "key-" + number, ExternalReference: "w-" + number}
 }
 
-func TestAClientWithoutAJournalForgetsNoOpenPaymentAndTakesNotEndlesslyMany(t *testing.T) {
+func TestTheMemoryJournalKeepsEveryOpenPaymentAndRefusesMoreThanItsLimit(t *testing.T) {
 	ctx, begun := context.Background(), time.Now()
 	var m memoryJournal
 	begin := func(n int) error {
@@ -49,7 +49,7 @@ func TestAClientWithoutAJournalForgetsNoOpenPaymentAndTakesNotEndlesslyMany(t *t
 }
 
 // Recover settles and reports payments in the order of their times, whatever their keys are.
-func TestMemoryTellsOfPaymentsInTheOrderInWhichTheyBeganAndEnded(t *testing.T) {
+func TestTheMemoryJournalListsPaymentsInTheOrderTheyBeganAndEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		var m memoryJournal
@@ -77,7 +77,7 @@ func TestMemoryTellsOfPaymentsInTheOrderInWhichTheyBeganAndEnded(t *testing.T) {
 	})
 }
 
-func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
+func TestTheMemoryJournalFindsOnlySentPaymentsAndKeepsTheFirstTime(t *testing.T) {
 	ctx, first := context.Background(), time.Now()
 	var m memoryJournal
 	_, _ = m.Begin(ctx, intentNumber(1))
@@ -94,7 +94,7 @@ func TestMemoryKnowsOnlyWhatWasSentAndSinceWhen(t *testing.T) {
 	assert.Equal(t, first, found.SentAt, "the caller got a copy")
 }
 
-func TestMemoryFindsAPaymentUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
+func TestTheMemoryJournalFindsAnIntentByItsPaymentOrByItsKey(t *testing.T) {
 	ctx := context.Background()
 	for name, end := range map[string]func(*memoryJournal){
 		"open": func(*memoryJournal) {},
@@ -122,7 +122,7 @@ func TestMemoryFindsAPaymentUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
 
 // A queue may hand out a job again whose payment was accepted. A gateway that refuses the second
 // call for a reason of its own does not unmake the first.
-func TestMemoryKnowsWhatWasAcceptedLately(t *testing.T) {
+func TestTheMemoryJournalRemembersTheLatestAcceptedPayments(t *testing.T) {
 	ctx, sent := context.Background(), time.Now()
 	var m memoryJournal
 	finish := func(n int, outcome Outcome) {

@@ -13,7 +13,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
 
-func TestAProcessThatStartsAgainRepeatsTheSameKey(t *testing.T) {
+func TestARestartedProcessSendsTheSameKey(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)
@@ -26,7 +26,7 @@ func TestAProcessThatStartsAgainRepeatsTheSameKey(t *testing.T) {
 	assert.Equal(t, uuid.Version(4), uuid.MustParse(keyOf(gateway.requests()[0])).Version())
 }
 
-func TestKeysDifferByReferenceAttemptOperationAndClient(t *testing.T) {
+func TestKeysDifferByReferenceAttemptAndOperation(t *testing.T) {
 	gateway := newGateway(t, problem(400, "X"))
 	client := gateway.client()
 	other := cashOutRequest()
@@ -52,7 +52,7 @@ func TestKeysDifferByReferenceAttemptOperationAndClient(t *testing.T) {
 	assert.Equal(t, keyOf(requests[3]), keyOf(requests[6]))
 }
 
-func TestARefundAskedForAgainHasTheSameKey(t *testing.T) {
+func TestARefundThatIsRepeatedHasTheSameKey(t *testing.T) {
 	refund := connectpsp.RefundRequest{Reason: connectpsp.RefundFraud}
 	gateway := newGateway(t, drop, replyJSON(202, refundAccepted))
 	client := gateway.client()
@@ -81,7 +81,7 @@ func TestTheCallersKeyIsUsed(t *testing.T) {
 	}
 }
 
-func TestAUUIDReferenceInTwoCasesIsOnePaymentOrTwo(t *testing.T) {
+func TestReferencesThatDifferOnlyInCaseAreTwoPayments(t *testing.T) {
 	client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		replyJSON(202, `{"transactionId":"`+cashOutID+`"}`)(w, r)
 	}).memoryClient()

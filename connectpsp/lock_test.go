@@ -19,7 +19,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-func TestConcurrentCallsForOnePaymentFollowOneAnother(t *testing.T) {
+func TestConcurrentCallsForOnePaymentAreSentOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		under, most := 0, 0
@@ -71,7 +71,7 @@ func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
 
 // The first caller may be paying in another way already when the second one's turn comes: the
 // payment must not be made then.
-func TestWhoWaitedForARejectedCallHearsTheRejectionAndSendsNothing(t *testing.T) {
+func TestACallThatWaitedForARejectedOneIsRejectedAndNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Second)
@@ -131,7 +131,7 @@ func (s *slowToken) Token(ctx context.Context) (token auth.Secret, err error) {
 
 func (s *slowToken) Invalidate(auth.Secret) {}
 
-func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
+func TestACallThatStopsWaitingForTheLockHasAnUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(10 * time.Second)
@@ -163,7 +163,7 @@ func TestWhoStopsWaitingForAnotherCallDoesNotKnowTheOutcome(t *testing.T) {
 }
 
 // The call that is waited for repeats one that was sent long before.
-func TestWhoStopsWaitingTellsWhenThePaymentWasFirstSent(t *testing.T) {
+func TestACallThatStopsWaitingReportsWhenThePaymentWasFirstSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := true
 		client := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +190,7 @@ func TestWhoStopsWaitingTellsWhenThePaymentWasFirstSent(t *testing.T) {
 	})
 }
 
-func TestWhoStopsWaitingNamesTheOpenAttempt(t *testing.T) {
+func TestACallThatStopsWaitingReportsTheKeyOfTheOpenAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(10 * time.Second)
@@ -210,7 +210,7 @@ func TestWhoStopsWaitingNamesTheOpenAttempt(t *testing.T) {
 	})
 }
 
-func TestAFaultyCallThatWaitsHearsTheOutcomeOfTheOther(t *testing.T) {
+func TestAnInvalidRequestIsUnknownWhileAnotherCallForThePaymentIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Second)
@@ -230,7 +230,7 @@ func TestAFaultyCallThatWaitsHearsTheOutcomeOfTheOther(t *testing.T) {
 	})
 }
 
-func TestTwoPaymentsUnderOneKeyAreNotSentTogether(t *testing.T) {
+func TestTwoPaymentsUnderOneKeyAreNotBothSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Second)
@@ -254,7 +254,7 @@ func TestTwoPaymentsUnderOneKeyAreNotSentTogether(t *testing.T) {
 	})
 }
 
-func TestAPaymentThatWaitsForAKeyIsNotRejectedWhileItIsOpen(t *testing.T) {
+func TestAnOpenPaymentThatWaitsForItsKeyIsNotRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, redirect(303, "/"), func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(10 * time.Second)
@@ -275,7 +275,7 @@ func TestAPaymentThatWaitsForAKeyIsNotRejectedWhileItIsOpen(t *testing.T) {
 	})
 }
 
-func TestAPanicReleasesThePayment(t *testing.T) {
+func TestAPanicOfTheTransportReleasesTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
 		gateway := newGateway(t, replyJSON(202, cashOutAccepted))
@@ -296,7 +296,7 @@ func TestAPanicReleasesThePayment(t *testing.T) {
 }
 
 // A journal of the caller's may panic, and a server of net/http goes on after that.
-func TestACallThatPanicsLeavesThePaymentToTheNextOne(t *testing.T) {
+func TestAPanicOfTheJournalReleasesTheLock(t *testing.T) {
 	book := panickyJournal{newNotebook(), new(bool)}
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient(connectpsp.WithJournal(book))

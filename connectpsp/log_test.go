@@ -42,7 +42,7 @@ func logAt(level slog.Level) (*slog.Logger, *logOfAll) {
 	return slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level})), log
 }
 
-func TestTheLogTellsWhyEachAttemptFailedAndWhyAnotherFollows(t *testing.T) {
+func TestTheLogSaysWhyEachAttemptFailedAndWhyItIsRetried(t *testing.T) {
 	const key = "c3969424-c863-468f-88ab-57c9c3ac0f9a"
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
@@ -115,7 +115,7 @@ func TestTheLogTellsWhyEachAttemptFailedAndWhyAnotherFollows(t *testing.T) {
 	}
 }
 
-func TestTheLogTellsEachRequestForAToken(t *testing.T) {
+func TestEachTokenRequestIsLogged(t *testing.T) {
 	for name, c := range map[string]struct {
 		token http.HandlerFunc
 		want  line
@@ -204,7 +204,7 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 	}
 }
 
-func TestCertainOutcomesAreNotLoggedAboveDebug(t *testing.T) {
+func TestAcceptedAndRejectedCallsAreLoggedAtDebugOnly(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	for _, step := range []http.HandlerFunc{replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS")} {
 		_, _ = newGateway(t, step).client(connectpsp.WithLogger(logger)).CreateCashOut(t.Context(), cashOutRequest())
@@ -216,7 +216,7 @@ func TestCertainOutcomesAreNotLoggedAboveDebug(t *testing.T) {
 
 // A refund whose answer was lost is accepted if the charge reads as refunded: then nothing is
 // unknown.
-func TestARefundThatIsFoundDoneIsNoUnknownOutcome(t *testing.T) {
+func TestARefundThatTheChargeConfirmsIsNotLoggedAsUnknown(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	gateway := newGateway(t, drop, problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED")))
 	_, err := gateway.client(connectpsp.WithLogger(logger)).RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
@@ -224,7 +224,7 @@ func TestARefundThatIsFoundDoneIsNoUnknownOutcome(t *testing.T) {
 	assert.Empty(t, log.String())
 }
 
-func TestPaymentsThatRecoverReportsAreWarnings(t *testing.T) {
+func TestEachRecoveredPaymentIsLoggedAsAWarning(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	gateway := newGateway(t, html(500), html(500), html(500), html(500), html(500), html(500), html(500), html(500), replyJSON(202, cashOutAccepted))
 	client := gateway.client(connectpsp.WithLogger(logger))

@@ -82,7 +82,7 @@ func TestEveryOperationSendsWhatTheDescriptionAsksFor(t *testing.T) {
 	}
 }
 
-func TestACashInHasThreeOutcomesToo(t *testing.T) {
+func TestOutcomeOfACashIn(t *testing.T) {
 	for name, c := range map[string]struct {
 		steps []http.HandlerFunc
 		want  string
@@ -104,7 +104,7 @@ func TestACashInHasThreeOutcomesToo(t *testing.T) {
 	}
 }
 
-func TestARefundThatTheGatewayAlreadyDidIsReportedFromTheCharge(t *testing.T) {
+func TestARefundThatWasDoneBeforeIsReportedFromTheCharge(t *testing.T) {
 	refund := connectpsp.RefundRequest{Reason: connectpsp.RefundFraud}
 	already := problem(422, "CASH_IN_ALREADY_REFUNDED")
 
@@ -132,7 +132,7 @@ func TestARefundThatTheGatewayAlreadyDidIsReportedFromTheCharge(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err), "an answer about no transaction settles nothing")
 }
 
-func TestARebalanceThatTheGatewayDeclinesIsNoSuccess(t *testing.T) {
+func TestADeclinedRebalanceIsRejected(t *testing.T) {
 	_, err := newGateway(t, replyJSON(200, `{"success":false,"message":"no funds"}`)).client().RebalanceAccount(t.Context(), pix.Centavos(1))
 	require.Equal(t, rejected, outcomeOf(err))
 	var refusal *connectpsp.APIError
@@ -149,7 +149,7 @@ func TestARebalanceThatTheGatewayDeclinesIsNoSuccess(t *testing.T) {
 	assert.Len(t, gateway.requests(), 3)
 }
 
-func TestRebalancesOfOneClientTakeTurns(t *testing.T) {
+func TestRebalancesAreSentOneAtATime(t *testing.T) {
 	var running, most atomic.Int32
 	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		now := running.Add(1)
@@ -171,7 +171,7 @@ func TestRebalancesOfOneClientTakeTurns(t *testing.T) {
 	assert.EqualValues(t, 1, most.Load())
 }
 
-func TestARebalanceThatWaitsForItsTurnLeavesWithItsContext(t *testing.T) {
+func TestARebalanceThatWaitsForAnotherEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, silence)
 		client := gateway.memoryClient(connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
@@ -189,7 +189,7 @@ func TestARebalanceThatWaitsForItsTurnLeavesWithItsContext(t *testing.T) {
 	})
 }
 
-func TestTheRawAnswerIsAtHandAlsoWhenTheCallFails(t *testing.T) {
+func TestTheRawResponseIsReturnedEvenWhenTheCallFails(t *testing.T) {
 	var raw connectpsp.RawResponse
 	body := `{"transactionId":"` + cashOutID + `","fieldOfTomorrow":{"a":1}}`
 	_, err := newGateway(t, replyJSON(202, body)).client().CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithRawResponse(&raw))
@@ -206,7 +206,7 @@ func TestTheRawAnswerIsAtHandAlsoWhenTheCallFails(t *testing.T) {
 
 // Some services write one before every answer, so the one for a token, a refusal and a balance have
 // it too.
-func TestAByteOrderMarkBeforeAnAnswerChangesNothing(t *testing.T) {
+func TestAByteOrderMarkBeforeAResponseIsIgnored(t *testing.T) {
 	marked := func(gateway *gateway) *connectpsp.Client {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()
@@ -247,7 +247,7 @@ func TestConcurrentCallsShareOneTokenRequest(t *testing.T) {
 	}
 }
 
-func TestAnExpiredTokenIsReplacedOnceAndTheCallSignedAnew(t *testing.T) {
+func TestAnExpiredTokenIsReplacedOnceAndTheCallSignedAgain(t *testing.T) {
 	gateway := newGateway(t, problem(401, "TOKEN_EXPIRED"), replyJSON(202, cashOutAccepted))
 	once := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})
 	_, err := gateway.client(once).CreateCashOut(t.Context(), cashOutRequest())
@@ -259,7 +259,7 @@ func TestAnExpiredTokenIsReplacedOnceAndTheCallSignedAnew(t *testing.T) {
 	requireSameIntent(t, requests)
 }
 
-func TestARefusedSignatureIsRepeatedOnlyIfTheTokenHasChanged(t *testing.T) {
+func TestARefusedSignatureIsRetriedIfTheTokenHasChanged(t *testing.T) {
 	source := &changingTokens{}
 	gateway := newGateway(t, problem(422, "INVALID_SIGNATURE"), replyJSON(202, cashOutAccepted))
 	_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())
@@ -267,7 +267,7 @@ func TestARefusedSignatureIsRepeatedOnlyIfTheTokenHasChanged(t *testing.T) {
 	requireSameIntent(t, gateway.requests())
 }
 
-func TestATokenEndpointThatIsDownForAMomentIsWaitedFor(t *testing.T) {
+func TestAFailedTokenRequestIsRetried(t *testing.T) {
 	var asked atomic.Int32
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	inner := gateway.handler

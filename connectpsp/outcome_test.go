@@ -158,7 +158,7 @@ func TestOutcomeOfACashOut(t *testing.T) {
 	}
 }
 
-func TestARefusalAfterDoubtIsKeptBesideTheDoubt(t *testing.T) {
+func TestALaterRefusalDoesNotSettleAnUnknownOutcome(t *testing.T) {
 	gateway := newGateway(t, drop, problem(422, "INSUFFICIENT_FUNDS"))
 	_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
 	var doubt *connectpsp.UnknownOutcomeError
@@ -168,7 +168,7 @@ func TestARefusalAfterDoubtIsKeptBesideTheDoubt(t *testing.T) {
 	assert.Equal(t, 422, doubt.StatusCode)
 }
 
-func TestAKeyThatStaysInUseIsKeptBesideTheDoubt(t *testing.T) {
+func TestAKeyThatStaysInUseIsReportedWithTheUnknownOutcome(t *testing.T) {
 	_, err := newGateway(t, problem(409, "IDEMPOTENCY_KEY_IN_USE")).client().CreateCashOut(t.Context(), cashOutRequest())
 	var doubt *connectpsp.UnknownOutcomeError
 	require.ErrorAs(t, err, &doubt)
@@ -176,7 +176,7 @@ func TestAKeyThatStaysInUseIsKeptBesideTheDoubt(t *testing.T) {
 	assert.Equal(t, 409, doubt.Refusal.StatusCode)
 }
 
-func TestAnAnswerCountsAsAnAttemptWhateverTheTransportDidWithTheBody(t *testing.T) {
+func TestAResponseCountsAsAnAttemptEvenIfTheBodyWasNotRead(t *testing.T) {
 	early := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 500, Header: http.Header{}, Body: http.NoBody}, nil
 	})
@@ -188,7 +188,7 @@ func TestAnAnswerCountsAsAnAttemptWhateverTheTransportDidWithTheBody(t *testing.
 	assert.Equal(t, 4, doubt.Attempts)
 }
 
-func TestAResponseAboutAnotherPaymentOffersNoIDForReading(t *testing.T) {
+func TestAResponseAboutAnotherPaymentYieldsNoTransactionID(t *testing.T) {
 	for _, about := range []string{`"amount":5.00`, `"externalReference":"withdrawal-41","amount":50.00`} {
 		gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`",`+about+`}`))
 		_, err := gateway.client().CreateCashOut(t.Context(), cashOutRequest())
@@ -199,7 +199,7 @@ func TestAResponseAboutAnotherPaymentOffersNoIDForReading(t *testing.T) {
 	}
 }
 
-func TestAnIdThatCouldNotBeReadByIsNotNamed(t *testing.T) {
+func TestAnInvalidTransactionIDIsNotReported(t *testing.T) {
 	for _, id := range []string{"../account/balance", "a b", "12345678909 Maria", "-1"} {
 		_, err := newGateway(t, replyJSON(202, `{"transactionId":"`+id+`","amount":5.00}`)).client().CreateCashOut(t.Context(), cashOutRequest())
 		assert.Empty(t, must2(asUnknown(err)).TransactionID, id)
@@ -207,7 +207,7 @@ func TestAnIdThatCouldNotBeReadByIsNotNamed(t *testing.T) {
 	}
 }
 
-func TestNothingSentIsCertain(t *testing.T) {
+func TestARefusedConnectionIsReportedAsNotSent(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
@@ -220,7 +220,7 @@ func TestNothingSentIsCertain(t *testing.T) {
 	assert.ErrorAs(t, err, &network)
 }
 
-func TestAContextThatEndedBeforeTheCallSendsNothing(t *testing.T) {
+func TestACallWhoseContextHasEndedSendsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, options := range map[string][]connectpsp.Option{
@@ -235,7 +235,7 @@ func TestAContextThatEndedBeforeTheCallSendsNothing(t *testing.T) {
 	}
 }
 
-func TestATimeoutAfterSendingIsUnknown(t *testing.T) {
+func TestATimeoutAfterSendingHasAnUnknownOutcome(t *testing.T) {
 	gateway := newGateway(t, silence)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -262,7 +262,7 @@ func TestATransportThatReadTheBodyMayHaveSentIt(t *testing.T) {
 
 // A circuit breaker, for one, returns when the context ends while the transport below it is still
 // dialling. What was reported as not sent must not be sent afterwards.
-func TestWhatWasReportedAsNotSentStaysUnsent(t *testing.T) {
+func TestARequestReportedAsNotSentIsNeverSentLater(t *testing.T) {
 	var whole atomic.Int32 // requests whose body arrived to its end
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if _, err := io.ReadAll(r.Body); err == nil {
@@ -299,7 +299,7 @@ func TestWhatWasReportedAsNotSentStaysUnsent(t *testing.T) {
 	assert.Zero(t, whole.Load())
 }
 
-func TestARefusalIsNotForgottenWhenTheNextAttemptCannotBeSent(t *testing.T) {
+func TestARefusalIsReportedIfTheRetryCannotBeSent(t *testing.T) {
 	source := &fallibleTokens{}
 	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		source.fail(t, problem(401, "INVALID_CREDENTIALS"))
@@ -314,7 +314,7 @@ func TestARefusalIsNotForgottenWhenTheNextAttemptCannotBeSent(t *testing.T) {
 
 // A source that asks a service of its own for tokens, with the call's context, must not be taken
 // for the request itself.
-func TestATokenSourcesOwnTrafficIsNotTheRequests(t *testing.T) {
+func TestRequestsOfTheTokenSourceDoNotCountAsSendingThePayment(t *testing.T) {
 	service := httptest.NewServer(tokenAnswer("a.b.c", 3600))
 	defer service.Close()
 	source := tokenService(service.URL)
@@ -323,7 +323,7 @@ func TestATokenSourcesOwnTrafficIsNotTheRequests(t *testing.T) {
 	assert.Equal(t, rejected, outcomeOf(err))
 }
 
-func TestAnAnswerThatSwitchesProtocolsDoesNotHoldTheCall(t *testing.T) {
+func TestA101ResponseDoesNotBlockTheCall(t *testing.T) {
 	switching := func(w http.ResponseWriter, r *http.Request) {
 		connection, _, err := http.NewResponseController(w).Hijack()
 		if assert.NoError(t, err) {
@@ -335,7 +335,7 @@ func TestAnAnswerThatSwitchesProtocolsDoesNotHoldTheCall(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 
-func TestATokenThatCannotBeHadIsARejectionWithItsCode(t *testing.T) {
+func TestARefusedTokenRequestIsARejectionWithItsCode(t *testing.T) {
 	for _, doubtFirst := range []bool{false, true} {
 		refuse := problem(401, "INVALID_CREDENTIALS")
 		source := &fallibleTokens{}
@@ -359,9 +359,9 @@ func TestATokenThatCannotBeHadIsARejectionWithItsCode(t *testing.T) {
 	}
 }
 
-// TestAnOddFieldDoesNotSpoilAnAcceptedPayment: nulls, numbers for texts, unknown values, dates that
+// TestAMalformedFieldDoesNotUndoAnAcceptance: nulls, numbers for texts, unknown values, dates that
 // do not parse.
-func TestAnOddFieldDoesNotSpoilAnAcceptedPayment(t *testing.T) {
+func TestAMalformedFieldDoesNotUndoAnAcceptance(t *testing.T) {
 	id := `"transactionId":"` + cashOutID + `"`
 	for _, body := range []string{
 		`{` + id + `,"requestedAt":"yesterday"}`,
@@ -385,7 +385,7 @@ func TestAnOddFieldDoesNotSpoilAnAcceptedPayment(t *testing.T) {
 	}
 }
 
-func TestAnAttemptThatIsNotAnsweredIsGivenUpAndRepeated(t *testing.T) {
+func TestAnAttemptWithoutAResponseTimesOutAndIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, silence, replyJSON(202, cashOutAccepted))
 		begun := time.Now()
@@ -396,7 +396,7 @@ func TestAnAttemptThatIsNotAnsweredIsGivenUpAndRepeated(t *testing.T) {
 	})
 }
 
-func TestACallThatIsNeverAnsweredEndsWithinTwoMinutes(t *testing.T) {
+func TestACallWithoutAnyResponseEndsWithinTwoMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, silence)
 		begun := time.Now()

@@ -18,7 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestAPaymentIsWrittenDownBeforeItIsSentAndEndedAfterwards(t *testing.T) {
+func TestAPaymentIsRecordedBeforeItIsSentAndItsOutcomeAfterwards(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		reply   []http.HandlerFunc
@@ -62,7 +62,7 @@ func TestAPaymentIsWrittenDownBeforeItIsSentAndEndedAfterwards(t *testing.T) {
 	}
 }
 
-func TestOnlyPaymentsWithAKeyGoThroughTheJournal(t *testing.T) {
+func TestOnlyPaymentsWithAKeyAreRecorded(t *testing.T) {
 	journal := newNotebook()
 	calls := map[string]func(*connectpsp.Client){
 		`{"success":true,"message":"ok"}`: func(c *connectpsp.Client) { must(c.RebalanceAccount(t.Context(), pix.Centavos(1))) },
@@ -81,7 +81,7 @@ func TestOnlyPaymentsWithAKeyGoThroughTheJournal(t *testing.T) {
 	assert.Equal(t, []string{"begin", "sent", "ACCEPTED", "begin", "sent", "ACCEPTED"}, journal.steps)
 }
 
-func TestWhatCannotBeWrittenDownIsNotSent(t *testing.T) {
+func TestAPaymentThatCannotBeRecordedIsNotSent(t *testing.T) {
 	for _, step := range []string{"begin", "sent"} {
 		journal := newNotebook()
 		journal.fail[step] = errDiskFull
@@ -147,7 +147,7 @@ func TestAnAcceptedPaymentThatCannotBeRecordedIsAccepted(t *testing.T) {
 	assert.Equal(t, cashOutID, cashOut.TransactionID)
 }
 
-func TestTheOutcomeIsRecordedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
+func TestTheOutcomeIsRecordedAfterTheContextHasEnded(t *testing.T) {
 	journal := newNotebook()
 	ctx, cancel := context.WithCancel(t.Context())
 	client := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).client(connectpsp.WithJournal(endingJournal{journal, cancel}))
@@ -157,7 +157,7 @@ func TestTheOutcomeIsRecordedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
 	assert.Empty(t, journal.open())
 }
 
-func TestTheJournalIsAskedAlsoWhenTheCallersContextHasEnded(t *testing.T) {
+func TestAnOpenPaymentIsFoundAfterTheContextHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	journal := newNotebook()
@@ -191,7 +191,7 @@ func (e endingJournal) Finish(ctx context.Context, key string, outcome connectps
 
 // The doubt about an earlier call is that of every later one with its key, in the same client
 // without a journal, and in another process with one.
-func TestDoubtOutlivesTheCall(t *testing.T) {
+func TestAnUnknownOutcomeIsRememberedByLaterCalls(t *testing.T) {
 	for name, options := range map[string][]connectpsp.Option{
 		"in the same client":               nil,
 		"in another process, by a journal": {connectpsp.WithJournal(newNotebook())},
@@ -226,7 +226,7 @@ func TestDoubtOutlivesTheCall(t *testing.T) {
 }
 
 // The first time is what the replay window counts from: no later call may move it.
-func TestACallThatSendsNothingStillTellsWhenThePaymentWasSent(t *testing.T) {
+func TestACallThatSendsNothingReportsWhenThePaymentWasFirstSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := newNotebook()
 		gateway := newGateway(t, redirect(307, "/elsewhere"))
@@ -246,7 +246,7 @@ func TestACallThatSendsNothingStillTellsWhenThePaymentWasSent(t *testing.T) {
 	})
 }
 
-func TestARefusalAfterAnAcceptanceThatTheJournalKnowsIsUnknown(t *testing.T) {
+func TestARefusalAfterARecordedAcceptanceIsUnknown(t *testing.T) {
 	journal := newNotebook()
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"))
 	_, err := gateway.memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
@@ -256,7 +256,7 @@ func TestARefusalAfterAnAcceptanceThatTheJournalKnowsIsUnknown(t *testing.T) {
 	assert.Equal(t, cashOutID, must2(asUnknown(err)).TransactionID)
 }
 
-func TestARejectionIsForgotten(t *testing.T) {
+func TestARejectedPaymentCanBeSentAgain(t *testing.T) {
 	for _, option := range []connectpsp.Option{connectpsp.WithJournal(nil), connectpsp.WithJournal(newNotebook())} {
 		client := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).client(option)
 		for range 3 {
@@ -298,7 +298,7 @@ func TestAnotherAmountUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestAnIntentOfAnotherIntegrationOrGatewayIsLeftAlone(t *testing.T) {
+func TestAnIntentOfAnotherClientIDOrGatewayIsLeftAlone(t *testing.T) {
 	for name, change := range map[string]func(*connectpsp.Intent){
 		"another gateway":             func(i *connectpsp.Intent) { i.BaseURL = "https://api.connectpsp.com" },
 		"another client":              func(i *connectpsp.Intent) { i.ClientID = "1025" },
@@ -330,7 +330,7 @@ func TestAnIntentOfAnotherIntegrationOrGatewayIsLeftAlone(t *testing.T) {
 
 // A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an
 // open payment into a rejected one.
-func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
+func TestAnInvalidRequestForAnOpenPaymentIsUnknown(t *testing.T) {
 	unsigned := config(memoryURL)
 	unsigned.CryptoToken = auth.Secret{}
 	faulty := cashOutRequest()
@@ -378,7 +378,7 @@ func TestAFaultyCallThatRepeatsAnOpenPaymentDoesNotRejectIt(t *testing.T) {
 }
 
 // A journal in a database may be out of reach when a call is repeated whose payment was made.
-func TestAJournalThatCannotBeAskedLeavesTheOutcomeUnknown(t *testing.T) {
+func TestAFailingJournalLeavesTheOutcomeUnknown(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		find     error
@@ -408,7 +408,7 @@ func TestAJournalThatCannotBeAskedLeavesTheOutcomeUnknown(t *testing.T) {
 }
 
 // The process dies before it has stored what it was told, and is down for a day.
-func TestAPaymentThatWasAcceptedIsKnownAfterADayOfDowntime(t *testing.T) {
+func TestAnAcceptedPaymentIsRememberedAfterADayOfDowntime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	synctest.Test(t, func(t *testing.T) {
 		file := must(journal.Open(path))

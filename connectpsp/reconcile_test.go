@@ -12,12 +12,12 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-func TestReconcileTakesNil(t *testing.T) {
+func TestReconcileIgnoresNil(t *testing.T) {
 	client := newGateway(t).memoryClient()
 	assert.NotPanics(t, func() { assert.NoError(t, client.ReconcileCashOut(t.Context(), nil)) })
 }
 
-func TestAReadRecordsNoTextAsTransactionID(t *testing.T) {
+func TestAReadRecordsNoInvalidTransactionID(t *testing.T) {
 	gateway := newGateway(t, redirect(303, "/"),
 		replyJSON(200, `{"transactionId":"Maria Silva 12345678909","internalCode":"CODE1","externalReference":"withdrawal-42","status":"COMPLETED","amount":50.00}`))
 	client := gateway.memoryClient()

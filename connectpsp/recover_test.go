@@ -21,7 +21,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestRecoverSendsWhatWasLeftOpenAgainWithTheSameKeyAndBytes(t *testing.T) {
+func TestRecoverSendsAnOpenPaymentAgainWithTheSameKeyAndBody(t *testing.T) {
 	journal := newNotebook()
 	journal.put(left(time.Minute))
 	gateway := newGateway(t, html(503), replyJSON(202, cashOutAccepted))
@@ -48,7 +48,7 @@ func TestRecoverSendsWhatWasLeftOpenAgainWithTheSameKeyAndBytes(t *testing.T) {
 	assert.Empty(t, recovered, "what is settled is settled")
 }
 
-func TestRecoverSettlesEveryKindOfPayment(t *testing.T) {
+func TestRecoverResolvesEveryKindOfPayment(t *testing.T) {
 	journal := newNotebook()
 	lost := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(journal))
 	_, err := lost.CreateCashIn(t.Context(), cashInRequest())
@@ -76,7 +76,7 @@ func TestRecoverSettlesEveryKindOfPayment(t *testing.T) {
 	assert.Empty(t, journal.open())
 }
 
-func TestRecoverLooksARefundUpThatTheGatewayDoesNotRepeat(t *testing.T) {
+func TestRecoverReadsTheChargeIfARefundCannotBeRepeated(t *testing.T) {
 	for name, steps := range map[string][]http.HandlerFunc{
 		"refused as done": {problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED"))},
 		"no answer":       {redirect(303, "/"), replyJSON(200, cashInWithStatus("REFUNDED"))},
@@ -180,7 +180,7 @@ func TestNoAttemptBeginsAfterTheReplayWindow(t *testing.T) {
 	})
 }
 
-func TestRecoverLeavesAPaymentToTheCallThatWorksOnIt(t *testing.T) {
+func TestRecoverSkipsAPaymentWhoseCallIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := newNotebook()
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -212,7 +212,7 @@ type staleJournal struct {
 
 func (s staleJournal) Pending(context.Context) ([]connectpsp.Intent, error) { return s.stale, nil }
 
-func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
+func TestRecoverDoesNotSendAPaymentThatEndedMeanwhile(t *testing.T) {
 	gateway := newGateway(t)
 	rejected := newNotebook()
 	recovered, err := gateway.memoryClient(connectpsp.WithJournal(staleJournal{rejected, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
@@ -236,7 +236,7 @@ func TestRecoverDoesNotSendWhatEndedInTheMeantime(t *testing.T) {
 	assert.Empty(t, gateway.requests())
 }
 
-func TestRecoverReportsAnOperationItDoesNotKnow(t *testing.T) {
+func TestRecoverReportsAnUnknownOperation(t *testing.T) {
 	journal := newNotebook()
 	journal.put(with(func(i *connectpsp.Intent) { i.Operation = "createPixAutomatico" }))
 	recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
@@ -246,7 +246,7 @@ func TestRecoverReportsAnOperationItDoesNotKnow(t *testing.T) {
 	assert.Len(t, journal.open(), 1)
 }
 
-func TestRecoverThatIsCutShortReturnsWhatItSettledAndCanBeCalledAgain(t *testing.T) {
+func TestACancelledRecoverReturnsWhatItResolvedAndCanBeCalledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := newNotebook()
 		for n := range 100 {
@@ -282,7 +282,7 @@ func TestRecoverThatIsCutShortReturnsWhatItSettledAndCanBeCalledAgain(t *testing
 	})
 }
 
-func TestRecoverSaysThatTheJournalCannotBeRead(t *testing.T) {
+func TestRecoverReportsAJournalThatCannotBeRead(t *testing.T) {
 	journal := newNotebook()
 	journal.fail["pending"] = errDiskFull
 	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
@@ -298,7 +298,7 @@ func TestRecoverSaysThatTheJournalCannotBeRead(t *testing.T) {
 	assert.ErrorIs(t, recovered[0].Err, errDiskFull)
 }
 
-func TestAClientWithoutAJournalRecoversWhatItRemembers(t *testing.T) {
+func TestAClientWithoutAJournalRecoversFromMemory(t *testing.T) {
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient()
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
@@ -310,7 +310,7 @@ func TestAClientWithoutAJournalRecoversWhatItRemembers(t *testing.T) {
 	requireSameIntent(t, gateway.requests())
 }
 
-func TestTwoClientsOnOneFileReportNoRejectionOfWhatWasAccepted(t *testing.T) {
+func TestRecoverSkipsAPaymentUnderWayInAnotherClientOfTheJournal(t *testing.T) {
 	file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
 	defer file.Close()
 	firstHere, secondDone := make(chan struct{}), make(chan struct{})
@@ -345,7 +345,7 @@ func TestTwoClientsOnOneFileReportNoRejectionOfWhatWasAccepted(t *testing.T) {
 	assert.Equal(t, 1, n, "nothing was sent by the other client")
 }
 
-func TestRecoverSettlesAPaymentWhoseCallPanicked(t *testing.T) {
+func TestRecoverResolvesAPaymentWhoseCallPanicked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
 		inner := inMemory{newGateway(t, replyJSON(202, cashOutAccepted)).handler}
@@ -366,7 +366,7 @@ func TestRecoverSettlesAPaymentWhoseCallPanicked(t *testing.T) {
 	})
 }
 
-func TestRecoverReportsWhatEndedBeforeTheClockWasSetBack(t *testing.T) {
+func TestRecoverReportsAPaymentThatEndedBeforeTheClockWasSetBack(t *testing.T) {
 	book := newNotebook()
 	book.put(with(func(i *connectpsp.Intent) {
 		i.Outcome, i.Body, i.TransactionID = connectpsp.OutcomeAccepted, nil, cashOutID
@@ -397,7 +397,7 @@ func TestRecoverEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestRecoverLeavesAnOldPaymentToItsCall(t *testing.T) {
+func TestRecoverSkipsAnOldPaymentWhoseCallIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
 		book := newNotebook()
@@ -420,7 +420,7 @@ func TestRecoverLeavesAnOldPaymentToItsCall(t *testing.T) {
 }
 
 // The program dies after the client has recorded the outcome and before the program has stored it.
-func TestRecoverReportsWhatEndedBeforeTheProcessDidOnce(t *testing.T) {
+func TestRecoverReportsOnceWhatEndedBeforeARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	file := must(journal.Open(path))
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted), problem(422, "INSUFFICIENT_FUNDS"), replyJSON(202, refundAccepted))

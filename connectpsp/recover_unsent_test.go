@@ -16,7 +16,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-func TestAPaymentThatWasNeverSentIsReportedAsSuchAndNotSent(t *testing.T) {
+func TestRecoverReportsAnUnsentPaymentAndDoesNotSendIt(t *testing.T) {
 	journal := newNotebook()
 	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
 	gateway := newGateway(t)
@@ -34,7 +34,7 @@ func TestAPaymentThatWasNeverSentIsReportedAsSuchAndNotSent(t *testing.T) {
 	assert.Empty(t, recovered)
 }
 
-func TestRecoverLeavesAloneWhatWasNotSentAndIsByNow(t *testing.T) {
+func TestRecoverSkipsAnUnsentPaymentThatChangedMeanwhile(t *testing.T) {
 	unsent := with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} })
 	sent, another := unsent, unsent
 	sent.SentAt = time.Now()
@@ -63,7 +63,7 @@ func (c changingJournal) Pending(context.Context) ([]connectpsp.Intent, error) {
 	return pending, nil
 }
 
-func TestRecoverThatIsCutShortLeavesWhatWasNeverSent(t *testing.T) {
+func TestACancelledRecoverKeepsUnsentPayments(t *testing.T) {
 	journal := newNotebook()
 	journal.put(with(func(i *connectpsp.Intent) { i.SentAt = time.Time{} }))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -151,7 +151,7 @@ func (h *heldPending) Pending(ctx context.Context) ([]connectpsp.Intent, error) 
 	return found, err
 }
 
-func TestAJournalMayTellOfAnIntentThatWasNeverSent(t *testing.T) {
+func TestAJournalMayReturnAnIntentThatWasNeverSent(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"))
 	client := gateway.memoryClient(connectpsp.WithJournal(returnsUnsent{book}))
@@ -185,7 +185,7 @@ func (r returnsUnsent) Begin(ctx context.Context, i connectpsp.Intent) (*connect
 }
 
 // A journal of the caller's may keep an attempt that was never sent beside one that was.
-func TestRecoverCallsNoPaymentNeverSentThatAnotherAttemptMayHaveMade(t *testing.T) {
+func TestRecoverReportsAPaymentAsNotSentOnlyIfNoAttemptWasSent(t *testing.T) {
 	for want, outcome := range map[string]connectpsp.Outcome{unknown: "", accepted: connectpsp.OutcomeAccepted} {
 		t.Run(want, func(t *testing.T) {
 			book := newNotebook()

@@ -36,7 +36,7 @@ var shownFields = map[string]bool{
 	"BankBalance.ISPB":                 true,
 }
 
-func TestNoRequestAndNoAnswerPrintsPersonalData(t *testing.T) {
+func TestRequestsAndResponsesPrintNoPersonalData(t *testing.T) {
 	for _, each := range wireTypes {
 		kind := reflect.TypeOf(each)
 		t.Run(kind.Name(), func(t *testing.T) {
@@ -109,7 +109,7 @@ func everyPrint(value reflect.Value) string {
 	return out.String()
 }
 
-func TestRequestsAndAnswersPrintWhatIdentifiesThePayment(t *testing.T) {
+func TestRequestsAndResponsesPrintTheIDsOfThePayment(t *testing.T) {
 	payer := connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"}
 	payee := connectpsp.Payee{Name: "Maria Silva", Document: "12345678909"}
 	amount := pix.Centavos(1050)

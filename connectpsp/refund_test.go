@@ -43,7 +43,7 @@ func (p panickyPending) Pending(ctx context.Context) ([]connectpsp.Intent, error
 	return p.notebook.Pending(ctx)
 }
 
-func TestARefundThatWaitsForAnotherChargeIsNotRejectedWhileItIsOpen(t *testing.T) {
+func TestAnOpenRefundThatWaitsForAnotherChargeIsNotRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, redirect(303, "/"))
 		client := gateway.memoryClient(connectpsp.WithJournal(slowBegin{newNotebook(), otherCharge}))
@@ -68,7 +68,7 @@ func TestARefundThatWaitsForAnotherChargeIsNotRejectedWhileItIsOpen(t *testing.T
 	})
 }
 
-func TestARefundIsNotSentAgainAfterTheWindow(t *testing.T) {
+func TestARefundIsNotSentAgainAfterTheReplayWindow(t *testing.T) {
 	for _, first := range []string{"open", "accepted"} {
 		t.Run(first, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestAnAcceptedRefundIsNotMadeTwiceUnderAnotherID(t *testing.T) {
 	assert.Len(t, posts, 1, "the customer gets the money twice")
 }
 
-func TestAnIDInOtherCapitalsIsTheSameCharge(t *testing.T) {
+func TestAChargeIDIsComparedWithoutCase(t *testing.T) {
 	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			redirect(303, "/")(w, r)
@@ -188,7 +188,7 @@ func TestRecoverReportsAllRejectedRefunds(t *testing.T) {
 	})
 }
 
-func TestAPanicReleasesTheRefunds(t *testing.T) {
+func TestAPanicReleasesTheLockOfRefunds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+otherCharge+`"}`))
 		client := gateway.memoryClient(connectpsp.WithJournal(panickyPending{newNotebook(), new(atomic.Int32)}))
@@ -200,7 +200,7 @@ func TestAPanicReleasesTheRefunds(t *testing.T) {
 	})
 }
 
-func TestAnUnknownRefundIsNotNotSent(t *testing.T) {
+func TestAnUnknownRefundIsNotReportedAsNotSent(t *testing.T) {
 	book := newNotebook()
 	_, err := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(book)).RefundCashIn(t.Context(), cashInID, fraud)
 	require.Equal(t, unknown, outcomeOf(err))
@@ -216,7 +216,7 @@ func TestAnUnknownRefundIsNotNotSent(t *testing.T) {
 	assert.False(t, errors.As(err, &refusal), "UnknownOutcomeError: its type is not found by errors.As, unless it is a conflict")
 }
 
-func TestAnUnknownRecoveredRefundIsNotNotSent(t *testing.T) {
+func TestAnUnknownRecoveredRefundIsNotReportedAsNotSent(t *testing.T) {
 	book := newNotebook()
 	put := func(n int, charge string, sent bool) {
 		i := with(func(i *connectpsp.Intent) {
@@ -243,12 +243,12 @@ func TestAnUnknownRecoveredRefundIsNotNotSent(t *testing.T) {
 	}
 }
 
-func TestAReadByEndToEndIDIsAboutThatPayment(t *testing.T) {
+func TestAResponseAboutAnotherEndToEndIDIsAnError(t *testing.T) {
 	_, err := newGateway(t, replyJSON(200, `{"transactionId":"other","internalCode":"OTHER","endToEndId":"E00416968202603101827cemeFscF6AG","status":"PAID","amount":1}`)).client().GetCashIn(t.Context(), chargeE2E)
 	assert.Error(t, err)
 }
 
-func TestAResponseAboutAnotherChargeIsNoRefundOfThisOne(t *testing.T) {
+func TestAResponseAboutAnotherChargeLeavesTheRefundUnknown(t *testing.T) {
 	for id, body := range map[string]string{
 		cashInID:   `{"transactionId":"` + otherCharge + `","internalCode":"OTHER"}`,
 		chargeCode: `{"transactionId":"` + otherCharge + `","internalCode":"OTHER"}`,
@@ -260,14 +260,14 @@ func TestAResponseAboutAnotherChargeIsNoRefundOfThisOne(t *testing.T) {
 	}
 }
 
-func TestARefundIsNotToldOfExternalReferences(t *testing.T) {
+func TestTheErrorOfARefundNamesNoExternalReference(t *testing.T) {
 	client := newGateway(t, redirect(303, "/")).memoryClient()
 	_, _ = client.RefundCashIn(t.Context(), cashInID, fraud)
 	_, err := client.RefundCashIn(t.Context(), cashInID, fraud, connectpsp.WithAttempt(1))
 	assert.NotContains(t, err.Error(), "externalReference")
 }
 
-func TestAJournalThatCannotBeReadIsSaidToBeThat(t *testing.T) {
+func TestAFailingJournalIsNotReportedAsOpenRefunds(t *testing.T) {
 	book := newNotebook()
 	book.fail["pending"] = errDiskFull
 	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(book)).RefundCashIn(t.Context(), cashInID, fraud)
@@ -275,7 +275,7 @@ func TestAJournalThatCannotBeReadIsSaidToBeThat(t *testing.T) {
 }
 
 // A wrong id, beside a refund that was accepted: the gateway says twice that no charge has it.
-func TestARefundOfNoChargeIsRejectedAlsoBesideOthers(t *testing.T) {
+func TestARefundOfAnUnknownChargeIsRejectedBesideAcceptedOnes(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, refundAccepted), problem(404, "TRANSACTION_NOT_FOUND"))
 	client := gateway.memoryClient()
 	require.NoError(t, second(client.RefundCashIn(t.Context(), cashInID, fraud)))
@@ -330,7 +330,7 @@ func (s slowJournal) Find(ctx context.Context, intent connectpsp.Intent) (*conne
 	return s.notebook.Find(ctx, intent)
 }
 
-func TestARefundIsRecognisedUnderEachOfTheChargesIDs(t *testing.T) {
+func TestARefundIsRecognisedUnderEveryIDOfTheCharge(t *testing.T) {
 	for kept, options := range journals {
 		for _, id := range []string{chargeCode, chargeE2E} {
 			t.Run(kept+"/"+id, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestAnUnknownOutcomeIsSettledByTheSameKeyAndBytesInAnotherProcess(t *testing.T) {
+func TestResolveSendsTheSameKeyAndBodyInAnotherProcess(t *testing.T) {
 	first := newGateway(t, redirect(303, "/"))
 	_, err := first.memoryClient().CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(2))
 	doubt := queued(t, must2(asUnknown(err)))
@@ -59,7 +59,7 @@ func TestResolveNeverRejects(t *testing.T) {
 
 // An intent that is found by Recover as never sent is reported as such, so one whose payment was
 // sent by another process must not look like that.
-func TestAnIntentOfAResolvedPaymentNeverLooksUnsent(t *testing.T) {
+func TestResolveNeverRecordsThePaymentAsUnsent(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	journal := newNotebook()
 	client := newGateway(t, redirect(303, "/")).memoryClient(connectpsp.WithJournal(journal), connectpsp.WithTokenSource(brokenTokens{errors.New("no token")}))
@@ -70,7 +70,7 @@ func TestAnIntentOfAResolvedPaymentNeverLooksUnsent(t *testing.T) {
 	assert.True(t, doubt.FirstSentAt.Equal(journal.open()[0].SentAt))
 }
 
-func TestResolveReadsTheTransactionIfItIsKnown(t *testing.T) {
+func TestResolveReadsTheTransactionIfItsIDIsKnown(t *testing.T) {
 	read := replyJSON(200, cashOutCompleted)
 	doubt := doubtAbout(t, redirect(303, "/"))
 	doubt.TransactionID = cashOutID
@@ -96,7 +96,7 @@ func TestResolveReadsTheTransactionIfItIsKnown(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 
-func TestResolveSendsOnlyThePaymentThatIsInDoubt(t *testing.T) {
+func TestResolveSendsOnlyTheRequestOfTheUnknownOutcome(t *testing.T) {
 	for name, change := range map[string]func(*connectpsp.UnknownOutcomeError, *connectpsp.CashOutRequest){
 		"another amount": func(_ *connectpsp.UnknownOutcomeError, r *connectpsp.CashOutRequest) { r.Amount = pix.Centavos(5001) },
 		"another reference": func(_ *connectpsp.UnknownOutcomeError, r *connectpsp.CashOutRequest) {
@@ -150,7 +150,7 @@ func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 
 // The error of a faulty request for a payment that was accepted before tells of that payment, and
 // not of the faulty request.
-func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
+func TestTheErrorOfAnInvalidRequestResolvesTheAcceptedPayment(t *testing.T) {
 	box, client := checkedSandbox(t)
 	paid, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)
@@ -181,7 +181,7 @@ func TestTheErrorOfAFaultyRequestResolvesThePaymentThatWasMade(t *testing.T) {
 
 // An error that was made while the journal was out of reach does not know when the payment was
 // first sent.
-func TestResolveDoesNotSendAfterTheWindowThatTheJournalKnows(t *testing.T) {
+func TestResolveCountsTheReplayWindowFromTheTimeInTheJournal(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient(connectpsp.WithJournal(book))
@@ -212,7 +212,7 @@ func TestResolveDoesNotSendAfterTheWindowThatTheJournalKnows(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1, "sent again three hours after the first sending, which the journal knows")
 }
 
-func TestTheWindowGoesOnWhileTheMachineSleeps(t *testing.T) {
+func TestTheReplayWindowRunsWhileTheMachineSleeps(t *testing.T) {
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient()
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
@@ -260,7 +260,7 @@ func TestACallUnderWayIsAcceptedThoughResolveReadThePaymentFirst(t *testing.T) {
 	})
 }
 
-func TestWhatResolveReadIsRemembered(t *testing.T) {
+func TestAPaymentThatResolveFoundAcceptedIsRemembered(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	doubt.TransactionID = cashOutID
 	gateway := newGateway(t, replyJSON(200, cashOutCompleted),
@@ -273,7 +273,7 @@ func TestWhatResolveReadIsRemembered(t *testing.T) {
 	assert.Equal(t, cashOutID, must2(asUnknown(err)).TransactionID)
 }
 
-func TestAClientResolvesNothingOfAnotherIntegration(t *testing.T) {
+func TestResolveSendsNothingForAnotherClientID(t *testing.T) {
 	doubt := queued(t, doubtAbout(t, redirect(303, "/")))
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	other := config(memoryURL)
@@ -284,7 +284,7 @@ func TestAClientResolvesNothingOfAnotherIntegration(t *testing.T) {
 	assert.Empty(t, gateway.requests(), "the payment of client 1024 was sent for client 2048")
 }
 
-func TestAcceptEndsOnlyItsOwnPayment(t *testing.T) {
+func TestResolveEndsOnlyItsOwnPaymentInTheJournal(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	doubt.TransactionID = cashOutID
 	book := newNotebook()
@@ -298,7 +298,7 @@ func TestAcceptEndsOnlyItsOwnPayment(t *testing.T) {
 	assert.Len(t, book.open(), 1, "withdrawal-43 is still open")
 }
 
-func TestResolveReadsAPaymentWithoutAnAmount(t *testing.T) {
+func TestResolveAcceptsAPaymentThatReadsWithoutAnAmount(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	doubt.TransactionID = cashOutID
 	doubt.FirstSentAt = doubt.FirstSentAt.Add(-48 * time.Hour)

@@ -17,7 +17,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestReadsAreRepeatedUntilAReadableAnswer(t *testing.T) {
+func TestReadsAreRetriedUntilAReadableResponse(t *testing.T) {
 	for name, failure := range map[string]http.HandlerFunc{
 		"no answer": drop, "cut": cut(200, balanceAnswer), "HTML": html(200), "408": html(408), "425": html(425),
 		"429": problem(429, "RATE_LIMITED"), "500": problem(500, "INTERNAL"), "502": html(502), "503": problem(503, "X"), "504": html(504),
@@ -32,7 +32,7 @@ func TestReadsAreRepeatedUntilAReadableAnswer(t *testing.T) {
 	}
 }
 
-func TestARefusedReadIsNotRepeatedAndTellsTheGatewaysWord(t *testing.T) {
+func TestARefusedReadIsNotRetriedAndReturnsTheGatewaysProblem(t *testing.T) {
 	gateway := newGateway(t, problem(404, "TRANSACTION_NOT_FOUND"))
 	_, err := gateway.client().GetCashOut(t.Context(), cashOutID)
 	var refusal *connectpsp.APIError
@@ -44,7 +44,7 @@ func TestARefusedReadIsNotRepeatedAndTellsTheGatewaysWord(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
-func TestAReadThatFailsForGoodSaysWhatAnswerCameLast(t *testing.T) {
+func TestAReadThatFailsReportsTheLastResponse(t *testing.T) {
 	_, err := newGateway(t, html(502)).client().GetCashIn(t.Context(), cashInID)
 	var refusal *connectpsp.APIError
 	require.ErrorAs(t, err, &refusal)
@@ -55,7 +55,7 @@ func TestAReadThatFailsForGoodSaysWhatAnswerCameLast(t *testing.T) {
 	assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
 }
 
-func TestABalanceThatCannotBeReadIsAnErrorNotZero(t *testing.T) {
+func TestAnUnreadableBalanceIsAnErrorAndNotZero(t *testing.T) {
 	unreadable := `{"currency":"BRL","consolidated":{"totalBalance":1.005}}`
 	balance, err := newGateway(t, replyJSON(200, unreadable)).client().GetBalance(t.Context())
 	assert.Nil(t, balance)
@@ -73,7 +73,7 @@ func TestABalanceThatCannotBeReadIsAnErrorNotZero(t *testing.T) {
 	}
 }
 
-func TestAnAnswerWithoutAStatusIsNoTransaction(t *testing.T) {
+func TestAResponseWithoutAStatusIsAnError(t *testing.T) {
 	for _, body := range []string{`{}`, `{"error":"maintenance"}`, `{"transactionId":"a","status":5}`} {
 		client := newGateway(t, replyJSON(200, body)).client()
 		_, err := client.GetCashIn(t.Context(), cashInID)
@@ -83,7 +83,7 @@ func TestAnAnswerWithoutAStatusIsNoTransaction(t *testing.T) {
 	}
 }
 
-func TestAnAnswerAboutAnotherTransactionIsNotPassedOn(t *testing.T) {
+func TestAResponseAboutAnotherTransactionIsAnError(t *testing.T) {
 	const cashIn = `{"transactionId":"a","internalCode":"US7B1JQ","endToEndId":"D1393589320260310183012345678901",` +
 		`"originalEndToEndId":"E00416968202603101827cemeFscF6AG","status":"REFUNDED","amount":10.50}`
 	for id, wrong := range map[string]bool{
@@ -120,7 +120,7 @@ func TestNoRetryPolicyBreaksACall(t *testing.T) {
 	}
 }
 
-func TestAnOddFieldDoesNotSpoilARead(t *testing.T) {
+func TestAMalformedFieldDoesNotFailARead(t *testing.T) {
 	cashIn, err := newGateway(t, replyJSON(200,
 		`{"transactionId":"a","status":"PAID","amount":10.5,"paidAt":"soon","internalCode":7,"payer":null}`)).
 		client().GetCashIn(t.Context(), cashInID)
@@ -130,7 +130,7 @@ func TestAnOddFieldDoesNotSpoilARead(t *testing.T) {
 
 // The time between two attempts is drawn between zero and a bound that doubles: over many calls it
 // must reach near both ends and never beyond.
-func TestWaitsAreDrawnWithFullJitterFromABoundThatDoubles(t *testing.T) {
+func TestRetryDelaysHaveFullJitterBelowABoundThatDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shortest, longest := [3]time.Duration{time.Hour, time.Hour, time.Hour}, [3]time.Duration{}
 		var times []time.Time
@@ -204,7 +204,7 @@ func TestRetryAfterIsObeyedOrTheCallStops(t *testing.T) {
 	}
 }
 
-func TestAGatewayInFrontIsGivenASecond(t *testing.T) {
+func TestA502IsNotRetriedWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		_, err := newGateway(t, html(502), replyJSON(202, cashOutAccepted)).memoryClient().CreateCashOut(t.Context(), cashOutRequest())
@@ -239,7 +239,7 @@ func TestNoAttemptBeginsAfterNinetySeconds(t *testing.T) {
 	})
 }
 
-func TestACallDoesNotWaitForAnAttemptThatWouldComeAfterTheDeadline(t *testing.T) {
+func TestACallDoesNotWaitForARetryThatWouldMissTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -303,7 +303,7 @@ type blockedBody struct{ ctx context.Context }
 func (b blockedBody) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }
 func (b blockedBody) Close() error             { return nil }
 
-func TestAnEditorThatFailsIsNotTriedAgain(t *testing.T) {
+func TestAFailingTokenSourceIsNotRetried(t *testing.T) {
 	source := brokenTokens{errors.New("the fleet's store is shut")}
 	gateway := newGateway(t)
 	_, err := gateway.client(connectpsp.WithTokenSource(source)).CreateCashOut(t.Context(), cashOutRequest())

@@ -18,7 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestMoneyMovesOnceWhateverGoesWrongOnTheWay(t *testing.T) {
+func TestMoneyMovesOnceThroughEveryFault(t *testing.T) {
 	faults := map[string][]sandbox.Fault{
 		"nothing":              {},
 		"the request is lost":  {sandbox.LoseRequest},
@@ -76,7 +76,7 @@ func TestAProgramThatDiesAfterSendingPaysOnce(t *testing.T) {
 	assert.Equal(t, before-5000, transactional(t, client).Centavos())
 }
 
-func TestAnotherPaymentUnderTheSameReferenceIsNeverCalledFailed(t *testing.T) {
+func TestAnotherPaymentUnderTheSameReferenceIsNeverRejected(t *testing.T) {
 	box, client := checkedSandbox(t)
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)

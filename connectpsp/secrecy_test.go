@@ -275,7 +275,7 @@ func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option)
 
 // The property: no secret and nobody's data is in any error, log or stored reason, whatever a peer
 // sends and wherever it is broken.
-func TestNoSecretAndNoPersonalDataIsSeenWhateverAPeerAnswers(t *testing.T) {
+func TestNoSecretAndNoPersonalDataInAnyErrorOrLog(t *testing.T) {
 	token := response("200 OK", "application/json", `{"accessToken":"`+accessToken+`","tokenType":"Bearer","expiresIn":3600}`)
 	answers := brokenAnswers()
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
@@ -298,7 +298,7 @@ func TestNoSecretAndNoPersonalDataIsSeenWhateverAPeerAnswers(t *testing.T) {
 	}
 }
 
-func TestNoPasswordOfAProxyIsSeen(t *testing.T) {
+func TestThePasswordOfAProxyIsInNoErrorAndNoLog(t *testing.T) {
 	through := func(proxy string) connectpsp.Option {
 		parsed, err := url.Parse(proxy)
 		return connectpsp.WithHTTPClient(&http.Client{Transport: &http.Transport{
@@ -342,7 +342,7 @@ func TestNoPasswordOfAProxyIsSeen(t *testing.T) {
 	}
 }
 
-func TestNothingIsSeenOfWhatATransportOrAnEndedCallSays(t *testing.T) {
+func TestTheTextOfATransportsErrorIsInNoErrorAndNoLog(t *testing.T) {
 	t.Run("transport", func(t *testing.T) {
 		assertNothingIsSeen(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{
 			Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New(words) })}))

@@ -77,7 +77,7 @@ func (c silentConn) Close() error {
 
 // All calls share one connection of HTTP/2: while that is silent none gets an answer. It is found
 // out and left.
-func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
+func TestASilentHTTP2ConnectionIsDetectedAndClosed(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"transactionId":"one","status":"PAID"}`)
 	}))
@@ -116,7 +116,7 @@ func TestASilentConnectionOfHTTP2IsFoundOutAndLeft(t *testing.T) {
 
 // With the SDK's own transport a request is sent on a connection or not at all: a dial that ends
 // after its call serves the next.
-func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *testing.T) {
+func TestACallThatEndsWhileDiallingIsNeverSent(t *testing.T) {
 	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(protocol, func(t *testing.T) {
 			var received atomic.Int32
@@ -154,7 +154,7 @@ func TestACallThatEndsWhileItsConnectionIsOpenedWasNotSentAndNeverWillBe(t *test
 
 // A caller may watch requests too, and end a call at any point of one. Once its headers are written
 // it may have been sent.
-func TestACallersOwnTraceHidesNoConnection(t *testing.T) {
+func TestNotSentIsTrueWhereverTheCallersTraceEndsTheCall(t *testing.T) {
 	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(protocol, func(t *testing.T) {
 			var received sync.Map

@@ -24,7 +24,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestNoRedirectIsFollowedAndNothingReachesAnotherHost(t *testing.T) {
+func TestNoRedirectIsFollowed(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s %s reached another host", r.Method, r.URL)
 	}))
@@ -121,7 +121,7 @@ func TestNetHTTPReplaysNothing(t *testing.T) {
 
 // Without GetBody there is nothing to replay with, whatever the version of HTTP and whether or not
 // there is a key.
-func TestNoRequestThatMovesMoneyCarriesAWayToReplayIt(t *testing.T) {
+func TestNoPaymentRequestHasGetBody(t *testing.T) {
 	posts := 0
 	watching := roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost {
@@ -141,7 +141,7 @@ func TestNoRequestThatMovesMoneyCarriesAWayToReplayIt(t *testing.T) {
 
 // A transport of the caller's that retries by itself hears one answer of two: if that is a refusal,
 // the other request may have been executed.
-func TestARefusalBehindAHiddenReplayIsInDoubt(t *testing.T) {
+func TestARefusalAfterTheTransportRepeatedTheRequestIsUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		second http.HandlerFunc
 		want   string
@@ -178,7 +178,7 @@ func TestARefusalBehindAHiddenReplayIsInDoubt(t *testing.T) {
 	}
 }
 
-func TestABodyWithoutEndIsNotRead(t *testing.T) {
+func TestResponseBodiesAreReadUpToALimit(t *testing.T) {
 	bomb := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -201,7 +201,7 @@ func TestABodyWithoutEndIsNotRead(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err), "a problem that is not read to its end may name a conflict")
 }
 
-func TestHeadersWithoutEndAreNotRead(t *testing.T) {
+func TestResponseHeadersAreReadUpToALimit(t *testing.T) {
 	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("a", 128<<10))
 		replyJSON(202, cashOutAccepted)(w, r)
@@ -210,7 +210,7 @@ func TestHeadersWithoutEndAreNotRead(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 
-func TestVerificationOfCertificatesCannotBeSkippedButOnLoopback(t *testing.T) {
+func TestInsecureSkipVerifyIsRefusedExceptOnLoopback(t *testing.T) {
 	careless := connectpsp.WithHTTPClient(&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}})
 	_, err := connectpsp.New(config(""), careless)
 	assert.Equal(t, []string{"WithHTTPClient"}, fields(err))
@@ -218,7 +218,7 @@ func TestVerificationOfCertificatesCannotBeSkippedButOnLoopback(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestATypedNilTransportIsAFaultNotAPanic(t *testing.T) {
+func TestATypedNilTransportIsAnErrorAndNoPanic(t *testing.T) {
 	var none *http.Transport
 	_, err := connectpsp.New(config(""), connectpsp.WithHTTPClient(&http.Client{Transport: none}))
 	assert.Equal(t, []string{"WithHTTPClient"}, fields(err))
@@ -235,7 +235,7 @@ func TestOldTLSIsRefusedAndNothingSent(t *testing.T) {
 	assert.ErrorIs(t, err, connectpsp.ErrNotSent)
 }
 
-func TestBurstsUseTheConnectionsOfTheBurstsBefore(t *testing.T) {
+func TestBurstsReuseConnections(t *testing.T) {
 	const callers = 64
 	var opened atomic.Int32
 	gateway := newGateway(t, replyJSON(200, balanceAnswer))

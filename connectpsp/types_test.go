@@ -17,7 +17,7 @@ import (
 )
 
 // The tests below are of every type: one that is added has to be added to the list.
-func TestEveryTypeOfARequestOrAnswerIsTested(t *testing.T) {
+func TestEveryTypeOfARequestOrResponseIsTested(t *testing.T) {
 	listed := make(map[string]bool)
 	for _, each := range wireTypes {
 		listed[reflect.TypeOf(each).Name()] = true
@@ -43,7 +43,7 @@ func TestEveryTypeOfARequestOrAnswerIsTested(t *testing.T) {
 
 // A gateway and a journal recognise a call that is repeated by its bytes, also after the SDK was
 // updated in between.
-func TestTheBytesOfARequestStayAsTheyAre(t *testing.T) {
+func TestTheEncodingOfARequestNeverChanges(t *testing.T) {
 	for _, test := range []struct {
 		request     any
 		empty, full string

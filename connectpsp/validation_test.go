@@ -22,7 +22,7 @@ func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 	return must(connectpsp.New(cfg, memory(gateway)))
 }
 
-func TestAWrongCashOutNamesItsField(t *testing.T) {
+func TestAnInvalidCashOutNamesTheField(t *testing.T) {
 	account := connectpsp.BankAccount{ISPB: "18236120", Branch: "0001", Account: "947710840", AccountType: connectpsp.AccountTypePayment}
 	cases := []struct {
 		field string
@@ -102,7 +102,7 @@ func TestAWrongCashOutNamesItsField(t *testing.T) {
 	}
 }
 
-func TestAWrongCashInNamesItsField(t *testing.T) {
+func TestAnInvalidCashInNamesTheField(t *testing.T) {
 	client := publicClient(t, config(""))
 	for _, c := range []struct {
 		field string
@@ -127,7 +127,7 @@ func TestAWrongCashInNamesItsField(t *testing.T) {
 }
 
 // An address has many spellings, and a gateway that fetches one of them reaches its own network.
-func TestAWebhookGoesToAPublicNameHoweverAnAddressIsSpelt(t *testing.T) {
+func TestAWebhookURLMustNameAPublicHost(t *testing.T) {
 	client := publicClient(t, config(""))
 	for _, url := range []string{
 		"https://2130706433/", "https://0x7f000001/", "https://0x7f.1/", "https://127.1/", "https://0177.0.0.1/", "https://127.0.0.1./",
@@ -153,7 +153,7 @@ func TestAWebhookGoesToAPublicNameHoweverAnAddressIsSpelt(t *testing.T) {
 	}
 }
 
-func TestEveryFaultIsNamedAtOnce(t *testing.T) {
+func TestAllInvalidFieldsAreReportedAtOnce(t *testing.T) {
 	_, err := publicClient(t, config("")).CreateCashOut(t.Context(), connectpsp.CashOutRequest{}, connectpsp.WithAttempt(-1))
 	assert.Equal(t, []string{"amount", "externalReference", "payee.name", "payee.document", "payee.destination.type", "WithAttempt"}, fields(err))
 	assert.ErrorContains(t, err, "payee.document: must be")
@@ -251,7 +251,7 @@ func TestTheBaseURLIsHTTPSOrLoopback(t *testing.T) {
 	}
 }
 
-func TestLoopbackWebhooksAreForLoopbackGateways(t *testing.T) {
+func TestALoopbackWebhookURLIsAllowedForALoopbackGateway(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	request := cashOutRequest()
 	request.WebhookURL = "http://127.0.0.1:9999/hook"
@@ -259,7 +259,7 @@ func TestLoopbackWebhooksAreForLoopbackGateways(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestPIXKeysAreWrittenAsTheDirectoryHasThem(t *testing.T) {
+func TestPIXKeysAreNormalizedAsInTheDirectory(t *testing.T) {
 	for _, c := range []struct {
 		kind        connectpsp.PIXKeyType
 		given, want string

@@ -93,7 +93,7 @@ func TestWaitingStopsAtARefusal(t *testing.T) {
 	})
 }
 
-func TestWaitingGoesOnWhileATransactionIsNotThereYet(t *testing.T) {
+func TestWaitingGoesOnWhileATransactionIsNotFoundYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := timeout(t, time.Hour)
 		defer cancel()
@@ -109,7 +109,7 @@ func TestWaitingGoesOnWhileATransactionIsNotThereYet(t *testing.T) {
 	})
 }
 
-func TestWaitingBelievesAfterAMinuteThatThereIsNoSuchTransaction(t *testing.T) {
+func TestWaitingEndsIfATransactionIsNotFoundForAMinute(t *testing.T) {
 	for name, found := range map[string][]http.HandlerFunc{
 		"never read":  nil,
 		"read before": steps(29, replyJSON(200, cashInAccepted), replyJSON(200, cashInAccepted)), // for minutes
@@ -135,7 +135,7 @@ func TestWaitingBelievesAfterAMinuteThatThereIsNoSuchTransaction(t *testing.T) {
 	}
 }
 
-func TestWaitingForATransactionThatIsNotThereEndsWithTheContext(t *testing.T) {
+func TestWaitingForATransactionThatIsNotFoundEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := timeout(t, 10*time.Second)
@@ -149,7 +149,7 @@ func TestWaitingForATransactionThatIsNotThereEndsWithTheContext(t *testing.T) {
 	})
 }
 
-func TestWaitingEndsWithTheContextAndSaysTheLastStatus(t *testing.T) {
+func TestWaitingEndsWithTheContextAndReportsTheLastStatus(t *testing.T) {
 	for _, step := range []http.HandlerFunc{replyJSON(200, cashOutWithStatus("PROCESSING")), silence} {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
@@ -165,7 +165,7 @@ func TestWaitingEndsWithTheContextAndSaysTheLastStatus(t *testing.T) {
 	}
 }
 
-func TestWaitingReadsMoreRarelyAsTimeGoesOn(t *testing.T) {
+func TestWaitingReadsLessOftenAsTimePasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := timeout(t, time.Hour)
 		defer cancel()

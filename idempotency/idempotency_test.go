@@ -151,7 +151,7 @@ func TestEditorReplacesTheKeyAndLeavesTheBody(t *testing.T) {
 // A server takes a whole POST and then drops the connection: for all anyone knows, the payment is
 // made. Without the editor, net/http sends it once more and the caller never hears of it. The
 // second case shows that.
-func TestPOSTIsSentOnceThoughItsConnectionDies(t *testing.T) {
+func TestAPOSTIsSentOnceEvenIfItsConnectionDies(t *testing.T) {
 	headerOnly := func(_ context.Context, request *http.Request) error {
 		request.Header.Set(idempotency.Header, key)
 		return nil

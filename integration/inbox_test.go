@@ -498,7 +498,7 @@ func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func
 }
 
 // SQLite has one writer at a time, whatever the transaction.
-func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
+func TestAnItemOfALockedTransactionIsNotWaitedFor(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		if s.dialect == sqlinbox.SQLite {
 			t.Skip("SQLite has one writer at a time")

@@ -16,7 +16,7 @@ import (
 
 // A function refunds what was paid, say, and has the refund watched. With one connection anything
 // that did not take part in its transaction would wait for itself.
-func TestAWatchWithinTheFunctionIsKeptWithItsStepOrNotAtAll(t *testing.T) {
+func TestAWatchStartedByTheFunctionIsStoredOnlyIfItsStepIs(t *testing.T) {
 	inboxes := map[string]func(t *testing.T) webhook.Inbox{
 		"memory": func(*testing.T) webhook.Inbox { return webhook.NewMemoryInbox() },
 	}

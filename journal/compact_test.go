@@ -79,9 +79,9 @@ func TestPaymentsGoOnWhileTheFileIsCompacted(t *testing.T) {
 	}
 }
 
-// TestTheFirstCompactionAfterARestartHoldsUpNoPayment on a volume with plenty of room, however much
+// TestTheFirstCompactionAfterARestartBlocksNoPayment on a volume with plenty of room, however much
 // is written meanwhile.
-func TestTheFirstCompactionAfterARestartHoldsUpNoPayment(t *testing.T) {
+func TestTheFirstCompactionAfterARestartBlocksNoPayment(t *testing.T) {
 	path := path(t)
 	require.NoError(t, open(t, path).Close())
 	synctest.Test(t, func(t *testing.T) {
@@ -170,9 +170,9 @@ func TestManyOpenPaymentsAreNotCompactedAgainAndAgain(t *testing.T) {
 	assert.EqualValues(t, 1, compactions.Load())
 }
 
-// TestTheRequestOfAPaymentThatEndedLeavesTheFile within ten minutes, or when the file is closed or
+// TestTheBodyOfAnEndedPaymentLeavesTheFile within ten minutes, or when the file is closed or
 // opened.
-func TestTheRequestOfAPaymentThatEndedLeavesTheFile(t *testing.T) {
+func TestTheBodyOfAnEndedPaymentLeavesTheFile(t *testing.T) {
 	personal := func(path string) bool { return strings.Contains(string(contents(t, path)), `"body":`) }
 	for name, end := range map[string]func(*testing.T, *journal.File){
 		"accepted": func(t *testing.T, file *journal.File) {
@@ -214,8 +214,8 @@ func TestTheRequestOfAPaymentThatEndedLeavesTheFile(t *testing.T) {
 	}
 }
 
-// TestALinkThatSomebodyPlantedIsNotFollowed, neither for the compacted file nor for the lock.
-func TestALinkThatSomebodyPlantedIsNotFollowed(t *testing.T) {
+// TestAPlantedSymlinkIsNotFollowed, neither for the compacted file nor for the lock.
+func TestAPlantedSymlinkIsNotFollowed(t *testing.T) {
 	path := path(t)
 	victim := filepath.Join(t.TempDir(), "victim")
 	require.NoError(t, os.WriteFile(victim, []byte("precious"), 0o644))
@@ -259,9 +259,9 @@ func TestADamagedCompactedFileIsRefused(t *testing.T) {
 	}
 }
 
-// TestDamageToWhatACompactionMadeDurableIsRefused: the fsync of a compaction serves a payment that
+// TestDamageInTheDurablePartOfACompactedFileIsRefused: the fsync of a compaction serves a payment that
 // waits for one, and what it made durable must not be taken for a torn tail.
-func TestDamageToWhatACompactionMadeDurableIsRefused(t *testing.T) {
+func TestDamageInTheDurablePartOfACompactedFileIsRefused(t *testing.T) {
 	path := path(t)
 	synctest.Test(t, func(t *testing.T) {
 		file := open(t, path)

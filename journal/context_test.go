@@ -16,9 +16,9 @@ import (
 
 var errEnough = errors.New("the caller has waited enough")
 
-// TestACallWaitsForAHangingDiskNoLongerThanItsContextLasts and leaves everything right for when the
+// TestACallWaitsForAHangingDiskOnlyAsLongAsItsContext and leaves everything right for when the
 // disk works again.
-func TestACallWaitsForAHangingDiskNoLongerThanItsContextLasts(t *testing.T) {
+func TestACallWaitsForAHangingDiskOnlyAsLongAsItsContext(t *testing.T) {
 	path := path(t)
 	synctest.Test(t, func(t *testing.T) {
 		file := open(t, path)
@@ -63,7 +63,7 @@ func TestACallWaitsForAHangingDiskNoLongerThanItsContextLasts(t *testing.T) {
 	})
 }
 
-func TestACallWaitsForOthersNoLongerThanItsContextLasts(t *testing.T) {
+func TestACallWaitsForOthersOnlyAsLongAsItsContext(t *testing.T) {
 	path := path(t)
 	synctest.Test(t, func(t *testing.T) {
 		file := open(t, path)

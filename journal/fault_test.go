@@ -47,7 +47,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAJournalThatCannotTakeBackHalfARecordTakesNothingMore(t *testing.T) {
+func TestAJournalThatCannotTruncateATornRecordRefusesCalls(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	fault := &journal.Fault{Write: true, Truncate: true, Short: 20}
@@ -62,7 +62,7 @@ func TestAJournalThatCannotTakeBackHalfARecordTakesNothingMore(t *testing.T) {
 	send(t, file, 1)
 }
 
-func TestAfterAnFsyncThatFailedNothingIsPromised(t *testing.T) {
+func TestAJournalRefusesCallsAfterAFailedFsync(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	fault := &journal.Fault{}
@@ -83,7 +83,7 @@ func TestAfterAnFsyncThatFailedNothingIsPromised(t *testing.T) {
 	assert.Len(t, pending(t, file), 2)
 }
 
-func TestARejectionIsDurableBeforeItIsTold(t *testing.T) {
+func TestARejectionIsDurableBeforeItIsReported(t *testing.T) {
 	file := open(t, path(t))
 	fault := &journal.Fault{}
 	journal.WithFaults(file, fault)
@@ -132,9 +132,9 @@ func TestGoroutinesThatWaitTogetherShareAnFsync(t *testing.T) {
 	assert.Equal(t, 1, fault.Syncs)
 }
 
-// TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing: the new file is durable before it takes the
+// TestAPowerCutDuringACompactionLosesNothing: the new file is durable before it takes the
 // place of the old one, and its name before the journal goes on.
-func TestAPowerCutWhileTheFileIsWrittenAnewLosesNothing(t *testing.T) {
+func TestAPowerCutDuringACompactionLosesNothing(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	for n := range 20 {
@@ -201,9 +201,9 @@ func TestAJournalThatIsOpenedIsDurable(t *testing.T) {
 	assert.Len(t, pending(t, open(t, path)), 1)
 }
 
-// TestAnFsyncSpeaksForWhatWasWrittenBeforeIt: a payment that is marked as sent while another's
+// TestAnFsyncCoversOnlyEarlierWrites: a payment that is marked as sent while another's
 // fsync runs may not be a part of that one.
-func TestAnFsyncSpeaksForWhatWasWrittenBeforeIt(t *testing.T) {
+func TestAnFsyncCoversOnlyEarlierWrites(t *testing.T) {
 	file := open(t, path(t))
 	begin(t, file, 1)
 	begin(t, file, 2)

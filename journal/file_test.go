@@ -18,7 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-func TestWhatWasSentIsFoundAgainByteForByte(t *testing.T) {
+func TestASentPaymentIsFoundAgainByteForByte(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -44,7 +44,7 @@ func TestWhatWasSentIsFoundAgainByteForByte(t *testing.T) {
 	}
 }
 
-func TestWhatIsHandedOutIsACopy(t *testing.T) {
+func TestReturnedIntentsAreCopies(t *testing.T) {
 	file := open(t, path(t))
 	send(t, file, 1)
 	pending(t, file)[0].Body[0] = 'X'
@@ -54,7 +54,7 @@ func TestWhatIsHandedOutIsACopy(t *testing.T) {
 	assert.False(t, pending(t, file)[0].SentAt.IsZero())
 }
 
-func TestAPaymentThatWasNeverSentIsPendingAndNotInTheWay(t *testing.T) {
+func TestAnUnsentPaymentIsPendingAndIsReplacedByTheNext(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	begin(t, file, 1)
@@ -74,7 +74,7 @@ func TestAPaymentThatWasNeverSentIsPendingAndNotInTheWay(t *testing.T) {
 	assert.Equal(t, []connectpsp.Intent{changed}, pending(t, file), "the newer one takes its place")
 }
 
-func TestARejectedPaymentIsGone(t *testing.T) {
+func TestARejectedPaymentIsNotFound(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -92,7 +92,7 @@ func TestARejectedPaymentIsGone(t *testing.T) {
 	assert.Len(t, pending(t, file), 1, "the key can be used again")
 }
 
-func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsRequest(t *testing.T) {
+func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsBody(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -144,7 +144,7 @@ func TestAnAcceptedPaymentIsRememberedForAnHourAfterTheJournalIsOpened(t *testin
 
 // A key that was accepted and forgotten, and is used again, is open, whatever the file tells of the
 // first time.
-func TestAPaymentThatIsOpenIsNotForgottenWithAnEarlierOneOfItsKey(t *testing.T) {
+func TestAnOpenPaymentIsKeptWhenAnEarlierOneOfItsKeyIsForgotten(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -175,7 +175,7 @@ func TestAnIntentBeginsWithoutAnOutcome(t *testing.T) {
 	assert.Len(t, pending(t, file), 2)
 }
 
-func TestTheFirstSendingCounts(t *testing.T) {
+func TestSentKeepsTheFirstTime(t *testing.T) {
 	file := open(t, path(t))
 	send(t, file, 1)
 	require.NoError(t, file.Sent(t.Context(), key(1), noon.Add(time.Hour)))
@@ -190,7 +190,7 @@ func TestTheFirstSendingCounts(t *testing.T) {
 	assert.Equal(t, resolved.SentAt, found.SentAt)
 }
 
-func TestACallThatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidCallsAreRefused(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	before := contents(t, path)
@@ -233,7 +233,7 @@ func TestATextThatIsNotUTF8IsRefused(t *testing.T) {
 	}
 }
 
-func TestAClosedJournalTakesNothing(t *testing.T) {
+func TestAClosedJournalRefusesCalls(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -252,7 +252,7 @@ func TestAClosedJournalTakesNothing(t *testing.T) {
 	assert.Equal(t, before, contents(t, path))
 }
 
-func TestTheFileIsForItsOwnerOnly(t *testing.T) {
+func TestOnlyTheOwnerMayReadTheFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such modes")
 	}
@@ -270,7 +270,7 @@ func TestTheFileIsForItsOwnerOnly(t *testing.T) {
 	check()
 }
 
-func TestAFileThatHasGrownIsWrittenAnewWithWhatMatters(t *testing.T) {
+func TestALargeFileIsCompactedToTheStateThatIsNeeded(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -299,7 +299,7 @@ func TestAFileThatHasGrownIsWrittenAnewWithWhatMatters(t *testing.T) {
 	}
 }
 
-func TestTheOldFileStaysIfItCannotBeWrittenAnew(t *testing.T) {
+func TestTheFileStaysIfItsCompactionFails(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	require.NoError(t, os.MkdirAll(filepath.Join(path+".tmp", "in the way"), 0o700))
@@ -314,7 +314,7 @@ func TestTheOldFileStaysIfItCannotBeWrittenAnew(t *testing.T) {
 	assert.Len(t, pending(t, file), 2)
 }
 
-func TestALinkToAJournalStaysALink(t *testing.T) {
+func TestASymlinkToAJournalStaysASymlink(t *testing.T) {
 	directory := t.TempDir()
 	real, link := filepath.Join(directory, "real"), filepath.Join(directory, "link")
 	require.NoError(t, open(t, real).Close())
@@ -384,9 +384,9 @@ func TestManyGoroutinesMayShareAJournal(t *testing.T) {
 	}
 }
 
-// TestAJournalKnowsWhatAMapWouldKnow tries random steps, compactions and reopenings against a map
+// TestAJournalBehavesLikeAMapInMemory tries random steps, compactions and reopenings against a map
 // of payments, each of which is tried under several keys.
-func TestAJournalKnowsWhatAMapWouldKnow(t *testing.T) {
+func TestAJournalBehavesLikeAMapInMemory(t *testing.T) {
 	type known struct {
 		key            string
 		sent, accepted bool

@@ -48,8 +48,8 @@ func whole(data []byte) (n int) {
 	return n
 }
 
-// TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole cuts a journal at every byte.
-func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
+// TestATornFileKeepsItsWholeRecords cuts a journal at every byte.
+func TestATornFileKeepsItsWholeRecords(t *testing.T) {
 	data, states := aJournal(t)
 	directory := t.TempDir()
 	for length := range len(data) + 1 {
@@ -79,9 +79,9 @@ func TestAFileThatWasNotWrittenToItsEndTellsWhatWasWrittenWhole(t *testing.T) {
 	}
 }
 
-// TestAPowerCutInTheFirstOpenLeavesAJournal: the length of the new file may be on the disk, and
+// TestAPowerCutDuringTheFirstOpenLeavesAUsableJournal: the length of the new file may be on the disk, and
 // what was written not, or only its beginning.
-func TestAPowerCutInTheFirstOpenLeavesAJournal(t *testing.T) {
+func TestAPowerCutDuringTheFirstOpenLeavesAUsableJournal(t *testing.T) {
 	path := path(t)
 	require.NoError(t, open(t, path).Close())
 	header := contents(t, path)
@@ -95,8 +95,8 @@ func TestAPowerCutInTheFirstOpenLeavesAJournal(t *testing.T) {
 	}
 }
 
-// TestAKillInTheFirstOpenLeavesAJournal looks at the file while it is made.
-func TestAKillInTheFirstOpenLeavesAJournal(t *testing.T) {
+// TestAKillDuringTheFirstOpenLeavesAUsableJournal looks at the file while it is made.
+func TestAKillDuringTheFirstOpenLeavesAUsableJournal(t *testing.T) {
 	for range 20 {
 		path := path(t)
 		opened := make(chan error)
@@ -146,10 +146,10 @@ func TestADamagedFileIsRefusedAndLeftAsItIs(t *testing.T) {
 	}
 }
 
-// TestWhatNoFsyncCoveredMayBeTorn: pages that were not fsynced may be lost one by one when the
+// TestATailThatNoFsyncCoveredMayBeTorn: pages that were not fsynced may be lost one by one when the
 // machine loses power. None of their payments was sent, so the journal opens, and knows all that
 // was durable.
-func TestWhatNoFsyncCoveredMayBeTorn(t *testing.T) {
+func TestATailThatNoFsyncCoveredMayBeTorn(t *testing.T) {
 	data, states := aJournal(t)
 	path := path(t)
 	require.NoError(t, os.WriteFile(path, data, 0o600))
@@ -200,7 +200,7 @@ func TestADamagedRecordBeforeALaterFsyncIsNotATornTail(t *testing.T) {
 	assert.Equal(t, damaged, contents(t, path))
 }
 
-func TestARecordThatIsMissingIsNoticedWhereAnotherBuildsOnIt(t *testing.T) {
+func TestAMissingRecordIsNoticedByTheRecordsThatNeedIt(t *testing.T) {
 	data, _ := aJournal(t)
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	for missing := range 4 { // the header and the intents of payments that were sent
@@ -212,7 +212,7 @@ func TestARecordThatIsMissingIsNoticedWhereAnotherBuildsOnIt(t *testing.T) {
 	assert.ErrorAs(t, err, new(*journal.CorruptError), "all of it twice")
 }
 
-func TestWhatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
+func TestAFileThatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
 	data, _ := aJournal(t)
 	newer := journal.Line(`{"header":{"format":"connectpsp payments","version":3}}`)
 	head := string(data[:bytes.IndexByte(data, '\n')+1])
@@ -257,7 +257,7 @@ func TestWhatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
 	}
 }
 
-func TestFieldsOfALaterMinorFormatDoNotDisturb(t *testing.T) {
+func TestFieldsOfALaterMinorFormatAreIgnored(t *testing.T) {
 	data, _ := aJournal(t)
 	head := string(data[:bytes.IndexByte(data, '\n')+1])
 	file := open(t, write(t, []byte(head+journal.Line(`{"intent":{"key":"a","clientId":"1","baseUrl":"u","begunAt":"2026-03-10T12:00:00Z","priority":1}}`))))
@@ -271,7 +271,7 @@ func TestAPathThatCannotBeAJournalIsAnError(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestOneProcessAtATime(t *testing.T) {
+func TestASecondProcessCannotOpenTheJournal(t *testing.T) {
 	if path := os.Getenv("JOURNAL_TO_OPEN"); path != "" {
 		_, err := journal.Open(path)
 		fmt.Println(err)
@@ -283,7 +283,7 @@ func TestOneProcessAtATime(t *testing.T) {
 	_, err := journal.Open(path)
 	assert.ErrorIs(t, err, journal.ErrInUse)
 
-	child := exec.Command(os.Args[0], "-test.run=^TestOneProcessAtATime$")
+	child := exec.Command(os.Args[0], "-test.run=^TestASecondProcessCannotOpenTheJournal$")
 	child.Env = append(os.Environ(), "JOURNAL_TO_OPEN="+path)
 	said, err := child.CombinedOutput()
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-func TestAPaymentIsFoundUnderAnyKeyAndAKeyUnderAnyPayment(t *testing.T) {
+func TestAnIntentIsFoundByItsPaymentOrByItsKey(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, otherKey, otherPayment connectpsp.Intent
 	}{
@@ -65,7 +65,7 @@ func withKey(i connectpsp.Intent, n int) connectpsp.Intent {
 
 // A payment whose first attempt was never sent must not be reported as never sent when the second
 // was.
-func TestAnotherAttemptTakesThePlaceOfOneThatWasNeverSent(t *testing.T) {
+func TestAnotherAttemptReplacesAnUnsentOne(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	begin(t, file, 1)
@@ -84,9 +84,9 @@ func TestAnotherAttemptTakesThePlaceOfOneThatWasNeverSent(t *testing.T) {
 	}
 }
 
-// TestWhatEndedIsToldForAnHour: a program that died before it stored an outcome hears it again,
+// TestEndedPaymentsAreListedForAnHour: a program that died before it stored an outcome hears it again,
 // also if the file was compacted meanwhile, until it begins the payment anew.
-func TestWhatEndedIsToldForAnHour(t *testing.T) {
+func TestEndedPaymentsAreListedForAnHour(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	for n := range 4 {
@@ -176,9 +176,9 @@ func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
 	assert.Equal(t, "b", known(order("o-2")))
 }
 
-// TestAFileOfTheFirstVersionThatCannotBeWrittenAnewMayBeTorn once it has marks of this version, as
+// TestAFileOfTheFirstVersionThatCannotBeCompactedMayBeTorn once it has marks of this version, as
 // on a full volume.
-func TestAFileOfTheFirstVersionThatCannotBeWrittenAnewMayBeTorn(t *testing.T) {
+func TestAFileOfTheFirstVersionThatCannotBeCompactedMayBeTorn(t *testing.T) {
 	path := write(t, []byte(journal.Line(`{"header":{"format":"connectpsp payments","version":1}}`)))
 	require.NoError(t, os.MkdirAll(filepath.Join(path+".tmp", "in the way"), 0o700))
 	file := open(t, path)
@@ -212,9 +212,9 @@ func TestADamagedFileOfTheFirstVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestAClockThatJumpsForgetsNothing: an hour is one of the monotonic clock, and begins anew with
+// TestAClockThatJumpsLosesNoPayment: an hour is one of the monotonic clock, and begins anew with
 // Open, whatever times are in the file.
-func TestAClockThatJumpsForgetsNothing(t *testing.T) {
+func TestAClockThatJumpsLosesNoPayment(t *testing.T) {
 	for _, at := range []string{"1970-01-02T00:00:00Z", "2200-01-01T00:00:00Z"} {
 		path := write(t, []byte(journal.Line(`{"header":{"format":"connectpsp payments","version":1}}`)+
 			journal.Line(`{"intent":{"operation":"createCashOut","key":"a","externalReference":"o"}}`)+

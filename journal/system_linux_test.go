@@ -22,7 +22,7 @@ import (
 )
 
 // A link whose file is not there yet leads to the same journal as later.
-func TestALinkAndItsFileAreOneJournal(t *testing.T) {
+func TestASymlinkAndItsFileAreOneJournal(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	require.NoError(t, os.Mkdir(data, 0o700))
@@ -68,14 +68,14 @@ func TestNeitherADeletedLockNorASecondNameLetsAnotherProcessIn(t *testing.T) {
 	assert.Len(t, pending(t, again), 1)
 }
 
-func TestAPipeIsNotWaitedFor(t *testing.T) {
+func TestAPipeIsRefusedWithoutWaiting(t *testing.T) {
 	pipe := path(t)
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	_, err := journal.Open(pipe)
 	assert.ErrorContains(t, err, "is no file")
 }
 
-func TestAJournalStaysWhereItIsWhenTheProcessGoesElsewhere(t *testing.T) {
+func TestAJournalSurvivesAChangeOfDirectory(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	t.Chdir(one)
 	file, err := journal.Open("payments.journal")
@@ -149,9 +149,9 @@ func TestAProcessThatIsOutOfDescriptorsKeepsItsJournal(t *testing.T) {
 	assert.NoError(t, err, "descriptors are free again, and the journal takes nothing any more")
 }
 
-// TestAFileThatIsNoLongerThereStopsPayments: logrotate, tmpwatch or an operator may have taken it.
+// TestARemovedFileStopsPayments: logrotate, tmpwatch or an operator may have taken it.
 // What would be written there would not be found again.
-func TestAFileThatIsNoLongerThereStopsPayments(t *testing.T) {
+func TestARemovedFileStopsPayments(t *testing.T) {
 	for name, take := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"renamed": func(path string) error { return os.Rename(path, path+".1") },
@@ -178,8 +178,8 @@ func TestAFileThatIsNoLongerThereStopsPayments(t *testing.T) {
 	}
 }
 
-// TestCloseSaysThatTheFileWasTaken unless another call has said so: nil means that all is durable.
-func TestCloseSaysThatTheFileWasTaken(t *testing.T) {
+// TestCloseReportsThatTheFileWasRemovedOrCut unless another call has said so: nil means that all is durable.
+func TestCloseReportsThatTheFileWasRemovedOrCut(t *testing.T) {
 	for name, take := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"emptied": func(path string) error { return os.Truncate(path, 0) },
@@ -225,7 +225,7 @@ func TestACompactedFileKeepsItsOwner(t *testing.T) {
 }
 
 // The fsync of a file that was cut meanwhile says nothing about what is gone from it.
-func TestAFileThatIsCutWhileItIsMadeDurableStopsPayments(t *testing.T) {
+func TestAFileTruncatedDuringAnFsyncStopsPayments(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	begin(t, file, 1)
@@ -233,7 +233,7 @@ func TestAFileThatIsCutWhileItIsMadeDurableStopsPayments(t *testing.T) {
 	require.ErrorContains(t, file.Sent(t.Context(), key(1), noon), "cut under the program")
 }
 
-func TestACompactionDoesNotTakeThePlaceOfAnotherFile(t *testing.T) {
+func TestACompactionDoesNotReplaceAnotherFile(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
 	send(t, file, 1)
@@ -244,7 +244,7 @@ func TestACompactionDoesNotTakeThePlaceOfAnotherFile(t *testing.T) {
 	assert.NoFileExists(t, path+".tmp")
 }
 
-func TestAFileThatOthersCouldReadIsForItsOwnerOnly(t *testing.T) {
+func TestAFileThatOthersCouldReadBecomesPrivate(t *testing.T) {
 	path := path(t)
 	for _, name := range []string{path, path + ".lock"} {
 		require.NoError(t, os.WriteFile(name, nil, 0o600))
@@ -284,8 +284,8 @@ func realistic(n int) connectpsp.Intent {
 	return one
 }
 
-// TestTenThousandSettledPaymentsFitOnThreeMebibytes for ever: as one comes, another is forgotten.
-func TestTenThousandSettledPaymentsFitOnThreeMebibytes(t *testing.T) {
+// TestTenThousandEndedPaymentsFitOnThreeMebibytes for ever: as one comes, another is forgotten.
+func TestTenThousandEndedPaymentsFitOnThreeMebibytes(t *testing.T) {
 	file := open(t, smallVolume(t))
 	const anHour = 10_000
 	for n := range anHour + 1500 {

@@ -31,7 +31,7 @@ func TestTheBalancesAddUp(t *testing.T) {
 	assert.WithinDuration(t, g.Now(), balance.UpdatedAt.Time, 10*time.Second)
 }
 
-func TestADateMustBeOne(t *testing.T) {
+func TestAnInvalidDateIsRefused(t *testing.T) {
 	startUnchecked(t).get("/account/balance?date=yesterday").problem(400, "INVALID_REQUEST")
 }
 

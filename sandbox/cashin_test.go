@@ -47,7 +47,7 @@ func TestANewChargeCanBePaidByItsQRCode(t *testing.T) {
 	assert.Equal(t, charge, read)
 }
 
-func TestOpenFinanceGivesAnAddressInPlaceOfAQRCode(t *testing.T) {
+func TestOpenFinanceReturnsAURLInPlaceOfAQRCode(t *testing.T) {
 	g := start(t)
 	var charge connectpsp.CashIn
 	g.post("/cash-in", `{"amount":1,"externalReference":"order-1","openFinance":{"redirectUrl":"https://shop.example/back"},
@@ -91,7 +91,7 @@ func TestAChargeExpiresAtItsTime(t *testing.T) {
 	assert.ErrorIs(t, g.PayCashIn(charge.TransactionID), sandbox.ErrTransition)
 }
 
-func TestAChargeWithoutExpiryLivesADay(t *testing.T) {
+func TestAChargeWithoutExpiryExpiresAfterADay(t *testing.T) {
 	g := start(t)
 	var charge connectpsp.CashIn
 	g.post("/cash-in", `{"amount":1,"externalReference":"order-1","payer":{"name":"Maria Silva","document":"12345678909"}}`).
@@ -103,7 +103,7 @@ func TestAChargeWithoutExpiryLivesADay(t *testing.T) {
 	assert.Equal(t, connectpsp.CashInExpired, g.cashIn(charge.TransactionID).Status)
 }
 
-func TestOnlyAChargeThatAwaitsPaymentMoves(t *testing.T) {
+func TestOnlyAnOpenChargeIsPaidExpiredOrCancelled(t *testing.T) {
 	moves := func(g *gateway) map[connectpsp.CashInStatus]func(string) error {
 		return map[connectpsp.CashInStatus]func(string) error{
 			connectpsp.CashInPaid:      g.PayCashIn,
@@ -128,7 +128,7 @@ func TestOnlyAChargeThatAwaitsPaymentMoves(t *testing.T) {
 	g.get("/cash-in/nothing").problem(404, "TRANSACTION_NOT_FOUND")
 }
 
-func TestAReferenceServesOneCharge(t *testing.T) {
+func TestAReferenceIsUsedForOneCharge(t *testing.T) {
 	g := start(t)
 	charge := g.newCashIn("order-1", "")
 	g.post("/cash-in", cashInBody("order-1", "")).problem(409, "DUPLICATE_EXTERNAL_REFERENCE")
@@ -164,7 +164,7 @@ func TestARefundIsSettledLater(t *testing.T) {
 	assert.ErrorIs(t, g.SettleRefund(charge.TransactionID), sandbox.ErrTransition)
 }
 
-func TestARefundIsRefusedForTheReasonThatHolds(t *testing.T) {
+func TestARefusedRefundNamesTheReason(t *testing.T) {
 	g := start(t)
 	refund := func(id string) reply { return g.post("/cash-in/"+id+"/refund", `{"reason":"FRAUD"}`) }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-func TestAnAcceptedPaymentIsProcessingAndItsMoneyGone(t *testing.T) {
+func TestAnAcceptedPaymentIsProcessingAndDebited(t *testing.T) {
 	g := start(t)
 	payment := g.newCashOut("withdrawal-1", "")
 	assert.NoError(t, uuid.Validate(payment.TransactionID))
@@ -39,7 +39,7 @@ func TestAPaymentMayGoToABankAccount(t *testing.T) {
 		*payment.Payee.Destination.BankAccount)
 }
 
-func TestACompletedPaymentMayComeBack(t *testing.T) {
+func TestACompletedPaymentMayBeReturned(t *testing.T) {
 	g := start(t)
 	payment := g.newCashOut("withdrawal-1", "")
 	require.NoError(t, g.CompleteCashOut(payment.TransactionID))
@@ -83,7 +83,7 @@ func TestACancelledPaymentGivesTheMoneyBack(t *testing.T) {
 	assert.Equal(t, "500000.00", g.transactional())
 }
 
-func TestAPaymentMovesOnlyFromTheStateBefore(t *testing.T) {
+func TestAPaymentMovesOnlyFromItsPreviousStatus(t *testing.T) {
 	g := start(t)
 	fail := func(id string) error { return g.FailCashOut(id, "CODE", "message") }
 	prepare := map[connectpsp.CashOutStatus][]func(string) error{
@@ -117,7 +117,7 @@ func TestAPaymentMovesOnlyFromTheStateBefore(t *testing.T) {
 	g.get("/cash-out/"+g.newCashIn("order-1", "").TransactionID).problem(404, "TRANSACTION_NOT_FOUND")
 }
 
-func TestAReferenceServesOnePaymentEvenIfThatFailed(t *testing.T) {
+func TestAReferenceIsUsedForOnePaymentEvenIfItFailed(t *testing.T) {
 	g := start(t)
 	payment := g.newCashOut("withdrawal-1", "")
 	require.NoError(t, g.FailCashOut(payment.TransactionID, "CODE", "message"))

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTheClockRunsFromWhereItIsSet(t *testing.T) {
+func TestTheClockRunsOnFromTheTimeItIsSetTo(t *testing.T) {
 	g := start(t)
 	assert.WithinDuration(t, time.Now(), g.Now(), 10*time.Second)
 	assert.Equal(t, time.UTC, g.Now().Location())

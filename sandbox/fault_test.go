@@ -71,7 +71,7 @@ func isUnavailable(t *testing.T, answer reply, err error) {
 	assert.Contains(t, string(answer.body), "<html>")
 }
 
-func TestFaultsAreUsedUpInOrder(t *testing.T) {
+func TestFaultsApplyOnceEachInOrder(t *testing.T) {
 	g := start(t)
 	g.FailNext("getBalance", sandbox.Unavailable, 0)
 	g.FailNext("getBalance", sandbox.Unavailable)
@@ -85,7 +85,7 @@ func TestAnOperationThatDoesNotExistCannotFail(t *testing.T) {
 	assert.Panics(t, func() { g.FailNext("createCashout", sandbox.LoseAnswer) })
 }
 
-func TestTheMiddlewareSeesWholeAnswersOnly(t *testing.T) {
+func TestTheMiddlewareSeesCompleteResponsesOnly(t *testing.T) {
 	var seen atomic.Int32
 	g := startUnchecked(t, sandbox.WithMiddleware(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

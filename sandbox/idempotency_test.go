@@ -14,7 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-func TestTheSameKeyGivesTheSameAnswer(t *testing.T) {
+func TestTheSameKeyReturnsTheSameResponse(t *testing.T) {
 	g := start(t)
 	charge := g.newCashIn("order-1", "")
 	require.NoError(t, g.PayCashIn(charge.TransactionID))
@@ -40,7 +40,7 @@ func TestTheSameKeyGivesTheSameAnswer(t *testing.T) {
 	assert.Equal(t, "499950.00", g.transactional(), "each was executed once")
 }
 
-func TestTheSameKeyAtOnceIsExecutedOnce(t *testing.T) {
+func TestConcurrentRequestsUnderOneKeyAreExecutedOnce(t *testing.T) {
 	g := start(t)
 	once, body := idempotency.NewKey(), cashOutBody("withdrawal-1", "50.00", "")
 	answers := make([]reply, 8)
@@ -66,7 +66,7 @@ func TestAnotherRequestCannotUseTheKey(t *testing.T) {
 	assert.Equal(t, first.body, again.body, "the first one is not forgotten")
 }
 
-func TestARefusalOfTheBusinessIsRepeated(t *testing.T) {
+func TestABusinessRefusalIsReplayed(t *testing.T) {
 	g := start(t, sandbox.WithBalance(pix.Centavos(0), pix.Centavos(100_00)))
 	poor := idempotency.NewKey()
 	g.post("/cash-out", cashOutBody("withdrawal-1", "50.00", ""), key(poor)).problem(422, "INSUFFICIENT_FUNDS")
@@ -79,7 +79,7 @@ func TestARefusalOfTheBusinessIsRepeated(t *testing.T) {
 	assert.Equal(t, "50.00", g.transactional())
 }
 
-func TestARefusalOfTheRequestLeavesTheKeyUnused(t *testing.T) {
+func TestAnInvalidRequestLeavesTheKeyUnused(t *testing.T) {
 	g := startUnchecked(t)
 	once, body := idempotency.NewKey(), cashOutBody("withdrawal-1", "50.00", "")
 	g.post("/cash-out", body, key(once), header("Authorization", "")).problem(401, "TOKEN_EXPIRED")

@@ -127,7 +127,7 @@ func TestTheOtherBodiesAreCheckedToo(t *testing.T) {
 	}
 }
 
-func TestABodyThatEndsEarlyExecutesNothing(t *testing.T) {
+func TestATruncatedBodyExecutesNothing(t *testing.T) {
 	g := startUnchecked(t)
 	body := cashInBody("order-1", "")
 	_, err := g.attempt(http.MethodPost, "/cash-in", body, func(r *http.Request) { r.ContentLength++ })

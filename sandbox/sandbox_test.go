@@ -36,7 +36,7 @@ func TestTheConfigurationIsReadyForAClientAndNewEachTime(t *testing.T) {
 	assert.NotEqual(t, first.CryptoToken.Reveal(), second.CryptoToken.Reveal())
 }
 
-func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	for name, option := range map[string]sandbox.Option{
 		"negative transactional": sandbox.WithBalance(pix.Centavos(-1), pix.Centavos(0)),
 		"negative proprietary":   sandbox.WithBalance(pix.Centavos(0), pix.Centavos(-1)),
@@ -51,7 +51,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsAProblemToo(t *testing.T) {
+func TestUnknownPathsAndMethodsAreAnsweredWithAProblem(t *testing.T) {
 	g := startUnchecked(t)
 	for _, path := range []string{"/", "/nothing", "/cash-in/", "/cash-in/a/b", "/cash-in//refund", "/cash-out/x/refund"} {
 		g.get(path).problem(404, "NOT_FOUND")
@@ -137,7 +137,7 @@ func TestCloseWaitsForTheMiddleware(t *testing.T) {
 	assert.True(t, ended)
 }
 
-func TestAHijackedConnectionDoesNotHoldCloseUp(t *testing.T) {
+func TestAHijackedConnectionDoesNotBlockClose(t *testing.T) {
 	hijacked := make(chan net.Conn, 1)
 	s, err := sandbox.Start(sandbox.WithMiddleware(func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -15,7 +15,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-func TestATokenIsASignedJWTThatStatesItsLife(t *testing.T) {
+func TestATokenIsASignedJWTThatStatesItsLifetime(t *testing.T) {
 	g := start(t, sandbox.WithTokenLifetime(90*time.Second))
 	before := g.Now().Truncate(time.Second)
 	var token token
@@ -43,7 +43,7 @@ func TestATokenIsASignedJWTThatStatesItsLife(t *testing.T) {
 	assert.Len(t, signature, 32)
 }
 
-func TestEveryTokenIsAnotherAndNoneEndsTheOthers(t *testing.T) {
+func TestTokensDifferAndStayValidBesideEachOther(t *testing.T) {
 	g := start(t)
 	first := g.token
 	second := g.newToken()
@@ -63,7 +63,7 @@ func TestWrongCredentialsAreRefused(t *testing.T) {
 	}
 }
 
-func TestATokenEndsWithItsLife(t *testing.T) {
+func TestATokenExpires(t *testing.T) {
 	g := start(t, sandbox.WithTokenLifetime(time.Minute))
 	g.Advance(time.Minute - 20*time.Second)
 	g.transactional()

@@ -21,7 +21,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-func TestAWebhookIsSignedAndHoldsWhatGetAnswers(t *testing.T) {
+func TestAWebhookIsSignedAndHoldsTheDataOfARead(t *testing.T) {
 	checker := contract.New(t)
 	for _, test := range []struct {
 		event string
@@ -98,7 +98,7 @@ func TestAWebhookIsSignedAndHoldsWhatGetAnswers(t *testing.T) {
 	}
 }
 
-func TestWhatHappensToNobodySendsNoWebhook(t *testing.T) {
+func TestUnpublishedEventsAndTransactionsWithoutAURLSendNoWebhook(t *testing.T) {
 	receiver := newReceiver(t)
 	g := start(t)
 	require.NoError(t, g.ExpireCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
@@ -110,7 +110,7 @@ func TestWhatHappensToNobodySendsNoWebhook(t *testing.T) {
 	assert.Empty(t, receiver.all())
 }
 
-func TestAWebhookIsRepeatedUntilItIsAnswered200(t *testing.T) {
+func TestAWebhookIsRetriedUntilItIsAnswered200(t *testing.T) {
 	statuses := []int{500, 201, 204, 302, 404}
 	receiver := newReceiver(t, statuses...)
 	g := start(t)
@@ -138,7 +138,7 @@ func TestAWebhookIsRepeatedUntilItIsAnswered200(t *testing.T) {
 	assert.Len(t, ids, len(all), "each attempt has its own id")
 }
 
-func TestTheBackoffHasALongestWaitAndAnEnd(t *testing.T) {
+func TestTheBackoffHasALongestDelayAndALastAttempt(t *testing.T) {
 	statuses := make([]int, sandbox.MaxAttempts)
 	for i := range statuses {
 		statuses[i] = 500
@@ -156,7 +156,7 @@ func TestTheBackoffHasALongestWaitAndAnEnd(t *testing.T) {
 	assert.Len(t, g.Deliveries(), sandbox.MaxAttempts)
 }
 
-func TestARepetitionWaitsForItsTime(t *testing.T) {
+func TestARetryWaitsForItsTime(t *testing.T) {
 	receiver := newReceiver(t, 500)
 	g := start(t)
 	g.SetTime(time.Date(2026, 3, 10, 14, 0, 0, 0, time.UTC))
@@ -175,7 +175,7 @@ func TestARepetitionWaitsForItsTime(t *testing.T) {
 
 // A dispatcher that is not told of a new time sleeps in real time, and so would every test that
 // uses the clock.
-func TestMovingTheClockSendsAtOnceWhatIsDue(t *testing.T) {
+func TestMovingTheClockSendsDueWebhooksAtOnce(t *testing.T) {
 	for name, move := range map[string]func(*gateway){
 		"Advance": func(g *gateway) { g.Advance(3 * time.Hour) },
 		"SetTime": func(g *gateway) { g.SetTime(time.Now().Add(time.Hour)) },
@@ -206,7 +206,7 @@ func TestMovingTheClockSendsAtOnceWhatIsDue(t *testing.T) {
 	}
 }
 
-func TestTheRealClockBringsARepetitionToo(t *testing.T) {
+func TestARetryAlsoComesByTheRealClock(t *testing.T) {
 	receiver := newReceiver(t, 500)
 	g := start(t)
 	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
@@ -214,7 +214,7 @@ func TestTheRealClockBringsARepetitionToo(t *testing.T) {
 	assert.Len(t, receiver.all(), 2)
 }
 
-func TestAReceiverThatIsTooSlowIsTriedAgain(t *testing.T) {
+func TestADeliveryThatTimesOutIsRetried(t *testing.T) {
 	calls := make(chan struct{}, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		calls <- struct{}{}
@@ -307,7 +307,7 @@ func TestARedeliveryHasTheSameBytesAndANewID(t *testing.T) {
 	}
 }
 
-func TestManyWebhooksGoOutAtOnce(t *testing.T) {
+func TestWebhooksAreDeliveredConcurrently(t *testing.T) {
 	const count = 4
 	var together sync.WaitGroup
 	together.Add(count)

@@ -94,7 +94,7 @@ func TestNoTokenTravelsWithTheSignatureOfAnother(t *testing.T) {
 	group.Wait()
 }
 
-func TestTokenIsSignedOnce(t *testing.T) {
+func TestATokenIsSignedOnce(t *testing.T) {
 	edit := signing.Editor(cryptoToken)
 	sign := func() string {
 		request := withToken("a.b.c")
@@ -105,7 +105,7 @@ func TestTokenIsSignedOnce(t *testing.T) {
 	assert.Same(t, unsafe.StringData(first), unsafe.StringData(second), "the second signature was computed anew")
 }
 
-func TestBodyPlaysNoPart(t *testing.T) {
+func TestTheSignatureDoesNotDependOnTheBody(t *testing.T) {
 	edit := signing.Editor(cryptoToken)
 	for _, body := range []string{"", `{"amount":1.00}`, `{"amount":1000000.00}`} {
 		request := withToken("header.payload.signature")

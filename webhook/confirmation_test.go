@@ -13,7 +13,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestAPartOfAPaymentThatComesBackIsConfirmed(t *testing.T) {
+func TestAPartialReturnIsConfirmed(t *testing.T) {
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(charge(webhook.StatusPaid))
 	r.receive(t, paid)
@@ -26,7 +26,7 @@ func TestAPartOfAPaymentThatComesBackIsConfirmed(t *testing.T) {
 	assert.Empty(t, r.reasons())
 }
 
-func TestAThiefDoesNotChooseWhetherAnEventIsConfirmed(t *testing.T) {
+func TestAForgedAmountDoesNotAvoidConfirmation(t *testing.T) {
 	t.Run("return", func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1000)))
 		r.bank.set(charge(webhook.StatusAwaitingPayment))
@@ -47,7 +47,7 @@ func TestAThiefDoesNotChooseWhetherAnEventIsConfirmed(t *testing.T) {
 	})
 }
 
-func TestTheIDOfAConfirmedPaymentIsNotForgotten(t *testing.T) {
+func TestTheEndToEndIDOfAConfirmedPaymentIsKept(t *testing.T) {
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	truth := charge(webhook.StatusPaid)
 	truth.paymentID = "" // the gateway leaves it out
@@ -123,7 +123,7 @@ func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) 
 	}
 }
 
-func TestConfirmationPassesOnWhatTheGatewayAnswers(t *testing.T) {
+func TestConfirmationPassesOnTheGatewaysData(t *testing.T) {
 	for _, c := range []struct {
 		from  int64
 		reads int
@@ -162,7 +162,7 @@ func TestConfirmationPassesOnWhatTheGatewayAnswers(t *testing.T) {
 }
 
 // Whoever forges an event chooses its amount, too.
-func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
+func TestAnEventWithoutAnAmountIsConfirmedWhateverTheThreshold(t *testing.T) {
 	for _, amount := range []string{"", `,"amount":null`, `,"amount":0`, `,"amount":-10.50`} {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1051)))
 		r.bank.set(charge(webhook.StatusAwaitingPayment))
@@ -174,7 +174,7 @@ func TestAnEventWithoutAnAmountIsConfirmedFromAnyAmount(t *testing.T) {
 
 // What the event says of the money is unknown, so the function is given what the gateway says, and
 // nothing if that cannot be had.
-func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
+func TestAnUnreadableAmountIsReadFromTheGateway(t *testing.T) {
 	event := strings.Replace(paid, "10.50", "10.505", 1)
 	r := newReceiver(t)
 	r.bank.set(charge(webhook.StatusPaid))
@@ -198,7 +198,7 @@ func TestAnAmountThatIsNoMoneyIsReadFromTheGateway(t *testing.T) {
 
 // A payment comes back in two parts, and the gateway tells of the second by the time the first is
 // worked off.
-func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
+func TestConfirmationReadsAnEarlierReturnByItsEndToEndID(t *testing.T) {
 	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
 	second.returnID = otherID
 	bodies := []string{first.event(webhook.CashOutRefunded), second.event(webhook.CashOutRefunded)}
@@ -237,7 +237,7 @@ func TestConfirmationReadsAReturnThatIsNotTheLastByItsOwnID(t *testing.T) {
 
 // The gateway tells of the last payment of a charge. That is no reason to think that the
 // CryptoToken was stolen.
-func TestConfirmationReadsAPaymentThatIsNotTheLastByItsOwnID(t *testing.T) {
+func TestConfirmationReadsAnEarlierPaymentByItsEndToEndID(t *testing.T) {
 	first, last := charge(webhook.StatusPaid), another(charge(webhook.StatusPaid))
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(last)

@@ -51,7 +51,7 @@ func TestTheKeyIsReadable(t *testing.T) {
 	assert.Equal(t, "CASHIN_PAID/kk6g232xel65a0daee4dd13kk2912714964/E00416968202603101827cemeFscF6AG", event.Key())
 }
 
-func TestTheKeyTakesAMissingEndToEndIDForNull(t *testing.T) {
+func TestAMissingEndToEndIDHasTheKeyOfNull(t *testing.T) {
 	for _, member := range []string{``, `,"endToEndId":null`, `,"endToEndId":""`, `,"endToEndId":7`} {
 		for _, kind := range []string{"CASHOUT_FAILED", "CASHOUT_NEW", "PING"} {
 			event, err := parse(`{"eventType":"` + kind + `","data":{"transactionId":"t1"` + member + `}}`)
@@ -62,7 +62,7 @@ func TestTheKeyTakesAMissingEndToEndIDForNull(t *testing.T) {
 }
 
 // A type that a later version of the SDK knows must not get a new key with it, or events would be acted on twice.
-func TestTheKeyDoesNotDependOnWhatTheSDKKnows(t *testing.T) {
+func TestTheKeyDoesNotDependOnTheVersionOfTheSDK(t *testing.T) {
 	for _, kind := range []string{"CASHIN_PAID", "CASHIN_NEW", "CASHOUT_COMPLETED", "CASHOUT_NEW", "NEW"} {
 		event, err := parse(`{"eventType":"` + kind + `","data":{"transactionId":"t1","endToEndId":"E1","amount":1}}`)
 		require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestTheKeyDoesNotDependOnWhatTheSDKKnows(t *testing.T) {
 	}
 }
 
-func TestTheKeyOfAnEventWithoutATransactionIsOfItsBody(t *testing.T) {
+func TestTheKeyOfAnEventWithoutATransactionIsADigestOfItsBody(t *testing.T) {
 	for _, data := range []string{`{}`, `{"transactionId":1}`, `{"transactionId":null,"endToEndId":"E1"}`, `{"transactionId":""}`, `[]`, `7`, `null`} {
 		for _, kind := range []string{"PING", "CASHIN_NEW", "CASHOUT_NEW"} {
 			first, err := parse(`{"eventType":"` + kind + `","data":` + data + `}`)
@@ -138,7 +138,7 @@ func TestALateRedeliveryOfAPaymentKeepsItsKey(t *testing.T) {
 	assert.NotEqual(t, one.Key(), other.Key(), "a payment may be returned in parts")
 }
 
-func TestAUUIDIsTheSameInCapitals(t *testing.T) {
+func TestUUIDsAreComparedWithoutCase(t *testing.T) {
 	capitals := func(body string) string { return strings.Replace(body, paymentID, strings.ToUpper(paymentID), 1) }
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	shouted := payment(webhook.StatusCompleted)

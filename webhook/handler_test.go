@@ -24,7 +24,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestADeliveryIsAnsweredByWhatBecameOfIt(t *testing.T) {
+func TestEachDeliveryGetsItsStatusAndIsCounted(t *testing.T) {
 	checker := contract.New(t)
 	for _, body := range []string{paid, refunded, completed, failed, returned} {
 		checker.Webhook([]byte(body))
@@ -117,7 +117,7 @@ func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // A database has no index on keys of any length, and a gateway that meets 503 would send the event
 // for ever.
-func TestAnEventWithMonstrousIDsIsKeptForAPerson(t *testing.T) {
+func TestAnEventWithOverlongIDsIsHeld(t *testing.T) {
 	body := strings.Replace(paid, chargeID, strings.Repeat("é", 1000), 1)
 	inbox := webhook.NewMemoryInbox()
 	handler := newHandler(t, inbox)
@@ -135,7 +135,7 @@ func TestAnEventWithMonstrousIDsIsKeptForAPerson(t *testing.T) {
 }
 
 // It is not signed, and a database takes no text that is none.
-func TestADeliveryIDMayBeAnything(t *testing.T) {
+func TestADeliveryIDIsSanitized(t *testing.T) {
 	inbox := webhook.NewMemoryInbox()
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(paid))
 	r.Header.Set("X-Connect-Signature", sign(paid))
@@ -148,7 +148,7 @@ func TestADeliveryIDMayBeAnything(t *testing.T) {
 	assert.Equal(t, "a??"+strings.Repeat("x", 97), claim.DeliveryID)
 }
 
-func TestWhyTheInboxFailsIsLoggedWithoutPersonalData(t *testing.T) {
+func TestAFailingInboxIsLoggedWithoutPersonalData(t *testing.T) {
 	var log bytes.Buffer
 	handler := newHandler(t, brokenInbox{})
 	handler.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -171,7 +171,7 @@ func (s slowInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest,
 
 // The time for the body is over by then, and the connection, which the gateway keeps, is as good as
 // before.
-func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
+func TestASlowInboxDoesNotCloseTheConnection(t *testing.T) {
 	handler := newHandler(t, slowInbox{webhook.NewMemoryInbox()})
 	contexts := make(chan error, 2)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -193,7 +193,7 @@ func TestASlowInboxDoesNotEndTheConnection(t *testing.T) {
 
 // A middleware that has read the body lets net/http wait for the next request, and the time for the
 // body would end that wait and with it the contexts of all later requests (golang/go#70834).
-func TestTheConnectionIsAsGoodAsBeforeWhateverMiddlewareDoes(t *testing.T) {
+func TestTheConnectionStaysUsableIfMiddlewareReadTheBody(t *testing.T) {
 	for name, method := range map[string]string{"a delivery": http.MethodPost, "a request that is refused": http.MethodPut} {
 		t.Run(name, func(t *testing.T) {
 			handler := newHandler(t, webhook.NewMemoryInbox())
@@ -238,9 +238,9 @@ func TestARequestWithoutABodyIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheHandlersOwnWorkIsSmall: reading and checking the worst body of 64 KiB leaves more than
+// TestTheWorstBodyIsHandledWithinASecond: reading and checking the worst body of 64 KiB leaves more than
 // four of the gateway's five seconds.
-func TestTheHandlersOwnWorkIsSmall(t *testing.T) {
+func TestTheWorstBodyIsHandledWithinASecond(t *testing.T) {
 	const size = 64 << 10
 	fill := func(head, part, tail string) string {
 		return head + strings.Repeat(part, (size-len(head)-len(tail))/len(part)) + tail
@@ -271,7 +271,7 @@ func TestTheHandlersOwnWorkIsSmall(t *testing.T) {
 	}
 }
 
-func TestNothingIsAnsweredWith200BeforeItIsKept(t *testing.T) {
+func TestADeliveryIsAnsweredWith200OnlyOnceItIsStored(t *testing.T) {
 	for _, body := range []string{paid, "<html>"} {
 		handler := newHandler(t, brokenInbox{})
 		assert.Equal(t, 503, deliver(handler, body))
@@ -298,7 +298,7 @@ func (p patientInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Dige
 	return p.MemoryInbox.Put(ctx, item)
 }
 
-func TestADeliveryWhoseSenderHangsUpIsKeptAllTheSame(t *testing.T) {
+func TestADeliveryIsStoredEvenIfTheSenderHangsUp(t *testing.T) {
 	inbox := patientInbox{webhook.NewMemoryInbox()}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -317,7 +317,7 @@ func TestTheCurrentAndThePreviousSecretVerify(t *testing.T) {
 	assert.Equal(t, 200, deliver(handler, paid))
 }
 
-func TestAHandlerThatCouldNotVerifyIsNotMade(t *testing.T) {
+func TestNewHandlerRefusesAMissingSecretOrInbox(t *testing.T) {
 	_, err := webhook.NewHandler(webhook.NewMemoryInbox())
 	assert.ErrorContains(t, err, "CryptoToken")
 	_, err = webhook.NewHandler(webhook.NewMemoryInbox(), auth.NewSecret(""))
@@ -328,7 +328,7 @@ func TestAHandlerThatCouldNotVerifyIsNotMade(t *testing.T) {
 
 // A secret from a file ends in a line break. Each delivery would be answered 401, until the gateway
 // gives up.
-func TestASecretThatIsNoneIsRefusedAndNotShown(t *testing.T) {
+func TestAMalformedSecretIsRefusedAndNotShown(t *testing.T) {
 	for _, faulty := range []string{"the-token\n", " the-token", "the-token\r\n", "the token", "the-t\u00f6ken", "\n"} {
 		_, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret, auth.NewSecret(faulty))
 		require.ErrorContains(t, err, "CryptoToken", "%q", faulty)
@@ -336,14 +336,14 @@ func TestASecretThatIsNoneIsRefusedAndNotShown(t *testing.T) {
 	}
 }
 
-func TestCountsPrintAsTheyAre(t *testing.T) {
+func TestCountsPrintTheirFields(t *testing.T) {
 	assert.Equal(t, "{Stored:1 Duplicates:0 Conflicting:0 Quarantined:0 InvalidSignature:2 WrongMethod:0 TooSlow:0 TooLarge:0 Broken:0 Unavailable:0}",
 		fmt.Sprint(webhook.Counts{Stored: 1, InvalidSignature: 2}))
 }
 
-// TestAHostileClientHoldsNoGoroutine opens connections that never come to an end, to a server
+// TestAHostileClientBlocksNoGoroutine opens connections that never come to an end, to a server
 // without time-outs of its own.
-func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
+func TestAHostileClientBlocksNoGoroutine(t *testing.T) {
 	var within atomic.Int32
 	handler := newHandler(t, webhook.NewMemoryInbox())
 	left := make(chan time.Duration, 10)
@@ -407,7 +407,7 @@ func TestAHostileClientHoldsNoGoroutine(t *testing.T) {
 	assert.Zero(t, within.Load())
 }
 
-func TestABodyThatDoesNotComeOverHTTP2IsNotWaitedFor(t *testing.T) {
+func TestAnHTTP2BodyThatNeverArrivesTimesOut(t *testing.T) {
 	server := httptest.NewUnstartedServer(newHandler(t, webhook.NewMemoryInbox()))
 	server.EnableHTTP2 = true
 	server.StartTLS()

@@ -50,7 +50,7 @@ func TestFailuresGoToTheDefaultLogger(t *testing.T) {
 	}
 }
 
-func TestSharedValuesPrintAsTheirNames(t *testing.T) {
+func TestSharedValuesPrintAsTheirTypeNames(t *testing.T) {
 	r := newReceiver(t)
 	for want, value := range map[string]any{"webhook.Handler": r.Handler, "webhook.Worker": r.worker, "webhook.MemoryInbox": r.inbox} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestAMemoryInboxForgetsTheOldestThatIsDoneAndNothingElse(t *testing.T) {
+func TestAMemoryInboxForgetsOnlyItsOldestDoneItems(t *testing.T) {
 	const limit = 100
 	r := newReceiverOn(t, webhook.NewSmallMemoryInbox(limit))
 	event := func(n int) string {
@@ -37,7 +37,7 @@ func TestAMemoryInboxForgetsTheOldestThatIsDoneAndNothingElse(t *testing.T) {
 	assert.EqualValues(t, 2, r.Handler.Counts().Duplicates, "the oldest is forgotten")
 }
 
-func TestAMemoryInboxThatIsFullTakesNothingMore(t *testing.T) {
+func TestAFullMemoryInboxTakesNoNewItem(t *testing.T) {
 	const limit = 100
 	inbox := webhook.NewSmallMemoryInbox(limit)
 	for n := range limit {
@@ -52,7 +52,7 @@ func TestAMemoryInboxThatIsFullTakesNothingMore(t *testing.T) {
 	assert.Equal(t, 503, deliver(newHandler(t, inbox), paid))
 }
 
-func TestKeysDistinguishCapitals(t *testing.T) {
+func TestKeysAreCaseSensitive(t *testing.T) {
 	r := newReceiver(t)
 	r.receive(t, paid, strings.ReplaceAll(paid, inID, strings.ToLower(inID)))
 	assert.EqualValues(t, webhook.Counts{Stored: 2}, r.Handler.Counts())
@@ -75,7 +75,7 @@ func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func
 	}
 }
 
-func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
+func TestAnItemOfALockedTransactionIsNotWaitedFor(t *testing.T) {
 	inbox := webhook.NewMemoryInbox()
 	var claims []*webhook.Claim
 	for key, transaction := range map[string]string{"a": "CASHIN/1", "b": "CASHIN/1"} {
@@ -94,7 +94,7 @@ func TestAnItemWhoseTransactionIsLockedIsNotWaitedFor(t *testing.T) {
 	}))
 }
 
-func TestWhatIsDismissedMakesRoom(t *testing.T) {
+func TestADismissedItemMakesRoom(t *testing.T) {
 	r := newReceiverOn(t, webhook.NewSmallMemoryInbox(1))
 	require.Equal(t, 200, deliver(r, "<html>"))
 	require.Equal(t, 503, deliver(r, paid))
@@ -105,7 +105,7 @@ func TestWhatIsDismissedMakesRoom(t *testing.T) {
 
 // A function that takes no notice of its context may take longer than the lease. Nobody else is to
 // call it meanwhile.
-func TestAnItemThatIsBeingSettledIsNotClaimedAlthoughItsLeaseEnds(t *testing.T) {
+func TestAnItemBeingCompletedIsNotClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()
 		_, err := inbox.Put(t.Context(), webhook.Item{Key: "a", Transaction: "CASHIN/1"})
@@ -141,7 +141,7 @@ func TestAnItemIsDueByTheClockOfTheInbox(t *testing.T) {
 	})
 }
 
-func TestATransactionIsKnownAsLongAsOneOfItsItems(t *testing.T) {
+func TestATransactionIsRememberedAsLongAsAnyOfItsItems(t *testing.T) {
 	const limit = 3
 	r := newReceiverOn(t, webhook.NewSmallMemoryInbox(limit))
 	r.receive(t, paid, refunded, completed, failed) // the first is forgotten
@@ -150,7 +150,7 @@ func TestATransactionIsKnownAsLongAsOneOfItsItems(t *testing.T) {
 	assert.Equal(t, ">PAID, PAID>REFUNDED, >COMPLETED", r.books.String(), "it comes again, and changes nothing")
 }
 
-func TestWhatAStepPutsTwiceIsKnownTheSecondTime(t *testing.T) {
+func TestAnItemThatAStepPutsTwiceIsADuplicate(t *testing.T) {
 	inbox := webhook.NewMemoryInbox()
 	_, err := inbox.Put(t.Context(), webhook.Item{Key: "a"})
 	require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestATransactionThatIsFoundLateHasItsEffect(t *testing.T) {
+func TestATransactionThatIsFoundLateIsApplied(t *testing.T) {
 	for name, begin := range map[string]func(*receiver, *testing.T){
 		"that an event told of": func(r *receiver, t *testing.T) { r.receive(t, paid) },
 		"that is watched":       func(r *receiver, t *testing.T) { require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID)) },
@@ -41,7 +41,7 @@ func TestATransactionThatIsFoundLateHasItsEffect(t *testing.T) {
 	}
 }
 
-func TestAPageOfSomethingInBetweenIsLikeAnOutage(t *testing.T) {
+func TestThePageOfAProxyIsTreatedLikeAnOutage(t *testing.T) {
 	for name, begin := range map[string]func(*receiver, *testing.T){
 		"for an event": func(r *receiver, t *testing.T) { r.receive(t, paid) },
 		"for a watch":  func(r *receiver, t *testing.T) { require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID)) },
@@ -63,7 +63,7 @@ func TestAPageOfSomethingInBetweenIsLikeAnOutage(t *testing.T) {
 	}
 }
 
-func TestAGatewayThatHangsDelaysOnlyTheItemsThatNeedIt(t *testing.T) {
+func TestAHangingGatewayDelaysOnlyItemsThatNeedConfirmation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(100_00)))
 		r.bank.hang(true)
@@ -104,7 +104,7 @@ func (u *untried) Postpone(ctx context.Context, claim *webhook.Claim, due time.T
 }
 
 // Twenty attempts are for real ones.
-func TestAnItemThatFindsNoRoomAtTheGatewayHasNotBeenTried(t *testing.T) {
+func TestAnItemPostponedForASlowGatewayUsesNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		inbox := &untried{Inbox: r.inbox}
@@ -121,7 +121,7 @@ func TestAnItemThatFindsNoRoomAtTheGatewayHasNotBeenTried(t *testing.T) {
 }
 
 // A question that is not answered does not use up the time of the function.
-func TestAReadingTakesTenSecondsAtMost(t *testing.T) {
+func TestAConfirmationTakesTenSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		r.bank.hang(true)
@@ -136,7 +136,7 @@ func TestAReadingTakesTenSecondsAtMost(t *testing.T) {
 }
 
 // While many wait for a gateway that is quick, none of them is put off.
-func TestManyConfirmationsAreWorkedOffAsFastAsTheGatewayAnswers(t *testing.T) {
+func TestConfirmationsRunAsFastAsTheGatewayResponds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		const deposits = 200
@@ -167,7 +167,7 @@ func TestManyConfirmationsAreWorkedOffAsFastAsTheGatewayAnswers(t *testing.T) {
 	})
 }
 
-func TestAnOutageBeforeA404IsNoReasonToBelieveIt(t *testing.T) {
+func TestA404AfterAnOutageIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		r.bank.fail(503)
@@ -183,7 +183,7 @@ func TestAnOutageBeforeA404IsNoReasonToBelieveIt(t *testing.T) {
 }
 
 // The order is stored late, and the gateway answers one 404 by then.
-func TestAFunctionThatFailedIsNoReasonToBelieveOne404(t *testing.T) {
+func TestA404AfterTheFunctionFailedIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		r.bank.set(charge(webhook.StatusPaid))
@@ -201,7 +201,7 @@ func TestAFunctionThatFailedIsNoReasonToBelieveOne404(t *testing.T) {
 }
 
 // A cache in between mixes up one response.
-func TestOneAnswerAboutAnotherTransactionIsLikeAnOutage(t *testing.T) {
+func TestAResponseAboutAnotherTransactionIsTreatedLikeAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		r.bank.transactions[chargeID] = deposit(7, pix.Centavos(1050))

@@ -80,7 +80,7 @@ func TestEveryPublishedTypeIsRead(t *testing.T) {
 }
 
 // The bodies hold no transaction: a valid signature shows in the error being another.
-func TestASignatureIsOfTheBytesAsReceived(t *testing.T) {
+func TestASignatureVerifiesTheBytesAsReceived(t *testing.T) {
 	const (
 		body    = `{"eventType":"CASHIN_PAID","data":{"amount":10.00}}`
 		again   = `{"eventType":"CASHIN_PAID","data":{"amount":10}}`
@@ -205,7 +205,7 @@ func TestTheSignatureIsCheckedBeforeTheBody(t *testing.T) {
 	}
 }
 
-func TestABodyThatCannotBeTrustedToMeanOneThingIsMalformed(t *testing.T) {
+func TestAnAmbiguousBodyIsMalformed(t *testing.T) {
 	event := func(data string) string { return `{"eventType":"CASHIN_PAID","data":` + data + `}` }
 	nested := func(levels int) string {
 		return `{"eventType":"PING","x":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}`
@@ -291,7 +291,7 @@ func TestErrorsRepeatNothingOfTheBody(t *testing.T) {
 	}
 }
 
-func TestAnOddFieldDoesNotLoseTheEvent(t *testing.T) {
+func TestAMalformedFieldDoesNotLoseTheEvent(t *testing.T) {
 	tests := map[string]string{
 		"date without a time":     `"paidAt":"2026-03-10"`,
 		"date as a number":        `"paidAt":1773152535`,
@@ -328,7 +328,7 @@ func TestAnOddFieldDoesNotLoseTheEvent(t *testing.T) {
 
 // An event with an amount that is no money is true all the same: the transaction has moved, and the
 // gateway can be asked for the rest.
-func TestAnAmountThatIsNoMoneyDoesNotLoseTheEvent(t *testing.T) {
+func TestAnUnreadableAmountDoesNotLoseTheEvent(t *testing.T) {
 	for _, amount := range []string{`10.001`, `1e-3`, `"ten"`, `""`, `1` + strings.Repeat("0", 30), `1e999999999`, `{"value":10}`, `[10]`, `false`} {
 		for _, kind := range []string{"CASHIN_PAID", "CASHIN_NEW"} {
 			event, err := parse(`{"eventType":"` + kind + `","data":{"amount":` + amount + `,"transactionId":"t1","endToEndId":"E1","payer":{"name":"n"}}}`)
@@ -344,7 +344,7 @@ func TestAnAmountThatIsNoMoneyDoesNotLoseTheEvent(t *testing.T) {
 	}
 }
 
-func TestAnAmountIsReadHoweverItIsWritten(t *testing.T) {
+func TestAnAmountIsReadInEveryNotation(t *testing.T) {
 	for amount, want := range map[string]int64{`1E+2`: 10000, `1.05e1`: 1050, `10050e-2`: 10050, `"10.50"`: 1050, `10.5`: 1050} {
 		event, err := parse(`{"eventType":"CASHIN_PAID","data":{"transactionId":"t1","amount":` + amount + `}}`)
 		require.NoError(t, err, amount)
@@ -353,7 +353,7 @@ func TestAnAmountIsReadHoweverItIsWritten(t *testing.T) {
 }
 
 // The signature is over the bytes as they came, whatever they are read as.
-func TestABodyInAnotherEncodingIsReadAsItIsMeant(t *testing.T) {
+func TestABodyInISO88591IsRead(t *testing.T) {
 	body := func(name string) string {
 		return `{"eventType":"CASHIN_PAID","data":{"transactionId":"t1","amount":10.50,"payer":{"name":"` + name + `"}}}`
 	}
@@ -378,7 +378,7 @@ func TestABodyInAnotherEncodingIsReadAsItIsMeant(t *testing.T) {
 }
 
 // A proxy may pack what the gateway signed, or the gateway may sign what it packed.
-func TestAPackedBodyIsReadWhicheverFormWasSigned(t *testing.T) {
+func TestACompressedBodyIsReadWhicheverFormWasSigned(t *testing.T) {
 	body := published(t)
 	packed := pack(body)
 	for name, over := range map[string]string{"packed": packed, "unpacked": body} {
@@ -395,7 +395,7 @@ func TestAPackedBodyIsReadWhicheverFormWasSigned(t *testing.T) {
 	assert.ErrorIs(t, err, webhook.ErrInvalidSignature, "the signature of packed bytes that did not come")
 }
 
-func TestAPackedBodyThatCannotBeUnpackedIsRefused(t *testing.T) {
+func TestACompressedBodyThatCannotBeReadIsRefused(t *testing.T) {
 	const limit = 64 << 10
 	event := func(length int) string {
 		text := `{"eventType":"PING","x":"`
@@ -466,7 +466,7 @@ func TestTheTimeIsInUTC(t *testing.T) {
 	}
 }
 
-func TestATypeNobodyKnowsSurvives(t *testing.T) {
+func TestAnUnknownEventTypeIsParsed(t *testing.T) {
 	tests := map[string]struct {
 		body            string
 		cashIn, cashOut bool
@@ -510,7 +510,7 @@ func TestTheEventOutlivesTheCallersBuffer(t *testing.T) {
 	assert.Equal(t, "Test User", event.CashIn.Payer.Name)
 }
 
-func TestAReplayedBodyVerifiesForEverAndHasTheSameKey(t *testing.T) {
+func TestAReplayedBodyVerifiesAndHasTheSameKey(t *testing.T) {
 	body := published(t)
 	keys := make(map[string]bool)
 	for _, delivery := range []string{"", "a", "b"} {

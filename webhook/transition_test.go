@@ -14,7 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestASecondPaymentIsKeptForAPersonWhateverCameBefore(t *testing.T) {
+func TestASecondPaymentIsHeldWhateverCameBefore(t *testing.T) {
 	paidAgain := another(charge(webhook.StatusPaid)).event(webhook.CashInPaid)
 	completedAgain := another(payment(webhook.StatusCompleted)).event(webhook.CashOutCompleted)
 	returnOfAnother := another(charge(webhook.StatusRefunded)).event(webhook.CashInRefunded)
@@ -61,7 +61,7 @@ func TestASecondPaymentIsKeptForAPersonWhateverCameBefore(t *testing.T) {
 	}
 }
 
-func TestASecondPaymentThatIsFoundByReadingIsKeptForAPerson(t *testing.T) {
+func TestASecondPaymentFoundByReadingIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.receive(t, paid)
@@ -74,7 +74,7 @@ func TestASecondPaymentThatIsFoundByReadingIsKeptForAPerson(t *testing.T) {
 	})
 }
 
-func TestStatusesOnlyMoveUpWhateverTheOrderOfEvents(t *testing.T) {
+func TestAStatusNeverMovesBackWhateverTheOrderOfEvents(t *testing.T) {
 	other := payment(webhook.StatusRefunded)
 	other.returnID = otherID
 	again := other.event(webhook.CashOutRefunded)
@@ -111,7 +111,7 @@ func TestStatusesOnlyMoveUpWhateverTheOrderOfEvents(t *testing.T) {
 	}
 }
 
-func TestATransitionTellsAllThereIsToKnow(t *testing.T) {
+func TestATransitionHoldsTheDataOfItsEvent(t *testing.T) {
 	r := newReceiver(t)
 	r.receive(t, paid)
 	require.Len(t, r.books.transitions, 1)
@@ -131,7 +131,7 @@ func TestATransitionTellsAllThereIsToKnow(t *testing.T) {
 }
 
 // A payment that is made after its charge has expired is money all the same.
-func TestALatePaymentIsMarked(t *testing.T) {
+func TestAPaymentAfterExpiryIsMarkedAsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(charge(webhook.StatusExpired))
@@ -143,7 +143,7 @@ func TestALatePaymentIsMarked(t *testing.T) {
 	})
 }
 
-func TestAContradictionMovesNothingOnTheEventAlone(t *testing.T) {
+func TestAContradictionIsNotAppliedOnTheEventAlone(t *testing.T) {
 	r := newReceiver(t)
 	r.bank.fail(503)
 	r.receive(t, failed, completed)
@@ -153,7 +153,7 @@ func TestAContradictionMovesNothingOnTheEventAlone(t *testing.T) {
 	assert.Empty(t, r.inbox.Held())
 }
 
-func TestASecondBodyForAnEventIsNotBelieved(t *testing.T) {
+func TestASecondBodyForAnEventIsNotApplied(t *testing.T) {
 	forged := charge(webhook.StatusPaid)
 	forged.amount = pix.Centavos(999900)
 	r := newReceiver(t)
@@ -174,7 +174,7 @@ func TestASecondBodyForAnEventIsNotBelieved(t *testing.T) {
 }
 
 // The forged event came first and was believed. The right one tells.
-func TestASecondBodyThatIsRightRaisesAnAlarmAboutTheFirst(t *testing.T) {
+func TestASecondBodyThatTheGatewayConfirmsRaisesAnAlarmAboutTheFirst(t *testing.T) {
 	for name, forge := range map[string]func(*transaction){
 		"amount":    func(c *transaction) { c.amount = pix.Centavos(999900) },
 		"reference": func(c *transaction) { c.reference = "order-of-a-thief" },
@@ -193,7 +193,7 @@ func TestASecondBodyThatIsRightRaisesAnAlarmAboutTheFirst(t *testing.T) {
 }
 
 // A part of a payment came back, and the gateway may state the part's amount.
-func TestTheAmountOfAReturnIsNotThatOfThePayment(t *testing.T) {
+func TestAReturnMayHaveAnotherAmountThanThePayment(t *testing.T) {
 	part := payment(webhook.StatusRefunded)
 	part.amount = pix.Centavos(2000)
 	r := newReceiver(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
+func TestAWatchFindsATransactionWithoutAWebhook(t *testing.T) {
 	for name, c := range map[string]struct {
 		begins, ends transaction
 		watch        func(*webhook.Worker, *testing.T) error
@@ -74,7 +74,7 @@ func TestAPaymentOfWhichNobodyTellsIsFoundByReading(t *testing.T) {
 	}
 }
 
-func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
+func TestAWatchReadsOnItsScheduleAndIsThenHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(payment(webhook.StatusProcessing))
@@ -93,7 +93,7 @@ func TestAWatchReadsOnALadderAndThenAsksForAPerson(t *testing.T) {
 }
 
 // Who was told that a payment is cancelled may have paid again.
-func TestAPaymentThatWasCancelledAndIsMadeIsAContradiction(t *testing.T) {
+func TestACancelledPaymentThatCompletesIsAContradiction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(payment(webhook.StatusCancelled))
@@ -110,7 +110,7 @@ func TestAPaymentThatWasCancelledAndIsMadeIsAContradiction(t *testing.T) {
 }
 
 // A step may be found by the last read and not be the end.
-func TestAWatchWhoseLastReadTellsNoEndIsForAPersonToo(t *testing.T) {
+func TestAWatchIsHeldIfItsLastReadIsNotFinal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(payment("DISPUTED"))
@@ -144,7 +144,7 @@ func TestAChargeIsWatchedUntilItExpires(t *testing.T) {
 	})
 }
 
-func TestAWatchOfATransactionThatNobodyKnowsIsNoAlarm(t *testing.T) {
+func TestAWatchOfAnUnknownTransactionRaisesNoAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
@@ -161,7 +161,7 @@ func TestAWatchOfATransactionThatNobodyKnowsIsNoAlarm(t *testing.T) {
 }
 
 // The event of a charge was forged before the watch read it.
-func TestAReadThatTellsAnotherPaymentThanAnEventRaisesAnAlarm(t *testing.T) {
+func TestAReadThatContradictsAnEventRaisesAnAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		forged := charge(webhook.StatusPaid)
@@ -199,7 +199,7 @@ func TestAnEventAfterTheReadChangesNothing(t *testing.T) {
 	})
 }
 
-func TestAGatewayThatFallsBehindAnEventIsNotBelieved(t *testing.T) {
+func TestAReadThatIsOlderThanAnEventIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(charge(webhook.StatusAwaitingPayment))
@@ -214,7 +214,7 @@ func TestAGatewayThatFallsBehindAnEventIsNotBelieved(t *testing.T) {
 	})
 }
 
-func TestAChargeIsReadOnItsLadderForAMonth(t *testing.T) {
+func TestAChargeIsReadOnItsScheduleForAMonth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(charge(webhook.StatusAwaitingPayment))
@@ -234,7 +234,7 @@ func TestAChargeIsReadOnItsLadderForAMonth(t *testing.T) {
 }
 
 // What the function puts into the inbox is there if its step is settled, and only then.
-func TestAWatchWithinTheFunctionIsKeptWithItsStepOrNotAtAll(t *testing.T) {
+func TestAWatchStartedByTheFunctionIsStoredOnlyIfItsStepIs(t *testing.T) {
 	for name, failure := range map[string]error{"": nil, "the function fails": errDown} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

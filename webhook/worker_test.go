@@ -21,7 +21,7 @@ import (
 )
 
 // An item that was kept under the event's own key, by a version that did not see what it is about.
-func TestAnEventThatIsReadAtLastIsNotTakenForItsOwnDuplicate(t *testing.T) {
+func TestAnItemOfAnEarlierVersionIsNotItsOwnDuplicate(t *testing.T) {
 	now := time.Now()
 	event, err := parse(paid)
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestAHeldItemCanBeDismissedAndPrintsNoPersonalData(t *testing.T) {
 	assert.EqualValues(t, 1, r.Counts().Duplicates, "it is known for ever")
 }
 
-func TestAFunctionThatFailsIsCalledAgainUntilAPersonIsNeeded(t *testing.T) {
+func TestAnItemWhoseFunctionFailsIsRetriedTwentyTimesAndThenHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.books.fail = errDown
@@ -86,7 +86,7 @@ func TestAFunctionThatFailsIsCalledAgainUntilAPersonIsNeeded(t *testing.T) {
 	})
 }
 
-func TestAPanicOfTheFunctionIsAFailureLikeOthers(t *testing.T) {
+func TestAPanicOfTheFunctionCountsAsAFailure(t *testing.T) {
 	r := newReceiver(t)
 	worker := webhook.NewWorker(r.inbox, r.bank.client(t), func(context.Context, webhook.Transition) error { panic("a bug") })
 	require.Equal(t, 200, deliver(r, paid))
@@ -96,7 +96,7 @@ func TestAPanicOfTheFunctionIsAFailureLikeOthers(t *testing.T) {
 	assert.Equal(t, webhook.WorkerCounts{Failed: 1}, worker.Counts())
 }
 
-func TestWhatCannotBeReadIsKeptForAPersonAndWorkedOffWhenItCan(t *testing.T) {
+func TestAnUnreadableBodyIsHeldAndProcessedOnceItCanBeRead(t *testing.T) {
 	r := newReceiver(t)
 	r.receive(t, "<html>", strings.Replace(paid, "CASHIN_PAID", "CASHIN_DISPUTED", 1), strings.Replace(paid, "CASHIN_PAID", "SOMETHING", 1))
 	require.Len(t, r.inbox.Held(), 3)
@@ -117,7 +117,7 @@ func TestWhatCannotBeReadIsKeptForAPersonAndWorkedOffWhenItCan(t *testing.T) {
 	assert.Equal(t, uint64(1), r.Handler.Counts().Duplicates)
 }
 
-func TestALeaseThatIsOverGivesTheItemToAnother(t *testing.T) {
+func TestAnItemIsClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		require.Equal(t, 200, deliver(r, paid))
@@ -135,7 +135,7 @@ func TestALeaseThatIsOverGivesTheItemToAnother(t *testing.T) {
 	})
 }
 
-func TestAWorkerRunsUntilItIsTold(t *testing.T) {
+func TestAWorkerRunsUntilItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -151,7 +151,7 @@ func TestAWorkerRunsUntilItIsTold(t *testing.T) {
 	})
 }
 
-func TestTheFunctionHasLessTimeThanALease(t *testing.T) {
+func TestTheFunctionTimesOutBeforeItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		begun := time.Now()
@@ -179,7 +179,7 @@ func (h heedfulInbox) Postpone(ctx context.Context, claim *webhook.Claim, due ti
 }
 
 // A worker is told to end in the middle of its work, and another begins at once.
-func TestAnItemThatIsInterruptedIsNotLeftUntilItsLeaseIsOver(t *testing.T) {
+func TestAnInterruptedItemIsDueAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -224,7 +224,7 @@ func TestAWorkerOutlivesAFailureOfItsInbox(t *testing.T) {
 	})
 }
 
-func TestAWorkerThatCouldNotWorkIsNotMade(t *testing.T) {
+func TestNewWorkerPanicsOnNil(t *testing.T) {
 	r := newReceiver(t)
 	assert.Panics(t, func() { webhook.NewWorker(nil, r.bank.client(t), r.books.apply) })
 	assert.Panics(t, func() { webhook.NewWorker(r.inbox, nil, r.books.apply) })
@@ -243,7 +243,7 @@ func TestNothingThatIsLoggedHoldsPersonalData(t *testing.T) {
 	}
 }
 
-func TestItemsThatWaitForTheirTurnHaveTheirTime(t *testing.T) {
+func TestAnItemThatWaitedForItsTurnHasItsFullTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 		for n := range 40 {
@@ -301,7 +301,7 @@ func TestNothingIsHeldBecauseTheFunctionIsSlow(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotHeldIsNotCountedAsHeld(t *testing.T) {
+func TestAnItemThatAnotherWorkerTookIsNotCountedAsHeld(t *testing.T) {
 	r := newReceiver(t)
 	worker := webhook.NewWorker(lostHold{r.inbox}, r.bank.client(t), r.books.apply, webhook.WithLogger(slog.New(slog.NewTextHandler(r.log, nil))))
 	r.receive(t, paid)
@@ -317,7 +317,7 @@ type lostHold struct{ webhook.Inbox }
 
 func (lostHold) Hold(context.Context, *webhook.Claim, string) error { return webhook.ErrClaimLost }
 
-func TestALongFunctionDelaysOnlyItsOwnTransaction(t *testing.T) {
+func TestASlowFunctionDelaysOnlyItsOwnTransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		begun := time.Now()
@@ -393,7 +393,7 @@ func (l *leases) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim
 	return l.Inbox.Claim(ctx, lease)
 }
 
-func TestAnInboxThatHangsIsNotWaitedForWithoutEnd(t *testing.T) {
+func TestAHangingInboxTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		worker := webhook.NewWorker(slowClaims{}, newBank(t).client(t), (&books{}).apply)
 		begun := time.Now()
@@ -411,7 +411,7 @@ func (slowClaims) Claim(ctx context.Context, _ time.Duration) (*webhook.Claim, e
 	return nil, ctx.Err()
 }
 
-func TestAPanicOfTheFunctionIsLoggedByItsPlaceAndNotByItsValue(t *testing.T) {
+func TestAPanicOfTheFunctionIsLoggedWithItsPlaceAndWithoutItsValue(t *testing.T) {
 	for name, c := range map[string]struct {
 		function func(webhook.Transition)
 		logged   string

@@ -81,7 +81,7 @@ func (w *watched) Close() error {
 	return nil
 }
 
-func TestReadBelievesNoAnnouncedLength(t *testing.T) {
+func TestReadDoesNotTrustTheAnnouncedLength(t *testing.T) {
 	for _, length := range []int64{math.MaxInt64, answer.Limit + 1, 1, 0, -1} {
 		response := &http.Response{ContentLength: length, Body: io.NopCloser(strings.NewReader("hello"))}
 		body, err := answer.Read(response)
@@ -91,7 +91,7 @@ func TestReadBelievesNoAnnouncedLength(t *testing.T) {
 	}
 }
 
-func TestReadIsNotBlownUpByCompression(t *testing.T) {
+func TestReadLimitsTheDecompressedBody(t *testing.T) {
 	var bomb bytes.Buffer
 	packer := gzip.NewWriter(&bomb)
 	_, err := packer.Write(zeros(3 * answer.Limit))
@@ -167,7 +167,7 @@ func TestProblemKeepsWhatItCanRead(t *testing.T) {
 	}
 }
 
-func TestOddMembersSpoilNoOther(t *testing.T) {
+func TestAMalformedMemberSpoilsNoOther(t *testing.T) {
 	const good = `"transactionId":"tx1","externalReference":"w-1"`
 	for name, test := range map[string]struct {
 		body string
@@ -223,13 +223,13 @@ func TestUnreadableAmountInsideAnObjectIsReported(t *testing.T) {
 	assert.True(t, got.UpdatedAt.Equal(time.Date(2026, 3, 10, 14, 35, 0, 0, time.UTC)))
 }
 
-func TestDecodeStartsAfreshAfterAnOddMember(t *testing.T) {
+func TestDecodeStartsAfreshAfterAMalformedMember(t *testing.T) {
 	got := connectpsp.CashOut{Description: "of another answer"}
 	require.NoError(t, answer.Decode([]byte(`{"status":7,"transactionId":"tx1"}`), &got))
 	assert.Equal(t, connectpsp.CashOut{TransactionID: "tx1"}, got)
 }
 
-func TestDecodeReadsTheSameAnswerTheSameWay(t *testing.T) {
+func TestDecodeReadsTheSameResponseTheSameWay(t *testing.T) {
 	body := []byte(`{"status":"A","STATUS":"B","Status":"C","requestedAt":7,"payee":"odd","amount":1.001,"Amount":1.002,"transactionId":"tx1"}`)
 	var first connectpsp.CashOut
 	firstErr := answer.Decode(body, &first)
@@ -241,7 +241,7 @@ func TestDecodeReadsTheSameAnswerTheSameWay(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoObjectIsRefused(t *testing.T) {
+func TestJSONThatIsNoObjectIsRefused(t *testing.T) {
 	for _, body := range []string{
 		``, ` `, `null`, `true`, `17`, `"text"`, `[]`, `[{"transactionId":"tx1"}]`,
 		`{`, `{"transactionId":"tx1"`, `{"transactionId":"tx1"}}`, `{"transactionId":"tx1"}{}`, `{"transactionId":"tx1",}`,
@@ -296,7 +296,7 @@ func TestRetryAfterReadsBothForms(t *testing.T) {
 	})
 }
 
-func TestARetryAfterDateIsMeasuredByTheClockThatMadeIt(t *testing.T) {
+func TestARetryAfterDateIsComparedWithTheServersDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, ahead := range []time.Duration{0, 10 * time.Minute, -24 * time.Hour, 200 * 365 * 24 * time.Hour} {
 			there := time.Now().Add(ahead).UTC()

@@ -53,7 +53,7 @@ var oddBodies = []string{
 	`{"a1":1,"a2":1,"a3":1,"a4":1,"a5":1,"a6":1,"a7":1,"a8":1,"a9":1,"a10":1,"a11":1,"a12":1,"a13":1,"a14":1,"a15":1,"a16":1,"a17":1}`,
 }
 
-func TestPlainReadsWhatIsPlainAndNothingElse(t *testing.T) {
+func TestPlainReadsOnlyPlainJSON(t *testing.T) {
 	for _, body := range plainBodies {
 		assert.True(t, answer.Plain([]byte(body), new(everything)), body)
 		asUnmarshal[everything](t, []byte(body))
@@ -63,7 +63,7 @@ func TestPlainReadsWhatIsPlainAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheAnswersOfTheContractArePlain(t *testing.T) {
+func TestTheResponsesOfTheGatewayArePlain(t *testing.T) {
 	charge := `{"transactionId":"t","status":"PAID","amount":10.00,"payer":{"name":"João","bankData":{"ispb":"00000000"}},"pixData":null,"paidAt":null}`
 	assert.True(t, answer.Plain([]byte(charge), new(connectpsp.CashIn)))
 	assert.True(t, answer.Plain([]byte(`{"transactionId":"t","payee":{"destination":{"bankAccount":{"ispb":"1"}}}}`), new(connectpsp.CashOut)))
@@ -71,7 +71,7 @@ func TestTheAnswersOfTheContractArePlain(t *testing.T) {
 	assert.True(t, answer.Plain([]byte(`{"banks":[{"accounts":{"proprietary":{"balance":1.00}}}],"consolidated":{"totalBalance":1}}`), new(connectpsp.Balance)))
 }
 
-func TestPlainLeavesStructsAloneThatItDoesNotUnderstand(t *testing.T) {
+func TestPlainRefusesStructsItDoesNotSupport(t *testing.T) {
 	type embedded struct{ answer.ProblemDetails }
 	type quoted struct {
 		N int `json:"n,string"`
@@ -92,7 +92,7 @@ func TestPlainLeavesStructsAloneThatItDoesNotUnderstand(t *testing.T) {
 	assert.False(t, answer.Plain([]byte(`{"alike":{}}`), new(inside)))
 }
 
-func TestTextsOfAnAnswerDoNotChangeWithItsBytes(t *testing.T) {
+func TestDecodedTextsDoNotShareTheBuffer(t *testing.T) {
 	body := []byte(`{"transactionId":"tx1","internalCode":"` + strings.Repeat("c", 70) + `"}`)
 	var charge connectpsp.CashIn
 	require.True(t, answer.Plain(body, &charge))
@@ -101,7 +101,7 @@ func TestTextsOfAnAnswerDoNotChangeWithItsBytes(t *testing.T) {
 }
 
 // A program may keep the ids of a million charges. Each came with an image of its QR code.
-func TestAnIDThatIsKeptDoesNotHoldTheImageThatCameWithIt(t *testing.T) {
+func TestAKeptIDDoesNotRetainTheQRCodeImage(t *testing.T) {
 	image := strings.Repeat("i", 100_000)
 	for name, body := range map[string]string{
 		"before it": `{"transactionId":"tx1","pixData":{"qrCodeImageBase64":"` + image + `"}}`,

@@ -81,7 +81,7 @@ func changed(t *testing.T, replacements ...string) *API {
 	return api
 }
 
-func TestWhatBreaksUsersIsToldFromWhatIsNewAndFromWords(t *testing.T) {
+func TestChangesAreBreakingAdditiveOrWordsOnly(t *testing.T) {
 	for name, test := range map[string]struct {
 		from, to string
 		level    Level
@@ -249,20 +249,20 @@ func TestALimitBreaksWhenItIsTighter(t *testing.T) {
 	}
 }
 
-func TestABodyThatComesBreaksOnlyIfItIsRequired(t *testing.T) {
+func TestANewBodyBreaksOnlyIfItIsRequired(t *testing.T) {
 	body := "      requestBody:\n        content:\n          application/json: {schema: {$ref: '#/components/schemas/Payment'}}\n      responses:\n        '201'"
 	none := changed(t, body, "      responses:\n        '201'")
 	assert.Equal(t, Additive, Changes(none, changed(t)).Level())
 	assert.Equal(t, Breaking, Changes(none, changed(t, "requestBody:\n        content", "requestBody:\n        required: true\n        content")).Level())
 }
 
-func TestAWholeOperationComesAndGoes(t *testing.T) {
+func TestANewOperationIsAdditiveAndARemovedOneBreaks(t *testing.T) {
 	more := changed(t, "paths:\n", "paths:\n  /ping: {get: {responses: {'204': {description: ok}}}}\n")
 	assert.Contains(t, Changes(changed(t), more).String(), "additive   GET /ping: it is new")
 	assert.Contains(t, Changes(more, changed(t)).String(), "breaking   GET /ping: it is gone")
 }
 
-func TestAForeignPatternThatGoesIsSeenToo(t *testing.T) {
+func TestARemovedPatternThatGoCannotCompileIsSeen(t *testing.T) {
 	foreign := changed(t, "id: {type: string}", "id: {type: string, pattern: '^(?=A)'}")
 	assert.Contains(t, Changes(foreign, changed(t)).String(), "which Go cannot compile, is gone")
 }

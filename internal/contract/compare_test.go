@@ -128,7 +128,7 @@ func differing(t *testing.T, change func(*Traffic), replacements ...string) Repo
 	return NewReport("The SDK", "", "", changes)
 }
 
-func TestTypesThatAreTheDescriptionsDifferInNothing(t *testing.T) {
+func TestTypesThatFollowTheDescriptionHaveNoDifference(t *testing.T) {
 	assert.Empty(t, differing(t, nil).Changes)
 }
 
@@ -202,7 +202,7 @@ func TestAnOperationThatTheSDKTakesForPublicBreaksIfItIsNot(t *testing.T) {
 }
 
 // The name of a parameter in a path is nothing that is sent.
-func TestAPathIsTheSameWhateverItsParametersAreCalled(t *testing.T) {
+func TestPathsAreComparedWithoutTheNamesOfParameters(t *testing.T) {
 	api, err := Read([]byte("openapi: 3.0.3\ninfo: {title: a, version: '1'}\npaths: {'/a/{b}': {get: {parameters: " +
 		"[{name: b, in: path, required: true, schema: {type: string}}], responses: {'204': {description: ok}}}}}\n"))
 	require.NoError(t, err)
@@ -211,14 +211,14 @@ func TestAPathIsTheSameWhateverItsParametersAreCalled(t *testing.T) {
 	assert.Empty(t, changes)
 }
 
-func TestTheDataOfAnEventIsAsSureAsWhatAReadAnswers(t *testing.T) {
+func TestTheDataOfAnEventIsAsCertainAsTheResponseOfARead(t *testing.T) {
 	facts := Facts{"GET /cash-in/{id} answer": {"amount": "published"}, "event": {"eventType": "seen"}}
 	assert.Equal(t, "published", facts.sure("event about a cash-in", "data.amount"))
 	assert.Equal(t, "seen", facts.sure("event about a cash-in", "eventType"))
 	assert.Equal(t, "assumed", facts.sure("event about a cash-in", "data.unheardOf"))
 }
 
-func TestFactsComeFromTheirTableAlone(t *testing.T) {
+func TestFactsAreReadFromTheirTableOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "SOURCE.md")
 	_, err := ReadFacts(file)
 	require.Error(t, err)
@@ -241,7 +241,7 @@ func (f *tester) Helper()                        {}
 func (f *tester) Errorf(format string, _ ...any) { f.failed = append(f.failed, format) }
 func (f *tester) Logf(format string, _ ...any)   { f.logged = append(f.logged, format) }
 
-func TestWhatBreaksFailsATestAndNewsIsLogged(t *testing.T) {
+func TestABreakingDifferenceFailsATestAndAnAdditiveOneIsLogged(t *testing.T) {
 	var notes tester
 	Compare(&notes, []Traffic{{Operation: "GET /nowhere"}, {Operation: "POST /cash-in"}}, nil)
 	assert.NotEmpty(t, notes.failed)

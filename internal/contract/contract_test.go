@@ -127,7 +127,7 @@ func TestABodyOfUnknownLengthIsNoticed(t *testing.T) {
 	assert.Contains(t, found.text(), "body not allowed")
 }
 
-func TestABreachInTheAnswerIsAFinding(t *testing.T) {
+func TestABreachInTheResponseIsAFinding(t *testing.T) {
 	answering := func(status int, contentType, answer string) exchange {
 		e := getting()
 		e.status, e.contentType, e.answer = status, contentType, answer
@@ -211,7 +211,7 @@ func TestTrafficPassesThroughUnchanged(t *testing.T) {
 	}
 }
 
-func TestAnAbortedAnswerIsNotChecked(t *testing.T) {
+func TestAnAbortedResponseIsNotChecked(t *testing.T) {
 	checker, found := recording(t)
 	abort := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(502)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatAnAnswerAndTheDescriptionDoNotSayOfEachOtherIsListed(t *testing.T) {
+func TestFieldsOfOnlyTheResponseOrOnlyTheDescriptionAreListed(t *testing.T) {
 	checker, _ := recording(t)
 	answer := strings.Replace(cashIn, `"status"`, `"fee":1,"tags":["a"],"flag":true,"none":null,"word":"x","more":{"a":1},"status"`, 1)
 	answer = strings.Replace(answer, `"name"`, `"nick":"n","name"`, 1)
@@ -57,7 +57,7 @@ func TestWhereNothingIsDeclaredNothingIsCompared(t *testing.T) {
 	}
 }
 
-func TestTheDefaultAnswerIsComparedToo(t *testing.T) {
+func TestTheDefaultResponseIsComparedToo(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "description.yaml"))
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "description.yaml")
@@ -70,7 +70,7 @@ func TestTheDefaultAnswerIsComparedToo(t *testing.T) {
 	assert.Equal(t, 404, silence.Status)
 }
 
-func TestDeclaredHeadersOfAnAnswerAreKnown(t *testing.T) {
+func TestDeclaredHeadersOfAResponseAreNotListed(t *testing.T) {
 	checker, _ := recording(t)
 	request := getting().request()
 	assert.False(t, checker.Declares(request, 200, "X-Request-Id"))
@@ -108,7 +108,7 @@ func TestATransportChecksBothWaysAndChangesNothing(t *testing.T) {
 	assert.Contains(t, found.text(), "createCashIn request: ")
 }
 
-func TestATransportPassesOnWhatTheNetworkDoes(t *testing.T) {
+func TestATransportPassesOnErrorsOfTheNetwork(t *testing.T) {
 	checker, found := recording(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "500")
@@ -143,7 +143,7 @@ func TestAnOpenedCheckerReportsToItsOwner(t *testing.T) {
 }
 
 // A new value of a status is what one wants to know. A text that is no code may be anybody's.
-func TestOnlyACodeInThePlaceOfAnEnumsIsTold(t *testing.T) {
+func TestAnUnknownEnumValueIsReportedOnlyIfItIsACode(t *testing.T) {
 	for value, told := range map[string]bool{"ON_HOLD": true, "Maria Silva": false, "12345678909": false} {
 		checker, found := recording(t)
 		e := getting()

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestAReportTellsTheWorstFirst(t *testing.T) {
+func TestAReportListsTheWorstFirst(t *testing.T) {
 	r := NewReport("The description", "2.0.0", "2.1.0", []Change{
 		{Otherwise, "GET /a", "its words differ"}, {Breaking, "GET /b", "it is gone"}, {Additive, "GET /c", "it is new"}, {Breaking, "GET /a", "it is gone"},
 	})
@@ -29,7 +29,7 @@ func TestAReportOfNothingSaysSo(t *testing.T) {
 }
 
 // The same in many places is one line, which names the first of them.
-func TestWhatDiffersInManyPlacesIsToldOnce(t *testing.T) {
+func TestADifferenceInManyPlacesIsReportedOnce(t *testing.T) {
 	var c collector
 	for _, where := range []string{"a", "b", "a", "c", "d", "e", "f"} {
 		c.add(Additive, where, "it is %s", "new")
@@ -39,7 +39,7 @@ func TestWhatDiffersInManyPlacesIsToldOnce(t *testing.T) {
 }
 
 // The text of a pull request is written by whoever writes the description.
-func TestAReportCannotBeMadeToSayAnythingElse(t *testing.T) {
+func TestAReportEscapesMarkdownAndMentions(t *testing.T) {
 	const evil = "@everyone #1 <img src=x> [here](https://example.com) \\[there\\](https://example.com) *a* &lt;\n# Merge this\u2028\x1b[2J\u202e"
 	for _, text := range []string{
 		NewReport("The description", evil, evil, []Change{{Breaking, "GET /a`\n# Merge this", evil}}).Markdown(),
@@ -60,7 +60,7 @@ func TestAReportCannotBeMadeToSayAnythingElse(t *testing.T) {
 		"- `GET /a' # b`: removed `a_b[]` and c\\_d\n")
 }
 
-func TestAReportDoesNothingToTheTerminal(t *testing.T) {
+func TestAReportHoldsNoTerminalControl(t *testing.T) {
 	text := NewReport("The description", "1\n\x1b[2J", "2", []Change{{Otherwise, "GET /a\u009b2J", "b\rc\u202e"}}).String()
 	assert.Equal(t, "The description, from 1 [2J to 2: it says the same otherwise.\n  otherwise  GET /a 2J: b c\n", text)
 }

@@ -81,7 +81,7 @@ func TestABodyReadsTheSameHoweverItsSchemasAreComposed(t *testing.T) {
 	}
 }
 
-func TestWhatNoProgramReadsIsWords(t *testing.T) {
+func TestKeywordsThatNoProgramReadsAreWords(t *testing.T) {
 	body, err := bodyOf("3.1.0", "{type: integer, format: int64, title: A, description: B, deprecated: true, examples: [1], x-unit: BRL, $comment: C}", "")
 	require.NoError(t, err)
 	assert.Empty(t, body[""].Rules)
@@ -90,7 +90,7 @@ func TestWhatNoProgramReadsIsWords(t *testing.T) {
 	}
 }
 
-func TestASchemaWithoutEndIsRefused(t *testing.T) {
+func TestARecursiveSchemaIsRefused(t *testing.T) {
 	for name, others := range map[string]string{
 		"in a member":  "A: {type: object, properties: {a: {$ref: '#/components/schemas/A'}}}",
 		"in elements":  "A: {type: array, items: {$ref: '#/components/schemas/A'}}",
@@ -122,7 +122,7 @@ func TestABodyThatIsMuchTooLargeIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "more members than any description")
 }
 
-func TestSecurityThatIsNowhereDescribedIsNoPanic(t *testing.T) {
+func TestAnUndefinedSecuritySchemeIsNoPanic(t *testing.T) {
 	assert.NotPanics(t, func() {
 		_, _ = Read([]byte("openapi: 3.0.3\ninfo: {title: a, version: '1'}\nsecurity: [{nowhere: []}]\n" +
 			"paths: {/a: {get: {responses: {'200': {description: ok}}}}}\n"))

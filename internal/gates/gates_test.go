@@ -201,7 +201,7 @@ func TestTheGateOfCoverageFailsUnlessEveryPackageIsCoveredEnough(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFormattedFailsLint(t *testing.T) {
+func TestAnUnformattedFileFailsLint(t *testing.T) {
 	_, printed, passed := newScene(t, called...).make(t, "lint", "GOFMT_SAYS=pix/amount.go\n")
 	assert.False(t, passed)
 	assert.Contains(t, printed, "pix/amount.go")

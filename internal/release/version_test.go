@@ -62,7 +62,7 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 	assert.Zero(t, version{1, 0, 1}.compare(version{1, 0, 1}))
 }
 
-func TestWhatIsNoVersionIsRefused(t *testing.T) {
+func TestAnInvalidVersionIsRefused(t *testing.T) {
 	for _, text := range []string{"", "1.2.3", "v1.2", "v1.2.3-rc.1", "v1.2.3+build", "v01.2.3", "v1.2.3 ", "v1.2.-3", "va.b.c", "v1.2.3.4"} {
 		_, err := parseVersion(text)
 		assert.Error(t, err, text)
@@ -213,7 +213,7 @@ func TestTheVersionInTheCodeIsFound(t *testing.T) {
 	assert.NotZero(t, found)
 }
 
-func TestItIsCalledWithACommandAndNothingElse(t *testing.T) {
+func TestAnUnknownCommandIsRefused(t *testing.T) {
 	for _, arguments := range [][]string{
 		nil, {""}, {"api", "v1.0.0"}, {"check"}, {"check", "v1.0.0", "v1.0.1"}, {"v1.0.0"}, {"-h"},
 	} {

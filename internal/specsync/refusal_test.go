@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatIsNoDescriptionOfThisAPIIsRefusedAndNothingIsTouched(t *testing.T) {
+func TestADescriptionOfAnotherAPIIsRefusedAndNothingIsTouched(t *testing.T) {
 	whole := string(current(t))
 	for name, test := range map[string]struct{ text, says string }{
 		"nothing":                   {"", "it is empty"},
@@ -151,7 +151,7 @@ func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 	}
 }
 
-func TestAServerThatNeverEndsIsLeft(t *testing.T) {
+func TestADownloadThatNeverEndsIsAborted(t *testing.T) {
 	release := make(chan struct{})
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("openapi"))
@@ -169,7 +169,7 @@ func TestAServerThatNeverEndsIsLeft(t *testing.T) {
 	assert.Equal(t, before, p.state(t))
 }
 
-func TestOnlyTLSIsSpoken(t *testing.T) {
+func TestOnlyHTTPSIsUsed(t *testing.T) {
 	for _, from := range []string{"http://localhost/a.yaml", "ftp://example.com/a.yaml", "https:///a.yaml", "https://user:password@example.com/a.yaml"} {
 		_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", from}, io.Discard)
 		assert.ErrorContains(t, err, "must be an https address", from)
@@ -183,7 +183,7 @@ func TestAServerThatCannotBeTrustedIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "certificate")
 }
 
-func TestWrongUseIsExplained(t *testing.T) {
+func TestInvalidArgumentsAreExplained(t *testing.T) {
 	for _, arguments := range [][]string{nil, {"stroll"}, {"sync", "here"}, {"report", "one"}, {"release"}, {"sync", "-colour"}} {
 		status, err := run(t.Context(), small(t), http.DefaultClient, arguments, io.Discard)
 		assert.Equal(t, 2, status)
@@ -191,7 +191,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotThereIsNamed(t *testing.T) {
+func TestAMissingFileIsNamed(t *testing.T) {
 	_, err := run(t.Context(), small(t), http.DefaultClient, []string{"sync", "-from", "nowhere.yaml"}, io.Discard)
 	assert.ErrorContains(t, err, "nowhere.yaml")
 }
@@ -215,7 +215,7 @@ func TestAGzipBombIsRefusedAtTheLimit(t *testing.T) {
 }
 
 // A query may hold a token. The lock is for everybody to read.
-func TestTheOriginIsToldWithoutItsQueryAndWithoutThePlaceOnThisMachine(t *testing.T) {
+func TestTheOriginIsReportedWithoutQueryAndWithoutLocalPath(t *testing.T) {
 	for from, told := range map[string]string{
 		"https://docs.example/api.yaml?token=canary#canary": "https://docs.example/api.yaml",
 		"/home/canary/api.yaml":                             "api.yaml",
@@ -243,7 +243,7 @@ func TestNothingIsLeftInTheTemporaryFolder(t *testing.T) {
 	}
 }
 
-func TestALockThatCannotBeReadStopsEverything(t *testing.T) {
+func TestAnUnreadableLockStopsTheSync(t *testing.T) {
 	p := small(t)
 	require.NoError(t, replace([]file{{p.lock(), []byte("{")}}))
 	_, err := p.taken(t, current(t))

@@ -45,7 +45,7 @@ func TestAllFilesAreReplacedOrNone(t *testing.T) {
 }
 
 // Two syncs at once, or an editor.
-func TestWhatWasChangedInTheMeantimeIsNotWrittenOver(t *testing.T) {
+func TestAFileChangedMeanwhileIsNotOverwritten(t *testing.T) {
 	p := small(t)
 	require.NoError(t, os.WriteFile(p.description(), []byte("another's"), 0o644))
 	before := p.state(t)
@@ -64,7 +64,7 @@ func TestASyncIsNotFooledByALockOfAnotherDescription(t *testing.T) {
 	assert.NotContains(t, printed, "Nothing has changed")
 }
 
-func TestWhatIsTriedIsNotWrittenToWhereALinkLeads(t *testing.T) {
+func TestATrialDoesNotWriteThroughASymlink(t *testing.T) {
 	p := small(t)
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere.yaml")
 	require.NoError(t, os.Rename(p.description(), elsewhere))

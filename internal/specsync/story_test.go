@@ -93,7 +93,7 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 }
 
 // The bundler that the provider uses drops the quotes of texts such as 0001.
-func TestExamplesThatContradictTheirSchemaAreToldAndTaken(t *testing.T) {
+func TestExamplesThatContradictTheirSchemaAreReportedAndAccepted(t *testing.T) {
 	needsWhole(t)
 	p := checkout(t)
 	printed, err := p.taken(t, bytes.Replace(current(t), []byte("ispb: '00000000'"), []byte("ispb: 00000000"), 1))

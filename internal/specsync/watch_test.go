@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestABranchIsNamedByWhatABranchMayBeCalled(t *testing.T) {
+func TestTheNameOfABranchIsValid(t *testing.T) {
 	for version, safe := range map[string]string{
 		"2.1.0": "2.1.0", "2.1.0-beta;$rm -rf": "2.1.0.beta.rm.rf", "--upload-pack=x": "upload.pack.x", "2..1": "2.1", "@{u}": "u", "é\n": "",
 		strings.Repeat("1", 300): strings.Repeat("1", 30),

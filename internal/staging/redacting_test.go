@@ -25,7 +25,7 @@ func bare(text string) string {
 }
 
 // A gateway may say anything, also what it has just been told in confidence.
-func TestNoSecretAndNobodysDataIsToldHoweverTheGatewayEchoesIt(t *testing.T) {
+func TestNoSecretAndNoPersonalDataIsPrintedHoweverTheGatewayEchoesIt(t *testing.T) {
 	canaries := map[string]func(*http.Request) string{
 		"the token":     func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") },
 		"the signature": func(r *http.Request) string { return r.Header.Get("DigitalSignature") },
@@ -81,7 +81,7 @@ func TestNoSecretAndNobodysDataIsToldHoweverTheGatewayEchoesIt(t *testing.T) {
 }
 
 // Other people's names are known to nobody here. What does not look like the name of a field is not told.
-func TestOnlyWhatLooksLikeANameIsTold(t *testing.T) {
+func TestOnlyTextsThatLookLikeFieldNamesArePrinted(t *testing.T) {
 	for name, told := range map[string]bool{
 		"feeInCents": true, "X-Ratelimit-Remaining": true, "ON_HOLD": true, "$id": true,
 		"João da Silva": false, "joao@example.com": false, "12345678909": false, "cpf_12345678909": false, "": false, "a\nb": false,

@@ -55,7 +55,7 @@ func TestMoneyMovesOnlyWhenAskedTo(t *testing.T) {
 	assert.Equal(t, []string{"/cash-out", "/account/rebalance"}, moved)
 }
 
-func TestWithNobodyToPayNoMoneyMoves(t *testing.T) {
+func TestWithoutAPayeeNoMoneyMoves(t *testing.T) {
 	alone(t)
 	for _, name := range []string{"CLIENT_ID", "CLIENT_SECRET", "APPLICATION_TOKEN"} {
 		t.Setenv("CONNECTPSP_"+name, "x")
@@ -122,7 +122,7 @@ func TestEveryDeviationIsNamedFieldByField(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDeviationIsToldToo(t *testing.T) {
+func TestUndocumentedBehaviourIsReportedBesideDeviations(t *testing.T) {
 	status, printed, err := against(t, func(_ *http.Request, answer *httptest.ResponseRecorder) {
 		answer.Header().Set("X-Ratelimit-Remaining", "17")
 	})
@@ -152,7 +152,7 @@ func account(t *testing.T) {
 	t.Setenv("CONNECTPSP_BASE_URL", "http://127.0.0.1:1")
 }
 
-func TestWhatCannotBeginSaysWhy(t *testing.T) {
+func TestARunThatCannotStartSaysWhy(t *testing.T) {
 	account(t)
 	status, err := run(t.Context(), "nowhere.yaml", nil, new(bytes.Buffer))
 	assert.Equal(t, 1, status)
@@ -167,7 +167,7 @@ func TestWhatCannotBeginSaysWhy(t *testing.T) {
 }
 
 // What becomes of a second key for one reference is one of the things that are not published.
-func TestItTellsWhatBecomesOfASecondKey(t *testing.T) {
+func TestTheOutcomeOfASecondKeyIsReported(t *testing.T) {
 	for told, transaction := range map[string]string{"the first is answered": "", "a second one is created": "another"} {
 		var first []byte
 		_, printed, err := against(t, func(r *http.Request, answer *httptest.ResponseRecorder) {
@@ -187,7 +187,7 @@ func TestItTellsWhatBecomesOfASecondKey(t *testing.T) {
 	}
 }
 
-func TestWrongUseIsExplained(t *testing.T) {
+func TestInvalidArgumentsAreExplained(t *testing.T) {
 	for _, arguments := range [][]string{{"now"}, {"-move"}} {
 		status, err := run(t.Context(), description, arguments, new(bytes.Buffer))
 		assert.Equal(t, 2, status)
