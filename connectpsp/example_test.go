@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
@@ -88,17 +89,34 @@ func ExampleNew() {
 }
 
 func ExampleConfigFromEnv() {
+	defer environment("CONNECTPSP_CLIENT_ID=1024", "CONNECTPSP_CLIENT_SECRET=7d8f1c5e-2a31-4f0b-9c55-0f6f3f1f8a10",
+		"CONNECTPSP_APPLICATION_TOKEN=a99b1c3e-1111-4111-8111-0a99110ca710", "CONNECTPSP_ENVIRONMENT=production")()
+
 	config, err := connectpsp.ConfigFromEnv()
 	if err != nil {
-		log.Print(err) // names every variable that is missing
-		return
+		log.Fatal(err) // names every variable that is missing
 	}
 	client, err := connectpsp.New(config)
 	if err != nil {
-		log.Print(err)
-		return
+		log.Fatal(err)
 	}
-	_ = client
+	_ = client // share it between goroutines
+	fmt.Println(config.ClientID, config.ClientSecret, config.Environment)
+	// Output: 1024 [redacted] production
+}
+
+// environment sets variables, each given as name=value, until unset is called.
+func environment(variables ...string) (unset func()) {
+	for _, variable := range variables {
+		name, value, _ := strings.Cut(variable, "=")
+		_ = os.Setenv(name, value)
+	}
+	return func() {
+		for _, variable := range variables {
+			name, _, _ := strings.Cut(variable, "=")
+			_ = os.Unsetenv(name)
+		}
+	}
 }
 
 func ExampleClient_CreateCashIn() {

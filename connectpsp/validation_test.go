@@ -23,74 +23,61 @@ func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 }
 
 func TestAnInvalidCashOutNamesTheField(t *testing.T) {
+	type request = connectpsp.CashOutRequest
 	account := connectpsp.BankAccount{ISPB: "18236120", Branch: "0001", Account: "947710840", AccountType: connectpsp.AccountTypePayment}
+	amount := func(centavos int64) func(*request) { return func(r *request) { r.Amount = pix.Centavos(centavos) } }
+	reference := func(text string) func(*request) { return func(r *request) { r.ExternalReference = text } }
+	description := func(text string) func(*request) { return func(r *request) { r.Description = text } }
+	url := func(text string) func(*request) { return func(r *request) { r.WebhookURL = text } }
+	name := func(text string) func(*request) { return func(r *request) { r.Payee.Name = text } }
+	document := func(text string) func(*request) { return func(r *request) { r.Payee.Document = text } }
+	to := func(d connectpsp.Destination) func(*request) { return func(r *request) { r.Payee.Destination = d } }
+	bank := func(change func(*connectpsp.BankAccount)) func(*request) {
+		changed := account
+		change(&changed)
+		return to(connectpsp.ToBankAccount(changed))
+	}
 	cases := []struct {
 		field string
-		spoil func(*connectpsp.CashOutRequest)
+		spoil func(*request)
 	}{
-		{"amount", func(r *connectpsp.CashOutRequest) { r.Amount = pix.Amount{} }},
-		{"amount", func(r *connectpsp.CashOutRequest) { r.Amount = pix.Centavos(-1) }},
-		{"amount", func(r *connectpsp.CashOutRequest) { r.Amount = pix.Centavos(1_000_000_000_000) }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = " a" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\nb" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\xffb" }},
-		{"description", func(r *connectpsp.CashOutRequest) { r.Description = "a\x00b" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "http://merchant.example/hook" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://localhost/hook" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://10.0.0.7/hook" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://[::1]/hook" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://user:word@merchant.example/hook" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "https://merchant.example/hook#a" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) { r.WebhookURL = "/hook" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\u200bb" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "a\u202eb" }},
-		{"webhookUrl", func(r *connectpsp.CashOutRequest) {
-			r.WebhookURL = "https://merchant.example/" + strings.Repeat("a", 2048)
-		}},
-		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = " " }},
-		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = "Maria\r\n" }},
-		{"payee.name", func(r *connectpsp.CashOutRequest) { r.Payee.Name = "Jos\xe9" }}, // JSON would send another name
-		{"description", func(r *connectpsp.CashOutRequest) { r.Description = "sal\xe1rio" }},
-		{"externalReference", func(r *connectpsp.CashOutRequest) { r.ExternalReference = "pedido-\xe9" }},
-		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "12345678901" }},
-		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "123.456.789-09" }},
-		{"payee.document", func(r *connectpsp.CashOutRequest) { r.Payee.Document = "12ABC34501DE35" }},
-		{"payee.destination.type", func(r *connectpsp.CashOutRequest) { r.Payee.Destination = connectpsp.Destination{} }},
-		{"payee.destination.pixKeyType", func(r *connectpsp.CashOutRequest) { r.Payee.Destination = connectpsp.ToPIXKey("IBAN", "1") }},
-		{"payee.destination.pixKey", func(r *connectpsp.CashOutRequest) {
-			r.Payee.Destination = connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "11987654321")
-		}},
-		{"payee.destination.pixKey", func(r *connectpsp.CashOutRequest) {
-			r.Payee.Destination = connectpsp.Destination{Type: connectpsp.DestinationPIX, PIXKeyType: connectpsp.PIXKeyEmail, PIXKey: "A@b.example"}
-		}},
-		{"payee.destination.bankAccount", func(r *connectpsp.CashOutRequest) { r.Payee.Destination.BankAccount = &account }},
-		{"payee.destination.bankAccount", func(r *connectpsp.CashOutRequest) {
-			r.Payee.Destination = connectpsp.Destination{Type: connectpsp.DestinationBankAccount}
-		}},
-		{"payee.destination.pixKey", func(r *connectpsp.CashOutRequest) {
-			r.Payee.Destination = connectpsp.Destination{Type: connectpsp.DestinationBankAccount, PIXKey: "a", BankAccount: &account}
-		}},
-		{"payee.destination.bankAccount.ispb", func(r *connectpsp.CashOutRequest) {
-			wrong := account
-			wrong.ISPB = "1823612"
-			r.Payee.Destination = connectpsp.ToBankAccount(wrong)
-		}},
-		{"payee.destination.bankAccount.branch", func(r *connectpsp.CashOutRequest) {
-			wrong := account
-			wrong.Branch = ""
-			r.Payee.Destination = connectpsp.ToBankAccount(wrong)
-		}},
-		{"payee.destination.bankAccount.account", func(r *connectpsp.CashOutRequest) {
-			wrong := account
-			wrong.Account = "12 34"
-			r.Payee.Destination = connectpsp.ToBankAccount(wrong)
-		}},
-		{"payee.destination.bankAccount.accountType", func(r *connectpsp.CashOutRequest) {
-			wrong := account
-			wrong.AccountType = ""
-			r.Payee.Destination = connectpsp.ToBankAccount(wrong)
-		}},
+		{"amount", amount(0)},
+		{"amount", amount(-1)},
+		{"amount", amount(1_000_000_000_000)},
+		{"externalReference", reference("")},
+		{"externalReference", reference(" a")},
+		{"externalReference", reference("a\nb")},
+		{"externalReference", reference("a\xffb")},
+		{"externalReference", reference("a\u200bb")},
+		{"externalReference", reference("a\u202eb")},
+		{"externalReference", reference("pedido-\xe9")},
+		{"description", description("a\x00b")},
+		{"description", description("sal\xe1rio")},
+		{"webhookUrl", url("http://merchant.example/hook")},
+		{"webhookUrl", url("https://localhost/hook")},
+		{"webhookUrl", url("https://10.0.0.7/hook")},
+		{"webhookUrl", url("https://[::1]/hook")},
+		{"webhookUrl", url("https://user:word@merchant.example/hook")},
+		{"webhookUrl", url("https://merchant.example/hook#a")},
+		{"webhookUrl", url("/hook")},
+		{"webhookUrl", url("https://merchant.example/" + strings.Repeat("a", 2048))},
+		{"payee.name", name(" ")},
+		{"payee.name", name("Maria\r\n")},
+		{"payee.name", name("Jos\xe9")}, // JSON would send another name
+		{"payee.document", document("12345678901")},
+		{"payee.document", document("123.456.789-09")},
+		{"payee.document", document("12ABC34501DE35")},
+		{"payee.destination.type", to(connectpsp.Destination{})},
+		{"payee.destination.pixKeyType", to(connectpsp.ToPIXKey("IBAN", "1"))},
+		{"payee.destination.pixKey", to(connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "11987654321"))},
+		{"payee.destination.pixKey", to(connectpsp.Destination{Type: connectpsp.DestinationPIX, PIXKeyType: connectpsp.PIXKeyEmail, PIXKey: "A@b.example"})},
+		{"payee.destination.pixKey", to(connectpsp.Destination{Type: connectpsp.DestinationBankAccount, PIXKey: "a", BankAccount: &account})},
+		{"payee.destination.bankAccount", func(r *request) { r.Payee.Destination.BankAccount = &account }},
+		{"payee.destination.bankAccount", to(connectpsp.Destination{Type: connectpsp.DestinationBankAccount})},
+		{"payee.destination.bankAccount.ispb", bank(func(b *connectpsp.BankAccount) { b.ISPB = "1823612" })},
+		{"payee.destination.bankAccount.branch", bank(func(b *connectpsp.BankAccount) { b.Branch = "" })},
+		{"payee.destination.bankAccount.account", bank(func(b *connectpsp.BankAccount) { b.Account = "12 34" })},
+		{"payee.destination.bankAccount.accountType", bank(func(b *connectpsp.BankAccount) { b.AccountType = "" })},
 	}
 	client := publicClient(t, config(""))
 	for _, c := range cases {

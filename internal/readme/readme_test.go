@@ -162,6 +162,27 @@ func TestBothREADMEsHaveTheSameSections(t *testing.T) {
 	assert.Equal(t, count(english), count(portuguese))
 }
 
+// A test that is renamed would leave a promise that points to nothing.
+func TestEveryTestThatCONTRIBUTINGNamesIsThere(t *testing.T) {
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	require.NoError(t, err)
+	tests, err := filepath.Glob("../../*/*_test.go")
+	require.NoError(t, err)
+	more, err := filepath.Glob("../../internal/*/*_test.go")
+	require.NoError(t, err)
+	var declared strings.Builder
+	for _, file := range append(tests, more...) {
+		code, err := os.ReadFile(file)
+		require.NoError(t, err)
+		declared.Write(code)
+	}
+	names := regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	require.Greater(t, len(names), 5)
+	for _, name := range names {
+		assert.True(t, strings.Contains(declared.String(), "func "+name[1]+"(t *testing.T)"), "CONTRIBUTING names %s", name[1])
+	}
+}
+
 var links = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
