@@ -157,7 +157,7 @@ func TestALifetimeCountsFromReceiptWhateverTheServersClock(t *testing.T) {
 	for _, issuedAt := range []string{"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2000-01-01T00:00:00-03:00"} {
 		synctest.Test(t, func(t *testing.T) {
 			body := `{"accessToken":"token-1","tokenType":"Bearer","expiresIn":3600,"issuedAt":"` + issuedAt + `"}`
-			// The answer takes long: the life begins when it is there.
+			// The response takes long, and the lifetime begins when it has arrived.
 			issuer := newIssuer(t, slow(20*time.Second, reply(http.StatusOK, "application/json", body)))
 			issuer.then(many(2000, fail)...)
 			source := issuer.source(t)
@@ -194,7 +194,7 @@ func TestATokenIsRenewedInTheBackgroundInItsLastQuarter(t *testing.T) {
 		assert.GreaterOrEqual(t, renewed, 45*time.Minute)
 		assert.LessOrEqual(t, renewed, time.Hour-time.Hour/8+time.Second)
 
-		// The renewal is under way. Nobody waits for it, and nobody starts another.
+		// While the renewal is under way no call waits for it or starts another.
 		before := time.Now()
 		for range 50 {
 			assert.Equal(t, "token-1", token(t, source))

@@ -40,14 +40,15 @@ type issuer struct {
 // tokenRequest is the body of a request for a token.
 type tokenRequest struct{ ClientID, ClientSecret string }
 
-// newIssuer returns an issuer whose answers are held against the description, as are all requests.
+// newIssuer returns an issuer whose requests and responses are checked against the description.
 func newIssuer(t testing.TB, steps ...http.HandlerFunc) *issuer {
 	i := &issuer{steps: steps}
 	i.Handler = contract.New(t).Middleware(i.verify(t))
 	return i
 }
 
-// newHostileIssuer returns an issuer that may answer anything.
+// newHostileIssuer returns an issuer whose requests are checked, and whose responses may be
+// anything.
 func newHostileIssuer(t testing.TB, steps ...http.HandlerFunc) *issuer {
 	i := &issuer{steps: steps}
 	i.Handler = contract.New(t).Requests(i.verify(t))
@@ -75,7 +76,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// requests returns when the requests came.
+// requests returns the times of the requests.
 func (i *issuer) requests() []time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -89,7 +90,7 @@ func (i *issuer) then(steps ...http.HandlerFunc) {
 	i.steps = append(i.steps, steps...)
 }
 
-// source returns a source that talks to i without sockets.
+// source returns a token source for i without sockets.
 func (i *issuer) source(t testing.TB) *auth.ClientCredentials {
 	t.Helper()
 	client, err := gen.NewClient("https://gateway.test", gen.WithHTTPClient(&http.Client{Transport: inMemory{i}}))
@@ -97,7 +98,7 @@ func (i *issuer) source(t testing.TB) *auth.ClientCredentials {
 	return auth.NewClientCredentials(client, clientID, auth.NewSecret(clientSecret))
 }
 
-// over returns a source that asks i over a socket.
+// over returns a token source for i over a socket.
 func (i *issuer) over(t testing.TB, client *http.Client) *auth.ClientCredentials {
 	t.Helper()
 	server := httptest.NewServer(i)
@@ -108,8 +109,7 @@ func (i *issuer) over(t testing.TB, client *http.Client) *auth.ClientCredentials
 	return auth.NewClientCredentials(raw, clientID, auth.NewSecret(clientSecret))
 }
 
-// inMemory is a transport to a handler. An answer that comes after the end of the request's context
-// is lost.
+// inMemory is a transport to a handler. A response after the end of the request's context is lost.
 type inMemory struct{ handler http.Handler }
 
 func (m inMemory) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -144,7 +144,7 @@ var (
 	fail   = problem(http.StatusInternalServerError, "INTERNAL_ERROR")
 )
 
-// hold returns a step that answers once release is closed, and release.
+// hold returns a step that waits until release is closed.
 func hold(next http.HandlerFunc) (step http.HandlerFunc, release chan struct{}) {
 	release = make(chan struct{})
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +156,7 @@ func hold(next http.HandlerFunc) (step http.HandlerFunc, release chan struct{}) 
 	}, release
 }
 
-// slow returns a step that takes its time.
+// slow returns a step that waits for latency.
 func slow(latency time.Duration, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(latency)
@@ -164,7 +164,7 @@ func slow(latency time.Duration, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// token returns the token of source, which must have one.
+// token returns the token of source, and fails the test if there is none.
 func token(t testing.TB, source auth.TokenSource) string {
 	t.Helper()
 	secret, err := source.Token(t.Context())
@@ -172,7 +172,7 @@ func token(t testing.TB, source auth.TokenSource) string {
 	return secret.Reveal()
 }
 
-// tokenError returns the *auth.Error of source, which must have no token.
+// tokenError returns the *auth.Error of source, and fails the test if there is a token.
 func tokenError(t testing.TB, source auth.TokenSource) *auth.Error {
 	t.Helper()
 	secret, err := source.Token(context.Background())
@@ -215,7 +215,8 @@ func gives(output string) bool {
 	return false
 }
 
-// dump is what testify writes of a value when a test fails: it follows pointers into unexported fields and calls no methods.
+// dump returns what testify prints of a value when a test fails: it follows pointers into
+// unexported fields and calls no methods.
 func dump(value any) string {
 	var output recorded
 	assert.ElementsMatch(&output, []any{value}, []any{})

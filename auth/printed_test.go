@@ -15,7 +15,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 )
 
-// everyPrint is a value in all the ways in which programs print.
+// everyPrint returns a value as programs print it.
 func everyPrint(value any) string {
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -27,7 +27,7 @@ func everyPrint(value any) string {
 	return out.String()
 }
 
-// raw answers with bytes, whatever they are, and hangs up.
+// raw sends the bytes of answer and closes the connection.
 func raw(answer string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		connection, _, err := http.NewResponseController(w).Hijack()
@@ -39,8 +39,8 @@ func raw(answer string) http.HandlerFunc {
 	}
 }
 
-// Package net/http quotes a response that it cannot parse. That of POST /auth/token may hold an
-// access token.
+// net/http quotes a response that it cannot parse, and that of POST /auth/token may hold an access
+// token.
 func TestAnUnreadableResponseIsNotQuoted(t *testing.T) {
 	const secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	const ok = "HTTP/1.1 200 OK\r\n"

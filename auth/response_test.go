@@ -21,7 +21,7 @@ import (
 func TestEveryResponseWithoutATokenIsAnErrorThatSaysWhetherToRetry(t *testing.T) {
 	const temporary, final = true, false
 	ok := func(body string) http.HandlerFunc { return reply(http.StatusOK, "application/json", body) }
-	// A gateway may repeat what it was sent.
+	// A gateway may echo the request.
 	echo := fmt.Sprintf(`{"code":%[1]q,"title":%[1]q,"detail":%[1]q,"type":%[1]q}`, clientSecret)
 	page := func(status int) http.HandlerFunc { return reply(status, "text/html", "<html>"+clientSecret+"</html>") }
 
@@ -131,7 +131,7 @@ func TestARefusedConnectionIsATemporaryFailure(t *testing.T) {
 	assert.NotContains(t, failure.Error(), clientSecret)
 }
 
-// elsewhere is a host that credentials must not reach. It keeps all that it receives.
+// elsewhere is a host that credentials must not reach. It records its requests.
 type elsewhere struct {
 	mu       sync.Mutex
 	received strings.Builder
@@ -178,7 +178,7 @@ func TestRedirectsNeverCarryTheSecretElsewhere(t *testing.T) {
 	}
 }
 
-// doer answers every request with one body.
+// doer is an HTTP client that answers every request with one response.
 type doer struct {
 	status int
 	body   string

@@ -57,7 +57,7 @@ type failure[T any] struct{ Key T }
 
 func (f failure[T]) Error() string { return fmt.Sprintf("refused: %v, %+v", f.Key, struct{ Key T }(f)) }
 
-// heldIn returns secret in everything that holds things in Go.
+// heldIn returns secret inside of every kind of Go value.
 func heldIn[T any](secret T) map[string]any {
 	full := holder[T]{
 		Exported: secret, Pointer: &secret, hidden: secret, hiddenTo: &secret,
@@ -83,7 +83,7 @@ func heldIn[T any](secret T) map[string]any {
 	}
 }
 
-// printed renders value in every way by which things reach a log.
+// printed returns value in every way in which programs log values.
 func printed(value any) map[string]string {
 	output := map[string]string{
 		"Sprint":   fmt.Sprint(value),
@@ -127,7 +127,7 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	}
 }
 
-// The test above is worth what it would find: here is the same text in types that hide nothing.
+// The same text in types that hide nothing must be found, or the test above proves nothing.
 func TestTheSearchFindsASecretThatIsNotHidden(t *testing.T) {
 	type open struct{ Text string }
 	for held, value := range heldIn(open{canary}) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// outage is a gateway that can be down.
+// outage returns a gateway that answers 503 while down is set, and the number of requests it got.
 func outage(t *testing.T) (gateway *gateway, requests *atomic.Int32, down *atomic.Bool) {
 	requests, down = new(atomic.Int32), new(atomic.Bool)
 	gateway = newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -25,8 +25,8 @@ func outage(t *testing.T) (gateway *gateway, requests *atomic.Int32, down *atomi
 	return gateway, requests, down
 }
 
-// TestAnOutageIsNotMadeWorseByRetries: a gateway that answers nothing but 503 sees at most a hundred requests more than there
-// are calls, however long it lasts.
+// A gateway that answers nothing but 503 gets at most a hundred requests more than there are calls,
+// however long the outage lasts.
 func TestAnOutageIsNotMadeWorseByRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway, requests, down := outage(t)
@@ -58,7 +58,7 @@ func TestAnOutageIsNotMadeWorseByRetries(t *testing.T) {
 	})
 }
 
-// A limit that is exceeded is no sign of health, and a long time of health is no credit for a storm.
+// A 429 refills no tokens, and successes fill the bucket only up to its capacity.
 func TestRetriesStayBoundedUnderARateLimitEvenAfterManySuccesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status, requests := 200, 0
@@ -83,7 +83,7 @@ func TestRetriesStayBoundedUnderARateLimitEvenAfterManySuccesses(t *testing.T) {
 	})
 }
 
-// TestCallsThatSucceedOnRetryNeverExhaustTheRetryBudget: where every call fails once and then succeeds, no call is given up.
+// Every call fails once and then succeeds, and none is given up.
 func TestCallsThatSucceedOnRetryNeverExhaustTheRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int32
@@ -101,7 +101,7 @@ func TestCallsThatSucceedOnRetryNeverExhaustTheRetryBudget(t *testing.T) {
 	})
 }
 
-// A gateway that refuses is well: only failures cost.
+// A rejection shows that the gateway works: only failures take tokens.
 func TestARejectionRefillsTheRetryBudgetLikeASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := 503
@@ -127,7 +127,7 @@ func TestARejectionRefillsTheRetryBudgetLikeASuccess(t *testing.T) {
 	})
 }
 
-// TestARetryAfterATimeoutCostsTwiceAsMuch: a gateway that is too slow to answer is overloaded.
+// A gateway that is too slow to respond is overloaded.
 func TestARetryAfterATimeoutCostsTwiceAsMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, silence)
@@ -140,7 +140,7 @@ func TestARetryAfterATimeoutCostsTwiceAsMuch(t *testing.T) {
 	})
 }
 
-// Others may have succeeded since the retry took its tokens, and brought some back.
+// Other calls may have succeeded since the retry took its tokens, and may have refilled the bucket.
 func TestASuccessfulRetryReturnsNoMoreTokensThanItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers, requests, down := outage(t)

@@ -14,8 +14,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// What well-known payment SDKs get wrong, and this one must not.
-
 func TestAStructuredErrorIsRetriedLikeAnEmptyOne(t *testing.T) {
 	for _, status := range []int{408, 429, 500, 502, 503, 504} {
 		for name, body := range map[string]http.HandlerFunc{
@@ -56,8 +54,8 @@ func TestNoErrorStatusYieldsANilError(t *testing.T) {
 	})
 }
 
-// FuzzCashOutResponse: whatever the gateway answers, the client does not panic, and accepted
-// money is never reported as rejected.
+// FuzzCashOutResponse feeds any response to a cash-out: the client must not panic, and must never
+// report an accepted payment as rejected.
 func FuzzCashOutResponse(f *testing.F) {
 	for _, body := range []string{
 		cashOutAccepted, `{"code":"INSUFFICIENT_FUNDS"}`, "", "null", "[]", `{"transactionId":7}`, `{"amount":1e999,"transactionId":"a"}`,
@@ -104,8 +102,8 @@ func FuzzCashOutResponse(f *testing.F) {
 	})
 }
 
-// No such code is published. A caller who reads "refused" pays again, so a code that may be about
-// this very payment is no refusal.
+// No such code is published. A caller who reads a rejection pays again, so a code that may mean
+// that this payment exists already is a conflict.
 func TestAnErrorCodeThatMayMeanADuplicateIsAConflict(t *testing.T) {
 	for code, want := range map[string]string{
 		"IDEMPOTENT_REPLAY":       conflict,

@@ -71,7 +71,8 @@ func TestErrorsCanBeMadeByHandInTests(t *testing.T) {
 	}
 }
 
-// The page of a proxy has no code. A code that a caller read from a configuration may be empty too.
+// The page of a proxy has no code, and a code that the caller reads from a configuration may be
+// empty.
 func TestAnEmptyErrorCodeMatchesNoError(t *testing.T) {
 	_, err := newGateway(t, html(403)).client().GetCashIn(t.Context(), cashInID)
 	require.ErrorAs(t, err, new(*connectpsp.APIError))

@@ -20,7 +20,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// open starts a sandbox and makes a client of it. A real program has connectpsp.New(config) in its place.
+// open starts a sandbox and makes a client of it. A real program has connectpsp.New(config) in its
+// place.
 func open() (*sandbox.Sandbox, *connectpsp.Client) {
 	gateway := must(sandbox.Start())
 	return gateway, must(connectpsp.New(gateway.Config()))
@@ -158,7 +159,8 @@ func ExampleClient_CreateCashOut() {
 	// Output: accepted: PROCESSING
 }
 
-// Keep the error of an unknown outcome with the order, as JSON, and settle it later, in another process if need be.
+// Keep the error of an unknown outcome with the order, as JSON, and settle it later, in another
+// process if need be.
 func ExampleClient_ResolveCashOut() {
 	gateway, _ := open()
 	defer gateway.Close()
@@ -252,7 +254,8 @@ func ExampleClient_RefundCashIn() {
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil {
 		log.Fatal(err)
 	}
-	// The first attempt was refused for certain. Under its key the gateway would repeat the refusal.
+	// The first attempt was refused for certain. Under its key the gateway would repeat the
+	// refusal.
 	accepted, err := client.RefundCashIn(ctx, charge.TransactionID, refund, connectpsp.WithAttempt(1))
 	if err != nil {
 		log.Fatal(err)

@@ -19,8 +19,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// gateway answers as it is told, one step per request, and keeps what it received. Tokens it gives out by itself. Every
-// request is held against the description.
+// gateway is a fake gateway that answers request n with step n, and any further one with the last
+// step. It records the requests, checks each against the description, and issues tokens by itself.
 type gateway struct {
 	t       testing.TB
 	handler http.Handler
@@ -31,7 +31,7 @@ type gateway struct {
 	received []request
 }
 
-// request is one that the gateway received, but for those for tokens.
+// request is a request that the gateway received, other than for a token.
 type request struct {
 	method, path string
 	header       http.Header
@@ -83,7 +83,7 @@ func (g *gateway) tokenRequests() int {
 	return g.tokens
 }
 
-// client returns a client of the gateway over a real socket that waits no longer than milliseconds between attempts.
+// client returns a client of the gateway over a real socket, with retry delays of milliseconds.
 func (g *gateway) client(options ...connectpsp.Option) *connectpsp.Client {
 	server := httptest.NewServer(g.handler)
 	g.t.Cleanup(server.Close)
@@ -97,7 +97,8 @@ func newClient(t testing.TB, url string, options ...connectpsp.Option) *connectp
 	return client
 }
 
-// inMemory is a transport without sockets, for tests on a clock of their own. It reports what it writes as net/http does.
+// inMemory is a transport without sockets, for tests in virtual time. It calls the hook
+// WroteHeaders as net/http does.
 type inMemory struct{ handler http.Handler }
 
 func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -122,8 +123,6 @@ func (g *gateway) memoryClient(options ...connectpsp.Option) *connectpsp.Client 
 	require.NoError(g.t, err)
 	return client
 }
-
-// Steps of a script.
 
 func reply(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -161,10 +160,10 @@ func retryAfter(value string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// drop closes the connection without an answer.
+// drop closes the connection without a response.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// cut sends half of an answer.
+// cut sends half of a response.
 func cut(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -183,7 +182,7 @@ func redirect(status int, to string) http.HandlerFunc {
 	}
 }
 
-// silence answers nothing until the client goes away.
+// silence sends no response until the client goes away.
 func silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 const (
@@ -206,7 +205,7 @@ func cashInWithStatus(status string) string {
 		`"payer":{"name":"Test User","document":"12345678909"}}`
 }
 
-// steps repeats a step and ends with another.
+// steps returns a step n times, and then another.
 func steps(n int, step, last http.HandlerFunc) []http.HandlerFunc {
 	var all []http.HandlerFunc
 	for range n {
@@ -215,7 +214,7 @@ func steps(n int, step, last http.HandlerFunc) []http.HandlerFunc {
 	return append(all, last)
 }
 
-// raw answers with bytes, whatever they are, and hangs up.
+// raw sends the bytes of answer and closes the connection.
 func raw(answer string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // else the answer is lost with the connection
@@ -228,7 +227,7 @@ func raw(answer string) http.HandlerFunc {
 	}
 }
 
-// echo answers with everything that it was sent, as a hostile or careless gateway might.
+// echo responds with everything that was sent to it, as a hostile or careless gateway might.
 func echo(status int, contentType string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sent := fmt.Sprint(r.Header, " 12345678909 maria@example.com Maria Silva ")

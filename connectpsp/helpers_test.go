@@ -71,13 +71,12 @@ const (
 	otherCharge = "zz6g232xel65a0daee4dd13kk2912714999"
 )
 
-// chargeAnswer is what GET /cash-in/{id} says of the charge under all three of its ids.
+// chargeAnswer is the response of GET /cash-in/{id} for each of the three ids of the charge.
 const chargeAnswer = `{"transactionId":"` + cashInID + `","internalCode":"` + chargeCode + `","endToEndId":"` + chargeE2E + `","status":"PAID","amount":10.50}`
 
 var fraud = connectpsp.RefundRequest{Reason: connectpsp.RefundFraud}
 
-// The outcomes a call may have. A call that ends in none of them breaks the first promise about
-// money.
+// The outcomes of a call. A call that ends in none of them breaks the first promise about money.
 const (
 	accepted = "accepted"
 	rejected = "rejected"
@@ -108,7 +107,7 @@ func asUnknown(err error) (*connectpsp.UnknownOutcomeError, bool) {
 	return doubt, errors.As(err, &doubt)
 }
 
-// doubtAbout returns the error of a cash-out whose outcome is unknown, after it went through JSON.
+// doubtAbout returns the error of a cash-out whose outcome is unknown, decoded from its JSON.
 func doubtAbout(t *testing.T, step http.HandlerFunc) *connectpsp.UnknownOutcomeError {
 	_, err := newGateway(t, step).memoryClient().CreateCashOut(t.Context(), cashOutRequest())
 	return queued(t, must2(asUnknown(err)))
@@ -141,7 +140,8 @@ func fields(err error) []string {
 
 func keyOf(r request) string { return r.header.Get("X-Idempotency-Key") }
 
-// requireSameIntent asserts that all requests carry one key and one body, and each a signature that belongs to its token.
+// requireSameIntent asserts that all requests carry one key and one body, and each a signature that
+// belongs to its token.
 func requireSameIntent(t *testing.T, requests []request) {
 	t.Helper()
 	require.NotEmpty(t, requests)
@@ -171,8 +171,8 @@ func must2[T any](value T, ok bool) T {
 
 func second[T any](_ T, err error) error { return err }
 
-// receive returns the next value of a channel, or a zero value if the channel is closed. It waits
-// for a minute at most: a broken promise is to fail its own test, and not to stop all of them.
+// receive returns the next value of a channel, or a zero value if the channel is closed. It fails
+// the test after a minute.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
 	select {
@@ -202,8 +202,8 @@ func answerOf(status int, body string) *http.Response {
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), ProtoMajor: 1, ProtoMinor: 1}
 }
 
-// checkedSandbox is a sandbox whose every exchange is held against the description, and a client of
-// it.
+// checkedSandbox returns a sandbox whose every exchange is checked against the description, and a
+// client for it.
 func checkedSandbox(t *testing.T) (*sandbox.Sandbox, *connectpsp.Client) {
 	box, err := sandbox.Start(sandbox.WithMiddleware(contract.New(t).Middleware))
 	require.NoError(t, err)
@@ -221,13 +221,12 @@ func transactional(t *testing.T, client *connectpsp.Client) pix.Amount {
 const (
 	accessToken   = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2ln"
 	proxyPassword = "pr0xy-pa55"
-	// words are whatever a peer that is broken, careless or hostile may send: all that it knows,
-	// and all that was sent to it.
+	// words is text that a broken or hostile peer may send: everything that it knows or was sent.
 	words = accessToken + " " + clientSecret + " " + applicationToken + " " + cryptoToken + " " + proxyPassword +
 		" Maria Silva 12345678909 123.456.789-09 maria@example.com Test User"
 )
 
-// logOfAll is a log that several goroutines write.
+// logOfAll is a buffer for the lines of a log that several goroutines write.
 type logOfAll struct {
 	mu    sync.Mutex
 	lines bytes.Buffer
@@ -251,7 +250,7 @@ func (l *logOfAll) logger() *slog.Logger {
 	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(l, options), slog.NewJSONHandler(l, options)))
 }
 
-// wireTypes are the types of requests and answers.
+// wireTypes are the types of requests and responses.
 var wireTypes = []any{
 	connectpsp.CashInRequest{},
 	connectpsp.OpenFinance{},
@@ -275,8 +274,8 @@ var wireTypes = []any{
 	connectpsp.Rebalance{},
 }
 
-// fill gives every field in a value something other than zero; texts are given the text and the
-// name of the field.
+// fill sets every field in a value. A string is set to text and the names of the fields that lead
+// to it.
 func fill(value reflect.Value, text string) {
 	switch value.Interface().(type) {
 	case pix.Amount:

@@ -12,8 +12,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// A wallet gives the money back when it is told of a rejection. As long as an attempt may have been
-// executed that is wrong, whatever the call was that heard it.
+// A wallet gives the money back on a rejection, which is wrong as long as any attempt may have been
+// executed.
 func TestNoCallForAnOpenOrAcceptedPaymentEndsInARejection(t *testing.T) {
 	dead, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -66,7 +66,7 @@ func TestNoCallForAnOpenOrAcceptedPaymentEndsInARejection(t *testing.T) {
 	}
 }
 
-// An order that is configured for another integration is still the same order.
+// The same order, sent with the configuration of another integration, is still the same payment.
 func TestAPaymentThatIsOpenUnderAnotherClientIDIsNotSentAgain(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"))

@@ -19,8 +19,6 @@ func TestTheClientLinksFewPackages(t *testing.T) {
 	}
 }
 
-// TestPackagesImportOnlyLowerFloors keeps the house in order: a package imports only what lies
-// below it.
 func TestPackagesImportOnlyLowerFloors(t *testing.T) {
 	const module = "github.com/connectpsp/connectpsp-go/"
 	floors := map[string]int{"pix": 0, "internal/redact": 0, "internal/api": 0, "internal/jitter": 0, "gen": 1, "internal/answer": 1,

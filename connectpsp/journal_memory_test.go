@@ -48,7 +48,7 @@ func TestTheMemoryJournalKeepsEveryOpenPaymentAndRefusesMoreThanItsLimit(t *test
 	assert.NoError(t, begin(memoryOpen), "one that ended makes room")
 }
 
-// Recover settles and reports payments in the order of their times, whatever their keys are.
+// Recover resolves and reports payments in the order of these times.
 func TestTheMemoryJournalListsPaymentsInTheOrderTheyBeganAndEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -120,8 +120,8 @@ func TestTheMemoryJournalFindsAnIntentByItsPaymentOrByItsKey(t *testing.T) {
 	}
 }
 
-// A queue may hand out a job again whose payment was accepted. A gateway that refuses the second
-// call for a reason of its own does not unmake the first.
+// A queue may run a job again whose payment was accepted. If the gateway refuses the second call,
+// the first payment was made all the same.
 func TestTheMemoryJournalRemembersTheLatestAcceptedPayments(t *testing.T) {
 	ctx, sent := context.Background(), time.Now()
 	var m memoryJournal

@@ -20,8 +20,8 @@ func TestARestartedProcessSendsTheSameKey(t *testing.T) {
 	_, err = gateway.client().CreateCashOut(t.Context(), cashOutRequest())
 	require.NoError(t, err)
 	requireSameIntent(t, gateway.requests())
-	// Written down: another value would mean that payments open at the time of an upgrade are sent
-	// under a new key.
+	// A literal: with another value, payments that are open during an upgrade would be sent under a
+	// new key.
 	assert.Equal(t, "c3969424-c863-468f-88ab-57c9c3ac0f9a", keyOf(gateway.requests()[0]))
 	assert.Equal(t, uuid.Version(4), uuid.MustParse(keyOf(gateway.requests()[0])).Version())
 }

@@ -69,8 +69,7 @@ func TestCallsForDifferentPaymentsDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// The first caller may be paying in another way already when the second one's turn comes: the
-// payment must not be made then.
+// By the time the second call gets the lock, the first caller may already pay in some other way.
 func TestACallThatWaitedForARejectedOneIsRejectedAndNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +117,7 @@ func TestACallThatWaitedForOneThatWasNotSentIsNotSentEither(t *testing.T) {
 	})
 }
 
-// slowToken lets the first who asks wait for ever.
+// slowToken is a token source whose first call waits until its context ends.
 type slowToken struct{ once sync.Once }
 
 func (s *slowToken) Token(ctx context.Context) (token auth.Secret, err error) {
@@ -162,7 +161,7 @@ func TestACallThatStopsWaitingForTheLockHasAnUnknownOutcome(t *testing.T) {
 	})
 }
 
-// The call that is waited for repeats one that was sent long before.
+// The call that holds the lock repeats one that was sent long before.
 func TestACallThatStopsWaitingReportsWhenThePaymentWasFirstSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := true
@@ -295,7 +294,7 @@ func TestAPanicOfTheTransportReleasesTheLock(t *testing.T) {
 	})
 }
 
-// A journal of the caller's may panic, and a server of net/http goes on after that.
+// A journal of the caller's may panic, and a net/http server recovers from that.
 func TestAPanicOfTheJournalReleasesTheLock(t *testing.T) {
 	book := panickyJournal{newNotebook(), new(bool)}
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))

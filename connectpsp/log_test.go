@@ -19,7 +19,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// linesOf reads a log, without the times of its lines, and takes durations out.
+// linesOf decodes a log, and drops times and durations.
 func linesOf(t *testing.T, log string) []line {
 	t.Helper()
 	var lines []line
@@ -36,7 +36,7 @@ func linesOf(t *testing.T, log string) []line {
 	}
 }
 
-// logAt returns a logger of one level, and its log.
+// logAt returns a logger of a level, and the log that it writes.
 func logAt(level slog.Level) (*slog.Logger, *logOfAll) {
 	log := &logOfAll{}
 	return slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level})), log
@@ -214,8 +214,7 @@ func TestAcceptedAndRejectedCallsAreLoggedAtDebugOnly(t *testing.T) {
 	assert.Empty(t, log.String())
 }
 
-// A refund whose answer was lost is accepted if the charge reads as refunded: then nothing is
-// unknown.
+// A refund whose response was lost is accepted if the charge reads as refunded.
 func TestARefundThatTheChargeConfirmsIsNotLoggedAsUnknown(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	gateway := newGateway(t, drop, problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED")))
@@ -244,7 +243,7 @@ func TestEachRecoveredPaymentIsLoggedAsAWarning(t *testing.T) {
 	}
 }
 
-// Without any option the one thing that must not be overlooked is seen.
+// Without any option, the one event that nobody must overlook is logged.
 func TestUnknownOutcomesGoToTheDefaultLogger(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	silent := slog.Default()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestMain silences the unknown outcomes that tests bring about by the thousand. A test of the log
-// has a logger of its own.
+// TestMain discards the log of the unknown outcomes that tests cause by the thousand. Tests of the
+// log use a logger of their own.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())

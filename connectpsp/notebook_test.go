@@ -19,8 +19,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// notebook is a journal in memory that outlives the clients that use it, tells what was asked of
-// it, and fails when told to or when its context has ended.
+// notebook is a journal in memory that outlives the clients that use it. It records the calls to
+// it, and fails if fail has an error for the call or if its context has ended.
 type notebook struct {
 	mu      sync.Mutex
 	intents map[string]connectpsp.Intent
@@ -175,7 +175,7 @@ func (n *notebook) put(intent connectpsp.Intent) {
 	n.intents[intent.IdempotencyKey] = intent
 }
 
-// left is what a process leaves behind that died after it sent a cash-out.
+// left returns the open intent of a process that died after it sent a cash-out.
 func left(age time.Duration) connectpsp.Intent {
 	at := time.Now().Add(-age)
 	return connectpsp.Intent{
@@ -192,7 +192,7 @@ func with(change func(*connectpsp.Intent)) connectpsp.Intent {
 	return intent
 }
 
-// brokenBegin is a journal that cannot even look an intent up.
+// brokenBegin is a journal whose Begin always fails.
 type brokenBegin struct{ *notebook }
 
 func (brokenBegin) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
@@ -206,7 +206,7 @@ func (hangingFind) Find(ctx context.Context, _ connectpsp.Intent) (*connectpsp.I
 	return nil, ctx.Err()
 }
 
-// journals are the ways in which a client may remember.
+// journals are the options for a client without a journal, and with one in a file.
 var journals = map[string]func(*testing.T) []connectpsp.Option{
 	"in memory": func(*testing.T) []connectpsp.Option { return nil },
 	"in a file": func(t *testing.T) []connectpsp.Option {

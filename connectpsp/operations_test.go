@@ -204,8 +204,7 @@ func TestTheRawResponseIsReturnedEvenWhenTheCallFails(t *testing.T) {
 	assert.Contains(t, string(raw.Body), "proxy")
 }
 
-// Some services write one before every answer, so the one for a token, a refusal and a balance have
-// it too.
+// Some services write one before every response: of a token, of a refusal, of a balance.
 func TestAByteOrderMarkBeforeAResponseIsIgnored(t *testing.T) {
 	marked := func(gateway *gateway) *connectpsp.Client {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,6 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// TestOutcomeOfACashOut goes through every way that a cash-out can go.
 func TestOutcomeOfACashOut(t *testing.T) {
 	accept := replyJSON(202, cashOutAccepted)
 	insufficient := problem(422, "INSUFFICIENT_FUNDS")
@@ -261,7 +260,7 @@ func TestATransportThatReadTheBodyMayHaveSentIt(t *testing.T) {
 }
 
 // A circuit breaker, for one, returns when the context ends while the transport below it is still
-// dialling. What was reported as not sent must not be sent afterwards.
+// dialling.
 func TestARequestReportedAsNotSentIsNeverSentLater(t *testing.T) {
 	var whole atomic.Int32 // requests whose body arrived to its end
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -312,8 +311,7 @@ func TestARefusalIsReportedIfTheRetryCannotBeSent(t *testing.T) {
 	assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
 }
 
-// A source that asks a service of its own for tokens, with the call's context, must not be taken
-// for the request itself.
+// A token source may ask a service of its own with the context of the call, which traces requests.
 func TestRequestsOfTheTokenSourceDoNotCountAsSendingThePayment(t *testing.T) {
 	service := httptest.NewServer(tokenAnswer("a.b.c", 3600))
 	defer service.Close()
@@ -359,8 +357,6 @@ func TestARefusedTokenRequestIsARejectionWithItsCode(t *testing.T) {
 	}
 }
 
-// TestAMalformedFieldDoesNotUndoAnAcceptance: nulls, numbers for texts, unknown values, dates that
-// do not parse.
 func TestAMalformedFieldDoesNotUndoAnAcceptance(t *testing.T) {
 	id := `"transactionId":"` + cashOutID + `"`
 	for _, body := range []string{

@@ -97,8 +97,8 @@ func TestAPaymentThatCannotBeRecordedIsNotSent(t *testing.T) {
 	}
 }
 
-// A rejected intent that stays open could be sent again by Recover, after the caller has paid in
-// another way.
+// Recover could send a rejected intent that stays open, after the caller has paid in some other
+// way.
 func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 	journal := newNotebook()
 	journal.fail["REJECTED"] = errDiskFull
@@ -189,8 +189,7 @@ func (e endingJournal) Finish(ctx context.Context, key string, outcome connectps
 	return e.notebook.Finish(ctx, key, outcome, id)
 }
 
-// The doubt about an earlier call is that of every later one with its key, in the same client
-// without a journal, and in another process with one.
+// Doubt is sticky across calls: in one client without a journal, and across processes with one.
 func TestAnUnknownOutcomeIsRememberedByLaterCalls(t *testing.T) {
 	for name, options := range map[string][]connectpsp.Option{
 		"in the same client":               nil,
@@ -225,7 +224,7 @@ func TestAnUnknownOutcomeIsRememberedByLaterCalls(t *testing.T) {
 	}
 }
 
-// The first time is what the replay window counts from: no later call may move it.
+// The replay window counts from the first time, so no later call may move it.
 func TestACallThatSendsNothingReportsWhenThePaymentWasFirstSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal := newNotebook()
@@ -279,7 +278,7 @@ func TestAnotherRequestUnderAnOpenKeyIsNotSent(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
-// A journal need not remember of an accepted payment what its request was.
+// A journal need not keep the body of an accepted payment.
 func TestAnotherAmountUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
 	journal := newNotebook()
 	accepted := with(func(i *connectpsp.Intent) {
@@ -328,8 +327,7 @@ func TestAnIntentOfAnotherClientIDOrGatewayIsLeftAlone(t *testing.T) {
 	}
 }
 
-// A request that has become invalid, or a configuration that lost its CryptoToken, must not turn an
-// open payment into a rejected one.
+// The request may have become invalid, or the configuration may have lost its CryptoToken.
 func TestAnInvalidRequestForAnOpenPaymentIsUnknown(t *testing.T) {
 	unsigned := config(memoryURL)
 	unsigned.CryptoToken = auth.Secret{}
@@ -377,7 +375,7 @@ func TestAnInvalidRequestForAnOpenPaymentIsUnknown(t *testing.T) {
 	assert.ErrorContains(t, err, "no space left")
 }
 
-// A journal in a database may be out of reach when a call is repeated whose payment was made.
+// A journal in a database may be out of reach when a call is repeated.
 func TestAFailingJournalLeavesTheOutcomeUnknown(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -407,7 +405,7 @@ func TestAFailingJournalLeavesTheOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// The process dies before it has stored what it was told, and is down for a day.
+// The process dies before it has stored the outcome, and is down for a day.
 func TestAnAcceptedPaymentIsRememberedAfterADayOfDowntime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	synctest.Test(t, func(t *testing.T) {
@@ -429,7 +427,7 @@ func TestAnAcceptedPaymentIsRememberedAfterADayOfDowntime(t *testing.T) {
 	})
 }
 
-// Another process may have the file by then, and have made the payment.
+// Another process may have opened the file since, and may have made the payment.
 func TestAClosedJournalLeavesTheOutcomeUnknown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	old := must(journal.Open(path))
@@ -447,7 +445,7 @@ func TestAClosedJournalLeavesTheOutcomeUnknown(t *testing.T) {
 func TestAnotherRequestUnderTheKeyOfAnAcceptedPaymentIsNotSent(t *testing.T) {
 	file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
 	defer file.Close()
-	// A gateway that repeats its first answer, with the only field that is published.
+	// The gateway replays its first response, with the only field that is published.
 	gateway := newGateway(t, replyJSON(202, `{"transactionId":"`+cashOutID+`"}`))
 	client := gateway.memoryClient(connectpsp.WithJournal(file))
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())

@@ -107,7 +107,7 @@ func TestRecoverReadsTheChargeIfARefundCannotBeRepeated(t *testing.T) {
 	}
 }
 
-// What is answered now proves nothing about what was sent before the crash.
+// A response after the crash proves nothing about the request before it.
 func TestNoRefusalMakesARecoveredPaymentRejected(t *testing.T) {
 	for _, step := range []http.HandlerFunc{
 		problem(422, "INSUFFICIENT_FUNDS"), problem(400, "X"), problem(401, "TOKEN_EXPIRED"), problem(409, "DUPLICATE_EXTERNAL_REFERENCE"),
@@ -204,7 +204,7 @@ func TestRecoverSkipsAPaymentWhoseCallIsUnderWay(t *testing.T) {
 	})
 }
 
-// staleJournal tells of intents as they were before their calls ended.
+// staleJournal is a journal whose Pending returns intents as they were before their calls ended.
 type staleJournal struct {
 	*notebook
 	stale []connectpsp.Intent
@@ -220,7 +220,7 @@ func TestRecoverDoesNotSendAPaymentThatEndedMeanwhile(t *testing.T) {
 	assert.Empty(t, recovered)
 	assert.Empty(t, must(rejected.Pending(t.Context())))
 
-	// The payment must not come back to life if the process dies at this moment.
+	// The process may die at this moment, and the payment must not be open after that.
 	rejected.fail["REJECTED"] = errDiskFull
 	_, err = gateway.memoryClient(connectpsp.WithJournal(staleJournal{rejected, []connectpsp.Intent{left(time.Minute)}})).Recover(t.Context())
 	require.NoError(t, err)
@@ -419,7 +419,8 @@ func TestRecoverSkipsAnOldPaymentWhoseCallIsUnderWay(t *testing.T) {
 	})
 }
 
-// The program dies after the client has recorded the outcome and before the program has stored it.
+// The program dies after the client has recorded the outcomes, and before it has stored them
+// itself.
 func TestRecoverReportsOnceWhatEndedBeforeARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	file := must(journal.Open(path))

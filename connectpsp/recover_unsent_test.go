@@ -51,7 +51,7 @@ func TestRecoverSkipsAnUnsentPaymentThatChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// changingJournal tells something else of what is pending when it is asked again.
+// changingJournal is a journal whose Pending returns another result for each call.
 type changingJournal struct {
 	*notebook
 	told *[][]connectpsp.Intent
@@ -132,7 +132,7 @@ func TestTwoRecoversReportAnUnsentPaymentOnce(t *testing.T) {
 	assert.Len(t, append(second, receive(t, done)...), 1, "given back twice")
 }
 
-// heldPending is a journal whose first Pending returns late.
+// heldPending is a journal whose first Pending waits for goOn before it returns.
 type heldPending struct {
 	*notebook
 	once sync.Once
@@ -171,7 +171,7 @@ func TestAJournalMayReturnAnIntentThatWasNeverSent(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "it was sent")
 }
 
-// returnsUnsent is a journal that tells of every intent with the key.
+// returnsUnsent is a journal whose Begin returns an earlier intent even if it was never sent.
 type returnsUnsent struct{ *notebook }
 
 func (r returnsUnsent) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
@@ -184,7 +184,7 @@ func (r returnsUnsent) Begin(ctx context.Context, i connectpsp.Intent) (*connect
 	return r.notebook.Begin(ctx, i)
 }
 
-// A journal of the caller's may keep an attempt that was never sent beside one that was.
+// A journal of the caller's may keep an attempt that was not sent beside one that was.
 func TestRecoverReportsAPaymentAsNotSentOnlyIfNoAttemptWasSent(t *testing.T) {
 	for want, outcome := range map[string]connectpsp.Outcome{unknown: "", accepted: connectpsp.OutcomeAccepted} {
 		t.Run(want, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// shownFields are the fields of texts that may be printed: they identify a payment, or are words of
+// shownFields are the fields of type string that may be printed: ids of a payment, and constants of
 // the API.
 var shownFields = map[string]bool{
 	"CashInRequest.ExternalReference":  true,
@@ -62,7 +62,7 @@ func hideShown(value reflect.Value) {
 	}
 }
 
-// everyPrint prints what value points to in every way that the package promises something about.
+// everyPrint prints what value points to in every way that the package makes a promise about.
 func everyPrint(value reflect.Value) string {
 	pointer, plain := value.Interface(), value.Elem().Interface()
 	type ofTheUser struct {

@@ -48,7 +48,7 @@ func TestAnOpenRefundThatWaitsForAnotherChargeIsNotRejected(t *testing.T) {
 		gateway := newGateway(t, redirect(303, "/"))
 		client := gateway.memoryClient(connectpsp.WithJournal(slowBegin{newNotebook(), otherCharge}))
 		require.Equal(t, unknown, outcomeOf(second(client.RefundCashIn(t.Context(), cashInID, fraud))))
-		// make 'other' refund stall in Begin: it has to get past the reading of the charge
+		// The refund of the other charge reads that charge, and then waits in Begin.
 		gateway.mu.Lock()
 		gateway.steps = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
@@ -162,7 +162,7 @@ func TestRecoverReportsARejectedRefundWhenTheGatewayIsDown(t *testing.T) {
 	})
 }
 
-// Each rejected refund costs a GET, one after the other, and ten seconds are for all.
+// Recover reads the charge of each rejected refund, and has ten seconds for all of them.
 func TestRecoverReportsAllRejectedRefunds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := newNotebook()
@@ -272,7 +272,7 @@ func TestAFailingJournalIsNotReportedAsOpenRefunds(t *testing.T) {
 	assert.NotContains(t, err.Error(), "refunds are open")
 }
 
-// A wrong id, beside a refund that was accepted: the gateway says twice that no charge has it.
+// The gateway answers both the GET and the POST with 404.
 func TestARefundOfAnUnknownChargeIsRejectedBesideAcceptedOnes(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, refundAccepted), problem(404, "TRANSACTION_NOT_FOUND"))
 	client := gateway.memoryClient()

@@ -57,8 +57,8 @@ func TestResolveNeverRejects(t *testing.T) {
 	}
 }
 
-// An intent that is found by Recover as never sent is reported as such, so one whose payment was
-// sent by another process must not look like that.
+// Recover reports an intent that was not sent as such, and the payment of this one was sent by
+// another process.
 func TestResolveNeverRecordsThePaymentAsUnsent(t *testing.T) {
 	doubt := doubtAbout(t, redirect(303, "/"))
 	journal := newNotebook()
@@ -127,8 +127,8 @@ func TestResolveSendsOnlyTheRequestOfTheUnknownOutcome(t *testing.T) {
 	assert.Equal(t, unknown, outcomeOf(err))
 }
 
-// Whoever waited for another call with the key hears how that was rejected; one that resolves an
-// older doubt must not.
+// A call that waited for a rejected one is rejected too, unless it resolves an earlier unknown
+// outcome.
 func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		doubt := doubtAbout(t, redirect(303, "/"))
@@ -148,8 +148,7 @@ func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 	})
 }
 
-// The error of a faulty request for a payment that was accepted before tells of that payment, and
-// not of the faulty request.
+// The error describes the accepted payment, and not the invalid request.
 func TestTheErrorOfAnInvalidRequestResolvesTheAcceptedPayment(t *testing.T) {
 	box, client := checkedSandbox(t)
 	paid, err := client.CreateCashOut(t.Context(), cashOutRequest())
@@ -179,8 +178,8 @@ func TestTheErrorOfAnInvalidRequestResolvesTheAcceptedPayment(t *testing.T) {
 	assert.Equal(t, before, transactional(t, client), "nothing was sent")
 }
 
-// An error that was made while the journal was out of reach does not know when the payment was
-// first sent.
+// An error that was returned while the journal was out of reach does not hold the time of the first
+// sending.
 func TestResolveCountsTheReplayWindowFromTheTimeInTheJournal(t *testing.T) {
 	book := newNotebook()
 	gateway := newGateway(t, redirect(303, "/"), replyJSON(202, cashOutAccepted))
@@ -188,13 +187,12 @@ func TestResolveCountsTheReplayWindowFromTheTimeInTheJournal(t *testing.T) {
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	require.Equal(t, unknown, outcomeOf(err))
 	key := must2(asUnknown(err)).IdempotencyKey
-	// three hours pass
 	book.mu.Lock()
 	i := book.intents[key]
 	i.SentAt, i.BegunAt = i.SentAt.Add(-3*time.Hour), i.BegunAt.Add(-3*time.Hour)
 	book.intents[key] = i
 	book.mu.Unlock()
-	// the same call again, while the journal cannot be reached for a moment
+	// The call is repeated while the journal is out of reach.
 	book.fail["begin"], book.fail["find"] = errors.New("database is down"), errors.New("database is down")
 	book.mu.Lock()
 	saved := book.intents
@@ -223,8 +221,8 @@ func TestTheReplayWindowRunsWhileTheMachineSleeps(t *testing.T) {
 	assert.Len(t, gateway.requests(), 1)
 }
 
-// suspend makes a time look as if the machine had slept since: the monotonic clock stands still
-// then, and the wall's goes on.
+// suspend moves the wall clock of a time back by d and leaves its monotonic clock, as if the
+// machine had slept since. Package time has no way to do that.
 func suspend(at time.Time, d time.Duration) time.Time {
 	type raw struct {
 		wall uint64
@@ -239,7 +237,7 @@ func suspend(at time.Time, d time.Duration) time.Time {
 	return at
 }
 
-// The call was begun before Resolve found the payment accepted, and is sent afterwards.
+// The call began before Resolve found the payment accepted, and is sent after that.
 func TestACallUnderWayIsAcceptedThoughResolveReadThePaymentFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.journal")
 	synctest.Test(t, func(t *testing.T) {

@@ -128,8 +128,7 @@ func TestAMalformedFieldDoesNotFailARead(t *testing.T) {
 	assert.Equal(t, connectpsp.CashIn{TransactionID: "a", Status: connectpsp.CashInPaid, Amount: pix.Centavos(1050)}, *cashIn)
 }
 
-// The time between two attempts is drawn between zero and a bound that doubles: over many calls it
-// must reach near both ends and never beyond.
+// Over many calls the delays must come close to zero and to the bound, and never exceed it.
 func TestRetryDelaysHaveFullJitterBelowABoundThatDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shortest, longest := [3]time.Duration{time.Hour, time.Hour, time.Hour}, [3]time.Duration{}
@@ -251,12 +250,10 @@ func TestACallDoesNotWaitForARetryThatWouldMissTheDeadline(t *testing.T) {
 	})
 }
 
-// TestACancelledCallReturnsAtOnce cancels while waiting for a token, for an answer, for its body,
-// between attempts, and for a turn to rebalance. On the test's clock nothing may pass between the
-// cancellation and the return.
+// No virtual time may pass between the cancellation and the return.
 func TestACancelledCallReturnsAtOnce(t *testing.T) {
 	never := func(ctx context.Context) (*http.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
-	// In each case the request is sent: the transport reads its body.
+	// The transport reads the body of the request, so it is sent.
 	body := func(ctx context.Context) (*http.Response, error) {
 		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: blockedBody{ctx}}, nil
 	}
@@ -297,7 +294,7 @@ func TestACancelledCallReturnsAtOnce(t *testing.T) {
 	}
 }
 
-// blockedBody is a body that never comes.
+// blockedBody is the body of a response that never arrives.
 type blockedBody struct{ ctx context.Context }
 
 func (b blockedBody) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }

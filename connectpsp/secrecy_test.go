@@ -31,11 +31,11 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// canaries must not be seen in anything that the SDK prints.
+// canaries are the secrets and the personal data that the SDK must not print.
 var canaries = []string{accessToken, clientSecret, applicationToken, cryptoToken, proxyPassword, "12345678909", "123.456.789-09", "Maria",
 	"maria@example.com", "Test User", signing.Sign(cryptoToken, accessToken)}
 
-// forms are all in which fmt and encoding/json write a canary, byte by byte too.
+// forms are the forms in which fmt and encoding/json write each canary, byte by byte too.
 var forms = func() map[string][]string {
 	forms := map[string][]string{}
 	for _, canary := range canaries {
@@ -49,7 +49,7 @@ var forms = func() map[string][]string {
 	return forms
 }()
 
-// leaks returns the canaries that a text holds.
+// leaks returns the canaries in a text.
 func leaks(text string) (found []string) {
 	text = strings.ToLower(text)
 	for _, canary := range canaries {
@@ -60,7 +60,7 @@ func leaks(text string) (found []string) {
 	return found
 }
 
-// printed is a value in all the ways in which programs print.
+// printed returns a value as programs print it, by the way of printing.
 func printed(value any) map[string]string {
 	texts := map[string]string{}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -75,8 +75,8 @@ func printed(value any) map[string]string {
 	return texts
 }
 
-// everyCause returns err and all that is reached from it by Unwrap, and what errors of the SDK hold
-// besides.
+// everyCause returns err, all errors that are reached from it by Unwrap, and the Refusal of an
+// unknown outcome.
 func everyCause(err error) []error {
 	causes := []error{err}
 	switch e := err.(type) {
@@ -96,7 +96,7 @@ func everyCause(err error) []error {
 	return causes
 }
 
-// assertKeepsSecrets asserts that nothing that is reached from err prints a canary.
+// assertKeepsSecrets asserts that no error that is reached from err prints a canary.
 func assertKeepsSecrets(t *testing.T, err error) {
 	t.Helper()
 	for _, cause := range everyCause(err) {
@@ -121,13 +121,13 @@ func assertKeepsSecrets(t *testing.T, err error) {
 	}
 }
 
-// response is a whole response, with words of the peer's where it has any.
+// response sends a complete response.
 func response(status, contentType, body string) http.HandlerFunc {
 	return raw("HTTP/1.1 " + status + "\r\nContent-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) +
 		"\r\nConnection: close\r\n\r\n" + body)
 }
 
-// brokenAnswers are what a peer may answer, by the place that is broken.
+// brokenAnswers returns responses of a broken or hostile peer, by the part that is broken.
 func brokenAnswers() map[string]http.HandlerFunc {
 	const ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
 	const chunked = ok + "Transfer-Encoding: chunked\r\n"
@@ -179,7 +179,7 @@ func brokenAnswers() map[string]http.HandlerFunc {
 	return answers
 }
 
-// paymentsOfMaria are calls of every operation. None waits for long.
+// paymentsOfMaria calls every operation, and returns the errors.
 func paymentsOfMaria(ctx context.Context, client *connectpsp.Client) []error {
 	request := cashOutRequest()
 	request.Payee.Destination = connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com")
@@ -208,7 +208,7 @@ func paymentsOfMaria(ctx context.Context, client *connectpsp.Client) []error {
 	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
-// reasons is an inbox that keeps why items wait.
+// reasons is an inbox that records why items are postponed or held.
 type reasons struct {
 	webhook.Inbox
 	all []string
@@ -224,8 +224,8 @@ func (r *reasons) Hold(ctx context.Context, claim *webhook.Claim, reason string)
 	return r.Inbox.Hold(ctx, claim, reason)
 }
 
-// receiveFromMaria lets a Worker confirm a payment with client, and returns what it writes into its
-// inbox.
+// receiveFromMaria lets a Worker confirm a payment with client, and returns the reasons that it
+// writes into its inbox.
 func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logger) string {
 	inbox := &reasons{Inbox: webhook.NewMemoryInbox()}
 	handler, err := webhook.NewHandler(inbox, auth.NewSecret(cryptoToken))
@@ -251,8 +251,8 @@ func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logg
 	}
 }
 
-// assertNothingIsSeen makes calls with a client, prints all that comes of them in all ways, and
-// looks for what must not be seen.
+// assertNothingIsSeen makes calls with a client, prints their errors in every way, and fails if a
+// canary is in these, in the log or in the inbox.
 func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option) {
 	t.Helper()
 	log := &logOfAll{}
@@ -273,8 +273,7 @@ func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option)
 	}
 }
 
-// The property: no secret and nobody's data is in any error, log or stored reason, whatever a peer
-// sends and wherever it is broken.
+// A peer may send anything, and be broken anywhere.
 func TestNoSecretAndNoPersonalDataInAnyErrorOrLog(t *testing.T) {
 	token := response("200 OK", "application/json", `{"accessToken":"`+accessToken+`","tokenType":"Bearer","expiresIn":3600}`)
 	answers := brokenAnswers()
@@ -371,8 +370,7 @@ func TestTheTextOfATransportsErrorIsInNoErrorAndNoLog(t *testing.T) {
 	})
 }
 
-// Errors of the user's own code may hold anything. They are found in the errors of calls, and are
-// not logged or stored.
+// Errors of the user's own code may hold anything, and the caller wants to see them.
 func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) {
 	own := errors.New(words)
 	broken := newNotebook()

@@ -31,7 +31,7 @@ func (b brokenTokens) Token(context.Context) (auth.Secret, error) { return auth.
 
 func (b brokenTokens) Invalidate(auth.Secret) {}
 
-// changingTokens is a token source that gives out another token each time.
+// changingTokens is a token source that returns another token each time.
 type changingTokens struct{ n atomic.Int32 }
 
 func (c *changingTokens) Token(context.Context) (auth.Secret, error) {
@@ -61,7 +61,7 @@ func (g *gatedToken) Token(ctx context.Context) (auth.Secret, error) {
 
 func (g *gatedToken) Invalidate(auth.Secret) {}
 
-// fallibleTokens is a token source that can be told to fail as one does that asks the gateway.
+// fallibleTokens is a token source that fails, after a call of fail, as one that asks the gateway.
 type fallibleTokens struct {
 	mu  sync.Mutex
 	err error
@@ -87,7 +87,7 @@ func (f *fallibleTokens) Token(context.Context) (auth.Secret, error) {
 
 func (f *fallibleTokens) Invalidate(auth.Secret) {}
 
-// tokenService is a token source that asks a service, with the context it is given.
+// tokenService is a token source that asks a service with the context of the call.
 type tokenService string
 
 func (s tokenService) Token(ctx context.Context) (auth.Secret, error) {

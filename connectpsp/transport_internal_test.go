@@ -28,7 +28,7 @@ type steady struct{}
 func (steady) Token(context.Context) (auth.Secret, error) { return auth.NewSecret("a.b.c"), nil }
 func (steady) Invalidate(auth.Secret)                     {}
 
-// ownTransport returns a client with the SDK's own transport, and that.
+// ownTransport returns a client with the SDK's own transport, and that transport.
 func ownTransport(t *testing.T, url string) (*Client, *http.Transport) {
 	t.Helper()
 	client, err := New(Config{
@@ -38,7 +38,7 @@ func ownTransport(t *testing.T, url string) (*Client, *http.Transport) {
 	return client, client.raw.Client.(*http.Client).Transport.(*http.Transport)
 }
 
-// startFor starts a server, with HTTP/2 if it is encrypted, and returns a client of it as
+// startFor starts a server, with HTTP/2 if it is encrypted, and returns a client for it as
 // ownTransport does.
 func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *http.Transport) {
 	t.Helper()
@@ -53,8 +53,8 @@ func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *
 	return client, transport
 }
 
-// silentConn is a connection to a gateway that has vanished: what is written is lost, and nothing
-// comes back.
+// silentConn is a connection to a gateway that has vanished: writes are lost, and nothing can be
+// read.
 type silentConn struct {
 	net.Conn
 	silent *atomic.Bool
@@ -75,8 +75,7 @@ func (c silentConn) Close() error {
 	return c.Conn.Close()
 }
 
-// All calls share one connection of HTTP/2: while that is silent none gets an answer. It is found
-// out and left.
+// All calls share one HTTP/2 connection, and none gets a response while that is silent.
 func TestASilentHTTP2ConnectionIsDetectedAndClosed(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"transactionId":"one","status":"PAID"}`)
@@ -152,8 +151,8 @@ func TestACallThatEndsWhileDiallingIsNeverSent(t *testing.T) {
 	}
 }
 
-// A caller may watch requests too, and end a call at any point of one. Once its headers are written
-// it may have been sent.
+// The caller's own httptrace may cancel a call at any point. Once the headers are written the
+// request may have been sent.
 func TestNotSentIsTrueWhereverTheCallersTraceEndsTheCall(t *testing.T) {
 	for protocol, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(protocol, func(t *testing.T) {

@@ -80,8 +80,8 @@ func TestTheCallersTimeoutBoundsEachAttempt(t *testing.T) {
 	})
 }
 
-// deadConnection serves one request on each connection; the second it reads whole and then closes
-// the connection.
+// deadConnection serves the first request of each connection, and closes the connection after it
+// has read the second.
 func deadConnection(t *testing.T) (*httptest.Server, *atomic.Int32) {
 	var posts atomic.Int32
 	var mu sync.Mutex
@@ -119,8 +119,7 @@ func TestNetHTTPReplaysNothing(t *testing.T) {
 	assert.EqualValues(t, 2, posts.Load())
 }
 
-// Without GetBody there is nothing to replay with, whatever the version of HTTP and whether or not
-// there is a key.
+// net/http replays a request only with GetBody, in every version of HTTP, with a key or without.
 func TestNoPaymentRequestHasGetBody(t *testing.T) {
 	posts := 0
 	watching := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -139,8 +138,8 @@ func TestNoPaymentRequestHasGetBody(t *testing.T) {
 	assert.Equal(t, 4, posts)
 }
 
-// A transport of the caller's that retries by itself hears one answer of two: if that is a refusal,
-// the other request may have been executed.
+// A transport of the caller's that retries by itself sees one response for two requests. If that is
+// a refusal, the other request may have been executed.
 func TestARefusalAfterTheTransportRepeatedTheRequestIsUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		second http.HandlerFunc

@@ -16,7 +16,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// The tests below are of every type: one that is added has to be added to the list.
+// Other tests go through this list: a type that is added has to be added to it.
 func TestEveryTypeOfARequestOrResponseIsTested(t *testing.T) {
 	listed := make(map[string]bool)
 	for _, each := range wireTypes {
@@ -41,8 +41,7 @@ func TestEveryTypeOfARequestOrResponseIsTested(t *testing.T) {
 	assert.Equal(t, declared, listed)
 }
 
-// A gateway and a journal recognise a call that is repeated by its bytes, also after the SDK was
-// updated in between.
+// The gateway and the journal compare the body of a repeated call, also after an update of the SDK.
 func TestTheEncodingOfARequestNeverChanges(t *testing.T) {
 	for _, test := range []struct {
 		request     any

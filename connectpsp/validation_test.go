@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// publicClient talks to nothing: what it is given must be refused before a request, even for a
-// token, is made.
+// publicClient returns a client for an address that is not loopback. A call must fail before any
+// request, even for a token.
 func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 	gateway := newGateway(t)
 	t.Cleanup(func() { assert.Zero(t, gateway.tokenRequests(), "a token was asked for") })
@@ -113,7 +113,8 @@ func TestAnInvalidCashInNamesTheField(t *testing.T) {
 	}
 }
 
-// An address has many spellings, and a gateway that fetches one of them reaches its own network.
+// An address of a private network has many spellings, and a gateway that fetches one reaches its
+// own network.
 func TestAWebhookURLMustNameAPublicHost(t *testing.T) {
 	client := publicClient(t, config(""))
 	for _, url := range []string{

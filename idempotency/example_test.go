@@ -10,7 +10,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
 
-// A random key must be stored with the intent before anything is sent, so that every retry finds it.
+// A random key must be stored with the intent before anything is sent, so that every retry finds
+// it.
 func ExampleNewKey() {
 	key := idempotency.NewKey()
 	fmt.Println(len(key))

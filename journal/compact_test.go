@@ -259,8 +259,8 @@ func TestADamagedCompactedFileIsRefused(t *testing.T) {
 	}
 }
 
-// TestDamageInTheDurablePartOfACompactedFileIsRefused: the fsync of a compaction serves a payment that
-// waits for one, and what it made durable must not be taken for a torn tail.
+// TestDamageInTheDurablePartOfACompactedFileIsRefused: the fsync of a compaction serves a payment
+// that waits for one, and what it made durable must not be taken for a torn tail.
 func TestDamageInTheDurablePartOfACompactedFileIsRefused(t *testing.T) {
 	path := path(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -128,7 +128,7 @@ func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsBody(t *testing.T) {
 	assert.Len(t, pending(t, file), 1)
 }
 
-// While the process was down nobody could ask.
+// The hour counts from Open: while the process was down nobody could ask.
 func TestAnAcceptedPaymentIsRememberedForAnHourAfterTheJournalIsOpened(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -142,8 +142,8 @@ func TestAnAcceptedPaymentIsRememberedForAnHourAfterTheJournalIsOpened(t *testin
 	assert.NotNil(t, earlier)
 }
 
-// A key that was accepted and forgotten, and is used again, is open, whatever the file tells of the
-// first time.
+// A key that was accepted and forgotten, and is used again, is open, whatever records of its first
+// use the file has.
 func TestAnOpenPaymentIsKeptWhenAnEarlierOneOfItsKeyIsForgotten(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -159,8 +159,7 @@ func TestAnOpenPaymentIsKeptWhenAnEarlierOneOfItsKeyIsForgotten(t *testing.T) {
 	assert.Empty(t, earlier.Outcome)
 }
 
-// What the caller says of an outcome is not the journal's word, and must not make a file that
-// cannot be read.
+// An Outcome in the intent is ignored, and must not produce a file that cannot be read.
 func TestAnIntentBeginsWithoutAnOutcome(t *testing.T) {
 	path := path(t)
 	file := open(t, path)

@@ -74,7 +74,7 @@ func contents(t testing.TB, path string) []byte {
 	return data
 }
 
-// find returns what the journal knows of payment n, nil if it knows nothing.
+// find returns the intent that the journal finds for payment n, nil if there is none.
 func find(t testing.TB, file *journal.File, n int) *connectpsp.Intent {
 	t.Helper()
 	found, err := file.Find(t.Context(), intent(n))

@@ -79,8 +79,8 @@ func TestATornFileKeepsItsWholeRecords(t *testing.T) {
 	}
 }
 
-// TestAPowerCutDuringTheFirstOpenLeavesAUsableJournal: the length of the new file may be on the disk, and
-// what was written not, or only its beginning.
+// TestAPowerCutDuringTheFirstOpenLeavesAUsableJournal: the length of the new file may be on the
+// disk, and what was written not, or only its beginning.
 func TestAPowerCutDuringTheFirstOpenLeavesAUsableJournal(t *testing.T) {
 	path := path(t)
 	require.NoError(t, open(t, path).Close())

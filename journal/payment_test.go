@@ -84,8 +84,8 @@ func TestAnotherAttemptReplacesAnUnsentOne(t *testing.T) {
 	}
 }
 
-// TestEndedPaymentsAreListedForAnHour: a program that died before it stored an outcome hears it again,
-// also if the file was compacted meanwhile, until it begins the payment anew.
+// TestEndedPaymentsAreListedForAnHour: a program that died before it stored an outcome hears it
+// again, also if the file was compacted meanwhile, until it begins the payment anew.
 func TestEndedPaymentsAreListedForAnHour(t *testing.T) {
 	path := path(t)
 	file := open(t, path)

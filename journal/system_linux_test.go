@@ -21,7 +21,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-// A link whose file is not there yet leads to the same journal as later.
+// A symlink whose file does not exist yet leads to the same journal as later.
 func TestASymlinkAndItsFileAreOneJournal(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
@@ -45,7 +45,7 @@ func TestASymlinkAndItsFileAreOneJournal(t *testing.T) {
 	assert.Len(t, pending(t, third), 2, "a payment that was marked as sent is lost")
 }
 
-// Somebody takes the lock for a leftover, or has made a second name for the file.
+// Somebody removes the lock file as a leftover, or has made a second name for the file.
 func TestNeitherADeletedLockNorASecondNameLetsAnotherProcessIn(t *testing.T) {
 	first := path(t)
 	file := open(t, first)
@@ -178,7 +178,8 @@ func TestARemovedFileStopsPayments(t *testing.T) {
 	}
 }
 
-// TestCloseReportsThatTheFileWasRemovedOrCut unless another call has said so: nil means that all is durable.
+// TestCloseReportsThatTheFileWasRemovedOrCut unless another call has said so: nil means that all is
+// durable.
 func TestCloseReportsThatTheFileWasRemovedOrCut(t *testing.T) {
 	for name, take := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -224,7 +225,7 @@ func TestACompactedFileKeepsItsOwner(t *testing.T) {
 	assert.Equal(t, [2]uint32{1000, 1001}, [2]uint32{owner.Uid, owner.Gid})
 }
 
-// The fsync of a file that was cut meanwhile says nothing about what is gone from it.
+// The fsync of a file that was truncated meanwhile covers nothing of what is gone.
 func TestAFileTruncatedDuringAnFsyncStopsPayments(t *testing.T) {
 	path := path(t)
 	file := open(t, path)
@@ -271,7 +272,7 @@ func smallVolume(t *testing.T) string {
 	return filepath.Join(directory, "payments.journal")
 }
 
-// realistic returns an intent whose ids and sums do not compress.
+// realistic returns an intent with random ids and digests.
 func realistic(n int) connectpsp.Intent {
 	one := intent(n)
 	sum := sha256.Sum256(fmt.Append(nil, n))

@@ -12,7 +12,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-// volume knows what of the journal's file is durable. The test's fsyncs end here, not on a disk.
+// volume records which bytes of the journal's file are durable. It takes the place of fsync.
 type volume struct {
 	random     *rand.Rand
 	path       string
@@ -27,13 +27,13 @@ type volume struct {
 	inCompaction, inFsync func()
 }
 
-// synced is a file, and its contents at the last fsync.
+// synced is a file with its contents at the last fsync.
 type synced struct {
 	file    *os.File
 	durable []byte
 }
 
-// fsync takes the place of that of a file that is opened or written anew, and of a directory.
+// fsync takes the place of the fsync of a file that is opened or compacted, and of a directory.
 func (v *volume) fsync(file *os.File) error {
 	switch file.Name() {
 	case v.path: // Open

@@ -22,7 +22,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// token is the answer to a request for one, and problem that to a request that is refused.
+// token is the response to a token request, and problem that to a refused request.
 type (
 	token struct {
 		AccessToken, TokenType string
@@ -70,7 +70,7 @@ func (g *gateway) newToken() string {
 	return token.AccessToken
 }
 
-// reply is an answer that has arrived whole.
+// reply is a complete response.
 type reply struct {
 	t      *testing.T
 	status int
@@ -85,7 +85,7 @@ func (r reply) into(status int, value any) {
 	require.NoError(r.t, json.Unmarshal(r.body, value))
 }
 
-// problem asserts that the answer is this problem, complete and in the published form.
+// problem asserts that the response is this problem, complete and in the published form.
 func (r reply) problem(status int, code string) problem {
 	r.t.Helper()
 	var told problem
@@ -241,7 +241,7 @@ func (g *gateway) waitWebhooks() {
 	require.NoError(g.t, g.WaitWebhooks(ctx))
 }
 
-// soon receives from a channel. What does not come in half a minute never will.
+// soon receives from a channel, and fails the test if nothing comes within half a minute.
 func soon[T any](t *testing.T, from <-chan T) (received T) {
 	t.Helper()
 	select {
@@ -252,7 +252,8 @@ func soon[T any](t *testing.T, from <-chan T) (received T) {
 	return received
 }
 
-// receiver keeps what it is sent and answers with the statuses it is given, then 200.
+// receiver records the webhooks that it receives, and answers with statuses in order, then with
+// 200.
 type receiver struct {
 	*httptest.Server
 	arrived chan struct{}

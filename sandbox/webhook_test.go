@@ -173,8 +173,8 @@ func TestARetryWaitsForItsTime(t *testing.T) {
 	assert.NoError(t, g.WaitWebhooks(ctx), "nothing waits")
 }
 
-// A dispatcher that is not told of a new time sleeps in real time, and so would every test that
-// uses the clock.
+// A dispatcher that does not notice the new time would sleep in real time, in every test that moves
+// the clock.
 func TestMovingTheClockSendsDueWebhooksAtOnce(t *testing.T) {
 	for name, move := range map[string]func(*gateway){
 		"Advance": func(g *gateway) { g.Advance(3 * time.Hour) },
@@ -264,7 +264,7 @@ func TestNothingIsSentToAnotherMachine(t *testing.T) {
 		assert.Empty(t, refused.EventID)
 	}
 	g.waitWebhooks()
-	// A connection that the other machine refuses is not what is wanted.
+	// It must fail before it dials: a connection that the other machine refuses would not do.
 	for _, url := range []string{"http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0:9/"} {
 		assert.ErrorContains(t, g.DialWebhooks(url), "to loopback addresses only", "not even past the first check")
 	}

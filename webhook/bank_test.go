@@ -36,7 +36,7 @@ const (
 	payee = `"payee":{"name":"Maria Silva","document":"12345678909","destination":{"type":"PIX","pixKeyType":"EMAIL","pixKey":"maria@example.com"}}`
 )
 
-// data writes the transaction as answers and events hold it.
+// data encodes the transaction as responses and events hold it.
 func (t transaction) data() string {
 	current, original := t.paymentID, ""
 	if t.returnID != "" {
@@ -57,12 +57,12 @@ func (t transaction) data() string {
 		t.id, t.reference, ids, t.status, t.amount, person)
 }
 
-// event writes the body of an event about the transaction as it is.
+// event returns the body of an event about the transaction.
 func (t transaction) event(kind webhook.EventType) string {
 	return `{"eventType":"` + string(kind) + `","eventAt":"2026-03-10T11:22:18Z","data":` + t.data() + `}`
 }
 
-// bank is the gateway as far as it is read.
+// bank is a fake gateway with the operations that read transactions.
 type bank struct {
 	mu           sync.Mutex
 	transactions map[string]transaction // by id
@@ -97,7 +97,7 @@ func (b *bank) fail(status int) {
 	b.status = status
 }
 
-// intercept lets something in between answer with a page, or the bank again if the page is empty.
+// intercept lets a proxy answer with a page, or the bank again if the page is empty.
 func (b *bank) intercept(status int, page string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -143,7 +143,7 @@ func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, found.data())
 }
 
-// odd reports whether the bank answers something that the description does not know.
+// odd reports whether the bank sends a response that is not in the description.
 func (b *bank) odd() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -155,7 +155,8 @@ func (b *bank) odd() bool {
 	return b.status == http.StatusServiceUnavailable || b.page != ""
 }
 
-// RoundTrip makes the bank a transport. Every request and answer is held against the description.
+// RoundTrip makes the bank a transport that checks every request and response against the
+// description.
 func (b *bank) RoundTrip(r *http.Request) (*http.Response, error) {
 	b.mu.Lock()
 	hangs, delay := b.hangs, b.delay
@@ -190,7 +191,7 @@ func (fixedToken) Token(context.Context) (auth.Secret, error) {
 }
 func (fixedToken) Invalidate(auth.Secret) {}
 
-// client returns one that reads from the bank, once for every call.
+// client returns a client of the bank that does not retry.
 func (b *bank) client(t testing.TB) *connectpsp.Client {
 	client, err := connectpsp.New(connectpsp.Config{
 		ClientID:         "1024",
@@ -212,7 +213,7 @@ const (
 	otherID   = "D1393589320260310183012345678902"
 )
 
-// charge and payment return one in a state.
+// charge returns a charge with a status.
 func charge(status webhook.Status) transaction {
 	c := transaction{kind: webhook.KindCashIn, id: chargeID, status: status, amount: pix.Centavos(1050), reference: "order-1"}
 	if status == webhook.StatusPaid || status == webhook.StatusRefunded {
@@ -224,6 +225,7 @@ func charge(status webhook.Status) transaction {
 	return c
 }
 
+// payment returns a cash-out with a status.
 func payment(status webhook.Status) transaction {
 	p := transaction{kind: webhook.KindCashOut, id: paymentID, status: status, amount: pix.Centavos(5000), reference: "withdrawal-42"}
 	if status == webhook.StatusCompleted || status == webhook.StatusRefunded {
@@ -250,7 +252,7 @@ func deposit(n int, amount pix.Amount) transaction {
 	return c
 }
 
-// another returns a transaction under the end-to-end id of a second payment.
+// another returns the transaction with the end-to-end id of a second payment.
 func another(t transaction) transaction {
 	t.paymentID = secondID
 	return t

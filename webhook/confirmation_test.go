@@ -73,7 +73,6 @@ func TestAReturnIsNotBelievedUntilTheGatewayTellsItsID(t *testing.T) {
 	})
 }
 
-// The commonest forgery: an open charge is said to be paid.
 func TestAForgedPaymentOfAnOpenChargeRaisesAnAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -136,12 +135,12 @@ func TestConfirmationPassesOnTheGatewaysData(t *testing.T) {
 		assert.Equal(t, c.reads == 1, r.books.transitions[0].Confirmed)
 		assert.NotNil(t, r.books.transitions[0].Event)
 	}
-	// The gateway knows more by now.
+	// The gateway has a later status.
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(charge(webhook.StatusRefunded))
 	r.receive(t, paid, refunded)
 	assert.Equal(t, ">REFUNDED missed", r.books.String())
-	// The payment is the same, wherever its id stands by then.
+	// After a return the id of the payment stands in another field.
 	late := strings.Replace(paid, `"endToEndId":"`+inID, `"originalEndToEndId":"`+inID+`","endToEndId":"`+returnID, 1)
 	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(charge(webhook.StatusRefunded))
@@ -153,7 +152,8 @@ func TestConfirmationPassesOnTheGatewaysData(t *testing.T) {
 	r.bank.set(short)
 	r.receive(t, paid)
 	assert.Equal(t, ">REFUNDED missed", r.books.String())
-	// A field that one of them leaves out is not compared, and never taken from the event.
+	// A field that the event or the response leaves out is not compared, and never taken from the
+	// event.
 	r = newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
 	r.bank.set(payment(webhook.StatusCompleted))
 	r.receive(t, `{"eventType":"CASHOUT_COMPLETED","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":"`+paymentID+`"}}`)
@@ -161,7 +161,7 @@ func TestConfirmationPassesOnTheGatewaysData(t *testing.T) {
 	assert.Equal(t, pix.Centavos(5000), r.books.transitions[0].CashOut.Amount)
 }
 
-// Whoever forges an event chooses its amount, too.
+// A forger chooses the amount too.
 func TestAnEventWithoutAnAmountIsConfirmedWhateverTheThreshold(t *testing.T) {
 	for _, amount := range []string{"", `,"amount":null`, `,"amount":0`, `,"amount":-10.50`} {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(1051)))
@@ -172,8 +172,7 @@ func TestAnEventWithoutAnAmountIsConfirmedWhateverTheThreshold(t *testing.T) {
 	}
 }
 
-// What the event says of the money is unknown, so the function is given what the gateway says, and
-// nothing if that cannot be had.
+// The function gets the amount of the gateway, and is not called while the gateway cannot be read.
 func TestAnUnreadableAmountIsReadFromTheGateway(t *testing.T) {
 	event := strings.Replace(paid, "10.50", "10.505", 1)
 	r := newReceiver(t)
@@ -196,8 +195,8 @@ func TestAnUnreadableAmountIsReadFromTheGateway(t *testing.T) {
 	assert.Zero(t, r.bank.read())
 }
 
-// A payment comes back in two parts, and the gateway tells of the second by the time the first is
-// worked off.
+// A payment is returned in two parts, and the gateway answers with the second before the first is
+// processed.
 func TestConfirmationReadsAnEarlierReturnByItsEndToEndID(t *testing.T) {
 	first, second := payment(webhook.StatusRefunded), payment(webhook.StatusRefunded)
 	second.returnID = otherID
@@ -235,8 +234,8 @@ func TestConfirmationReadsAnEarlierReturnByItsEndToEndID(t *testing.T) {
 	}
 }
 
-// The gateway tells of the last payment of a charge. That is no reason to think that the
-// CryptoToken was stolen.
+// The gateway answers with the last payment of a charge, which must not raise the alarm of a stolen
+// CryptoToken.
 func TestConfirmationReadsAnEarlierPaymentByItsEndToEndID(t *testing.T) {
 	first, last := charge(webhook.StatusPaid), another(charge(webhook.StatusPaid))
 	r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -284,7 +283,7 @@ func TestAnEventWhoseDataContradictItsTypeIsConfirmedFirst(t *testing.T) {
 			assert.Equal(t, c.asked, r.books.String() == "", "nothing happens on the event alone")
 		})
 	}
-	// What the gateway answers counts.
+	// The response of the gateway decides.
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		r.bank.set(charge(webhook.StatusAwaitingPayment))
@@ -298,6 +297,5 @@ func TestAnEventWhoseDataContradictItsTypeIsConfirmedFirst(t *testing.T) {
 	})
 }
 
-// patience is for how long a transaction is looked for that the gateway does not find, and a little
-// more.
+// patience is a little longer than a transaction that the gateway does not find is read again.
 const patience = 20 * time.Minute

@@ -23,7 +23,7 @@ func TestDifferentEventsHaveDifferentKeys(t *testing.T) {
 		assert.Empty(t, seen[key], "%s has the key of another: %s", what, key)
 		seen[key] = what
 	}
-	// Whatever the ids contain: what stands between them in a key, and parts moved from one to the next.
+	// Ids with the separators of keys, and with parts that could belong to the next id.
 	ids := []string{"a", "A", "b", "a/b", "a%2Fb", "a%252Fb", "/", "a/", "/a", " ", "\x00", "é", "a|b", "a:b", "1:a", "sha256:a", "💸"}
 	for _, kind := range []webhook.EventType{"CASHIN_PAID", "CASHIN_REFUNDED", "CASHIN_PAID/a", "CASHIN_PAID%2Fa", ""} {
 		for _, transaction := range ids {
@@ -34,7 +34,7 @@ func TestDifferentEventsHaveDifferentKeys(t *testing.T) {
 		}
 		for _, raw := range []string{`{}`, `{"data":{}}`} {
 			see(webhook.Event{Type: kind, Raw: []byte(raw)}, fmt.Sprintf("%q %s", kind, raw))
-			// The same text as an id.
+			// The digest as an id.
 			digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(raw)))
 			see(webhook.Event{Type: kind, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: digest}},
 				fmt.Sprintf("%q %q %q", kind, "a", digest))
@@ -61,7 +61,8 @@ func TestAMissingEndToEndIDHasTheKeyOfNull(t *testing.T) {
 	}
 }
 
-// A type that a later version of the SDK knows must not get a new key with it, or events would be acted on twice.
+// An event must keep its key when a later version of the SDK supports its type, or it would be
+// applied twice.
 func TestTheKeyDoesNotDependOnTheVersionOfTheSDK(t *testing.T) {
 	for _, kind := range []string{"CASHIN_PAID", "CASHIN_NEW", "CASHOUT_COMPLETED", "CASHOUT_NEW", "NEW"} {
 		event, err := parse(`{"eventType":"` + kind + `","data":{"transactionId":"t1","endToEndId":"E1","amount":1}}`)
@@ -126,7 +127,7 @@ func TestAPrintedEventHoldsNoPersonalData(t *testing.T) {
 	}
 }
 
-// A payment's event that is sent again after the refund may hold the refund's id beside the payment's.
+// The event of a payment that is sent again after its return may hold both end-to-end ids.
 func TestALateRedeliveryOfAPaymentKeepsItsKey(t *testing.T) {
 	for _, kind := range []webhook.EventType{webhook.CashInPaid, webhook.CashOutCompleted} {
 		first := webhook.Event{Type: kind, CashIn: &connectpsp.CashIn{TransactionID: "a", EndToEndID: "E1"}}

@@ -35,7 +35,8 @@ func ExampleParse() {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		case err != nil:
-			// It comes from the gateway, and would come again like this. Keep the body for a person to look at.
+			// It comes from the gateway, and would come again like this. Keep the body for a person
+			// to look at.
 			return
 		}
 		if _, repeated := seen.LoadOrStore(event.Key(), event.Raw); repeated {

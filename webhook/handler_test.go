@@ -115,8 +115,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// A database has no index on keys of any length, and a gateway that meets 503 would send the event
-// for ever.
+// A database limits the length of indexed keys, and with a 503 the gateway would send the event for
+// ever.
 func TestAnEventWithOverlongIDsIsHeld(t *testing.T) {
 	body := strings.Replace(paid, chargeID, strings.Repeat("é", 1000), 1)
 	inbox := webhook.NewMemoryInbox()
@@ -134,7 +134,7 @@ func TestAnEventWithOverlongIDsIsHeld(t *testing.T) {
 	assert.Contains(t, inbox.Held()[0].Held, "too long")
 }
 
-// It is not signed, and a database takes no text that is none.
+// The id is not signed, and a database refuses text that is not UTF-8.
 func TestADeliveryIDIsSanitized(t *testing.T) {
 	inbox := webhook.NewMemoryInbox()
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(paid))
@@ -161,7 +161,7 @@ func TestAFailingInboxIsLoggedWithoutPersonalData(t *testing.T) {
 	assert.NotContains(t, log.String(), "12345678909")
 }
 
-// slowInbox takes longer to keep an item than a body may take to arrive.
+// slowInbox takes longer to store an item than the time-out of reading a body.
 type slowInbox struct{ webhook.Inbox }
 
 func (s slowInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
@@ -169,8 +169,8 @@ func (s slowInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest,
 	return s.Inbox.Put(ctx, item)
 }
 
-// The time for the body is over by then, and the connection, which the gateway keeps, is as good as
-// before.
+// The read deadline of the body has passed by then, and must not end the connection, which the
+// gateway reuses.
 func TestASlowInboxDoesNotCloseTheConnection(t *testing.T) {
 	handler := newHandler(t, slowInbox{webhook.NewMemoryInbox()})
 	contexts := make(chan error, 2)
@@ -191,8 +191,8 @@ func TestASlowInboxDoesNotCloseTheConnection(t *testing.T) {
 	}
 }
 
-// A middleware that has read the body lets net/http wait for the next request, and the time for the
-// body would end that wait and with it the contexts of all later requests (golang/go#70834).
+// After a middleware has read the body, net/http waits for the next request, and a read deadline
+// would end that wait and with it the contexts of all later requests (golang/go#70834).
 func TestTheConnectionStaysUsableIfMiddlewareReadTheBody(t *testing.T) {
 	for name, method := range map[string]string{"a delivery": http.MethodPost, "a request that is refused": http.MethodPut} {
 		t.Run(name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestTheConnectionStaysUsableIfMiddlewareReadTheBody(t *testing.T) {
 	}
 }
 
-// What stands between a function platform and net/http leaves the body nil.
+// Adapters of function platforms leave the body nil.
 func TestARequestWithoutABodyIsRefused(t *testing.T) {
 	for body, status := range map[io.ReadCloser]int{nil: 401, http.NoBody: 401} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -238,8 +238,7 @@ func TestARequestWithoutABodyIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheWorstBodyIsHandledWithinASecond: reading and checking the worst body of 64 KiB leaves more than
-// four of the gateway's five seconds.
+// That leaves four of the gateway's five seconds.
 func TestTheWorstBodyIsHandledWithinASecond(t *testing.T) {
 	const size = 64 << 10
 	fill := func(head, part, tail string) string {
@@ -288,7 +287,7 @@ func TestADeliveryIsAnsweredWith200OnlyOnceItIsStored(t *testing.T) {
 	}
 }
 
-// patientInbox heeds its context, as a database does.
+// patientInbox fails if its context has ended, as a database does.
 type patientInbox struct{ *webhook.MemoryInbox }
 
 func (p patientInbox) Put(ctx context.Context, item webhook.Item) (*webhook.Digest, error) {
@@ -326,8 +325,8 @@ func TestNewHandlerRefusesAMissingSecretOrInbox(t *testing.T) {
 	assert.ErrorContains(t, err, "Inbox")
 }
 
-// A secret from a file ends in a line break. Each delivery would be answered 401, until the gateway
-// gives up.
+// A secret read from a file ends in a line break. Every delivery would be answered with 401 until
+// the gateway gives up.
 func TestAMalformedSecretIsRefusedAndNotShown(t *testing.T) {
 	for _, faulty := range []string{"the-token\n", " the-token", "the-token\r\n", "the token", "the-t\u00f6ken", "\n"} {
 		_, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret, auth.NewSecret(faulty))
@@ -341,8 +340,7 @@ func TestCountsPrintTheirFields(t *testing.T) {
 		fmt.Sprint(webhook.Counts{Stored: 1, InvalidSignature: 2}))
 }
 
-// TestAHostileClientBlocksNoGoroutine opens connections that never come to an end, to a server
-// without time-outs of its own.
+// The server has no time-outs of its own, and the connections never end.
 func TestAHostileClientBlocksNoGoroutine(t *testing.T) {
 	var within atomic.Int32
 	handler := newHandler(t, webhook.NewMemoryInbox())
@@ -369,7 +367,7 @@ func TestAHostileClientBlocksNoGoroutine(t *testing.T) {
 		"a PUT whose body does not come":  {strings.Replace(head, "POST", "PUT", 1) + "Content-Length: 100\r\n\r\n{", "405"},
 		"a PUT whose chunk does not come": {strings.Replace(head, "POST", "PUT", 1) + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", "405"},
 		"a body that is waited for":       {head + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "100"},
-		// Since Go 1.27 net/http answers that by itself.
+		// Since Go 1.27 net/http answers 431 itself.
 		"many headers":                   {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401 431"},
 		"two signatures":                 {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
 		"a signature of monstrous size":  {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
@@ -427,8 +425,8 @@ func TestAnHTTP2BodyThatNeverArrivesTimesOut(t *testing.T) {
 	}
 }
 
-// FuzzHandler: whatever arrives, the handler answers with a status that is documented, and with 200
-// only what is signed.
+// FuzzHandler feeds any request: the handler answers with a documented status, and with 200 only if
+// the request is signed.
 func FuzzHandler(f *testing.F) {
 	for _, body := range []string{paid, refunded, completed, failed, returned, `{}`, `{"eventType":"A","data":{}}`, "<html>", ""} {
 		f.Add("POST", body, "", true)

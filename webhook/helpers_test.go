@@ -81,7 +81,8 @@ func newHandler(t testing.TB, inbox webhook.Inbox, secrets ...auth.Secret) *webh
 	return handler
 }
 
-// brokenInbox is one whose Put fails, or takes until its context ends, or longer, or panics.
+// brokenInbox is an inbox whose Put fails, takes until its context ends (slow) or longer (deaf), or
+// panics.
 type brokenInbox struct {
 	webhook.Inbox
 	slow, deaf, panics bool

@@ -16,7 +16,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// Without any option, held items and deliveries that could not be kept are seen.
+// Without any option, held items and deliveries that could not be stored are logged.
 func TestFailuresGoToTheDefaultLogger(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)

@@ -58,7 +58,8 @@ func TestKeysAreCaseSensitive(t *testing.T) {
 	assert.EqualValues(t, webhook.Counts{Stored: 2}, r.Handler.Counts())
 }
 
-// settling begins to settle an item and returns what ends it, and its error.
+// settling calls Complete for an item, and returns a function that lets it end and returns its
+// error.
 func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -103,8 +104,8 @@ func TestADismissedItemMakesRoom(t *testing.T) {
 	assert.Equal(t, ">PAID", r.books.String())
 }
 
-// A function that takes no notice of its context may take longer than the lease. Nobody else is to
-// call it meanwhile.
+// A function that ignores its context may take longer than the lease, and must not run twice at a
+// time.
 func TestAnItemBeingCompletedIsNotClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()
@@ -122,7 +123,7 @@ func TestAnItemBeingCompletedIsNotClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 	})
 }
 
-// How long an item waits is for the inbox's clock to say: a receiver's may be wrong.
+// The clock of a receiver may be wrong.
 func TestAnItemIsDueByTheClockOfTheInbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()

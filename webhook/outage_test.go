@@ -89,8 +89,7 @@ func TestAHangingGatewayDelaysOnlyItemsThatNeedConfirmation(t *testing.T) {
 	})
 }
 
-// untried is an inbox that notes how many attempts items have that were postponed without having
-// been tried.
+// untried is an inbox that records the attempts of items that were postponed without being tried.
 type untried struct {
 	webhook.Inbox
 	attempts []int
@@ -103,7 +102,6 @@ func (u *untried) Postpone(ctx context.Context, claim *webhook.Claim, due time.T
 	return u.Inbox.Postpone(ctx, claim, due, reason)
 }
 
-// Twenty attempts are for real ones.
 func TestAnItemPostponedForASlowGatewayUsesNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -120,7 +118,7 @@ func TestAnItemPostponedForASlowGatewayUsesNoAttempt(t *testing.T) {
 	})
 }
 
-// A question that is not answered does not use up the time of the function.
+// A hanging gateway must not use up the time of the function.
 func TestAConfirmationTakesTenSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -135,7 +133,7 @@ func TestAConfirmationTakesTenSecondsAtMost(t *testing.T) {
 	})
 }
 
-// While many wait for a gateway that is quick, none of them is put off.
+// No item is postponed while the gateway is fast.
 func TestConfirmationsRunAsFastAsTheGatewayResponds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -182,7 +180,7 @@ func TestA404AfterAnOutageIsRetried(t *testing.T) {
 	})
 }
 
-// The order is stored late, and the gateway answers one 404 by then.
+// The function succeeds only after its order is stored, and by then the gateway answers one 404.
 func TestA404AfterTheFunctionFailedIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -200,7 +198,7 @@ func TestA404AfterTheFunctionFailedIsRetried(t *testing.T) {
 	})
 }
 
-// A cache in between mixes up one response.
+// A cache in between returns one wrong response.
 func TestAResponseAboutAnotherTransactionIsTreatedLikeAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t, webhook.WithConfirmation(pix.Centavos(0)))
@@ -232,7 +230,7 @@ func TestAReadThatEndsItsGoroutineDoesNotStopRun(t *testing.T) {
 	})
 }
 
-// goexit is a transport that ends its goroutine, as the test of a user may.
+// goexit is a transport that ends its goroutine, as FailNow does in the test of a user.
 type goexit struct{ http.RoundTripper }
 
 func (goexit) RoundTrip(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }

@@ -10,8 +10,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// FuzzEnvelope holds the quick reading of events against the thorough one: what the first takes,
-// the second reads the same way.
+// FuzzEnvelope compares answer.Plain with parseStrict: an event that the first accepts, the second
+// must read the same way.
 func FuzzEnvelope(f *testing.F) {
 	for _, body := range []string{
 		`{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T11:22:18Z","data":{"a":[{"b":"ç"}]}}`, `{"eventType":null,"data":1}`,
@@ -36,8 +36,8 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
-// A number of which the SDK thinks that it is money, and the provider does not, is no reason to
-// doubt the amount.
+// Another number that the SDK takes for an amount, and the provider does not, is no reason to
+// confirm.
 func TestOnlyTheAmountOfATransactionMakesItDoubtful(t *testing.T) {
 	for data, doubtful := range map[string]bool{
 		`{"amount":10.50,"rate":1.125}`: false, `{"rate":1.125,"amount":10.50}`: false, `{"amount":10.50}`: false, `{}`: false,

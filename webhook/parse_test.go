@@ -79,7 +79,7 @@ func TestEveryPublishedTypeIsRead(t *testing.T) {
 	}
 }
 
-// The bodies hold no transaction: a valid signature shows in the error being another.
+// The bodies hold no transaction, so a valid signature shows as ErrMalformed.
 func TestASignatureVerifiesTheBytesAsReceived(t *testing.T) {
 	const (
 		body    = `{"eventType":"CASHIN_PAID","data":{"amount":10.00}}`
@@ -184,7 +184,7 @@ func TestAnyOfTheSecretsVerifies(t *testing.T) {
 
 func TestWithoutASecretNothingVerifies(t *testing.T) {
 	body := published(t)
-	// Whoever forgets the secret has an empty key, and so has whoever forges.
+	// With an unset secret the key of the HMAC would be empty, which a forger knows.
 	header := http.Header{"X-Connect-Signature": {hex.EncodeToString(signing.Sum("", []byte(body)))}}
 	for name, secrets := range map[string][]auth.Secret{
 		"none": nil, "unset": {{}}, "all unset": {auth.NewSecret(""), {}},
@@ -326,8 +326,7 @@ func TestAMalformedFieldDoesNotLoseTheEvent(t *testing.T) {
 	})
 }
 
-// An event with an amount that is no money is true all the same: the transaction has moved, and the
-// gateway can be asked for the rest.
+// The transaction has moved, and its amount can be read from the gateway.
 func TestAnUnreadableAmountDoesNotLoseTheEvent(t *testing.T) {
 	for _, amount := range []string{`10.001`, `1e-3`, `"ten"`, `""`, `1` + strings.Repeat("0", 30), `1e999999999`, `{"value":10}`, `[10]`, `false`} {
 		for _, kind := range []string{"CASHIN_PAID", "CASHIN_NEW"} {
@@ -352,7 +351,7 @@ func TestAnAmountIsReadInEveryNotation(t *testing.T) {
 	}
 }
 
-// The signature is over the bytes as they came, whatever they are read as.
+// The signature is over the bytes as received.
 func TestABodyInISO88591IsRead(t *testing.T) {
 	body := func(name string) string {
 		return `{"eventType":"CASHIN_PAID","data":{"transactionId":"t1","amount":10.50,"payer":{"name":"` + name + `"}}}`
@@ -377,7 +376,8 @@ func TestABodyInISO88591IsRead(t *testing.T) {
 	}
 }
 
-// A proxy may pack what the gateway signed, or the gateway may sign what it packed.
+// A proxy may compress the body that the gateway signed, or the gateway may sign the compressed
+// body.
 func TestACompressedBodyIsReadWhicheverFormWasSigned(t *testing.T) {
 	body := published(t)
 	packed := pack(body)

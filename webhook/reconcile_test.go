@@ -16,8 +16,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// The response to a payout is lost, and its webhook comes. After that the journal must neither send
-// it again nor keep its personal data.
+// The response to a cash-out is lost, and its webhook arrives. After that Recover must not send it
+// again, and the journal must not keep personal data.
 func TestAWebhookEndsTheOpenPaymentInTheJournal(t *testing.T) {
 	for name, options := range map[string][]webhook.WorkerOption{"believed": nil, "confirmed": {webhook.WithConfirmation(pix.Amount{})}} {
 		t.Run(name, func(t *testing.T) {

@@ -130,7 +130,6 @@ func TestATransitionHoldsTheDataOfItsEvent(t *testing.T) {
 	}
 }
 
-// A payment that is made after its charge has expired is money all the same.
 func TestAPaymentAfterExpiryIsMarkedAsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -164,7 +163,7 @@ func TestASecondBodyForAnEventIsNotApplied(t *testing.T) {
 	assert.Contains(t, r.reasons()[0], "ALARM")
 	assert.Contains(t, r.log.String(), "level=ERROR")
 
-	// One that the gateway has written anew.
+	// A body that the gateway has encoded again.
 	r = newReceiver(t)
 	r.bank.set(charge(webhook.StatusPaid))
 	r.receive(t, paid, strings.Replace(paid, "11:22:18", "11:22:19", 1))
@@ -173,7 +172,7 @@ func TestASecondBodyForAnEventIsNotApplied(t *testing.T) {
 	assert.Empty(t, r.reasons())
 }
 
-// The forged event came first and was believed. The right one tells.
+// The forged event came first and was applied.
 func TestASecondBodyThatTheGatewayConfirmsRaisesAnAlarmAboutTheFirst(t *testing.T) {
 	for name, forge := range map[string]func(*transaction){
 		"amount":    func(c *transaction) { c.amount = pix.Centavos(999900) },
@@ -192,7 +191,7 @@ func TestASecondBodyThatTheGatewayConfirmsRaisesAnAlarmAboutTheFirst(t *testing.
 	}
 }
 
-// A part of a payment came back, and the gateway may state the part's amount.
+// A part of a payment was returned, and the event may state the amount of that part.
 func TestAReturnMayHaveAnotherAmountThanThePayment(t *testing.T) {
 	part := payment(webhook.StatusRefunded)
 	part.amount = pix.Centavos(2000)

@@ -92,7 +92,7 @@ func TestAWatchReadsOnItsScheduleAndIsThenHeld(t *testing.T) {
 	})
 }
 
-// Who was told that a payment is cancelled may have paid again.
+// The user may have paid again after the cancellation.
 func TestACancelledPaymentThatCompletesIsAContradiction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -109,7 +109,7 @@ func TestACancelledPaymentThatCompletesIsAContradiction(t *testing.T) {
 	})
 }
 
-// A step may be found by the last read and not be the end.
+// The last read may find a new status that is not final.
 func TestAWatchIsHeldIfItsLastReadIsNotFinal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -123,7 +123,7 @@ func TestAWatchIsHeldIfItsLastReadIsNotFinal(t *testing.T) {
 	})
 }
 
-// A charge that nobody pays is no matter for a person until it must have expired.
+// An unpaid charge is not held until it must have expired.
 func TestAChargeIsWatchedUntilItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -160,7 +160,7 @@ func TestAWatchOfAnUnknownTransactionRaisesNoAlarm(t *testing.T) {
 	})
 }
 
-// The event of a charge was forged before the watch read it.
+// A forged event was applied before the watch read the charge.
 func TestAReadThatContradictsAnEventRaisesAnAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -187,7 +187,6 @@ func TestAWatchEndsWithTheEventAndReadsNothing(t *testing.T) {
 	})
 }
 
-// An event that comes after its transaction was read says nothing new.
 func TestAnEventAfterTheReadChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -233,7 +232,7 @@ func TestAChargeIsReadOnItsScheduleForAMonth(t *testing.T) {
 	})
 }
 
-// What the function puts into the inbox is there if its step is settled, and only then.
+// The inbox commits what the function puts into it together with the step.
 func TestAWatchStartedByTheFunctionIsStoredOnlyIfItsStepIs(t *testing.T) {
 	for name, failure := range map[string]error{"": nil, "the function fails": errDown} {
 		t.Run(name, func(t *testing.T) {
@@ -256,7 +255,7 @@ func TestAWatchStartedByTheFunctionIsStoredOnlyIfItsStepIs(t *testing.T) {
 				earlier, err := r.inbox.Put(t.Context(), webhook.Item{Key: key, Held: "a probe"})
 				require.NoError(t, err)
 				assert.Equal(t, failure == nil, earlier != nil)
-				// Where the step is over, its context is like any other.
+				// After the step its context is like any other.
 				require.NoError(t, worker.WatchCashIn(context.WithoutCancel(after), chargeID))
 				earlier, err = r.inbox.Put(t.Context(), webhook.Item{Key: "READ#PAYMENT/CASHIN/" + chargeID})
 				require.NoError(t, err)
@@ -280,8 +279,7 @@ func TestAWatchNeedsTheTransactionID(t *testing.T) {
 	})
 }
 
-// Twenty attempts are for one piece of work: a charge that is watched for a month is read ten times
-// without a failure.
+// The limit of twenty attempts is for each read: a charge is read ten times within a month.
 func TestAWatchThatOutlivesOutagesIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)

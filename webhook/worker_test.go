@@ -20,7 +20,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// An item that was kept under the event's own key, by a version that did not see what it is about.
+// An earlier version stored the item under the key of the event, without its transaction.
 func TestAnItemOfAnEarlierVersionIsNotItsOwnDuplicate(t *testing.T) {
 	now := time.Now()
 	event, err := parse(paid)
@@ -107,7 +107,7 @@ func TestAnUnreadableBodyIsHeldAndProcessedOnceItCanBeRead(t *testing.T) {
 	r.work(t)
 	assert.Len(t, r.inbox.Held(), 3, "it still cannot be read")
 
-	// As if the SDK could not read this body when it was received.
+	// An earlier version could not read this body.
 	now := time.Now()
 	_, err := r.inbox.Put(t.Context(), webhook.Item{Key: "QUARANTINE#00", Body: []byte(paid), ReceivedAt: now, Due: now})
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestTheFunctionTimesOutBeforeItsLeaseEnds(t *testing.T) {
 	})
 }
 
-// heedfulInbox heeds its context, as a database does.
+// heedfulInbox fails if its context has ended, as a database does.
 type heedfulInbox struct{ *webhook.MemoryInbox }
 
 func (h heedfulInbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
@@ -178,7 +178,7 @@ func (h heedfulInbox) Postpone(ctx context.Context, claim *webhook.Claim, due ti
 	return h.MemoryInbox.Postpone(ctx, claim, due, reason)
 }
 
-// A worker is told to end in the middle of its work, and another begins at once.
+// A worker stops in the middle of an item, and another starts at once.
 func TestAnInterruptedItemIsDueAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -195,7 +195,7 @@ func TestAnInterruptedItemIsDueAtOnce(t *testing.T) {
 	})
 }
 
-// unsteadyInbox fails in all its methods until it is mended.
+// unsteadyInbox is an inbox whose Claim fails until mended is set.
 type unsteadyInbox struct {
 	webhook.Inbox
 	mended atomic.Bool
@@ -364,7 +364,6 @@ func TestAFunctionThatTakesAlmostAllItsTimeIsCalledOnce(t *testing.T) {
 	})
 }
 
-// Whatever an inbox does at the end of a lease, the function has ended by then.
 func TestALeaseIsLongerThanTheFunctionMayTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
@@ -382,7 +381,7 @@ func TestALeaseIsLongerThanTheFunctionMayTake(t *testing.T) {
 	})
 }
 
-// leases notes for how long items are claimed.
+// leases is an inbox that records the longest lease.
 type leases struct {
 	webhook.Inbox
 	longest time.Duration
@@ -403,7 +402,7 @@ func TestAHangingInboxTimesOut(t *testing.T) {
 	})
 }
 
-// slowClaims is an inbox whose Claim takes until its context ends.
+// slowClaims is an inbox whose Claim waits until its context ends.
 type slowClaims struct{ webhook.Inbox }
 
 func (slowClaims) Claim(ctx context.Context, _ time.Duration) (*webhook.Claim, error) {

@@ -36,7 +36,8 @@ func TestTheQuickstartVerifiesEveryStepWithoutSetUp(t *testing.T) {
 	}
 }
 
-// stagingLike is a sandbox that stands for staging: the program knows only its address and credentials.
+// stagingLike is a sandbox that stands for staging: the program knows only its address and
+// credentials.
 func stagingLike(t *testing.T) map[string]string {
 	box, err := sandbox.Start(sandbox.WithMiddleware(contract.New(t).Middleware))
 	require.NoError(t, err)

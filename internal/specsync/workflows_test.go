@@ -182,7 +182,8 @@ func TestNothingInANameIsRun(t *testing.T) {
 	}
 }
 
-// Git on Windows writes lines its own way unless it is told not to. The description is compared by its SHA-256.
+// Git on Windows writes lines its own way unless it is told not to. The description is compared by
+// its SHA-256.
 func TestACheckoutOnWindowsHasTheSameBytes(t *testing.T) {
 	directory := t.TempDir()
 	p := project{filepath.Join(directory, "first")}

@@ -80,7 +80,8 @@ func TestNoSecretAndNoPersonalDataIsPrintedHoweverTheGatewayEchoesIt(t *testing.
 	}
 }
 
-// Other people's names are known to nobody here. What does not look like the name of a field is not told.
+// Other people's names are known to nobody here. What does not look like the name of a field is not
+// told.
 func TestOnlyTextsThatLookLikeFieldNamesArePrinted(t *testing.T) {
 	for name, told := range map[string]bool{
 		"feeInCents": true, "X-Ratelimit-Remaining": true, "ON_HOLD": true, "$id": true,
