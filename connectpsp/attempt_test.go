@@ -103,7 +103,7 @@ func TestTheCallersCookieJarIsKept(t *testing.T) {
 }
 
 func TestATransportWithoutAResponseLeavesTheOutcomeUnknown(t *testing.T) {
-	for name, answer := range map[string]*http.Response{"no answer": nil, "no body": {StatusCode: 201, Header: http.Header{}}} {
+	for name, answer := range map[string]*http.Response{"no response": nil, "no body": {StatusCode: 201, Header: http.Header{}}} {
 		client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
 			connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				_, err := io.Copy(io.Discard, r.Body)

@@ -163,7 +163,7 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 		call  func(*connectpsp.Client) error
 		want  line
 	}{
-		"no answer": {[]http.HandlerFunc{drop}, cashOut, line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 0.0}},
+		"no response": {[]http.HandlerFunc{drop}, cashOut, line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 0.0}},
 		"then refused": {[]http.HandlerFunc{html(502), problem(422, "INSUFFICIENT_FUNDS")}, cashOut,
 			line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 422.0, "code": "INSUFFICIENT_FUNDS"}},
 		"conflict": {[]http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, cashOut,
@@ -180,7 +180,7 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 			_, err := c.RebalanceAccount(t.Context(), pix.Centavos(1))
 			return err
 		}, line{"operation": "rebalanceAccount", "status": 500.0}},
-		"settled in vain": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
+		"not resolved": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
 			_, err := c.ResolveCashOut(t.Context(), nil, cashOutRequest())
 			return err
 		}, line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 0.0}},

@@ -87,13 +87,13 @@ func TestOutcomeOfACashIn(t *testing.T) {
 		steps []http.HandlerFunc
 		want  string
 	}{
-		"accepted":                {[]http.HandlerFunc{replyJSON(201, cashInAccepted)}, accepted},
-		"no answer, then":         {[]http.HandlerFunc{drop, replyJSON(201, cashInAccepted)}, accepted},
-		"refused":                 {[]http.HandlerFunc{problem(422, "X")}, rejected},
-		"refused after doubt":     {[]http.HandlerFunc{drop, problem(422, "X")}, unknown},
-		"conflict":                {[]http.HandlerFunc{problem(409, "X")}, conflict},
-		"another amount":          {[]http.HandlerFunc{replyJSON(201, strings.Replace(cashInAccepted, "10.50", "10.51", 1))}, unknown},
-		"a redirect to somewhere": {[]http.HandlerFunc{redirect(302, "/")}, unknown},
+		"accepted":                   {[]http.HandlerFunc{replyJSON(201, cashInAccepted)}, accepted},
+		"no response, then accepted": {[]http.HandlerFunc{drop, replyJSON(201, cashInAccepted)}, accepted},
+		"refused":                    {[]http.HandlerFunc{problem(422, "X")}, rejected},
+		"refused after no response":  {[]http.HandlerFunc{drop, problem(422, "X")}, unknown},
+		"conflict":                   {[]http.HandlerFunc{problem(409, "X")}, conflict},
+		"another amount":             {[]http.HandlerFunc{replyJSON(201, strings.Replace(cashInAccepted, "10.50", "10.51", 1))}, unknown},
+		"redirect":                   {[]http.HandlerFunc{redirect(302, "/")}, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gateway := newGateway(t, c.steps...)

@@ -111,7 +111,7 @@ func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 	assert.Equal(t, connectpsp.CodeInsufficientFunds, doubt.Refusal.Code)
 	assert.Len(t, journal.open(), 1)
 
-	t.Run("also if nothing was sent", func(t *testing.T) {
+	t.Run("the connection was refused", func(t *testing.T) {
 		journal := newNotebook()
 		journal.fail["REJECTED"] = errDiskFull
 		_, err := newClient(t, "http://127.0.0.1:1", connectpsp.WithJournal(journal), connectpsp.WithTokenSource(fixedToken("a.b.c"))).
@@ -121,7 +121,7 @@ func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 		assert.Zero(t, doubt.Attempts)
 		assert.WithinDuration(t, time.Now(), doubt.FirstSentAt, time.Minute)
 	})
-	t.Run("also if the mark of sending failed, and may be there all the same", func(t *testing.T) {
+	t.Run("Sent failed too, and may have recorded the payment", func(t *testing.T) {
 		journal := newNotebook()
 		journal.fail["REJECTED"], journal.fail["sent"] = errDiskFull, errDiskFull
 		gateway := newGateway(t)
@@ -130,7 +130,7 @@ func TestARejectionThatCannotBeRecordedIsReportedAsUnknown(t *testing.T) {
 		assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
 		assert.Empty(t, gateway.requests())
 	})
-	t.Run("also if it was never announced, for what stays would be reported again", func(t *testing.T) {
+	t.Run("no token, so nothing was sent", func(t *testing.T) {
 		journal := newNotebook()
 		journal.fail["REJECTED"] = errDiskFull
 		_, err := newGateway(t).client(connectpsp.WithJournal(journal), connectpsp.WithTokenSource(brokenTokens{errors.New("no token")})).
@@ -241,7 +241,7 @@ func TestACallThatSendsNothingReportsWhenThePaymentWasFirstSent(t *testing.T) {
 		assert.True(t, begun.Equal(doubt.FirstSentAt))
 		assert.True(t, begun.Equal(doubt.LastSentAt))
 		assert.Zero(t, doubt.Attempts)
-		assert.Equal(t, []string{"begin"}, journal.steps, "what is open is not written again")
+		assert.Equal(t, []string{"begin"}, journal.steps, "an open payment is not recorded again")
 	})
 }
 
@@ -371,7 +371,7 @@ func TestAnInvalidRequestForAnOpenPaymentIsUnknown(t *testing.T) {
 	journal := newNotebook()
 	journal.fail["find"] = errDiskFull
 	_, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), faulty)
-	assert.Equal(t, unknown, outcomeOf(err), "nobody knows whether there was an earlier call")
+	assert.Equal(t, unknown, outcomeOf(err), "there may have been an earlier call")
 	assert.ErrorContains(t, err, "no space left")
 }
 

@@ -45,7 +45,7 @@ func TestRecoverSendsAnOpenPaymentAgainWithTheSameKeyAndBody(t *testing.T) {
 
 	recovered, err = client.Recover(t.Context())
 	require.NoError(t, err)
-	assert.Empty(t, recovered, "what is settled is settled")
+	assert.Empty(t, recovered, "it was resolved before")
 }
 
 func TestRecoverResolvesEveryKindOfPayment(t *testing.T) {
@@ -79,7 +79,7 @@ func TestRecoverResolvesEveryKindOfPayment(t *testing.T) {
 func TestRecoverReadsTheChargeIfARefundCannotBeRepeated(t *testing.T) {
 	for name, steps := range map[string][]http.HandlerFunc{
 		"refused as done": {problem(422, "CASH_IN_ALREADY_REFUNDED"), replyJSON(200, cashInWithStatus("REFUNDED"))},
-		"no answer":       {redirect(303, "/"), replyJSON(200, cashInWithStatus("REFUNDED"))},
+		"no response":     {redirect(303, "/"), replyJSON(200, cashInWithStatus("REFUNDED"))},
 		"not done":        {redirect(303, "/"), replyJSON(200, cashInWithStatus("PAID"))},
 		"too late":        {replyJSON(200, cashInWithStatus("REFUNDED"))},
 	} {

@@ -46,7 +46,7 @@ func TestRecoverSkipsAnUnsentPaymentThatChangedMeanwhile(t *testing.T) {
 			recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(journal)).Recover(t.Context())
 			require.NoError(t, err)
 			assert.Empty(t, recovered)
-			assert.Empty(t, notebook.steps, "it is another's to end")
+			assert.Empty(t, notebook.steps, "another call ends it")
 		})
 	}
 }

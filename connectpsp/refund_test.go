@@ -158,7 +158,7 @@ func TestRecoverReportsARejectedRefundWhenTheGatewayIsDown(t *testing.T) {
 				told = append(told, one.ChargeID)
 			}
 		}
-		assert.Contains(t, told, otherCharge, "the books wait for this refund for ever")
+		assert.Contains(t, told, otherCharge, "its rejection is never reported otherwise")
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 
 func TestReadsAreRetriedUntilAReadableResponse(t *testing.T) {
 	for name, failure := range map[string]http.HandlerFunc{
-		"no answer": drop, "cut": cut(200, balanceAnswer), "HTML": html(200), "408": html(408), "425": html(425),
+		"no response": drop, "cut": cut(200, balanceAnswer), "HTML": html(200), "408": html(408), "425": html(425),
 		"429": problem(429, "RATE_LIMITED"), "500": problem(500, "INTERNAL"), "502": html(502), "503": problem(503, "X"), "504": html(504),
 	} {
 		t.Run(name, func(t *testing.T) {

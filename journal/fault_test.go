@@ -78,7 +78,7 @@ func TestAJournalRefusesCallsAfterAFailedFsync(t *testing.T) {
 	require.Error(t, err)
 	earlier, err := file.Begin(t.Context(), intent(1))
 	require.Error(t, err)
-	assert.NotNil(t, earlier, "what is known is told")
+	assert.NotNil(t, earlier, "known payments are still found")
 	file = reopen(t, file, path)
 	assert.Len(t, pending(t, file), 2)
 }

@@ -244,7 +244,7 @@ func TestAClosedJournalRefusesCalls(t *testing.T) {
 	assert.EqualError(t, err, "journal: it is closed")
 	earlier, err := file.Begin(t.Context(), intent(1))
 	assert.Error(t, err)
-	assert.NotNil(t, earlier, "what is open is told all the same")
+	assert.NotNil(t, earlier, "an open payment is still found")
 	assert.Error(t, file.Sent(t.Context(), key(3), noon))
 	assert.Error(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, ""))
 	assert.Error(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""))

@@ -173,7 +173,7 @@ func TestARemovedFileStopsPayments(t *testing.T) {
 			_, err := file.Begin(t.Context(), intent(3))
 			require.ErrorContains(t, err, says)
 			require.ErrorContains(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), says)
-			assert.NotNil(t, find(t, file, 1), "what is known is told")
+			assert.NotNil(t, find(t, file, 1), "known payments are still found")
 		})
 	}
 }

@@ -95,13 +95,13 @@ func TestWithConfirmationAForgedEventRaisesAnAlarmAndMovesNoMoney(t *testing.T) 
 		truth  transaction
 		reason string // empty if it will be tried again
 	}{
-		"no such charge":   {paid, transaction{}, "ALARM"},
-		"another amount":   {altered(func(c *transaction) { c.amount = pix.Centavos(1051) }), charge(webhook.StatusPaid), "ALARM"},
-		"another order":    {altered(func(c *transaction) { c.reference = "order-2" }), charge(webhook.StatusPaid), "ALARM"},
-		"another payment":  {altered(func(c *transaction) { c.paymentID = outID }), charge(webhook.StatusPaid), "ALARM"},
-		"it is not paid":   {paid, charge(webhook.StatusAwaitingPayment), ""},
-		"it is cancelled":  {paid, charge(webhook.StatusCancelled), ""},
-		"nobody knows yet": {paid, charge("DISPUTED"), ""},
+		"no such charge":    {paid, transaction{}, "ALARM"},
+		"another amount":    {altered(func(c *transaction) { c.amount = pix.Centavos(1051) }), charge(webhook.StatusPaid), "ALARM"},
+		"another order":     {altered(func(c *transaction) { c.reference = "order-2" }), charge(webhook.StatusPaid), "ALARM"},
+		"another payment":   {altered(func(c *transaction) { c.paymentID = outID }), charge(webhook.StatusPaid), "ALARM"},
+		"it is not paid":    {paid, charge(webhook.StatusAwaitingPayment), ""},
+		"it is cancelled":   {paid, charge(webhook.StatusCancelled), ""},
+		"an unknown status": {paid, charge("DISPUTED"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -104,7 +104,7 @@ func TestEachDeliveryGetsItsStatusAndIsCounted(t *testing.T) {
 			handler := newHandler(t, webhook.NewMemoryInbox())
 			answer := c.send(handler)
 			assert.Equal(t, c.status, answer.Code)
-			assert.Empty(t, answer.Body.String(), "nobody is told why")
+			assert.Empty(t, answer.Body.String(), "the reason is not sent")
 			assert.Equal(t, "0", answer.Header().Get("Content-Length"))
 			assert.Equal(t, c.counts, handler.Counts())
 		})
@@ -154,7 +154,7 @@ func TestAFailingInboxIsLoggedWithoutPersonalData(t *testing.T) {
 	handler.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	require.Equal(t, 503, deliver(handler, paid))
 	require.Equal(t, 401, post(handler, paid).Code)
-	assert.Equal(t, 1, strings.Count(log.String(), "\n"), "a refusal is counted, so that nobody can fill the log")
+	assert.Equal(t, 1, strings.Count(log.String(), "\n"), "a refusal is counted, so that a sender cannot fill the log")
 	assert.Contains(t, log.String(), "the database is down")
 	assert.Contains(t, log.String(), chargeID)
 	assert.NotContains(t, log.String(), "Test User")
@@ -361,17 +361,17 @@ func TestAHostileClientBlocksNoGoroutine(t *testing.T) {
 		"a chunk that does not come":      {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\"", "408"},
 		"a body that drips":               {head + "Content-Length: 100\r\n\r\n{", "408"},
 		"a chunk without a size":          {head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
-		"a chunk of monstrous size":       {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
-		"a body of monstrous length":      {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
+		"a chunk of excessive size":       {head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", "400"},
+		"a body of excessive length":      {head + "Content-Length: 99999999999\r\n\r\n{", "413"},
 		"a large body that does not come": {head + "Content-Length: 100000\r\n\r\n{", "413"},
 		"a PUT whose body does not come":  {strings.Replace(head, "POST", "PUT", 1) + "Content-Length: 100\r\n\r\n{", "405"},
 		"a PUT whose chunk does not come": {strings.Replace(head, "POST", "PUT", 1) + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", "405"},
 		"a body that is waited for":       {head + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n", "100"},
 		// Since Go 1.27 net/http answers 431 itself.
-		"many headers":                   {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401 431"},
-		"two signatures":                 {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a signature of monstrous size":  {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
-		"a method that nobody has heard": {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
+		"many headers":                  {head + strings.Repeat("X-A: b\r\n", 5000) + "Content-Length: 2\r\n\r\n{}", "401 431"},
+		"two signatures":                {head + "X-Connect-Signature: 00\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"a signature of excessive size": {head + "X-Connect-Signature: " + strings.Repeat("00", 100000) + "\r\nContent-Length: 2\r\n\r\n{}", "401"},
+		"an unknown method":             {strings.Replace(head, "POST", "BREW", 1) + "\r\n", "405"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			connection, err := net.Dial("tcp", server.Listener.Addr().String())

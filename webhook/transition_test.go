@@ -25,19 +25,19 @@ func TestASecondPaymentIsHeldWhateverCameBefore(t *testing.T) {
 		steps  string
 		held   string // why the second payment is held, if it is one
 	}{
-		"of a charge":                      {[]string{paid, paidAgain}, ">PAID", "paid a second time"},
-		"of a charge, told twice":          {[]string{paid, paidAgain, paidAgain, paid}, ">PAID", "paid a second time"},
-		"of a charge that was returned":    {[]string{paid, refunded, paidAgain}, ">PAID, PAID>REFUNDED", "paid a second time"},
-		"of a charge whose return is told": {[]string{refunded, paid, paidAgain}, ">REFUNDED missed", "paid a second time"},
-		"of a charge, and its return":      {[]string{paid, returnOfAnother}, ">PAID", "paid a second time"},
-		"of a cash-out":                    {[]string{completed, completedAgain}, ">COMPLETED", "made a second time"},
-		"of a cash-out that was returned":  {[]string{completed, returned, completedAgain}, ">COMPLETED, COMPLETED>REFUNDED", "made a second time"},
-		"the first one's id is told late":  {[]string{strings.Replace(paid, `"endToEndId":"`+inID+`",`, "", 1), paid, paidAgain}, ">PAID", "paid a second time"},
-		"none: the same again":             {[]string{paid, anew, paid}, ">PAID", ""},
-		"none: the same after its return":  {[]string{paid, refunded, anew, paid}, ">PAID, PAID>REFUNDED", ""},
-		"none: only the return's id":       {[]string{paid, refunded, late}, ">PAID, PAID>REFUNDED", ""},
-		"none: a failure has no id":        {[]string{failed, failed}, ">FAILED", ""},
-		"none: it failed, and is made":     {[]string{failed, completed}, ">FAILED, FAILED>COMPLETED contradiction", ""},
+		"of a charge":                         {[]string{paid, paidAgain}, ">PAID", "paid a second time"},
+		"of a charge, delivered twice":        {[]string{paid, paidAgain, paidAgain, paid}, ">PAID", "paid a second time"},
+		"of a charge that was returned":       {[]string{paid, refunded, paidAgain}, ">PAID, PAID>REFUNDED", "paid a second time"},
+		"of a charge whose return came first": {[]string{refunded, paid, paidAgain}, ">REFUNDED missed", "paid a second time"},
+		"of a charge, and its return":         {[]string{paid, returnOfAnother}, ">PAID", "paid a second time"},
+		"of a cash-out":                       {[]string{completed, completedAgain}, ">COMPLETED", "made a second time"},
+		"of a cash-out that was returned":     {[]string{completed, returned, completedAgain}, ">COMPLETED, COMPLETED>REFUNDED", "made a second time"},
+		"the first one's id came late":        {[]string{strings.Replace(paid, `"endToEndId":"`+inID+`",`, "", 1), paid, paidAgain}, ">PAID", "paid a second time"},
+		"none: the same again":                {[]string{paid, anew, paid}, ">PAID", ""},
+		"none: the same after its return":     {[]string{paid, refunded, anew, paid}, ">PAID, PAID>REFUNDED", ""},
+		"none: only the return's id":          {[]string{paid, refunded, late}, ">PAID, PAID>REFUNDED", ""},
+		"none: a failure has no id":           {[]string{failed, failed}, ">FAILED", ""},
+		"none: it failed, and is made":        {[]string{failed, completed}, ">FAILED, FAILED>COMPLETED contradiction", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t)
@@ -199,7 +199,7 @@ func TestAReturnMayHaveAnotherAmountThanThePayment(t *testing.T) {
 	r.bank.set(part)
 	r.receive(t, completed, strings.Replace(completed, "11:22:18", "11:22:19", 1))
 	assert.Equal(t, ">COMPLETED", r.books.String())
-	assert.Len(t, r.reasons(), 1, "an event of the payment with another amount than the gateway's is for a person")
+	assert.Len(t, r.reasons(), 1, "an event of the payment with another amount than the gateway's is held")
 
 	r = newReceiver(t)
 	r.bank.set(part)
