@@ -466,7 +466,7 @@ func TestRetryAfterIsObeyedForUpToThirtySeconds(t *testing.T) {
 			assert.Equal(t, said, tokenError(t, source).RetryAfter)
 			time.Sleep(heeded - time.Nanosecond)
 			left := said - heeded + time.Nanosecond
-			assert.Equal(t, left, tokenError(t, source).RetryAfter, "what has passed is not asked for again")
+			assert.Equal(t, left, tokenError(t, source).RetryAfter, "the time that has passed is subtracted")
 			assert.Len(t, issuer.requests(), 1)
 			time.Sleep(time.Nanosecond)
 			assert.Equal(t, "token-2", token(t, source))

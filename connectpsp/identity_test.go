@@ -77,7 +77,7 @@ func TestAPaymentThatIsOpenUnderAnotherClientIDIsNotSentAgain(t *testing.T) {
 	client := must(connectpsp.New(other, memory(gateway), connectpsp.WithJournal(book)))
 	_, err = client.CreateCashOut(t.Context(), cashOutRequest())
 	require.Equal(t, unknown, outcomeOf(err))
-	assert.Equal(t, clientID, must2(asUnknown(err)).ClientID, "who made the payment")
+	assert.Equal(t, clientID, must2(asUnknown(err)).ClientID, "the ClientID that made the payment")
 	recovered, err := client.Recover(t.Context())
 	require.NoError(t, err)
 	require.Len(t, recovered, 1)

@@ -147,7 +147,7 @@ func TestEachTokenRequestIsLogged(t *testing.T) {
 			assert.Equal(t, want, lines[0])
 			if name == "refused" {
 				require.Error(t, err)
-				assert.Equal(t, "INVALID_CREDENTIALS", lines[1]["code"], "the attempt tells the gateway's code")
+				assert.Equal(t, "INVALID_CREDENTIALS", lines[1]["code"], "the line of the attempt has the gateway's code")
 			}
 		})
 	}

@@ -129,7 +129,7 @@ func TestARefundThatWasDoneBeforeIsReportedFromTheCharge(t *testing.T) {
 
 	gateway = newGateway(t, replyJSON(202, `{"endToEndId":"D1"}`))
 	_, err = gateway.client().RefundCashIn(t.Context(), cashInID, refund)
-	assert.Equal(t, unknown, outcomeOf(err), "an answer about no transaction settles nothing")
+	assert.Equal(t, unknown, outcomeOf(err), "a response without a transactionId proves nothing")
 }
 
 func TestADeclinedRebalanceIsRejected(t *testing.T) {

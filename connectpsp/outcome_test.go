@@ -141,11 +141,11 @@ func TestOutcomeOfACashOut(t *testing.T) {
 				assert.Equal(t, pix.Centavos(5000), doubt.Amount)
 				assert.Equal(t, c.sends, doubt.Attempts)
 				assert.False(t, doubt.FirstSentAt.IsZero())
-				assert.False(t, errors.Is(err, connectpsp.CodeInsufficientFunds), "a refusal after doubt must not look like one")
+				assert.False(t, errors.Is(err, connectpsp.CodeInsufficientFunds), "a refusal after an unknown attempt must not look like a rejection")
 				if !errors.As(err, &apiError) {
 					break
 				}
-				assert.ErrorIs(t, apiError, connectpsp.ErrUnknownOutcome, "the only APIError in doubt is a conflict")
+				assert.ErrorIs(t, apiError, connectpsp.ErrUnknownOutcome, "an APIError whose outcome is unknown is a conflict")
 			default:
 				require.ErrorAs(t, err, &apiError)
 				assert.Equal(t, gateway.requests()[0].header.Get("X-Idempotency-Key"), apiError.IdempotencyKey)

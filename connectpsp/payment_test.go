@@ -352,7 +352,7 @@ func TestAnInvalidRequestForAnOpenPaymentIsUnknown(t *testing.T) {
 			assert.NotErrorIs(t, err, connectpsp.ErrNotSent)
 			assert.ErrorContains(t, err, "payee.document: must be a CPF")
 			if !accept {
-				assert.Equal(t, sum, must2(asUnknown(err)).BodySHA256, "the sum is that of what was sent")
+				assert.Equal(t, sum, must2(asUnknown(err)).BodySHA256, "the digest of the body that was sent")
 			}
 			assert.Equal(t, "withdrawal-42", must2(asUnknown(err)).ExternalReference)
 
@@ -471,5 +471,5 @@ func TestTheErrorOfAnotherRequestDescribesTheOpenPayment(t *testing.T) {
 	assert.Equal(t, first.BodySHA256, doubt.BodySHA256)
 	_, err = gateway.memoryClient().ResolveCashOut(t.Context(), queued(t, doubt), other)
 	assert.Error(t, err)
-	assert.Len(t, gateway.requests(), 1, "what must not be sent was sent by ResolveCashOut, under the open key")
+	assert.Len(t, gateway.requests(), 1, "ResolveCashOut sent another request under the open key")
 }

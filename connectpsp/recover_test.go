@@ -272,7 +272,7 @@ func TestACancelledRecoverReturnsWhatItResolvedAndCanBeCalledAgain(t *testing.T)
 			}
 		}
 		assert.Equal(t, 16, settled, "eight at once, for two seconds")
-		assert.Len(t, recovered, 24, "what was not tried is not reported")
+		assert.Len(t, recovered, 24, "payments that were not tried are not reported")
 		assert.Len(t, journal.open(), 100-settled)
 
 		recovered, err = client.Recover(t.Context())
@@ -294,7 +294,7 @@ func TestRecoverReportsAJournalThatCannotBeRead(t *testing.T) {
 	recovered, err := newGateway(t).memoryClient(connectpsp.WithJournal(brokenBegin{journal})).Recover(t.Context())
 	require.NoError(t, err)
 	require.Len(t, recovered, 1)
-	assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "a journal that does not answer proves nothing")
+	assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "a journal that fails proves nothing")
 	assert.ErrorIs(t, recovered[0].Err, errDiskFull)
 }
 

@@ -139,7 +139,7 @@ func TestResolveDoesNotTakeOverTheRejectionOfAnotherCall(t *testing.T) {
 		client := gateway.memoryClient()
 		go func() {
 			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
-			assert.Equal(t, rejected, outcomeOf(err), "this client does not know of the doubt")
+			assert.Equal(t, rejected, outcomeOf(err), "this client does not know of the unknown outcome")
 		}()
 		synctest.Wait()
 		_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
@@ -207,7 +207,7 @@ func TestResolveCountsTheReplayWindowFromTheTimeInTheJournal(t *testing.T) {
 	doubt := must2(asUnknown(err))
 	_, err = client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
 	assert.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
-	assert.Len(t, gateway.requests(), 1, "sent again three hours after the first sending, which the journal knows")
+	assert.Len(t, gateway.requests(), 1, "the journal knows that it was first sent three hours ago")
 }
 
 func TestTheReplayWindowRunsWhileTheMachineSleeps(t *testing.T) {

@@ -102,7 +102,7 @@ func TestAResponseAboutAnotherTransactionIsAnError(t *testing.T) {
 		assert.ErrorContains(t, failure, "another transaction", id)
 	}
 	_, err := newGateway(t, replyJSON(200, `{"transactionId":"a","status":"PAID"}`)).client().GetCashIn(t.Context(), "US7B1JQ")
-	assert.NoError(t, err, "what the answer leaves out is not judged")
+	assert.NoError(t, err, "an id that the response leaves out is not compared")
 }
 
 func TestNoRetryPolicyBreaksACall(t *testing.T) {

@@ -137,7 +137,7 @@ func TestEveryWebhookOfTheSandboxFollowsTheDescriptionAndParses(t *testing.T) {
 	paid := expect(webhook.CashInPaid)
 	read, err := client.GetCashIn(t.Context(), paid.CashIn.EndToEndID)
 	require.NoError(t, err)
-	assert.Equal(t, read, paid.CashIn, "an event holds what a GET answers")
+	assert.Equal(t, read, paid.CashIn, "an event holds the data of a GET")
 	_, err = client.RefundCashIn(t.Context(), cashIn.TransactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
 	require.NoError(t, err)
 	require.NoError(t, box.SettleRefund(cashIn.TransactionID))

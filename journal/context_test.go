@@ -52,7 +52,7 @@ func TestACallWaitsForAHangingDiskOnlyAsLongAsItsContext(t *testing.T) {
 		close(works)
 		require.NoError(t, <-rejected)
 		assert.Nil(t, find(t, file, 1))
-		assert.NotNil(t, find(t, file, 2), "what may have been sent is open")
+		assert.NotNil(t, find(t, file, 2), "a payment that may have been sent is open")
 		require.NoError(t, file.Finish(t.Context(), key(0), connectpsp.OutcomeRejected, ""), "again")
 
 		require.NoError(t, file.Close())
@@ -88,7 +88,7 @@ func TestACallWaitsForOthersOnlyAsLongAsItsContext(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotNil(t, earlier)
 		release()
-		assert.Equal(t, before, contents(t, path), "who has left writes nothing")
+		assert.Equal(t, before, contents(t, path), "a call whose context has ended writes nothing")
 		require.NoError(t, file.Close())
 	})
 }

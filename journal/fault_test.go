@@ -37,7 +37,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		assert.True(t, pending(t, file)[1].SentAt.IsZero())
 
 		require.ErrorIs(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""), journal.ErrFault)
-		assert.Len(t, pending(t, file), 2, "what cannot be taken out is found again, and its rejection not reported")
+		assert.Len(t, pending(t, file), 2, "its rejection is not recorded, so it is still found")
 
 		fault.Write = false
 		send(t, file, 3)

@@ -73,7 +73,7 @@ func TestATornFileKeepsItsWholeRecords(t *testing.T) {
 			require.NoError(t, file.Close())
 			file, err = journal.Open(path)
 			require.NoError(t, err, "%d bytes", length)
-			assert.Len(t, pending(t, file), len(state)+1, "what comes after is not lost")
+			assert.Len(t, pending(t, file), len(state)+1, "later records are not lost")
 			require.NoError(t, file.Close())
 		}
 	}

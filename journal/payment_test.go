@@ -112,7 +112,7 @@ func TestEndedPaymentsAreListedForAnHour(t *testing.T) {
 		require.NoError(t, journal.Compact(file))
 		assert.Equal(t, want, ended())
 		for n := range 2 {
-			assert.Nil(t, find(t, file, n), "what was rejected is not in the way")
+			assert.Nil(t, find(t, file, n), "a rejected attempt does not block the next")
 		}
 		journal.Age(file, 59*time.Minute)
 		assert.Equal(t, want, ended())
@@ -199,7 +199,7 @@ func TestAFileOfTheFirstVersionThatCannotBeCompactedMayBeTorn(t *testing.T) {
 	}
 	data[durable/2] ^= 1
 	_, err := journal.Open(write(t, data))
-	assert.ErrorAs(t, err, new(*journal.CorruptError), "what was durable is damaged")
+	assert.ErrorAs(t, err, new(*journal.CorruptError), "a durable record is damaged")
 }
 
 // TestADamagedFileOfTheFirstVersionIsRefused: it has no marks that tell damage from a torn tail.

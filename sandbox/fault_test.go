@@ -43,7 +43,7 @@ func TestAFaultLosesWhatItSaysAndNothingElse(t *testing.T) {
 			assert.Equal(t, want, g.transactional())
 
 			g.post("/cash-out", body, key(once)).into(202, &connectpsp.CashOut{})
-			assert.Equal(t, "499950.00", g.transactional(), "the same key tells how it ended")
+			assert.Equal(t, "499950.00", g.transactional(), "the same key returns the outcome")
 		})
 	}
 }

@@ -165,8 +165,8 @@ func TestAnItemThatAStepPutsTwiceIsADuplicate(t *testing.T) {
 		}
 		other, err := inbox.Put(t.Context(), webhook.Item{Key: "b", Body: []byte("of somebody else"), Held: "first to be kept"})
 		assert.NoError(t, err)
-		assert.Nil(t, other, "others do not see what is not settled")
+		assert.Nil(t, other, "items of a step are not visible before it commits")
 		return webhook.Result{State: known}, nil
 	}))
-	require.Len(t, inbox.Held(), 1, "and what was kept meanwhile stays")
+	require.Len(t, inbox.Held(), 1, "the item that was stored meanwhile stays")
 }

@@ -150,7 +150,7 @@ func TestAWatchOfAnUnknownTransactionRaisesNoAlarm(t *testing.T) {
 		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
 		require.NoError(t, r.worker.WatchCashIn(t.Context(), "../account"))
 		r.pass(t, 10*time.Minute)
-		assert.Len(t, r.reasons(), 1, "what was just made may not be found yet")
+		assert.Len(t, r.reasons(), 1, "a new transaction may not be found yet")
 		r.pass(t, 10*time.Minute)
 		assert.Equal(t, []string{
 			"the gateway does not know the transaction: watch it by its transactionId",

@@ -32,7 +32,7 @@ func TestAnItemOfAnEarlierVersionIsNotItsOwnDuplicate(t *testing.T) {
 		require.NoError(t, err)
 		r.work(t)
 		assert.Equal(t, ">PAID", r.books.String())
-		assert.Equal(t, mark != "", r.books.transitions[0].Confirmed, "what is doubted stays so")
+		assert.Equal(t, mark != "", r.books.transitions[0].Confirmed, "an item that needs confirmation keeps that mark")
 	}
 }
 
