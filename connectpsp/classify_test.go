@@ -77,7 +77,7 @@ func FuzzCashOutResponse(f *testing.F) {
 			})}.RoundTrip(r))
 			return recorded, nil
 		})
-		client := must(connectpsp.New(config("https://gateway.example"), connectpsp.WithHTTPClient(&http.Client{Transport: answer}),
+		client := must(connectpsp.New(config(memoryURL), connectpsp.WithHTTPClient(&http.Client{Transport: answer}),
 			connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), connectpsp.WithTokenSource(fixedToken("a.b.c"))))
 		cashOut, err := client.CreateCashOut(t.Context(), cashOutRequest())
 		outcome := outcomeOf(err)

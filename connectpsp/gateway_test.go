@@ -119,7 +119,7 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // memoryClient returns a client of the gateway without sockets, with the default retry policy.
 func (g *gateway) memoryClient(options ...connectpsp.Option) *connectpsp.Client {
-	client, err := connectpsp.New(config("https://gateway.example"), append([]connectpsp.Option{memory(g)}, options...)...)
+	client, err := connectpsp.New(config(memoryURL), append([]connectpsp.Option{memory(g)}, options...)...)
 	require.NoError(g.t, err)
 	return client
 }

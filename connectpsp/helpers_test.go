@@ -42,6 +42,7 @@ func config(url string) connectpsp.Config {
 	}
 }
 
+// memoryURL is the address of gateways without sockets.
 const memoryURL = "https://gateway.example"
 
 func cashOutRequest() connectpsp.CashOutRequest {

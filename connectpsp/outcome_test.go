@@ -179,7 +179,7 @@ func TestAResponseCountsAsAnAttemptEvenIfTheBodyWasNotRead(t *testing.T) {
 	early := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 500, Header: http.Header{}, Body: http.NoBody}, nil
 	})
-	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: early}),
+	client := newClient(t, memoryURL, connectpsp.WithHTTPClient(&http.Client{Transport: early}),
 		connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
 	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 	var doubt *connectpsp.UnknownOutcomeError
@@ -251,7 +251,7 @@ func TestATransportThatReadTheBodyMayHaveSentIt(t *testing.T) {
 			}
 			return nil, errors.New("broken")
 		})
-		client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: broken}),
+		client := newClient(t, memoryURL, connectpsp.WithHTTPClient(&http.Client{Transport: broken}),
 			connectpsp.WithTokenSource(fixedToken("header.payload.signature")))
 		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 		assert.Equal(t, read, errors.Is(err, connectpsp.ErrUnknownOutcome))

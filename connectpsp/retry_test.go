@@ -276,7 +276,7 @@ func TestACancelledCallReturnsAtOnce(t *testing.T) {
 				if c.token {
 					options = append(options, connectpsp.WithTokenSource(fixedToken("a.b.c")))
 				}
-				client := must(connectpsp.New(config("https://gateway.example"), options...))
+				client := must(connectpsp.New(config(memoryURL), options...))
 				ctx, cancel := context.WithCancel(t.Context())
 				cancelled := time.Now().Add(time.Second)
 				time.AfterFunc(time.Second, cancel)

@@ -332,7 +332,7 @@ func TestThePasswordOfAProxyIsInNoErrorAndNoLog(t *testing.T) {
 		}
 	}
 	for name, proxy := range proxies {
-		for _, gateway := range []string{"https://gateway.example", closed.URL} {
+		for _, gateway := range []string{memoryURL, closed.URL} {
 			t.Run(name+" to "+gateway[:5], func(t *testing.T) {
 				t.Parallel()
 				assertNothingIsSeen(t, gateway, through(proxy))
@@ -343,13 +343,13 @@ func TestThePasswordOfAProxyIsInNoErrorAndNoLog(t *testing.T) {
 
 func TestTheTextOfATransportsErrorIsInNoErrorAndNoLog(t *testing.T) {
 	t.Run("transport", func(t *testing.T) {
-		assertNothingIsSeen(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{
+		assertNothingIsSeen(t, memoryURL, connectpsp.WithHTTPClient(&http.Client{
 			Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New(words) })}))
 	})
 	t.Run("token service", func(t *testing.T) {
 		server := httptest.NewServer(raw(words))
 		defer server.Close()
-		assertNothingIsSeen(t, "https://gateway.example", connectpsp.WithTokenSource(tokenService(server.URL)))
+		assertNothingIsSeen(t, memoryURL, connectpsp.WithTokenSource(tokenService(server.URL)))
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -383,7 +383,7 @@ func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &logOfAll{}
-			client := newClient(t, "https://gateway.example", connectpsp.WithTokenSource(fixedToken(accessToken)), option, connectpsp.WithLogger(log.logger()))
+			client := newClient(t, memoryURL, connectpsp.WithTokenSource(fixedToken(accessToken)), option, connectpsp.WithLogger(log.logger()))
 			_, err := client.CreateCashOut(t.Context(), cashOutRequest())
 			require.ErrorIs(t, err, own)
 			_, _ = client.Recover(t.Context())
@@ -394,7 +394,7 @@ func TestErrorsOfTheUsersCodeAreReturnedAndNeitherLoggedNorStored(t *testing.T) 
 }
 
 func TestPrintedConfigsIntentsAndResponsesHoldNoSecretAndNoPersonalData(t *testing.T) {
-	cfg, intent := config("https://gateway.example"), left(0)
+	cfg, intent := config(memoryURL), left(0)
 	response := connectpsp.RawResponse{StatusCode: 200, Header: http.Header{"Set-Cookie": {words}}, Body: []byte(words)}
 	for _, value := range []any{cfg, &cfg, cfg.ClientSecret, intent, &intent, []connectpsp.Intent{intent}, response, &response} {
 		for way, text := range printed(value) {

@@ -129,7 +129,7 @@ func TestNoPaymentRequestHasGetBody(t *testing.T) {
 		}
 		return nil, io.ErrUnexpectedEOF
 	})
-	client := newClient(t, "https://gateway.example", connectpsp.WithHTTPClient(&http.Client{Transport: watching}),
+	client := newClient(t, memoryURL, connectpsp.WithHTTPClient(&http.Client{Transport: watching}),
 		connectpsp.WithTokenSource(fixedToken("a.b.c")), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
 	_, _ = client.CreateCashOut(t.Context(), cashOutRequest())
 	_, _ = client.CreateCashIn(t.Context(), cashInRequest())

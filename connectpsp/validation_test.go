@@ -18,7 +18,7 @@ import (
 func publicClient(t *testing.T, cfg connectpsp.Config) *connectpsp.Client {
 	gateway := newGateway(t)
 	t.Cleanup(func() { assert.Zero(t, gateway.tokenRequests(), "a token was asked for") })
-	cfg.BaseURL = "https://gateway.example"
+	cfg.BaseURL = memoryURL
 	return must(connectpsp.New(cfg, memory(gateway)))
 }
 
