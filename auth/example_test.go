@@ -94,13 +94,13 @@ func ExampleNewClientCredentials() {
 	case errors.As(err, &failure) && !failure.Temporary():
 		log.Fatal("wrong credentials? ", err)
 	case err != nil:
-		log.Fatal(err) // asking again later may help
+		log.Fatal(err) // retry later
 	}
 	fmt.Println(token, token.Reveal())
 	// Output: [redacted] header.payload.signature
 }
 
-// The editors serve the raw client, for those who want to see each HTTP answer as it is. Their
+// The editors work with the raw client too, for programs that want to see each HTTP response. Their
 // order matters: the signature is made of the token.
 func ExampleClientCredentials_rawClient() {
 	gateway := httptest.NewServer(http.HandlerFunc(standIn))
@@ -110,7 +110,7 @@ func ExampleClientCredentials_rawClient() {
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
-	// Tokens are asked for by a client without editors.
+	// A client without editors requests the tokens.
 	plain, err := gen.NewClient(gateway.URL, httpClient)
 	if err != nil {
 		log.Fatal(err)
@@ -134,11 +134,11 @@ func ExampleClientCredentials_rawClient() {
 			"destination": {"type": "PIX", "pixKeyType": "CPF", "pixKey": "12345678909"}
 		}
 	}`)
-	// One key per withdrawal, and the same one if this is sent again.
+	// One key per withdrawal, and the same for every retry.
 	key := idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 0)
 	response, err := client.CreateCashOutWithBody(context.Background(), "application/json", withdrawal, idempotency.Editor(key))
 	if err != nil {
-		log.Fatal(err) // it may have been paid all the same
+		log.Fatal(err) // it may have been paid nevertheless
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -157,7 +157,7 @@ func ExampleClientCredentials_rawClient() {
 	// {"transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11","status":"PROCESSING"}
 }
 
-// standIn answers in place of the gateway.
+// standIn is an HTTP client that answers in place of the gateway.
 func standIn(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.URL.Path == "/auth/token" {

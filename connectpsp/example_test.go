@@ -141,11 +141,11 @@ func ExampleClient_CreateCashIn() {
 	// Output: AWAITING_PAYMENT 10.50
 }
 
-// The three outcomes of a payment, and what a wallet does on each.
+// The three outcomes of a payment, and the step that a wallet takes on each.
 func ExampleClient_CreateCashOut() {
 	gateway, client := open()
 	defer gateway.Close()
-	gateway.FailNext("createCashOut", sandbox.LoseAnswer) // the client notices and asks again with the same key
+	gateway.FailNext("createCashOut", sandbox.LoseAnswer) // the client retries with the same key
 
 	payment, err := client.CreateCashOut(context.Background(), withdrawal("withdrawal-42"))
 	switch {
@@ -159,7 +159,7 @@ func ExampleClient_CreateCashOut() {
 	// Output: accepted: PROCESSING
 }
 
-// Keep the error of an unknown outcome with the order, as JSON, and settle it later, in another
+// Store the error of an unknown outcome as JSON with the order, and resolve it later, in another
 // process if need be.
 func ExampleClient_ResolveCashOut() {
 	gateway, _ := open()
@@ -190,7 +190,7 @@ func ExampleClient_ResolveCashOut() {
 	// PROCESSING
 }
 
-// Settle what is open. With WithJournal that includes what a process left behind that was killed.
+// Resolve open payments. With WithJournal these include the payments of a process that was killed.
 func ExampleClient_Recover() {
 	gateway, _ := open()
 	defer gateway.Close()
@@ -254,8 +254,7 @@ func ExampleClient_RefundCashIn() {
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil {
 		log.Fatal(err)
 	}
-	// The first attempt was refused for certain. Under its key the gateway would repeat the
-	// refusal.
+	// The first attempt was rejected. Under its key the gateway would replay the rejection.
 	accepted, err := client.RefundCashIn(ctx, charge.TransactionID, refund, connectpsp.WithAttempt(1))
 	if err != nil {
 		log.Fatal(err)
@@ -349,7 +348,7 @@ func ExampleClient_WaitCashOut() {
 	// Output: COMPLETED
 }
 
-// A payment that was refused for certain is tried again under its own reference.
+// After a rejection a payment is tried again under its own reference.
 func ExampleWithAttempt() {
 	gateway := must(sandbox.Start(sandbox.WithBalance(pix.Amount{}, pix.Centavos(100_00))))
 	defer gateway.Close()
@@ -372,7 +371,7 @@ func ExampleWithAttempt() {
 	// PROCESSING
 }
 
-// A key of your own is kept with the payment, and given again with every call for it.
+// Store a key of your own with the payment, and pass it to every call for that payment.
 func ExampleWithIdempotencyKey() {
 	gateway, client := open()
 	defer gateway.Close()
@@ -417,7 +416,7 @@ func ExampleToPIXKey() {
 	// Output: PIX EMAIL maria@example.com
 }
 
-// Every wrong field is named before anything is sent.
+// All invalid fields are reported before anything is sent.
 func ExampleValidationError() {
 	gateway, client := open()
 	defer gateway.Close()

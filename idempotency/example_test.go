@@ -18,11 +18,11 @@ func ExampleNewKey() {
 	// Output: 36
 }
 
-// A derived key needs no store: whoever knows the reference knows the key.
+// A derived key needs no store: it follows from the reference.
 func ExampleDeriveKey() {
 	fmt.Println(idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 0))
 
-	// The gateway refused the first attempt for certain, and the same withdrawal is tried anew.
+	// The gateway rejected the first attempt, and the same withdrawal is tried again.
 	fmt.Println(idempotency.DeriveKey("1024", "createCashOut", "withdrawal-user-42-001", 1))
 	// Output:
 	// 391546be-ee7d-48bb-b74c-18ab1c9efc2b

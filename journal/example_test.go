@@ -14,7 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// A process dies after it has sent a payment, and the next one settles what it left open.
+// A process dies after it has sent a payment, and the next one resolves it.
 func ExampleOpen() {
 	gateway, err := sandbox.Start()
 	if err != nil {
@@ -29,7 +29,7 @@ func ExampleOpen() {
 	path := filepath.Join(directory, "payments.journal") // of your program: on a disk that outlives it
 	ctx := context.Background()
 
-	// The first process sends, and hears no answer.
+	// The first process sends, and gets no response.
 	payments, err := journal.Open(path)
 	if err != nil {
 		log.Fatal(err)
@@ -54,7 +54,7 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 
-	// The second asks again under the same key, with the same bytes.
+	// The second sends it again with the same key and the same body.
 	payments, err = journal.Open(path)
 	if err != nil {
 		log.Fatal(err)

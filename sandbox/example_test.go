@@ -124,12 +124,12 @@ func ExampleSandbox_FailNext() {
 		},
 	}
 
-	// The payment is made, and its answer is lost.
+	// The payment is made, and the response is lost.
 	gateway.FailNext("createCashOut", sandbox.CutAnswer)
 	_, err = client.CreateCashOut(ctx, payment)
 	fmt.Println("unknown:", errors.Is(err, connectpsp.ErrUnknownOutcome))
 
-	// The same call tells how it ended, and pays nothing twice.
+	// The same call returns the outcome, and pays nothing twice.
 	made, err := client.CreateCashOut(ctx, payment)
 	if err != nil {
 		log.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// A charge is paid, and the gateway tells it three times.
+// A charge is paid, and the gateway delivers the event three times.
 func ExampleNewWorker() {
 	gateway, err := sandbox.Start()
 	if err != nil {
@@ -77,7 +77,7 @@ func ExampleNewWorker() {
 	// 1 2
 }
 
-// What arrives is answered by what became of it, and counted.
+// The handler answers each delivery with its status, and counts it.
 func ExampleNewHandler() {
 	secret := auth.NewSecret("b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11")
 	handler, err := webhook.NewHandler(webhook.NewMemoryInbox(), secret)

@@ -35,8 +35,8 @@ func ExampleParse() {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		case err != nil:
-			// It comes from the gateway, and would come again like this. Keep the body for a person
-			// to look at.
+			// The body is signed by the gateway, and would come again like this. Store it for
+			// manual review.
 			return
 		}
 		if _, repeated := seen.LoadOrStore(event.Key(), event.Raw); repeated {
