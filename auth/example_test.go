@@ -157,7 +157,7 @@ func ExampleClientCredentials_rawClient() {
 	// {"transactionId":"0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11","status":"PROCESSING"}
 }
 
-// standIn is an HTTP client that answers in place of the gateway.
+// standIn is a handler that answers in place of the gateway.
 func standIn(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.URL.Path == "/auth/token" {
