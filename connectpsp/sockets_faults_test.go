@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// ending is how an answer leaves a server.
+// ending is how a response leaves the server.
 type ending int
 
 const (
 	whole  ending = iota
 	cutOff        // only half of it, and the connection is closed; over HTTP/2 the stream is reset
-	abort         // nothing of it, and the connection is closed; over HTTP/2 the stream is reset
-	reset         // nothing of it, and the connection is reset, with all streams on it
-	stale         // all of it, and soon after the connection is closed without a word
-	goAway        // all of it, and it says that the connection will be closed; over HTTP/2 with GOAWAY
+	abort         // none of it, and the connection is closed; over HTTP/2 the stream is reset
+	reset         // none of it, and the connection is reset, with all streams on it
+	stale         // all of it, and the connection is closed soon after, without notice
+	goAway        // all of it, with Connection: close, or GOAWAY over HTTP/2
 )
 
-// socketFault is what becomes of one request that a server has read.
+// socketFault is a fault of the server after it has read a request.
 type socketFault struct {
 	name     string
 	weight   int
 	executes bool
-	late     bool // it is executed some time after the answer
-	poor     bool // it is refused for want of funds
-	status   int  // what is answered in place of the gateway's own answer, if not 0
+	late     bool // it is executed some time after the response
+	poor     bool // it is refused for insufficient funds
+	status   int  // of the response in place of the gateway's own, if not 0
 	body     string
 	ending   ending
 }
@@ -59,7 +59,7 @@ var socketFaults = []socketFault{
 	{name: "key in use", weight: 1, late: true, status: 409, body: `{"code":"IDEMPOTENCY_KEY_IN_USE"}`},
 }
 
-// drawSocketFault draws one by weight with a number below the sum of all weights.
+// drawSocketFault draws a fault by weight with a number below the sum of all weights.
 func drawSocketFault(draw func(n int) int) socketFault {
 	sum := 0
 	for _, fault := range socketFaults {
@@ -74,12 +74,12 @@ func drawSocketFault(draw func(n int) int) socketFault {
 	panic("the weights do not add up")
 }
 
-// connectionKey finds the connection of a request in its context.
+// connectionKey is the key of the connection in the context of a request.
 type connectionKey struct{}
 
 func connectionOf(r *http.Request) net.Conn { return r.Context().Value(connectionKey{}).(net.Conn) }
 
-// send answers and ends the answer in the way given.
+// send sends a response and ends it as e says.
 func (e ending) send(w http.ResponseWriter, r *http.Request, status int, body string) {
 	switch e {
 	case abort:
@@ -89,7 +89,7 @@ func (e ending) send(w http.ResponseWriter, r *http.Request, status int, body st
 		if secured, ok := connection.(interface{ NetConn() net.Conn }); ok {
 			connection = secured.NetConn()
 		}
-		_ = connection.(*net.TCPConn).SetLinger(0) // what is not sent is dropped, and a close sends RST
+		_ = connection.(*net.TCPConn).SetLinger(0) // unsent data is dropped, and a close sends RST
 		_ = connection.Close()
 		panic(http.ErrAbortHandler)
 	case goAway:
@@ -102,14 +102,15 @@ func (e ending) send(w http.ResponseWriter, r *http.Request, status int, body st
 	w.WriteHeader(status)
 	if e == cutOff {
 		_, _ = io.WriteString(w, body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush() // else nothing of it leaves
+		_ = http.NewResponseController(w).Flush() // else none of it is sent
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = io.WriteString(w, body)
 	if e == stale {
 		_ = http.NewResponseController(w).Flush()
 		connection := connectionOf(r)
-		// The next request may be on its way on this connection, in the server's hands, or answered half.
+		// The next request may be under way on this connection, read by the server, or half
+		// answered.
 		time.AfterFunc(time.Duration(len(body)%4)*100*time.Microsecond, func() { _ = connection.Close() })
 	}
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// socketGateway is a gateway behind real sockets. It remembers keys and references, and plays a fault for every request.
+// socketGateway is a gateway behind real sockets. It remembers keys and references, and draws a
+// fault for every request.
 type socketGateway struct {
 	t      testing.TB
 	server *httptest.Server
@@ -30,10 +31,11 @@ type socketGateway struct {
 	handling    sync.WaitGroup
 	tokens      atomic.Int64
 	requests    atomic.Int64
-	connections atomic.Int64 // that were not closed before anything was said
+	connections atomic.Int64 // that were not closed at once
 }
 
-// socketOrder is what the gateway knows of one order of the caller, who may pay it under several references one after another.
+// socketOrder is the gateway's state of one order of the caller, who may pay it under several
+// references one after another.
 type socketOrder struct {
 	mu         sync.Mutex
 	chance     *rand.Rand
@@ -43,10 +45,11 @@ type socketOrder struct {
 	executed   int // under all references
 	received   int // requests
 	late       []func()
-	story      []string // of the faults, to tell when something is wrong
+	story      []string // of the faults, printed if the test fails
 }
 
-// newSocketGateway starts a gateway with one of the protocols. If checked, requests are held against the description.
+// newSocketGateway starts a gateway with one of the protocols. If checked, requests are checked
+// against the description.
 func newSocketGateway(t testing.TB, protocol string, checked bool) *socketGateway {
 	g := &socketGateway{t: t}
 	var handler http.Handler = http.HandlerFunc(g.serve)
@@ -77,7 +80,7 @@ func newSocketGateway(t testing.TB, protocol string, checked bool) *socketGatewa
 	return g
 }
 
-// close returns when nothing happens in the gateway any more, also what it is still to execute.
+// close stops the gateway, and executes the requests that are still due.
 func (g *socketGateway) close() {
 	g.server.Close()
 	g.handling.Wait()
@@ -125,7 +128,8 @@ func (g *socketGateway) serve(w http.ResponseWriter, r *http.Request) {
 	fault.ending.send(w, r, status, answer)
 }
 
-// draw draws what becomes of a request. Where many share a connection the faults that end it are rarer.
+// draw draws the fault of a request. Faults that end a connection are rarer if many requests share
+// it.
 func (g *socketGateway) draw(order *socketOrder, shared bool) socketFault {
 	order.mu.Lock()
 	defer order.mu.Unlock()
@@ -139,7 +143,7 @@ func (g *socketGateway) draw(order *socketOrder, shared bool) socketFault {
 	return fault
 }
 
-// receive takes a request through a fault.
+// receive handles a request with a fault.
 func (o *socketOrder) receive(fault socketFault, key, reference string, amount pix.Amount) (status int, body string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -160,7 +164,7 @@ func (o *socketOrder) receive(fault socketFault, key, reference string, amount p
 	return status, body
 }
 
-// execute does what the gateway does with a payment, and answers.
+// execute executes a payment and returns the response.
 func (o *socketOrder) execute(key, reference string, amount pix.Amount, poor bool) (status int, body string) {
 	accepted := `{"transactionId":"` + key + `","externalReference":"` + reference + `","status":"PROCESSING","amount":` + amount.String() + `}`
 	switch {
@@ -176,7 +180,7 @@ func (o *socketOrder) execute(key, reference string, amount pix.Amount, poor boo
 	return 202, accepted
 }
 
-// catchUp executes what was to be executed later.
+// catchUp executes the requests that were to be executed later.
 func (o *socketOrder) catchUp() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -190,7 +194,7 @@ func (o *socketOrder) catchUpLocked() {
 	o.late = nil
 }
 
-// unreliableListener closes a connection now and then before anything is said.
+// unreliableListener closes some connections at once.
 type unreliableListener struct {
 	net.Listener
 	gateway *socketGateway

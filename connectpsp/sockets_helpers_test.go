@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// newServerTLS makes a certificate for loopback. That of package httptest has an RSA key, which makes handshakes slow.
+// newServerTLS makes a certificate for loopback. That of package httptest has an RSA key, which
+// makes handshakes slow.
 var newServerTLS = sync.OnceValue(func() *tls.Config {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{
