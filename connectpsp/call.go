@@ -145,7 +145,7 @@ func (c *Client) perform(ctx context.Context, call *call) (result any, err error
 		err = c.finish(ctx, p, err)
 	}
 	if isRejection(err) {
-		err = c.checkOtherName(ctx, p, err)
+		err = c.checkRejection(ctx, p, err)
 	}
 	return p.verdict.result, err
 }

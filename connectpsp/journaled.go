@@ -116,7 +116,7 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	case errors.Is(err, ErrUnknownOutcome):
 		return err
 	default:
-		if err = c.checkOtherName(ctx, p, err); errors.Is(err, errOtherID) {
+		if err = c.checkRejection(ctx, p, err); errors.Is(err, errOtherID) {
 			// This attempt was rejected. If it cannot be recorded it is found again.
 			_ = c.journal.Finish(ctx, key, outcome, "")
 		}
@@ -129,6 +129,17 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 		return err
 	}
 	return p.open(fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure))
+}
+
+// checkRejection returns the error of a call that was rejected: err, unless the payment may have
+// been made by another call.
+func (c *Client) checkRejection(ctx context.Context, p *callState, err error) error {
+	if id, accepted := locks.acceptedMeanwhile(p.lock); accepted {
+		p.transactionID = id
+		_ = c.journal.Finish(ctx, p.call.payment.IdempotencyKey, OutcomeAccepted, id) // if it fails it is found again
+		return p.unknown(errReadAsAccepted)
+	}
+	return c.checkOtherName(ctx, p, err)
 }
 
 // notBegun returns the error of a call that ended before the journal was asked to begin it: it was
@@ -159,7 +170,7 @@ func (c *Client) invalid(ctx context.Context, call *call, err error) (reported e
 	earlier, failure := c.find(ctx, p.call.payment)
 	if earlier == nil && failure == nil {
 		if checkID(call.id()) == nil {
-			err = c.checkOtherName(ctx, p, err)
+			err = c.checkRejection(ctx, p, err)
 		}
 		return err
 	}
@@ -180,12 +191,14 @@ func (c *Client) find(ctx context.Context, payment Intent) (*Intent, error) {
 }
 
 // accept records that a payment was found to be accepted, and since when it was open. It waits for
-// others that work on it. If it fails the payment stays open, and is found again.
+// a call that works on it, which may not report a rejection any more. If it fails the payment stays
+// open, and is found again.
 func (c *Client) accept(ctx context.Context, call *call, first time.Time, transactionID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	intent := c.identify(call)
 	intent.BegunAt, intent.SentAt = first.UTC(), first.UTC()
+	c.noteAccepted(intent, transactionID)
 	own, _, err := locks.wait(ctx, c.lockOf(intent), &intent, nil)
 	if err != nil {
 		return

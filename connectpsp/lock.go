@@ -34,6 +34,11 @@ type paymentLock struct {
 	first    time.Time     // when the payment was first sent, or the lock was taken; guarded by paymentLocks.mu
 	released chan struct{} // made by the first that waits; guarded by paymentLocks.mu
 	rejected error         // how the call was rejected, nil if it was not; set before released is closed
+
+	// accepted says that the payment was read as accepted meanwhile, and transactionID as which
+	// transaction, if its id is readable; guarded by paymentLocks.mu.
+	accepted      bool
+	transactionID string
 }
 
 // lockScope names a client's payments among those of all clients: its journal, or the client itself
@@ -194,6 +199,24 @@ func (l *paymentLocks) firstSent(others *paymentLock) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return others.first
+}
+
+// noteAccepted tells a call that works on a payment that this was read as accepted.
+func (c *Client) noteAccepted(payment Intent, transactionID string) {
+	locks.mu.Lock()
+	defer locks.mu.Unlock()
+	other := locks.taken[c.lockOf(payment)]
+	if other != nil && c.owns(other.intent.ClientID, other.intent.BaseURL) &&
+		(payment.Amount.IsZero() || payment.Amount == other.intent.Amount) {
+		other.accepted, other.transactionID = true, readable(transactionID)
+	}
+}
+
+// acceptedMeanwhile reports whether noteAccepted was told of the payment, and as which transaction.
+func (l *paymentLocks) acceptedMeanwhile(own *paymentLock) (transactionID string, accepted bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return own.transactionID, own.accepted
 }
 
 // release gives the lock back. The error of the call is shared with those that wait if it is a

@@ -120,12 +120,13 @@ func (c *Client) owns(clientID, baseURL string) bool {
 }
 
 var (
-	errUnderWay     = errors.New("another call for this payment is under way, and its outcome is the payment's")
-	errEarlierCall  = errors.New("an earlier call for this payment was sent")
-	errSettled      = errors.New("another call has settled it")
-	errOtherRequest = &openError{"an earlier call for this payment, or with this idempotency key, had another request", nextSameRequest}
-	errOtherKey     = &openError{"an earlier call for this payment had another idempotency key or attempt number", nextSameRequest}
-	errOtherGateway = &openError{"an earlier call for this payment had another ClientID or BaseURL", nextItsClient}
+	errUnderWay       = errors.New("another call for this payment is under way, and its outcome is the payment's")
+	errEarlierCall    = errors.New("an earlier call for this payment was sent")
+	errSettled        = errors.New("another call has settled it")
+	errOtherRequest   = &openError{"an earlier call for this payment, or with this idempotency key, had another request", nextSameRequest}
+	errOtherKey       = &openError{"an earlier call for this payment had another idempotency key or attempt number", nextSameRequest}
+	errReadAsAccepted = &openError{"another call has read this payment as accepted", nextSameRequest}
+	errOtherGateway   = &openError{"an earlier call for this payment had another ClientID or BaseURL", nextItsClient}
 )
 
 // differs returns why a call cannot be a repetition of an earlier one, nil if it is one. Of an

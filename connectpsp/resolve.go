@@ -118,12 +118,13 @@ func (c *Client) ReconcileCashIn(ctx context.Context, cashIn *CashIn) error {
 }
 
 // reconcile ends the open intent of a payment, if it is of this client. It takes no lock: a call
-// that works on the payment may take long, and the journal refuses a rejection of a payment that
-// was accepted.
+// that works on the payment may take long. That call reports no rejection any more: noteAccepted
+// tells it, and the journal refuses a rejection of a payment that was accepted.
 func (c *Client) reconcile(ctx context.Context, payment Intent, transactionID string) error {
 	if payment.ExternalReference == "" && payment.ChargeID == "" {
 		return nil
 	}
+	c.noteAccepted(payment, transactionID)
 	open, err := c.journal.Find(ctx, payment)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package connectpsp_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"path/filepath"
@@ -256,6 +257,48 @@ func TestACallUnderWayIsAcceptedThoughResolveReadThePaymentFirst(t *testing.T) {
 		close(tokens.give)
 		assert.Equal(t, accepted, outcomeOf(receive(t, result)))
 	})
+}
+
+// The call began before the payment was read, and is sent and refused after that.
+func TestACallUnderWayIsNotRejectedWhenItsPaymentWasReadAsAccepted(t *testing.T) {
+	var completed connectpsp.CashOut
+	require.NoError(t, json.Unmarshal([]byte(cashOutCompleted), &completed))
+	for name, read := range map[string]func(*testing.T, *connectpsp.Client) error{
+		"by ResolveCashOut": func(t *testing.T, client *connectpsp.Client) error {
+			doubt := doubtAbout(t, redirect(303, "/"))
+			doubt.TransactionID = cashOutID
+			return second(client.ResolveCashOut(t.Context(), doubt, cashOutRequest()))
+		},
+		"by GetCashOut": func(t *testing.T, client *connectpsp.Client) error {
+			return second(client.GetCashOut(t.Context(), cashOutID))
+		},
+		"by a webhook": func(t *testing.T, client *connectpsp.Client) error {
+			return client.ReconcileCashOut(t.Context(), &completed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "p.journal")
+			synctest.Test(t, func(t *testing.T) {
+				file := must(journal.Open(path))
+				defer file.Close()
+				tokens := newGatedToken()
+				steps := []http.HandlerFunc{replyJSON(200, cashOutCompleted), problem(422, "INSUFFICIENT_FUNDS")}
+				if name == "by a webhook" {
+					steps = steps[1:]
+				}
+				client := newGateway(t, steps...).memoryClient(connectpsp.WithJournal(file), connectpsp.WithTokenSource(tokens))
+				result := make(chan error, 1)
+				go func() { result <- second(client.CreateCashOut(t.Context(), cashOutRequest())) }()
+				receive(t, tokens.asked)
+				require.NoError(t, read(t, client))
+				close(tokens.give)
+				err := receive(t, result)
+				assert.Equal(t, unknown, outcomeOf(err))
+				assert.ErrorContains(t, err, "another call has read this payment as accepted")
+				assert.Empty(t, must(file.Pending(t.Context())), "the journal has the acceptance")
+			})
+		})
+	}
 }
 
 func TestAPaymentThatResolveFoundAcceptedIsRemembered(t *testing.T) {
