@@ -11,53 +11,54 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// Event is one event as Parse read it. The package keeps no reference to it.
+// Event is one event, as [Parse] decodes it. The package keeps no reference to it.
 //
-// It holds personal data: names, documents and bank accounts are in CashIn, CashOut and Raw. JSON
-// encoding writes them; fmt and log/slog do not, see String and LogValue.
+// An Event contains personal data: names, documents and bank accounts are in CashIn, CashOut and
+// Raw. JSON encoding writes them; fmt and log/slog do not, see [Event.String] and [Event.LogValue].
 type Event struct {
-	// Type is the kind of the event. It may be one that the SDK does not know.
+	// Type is the kind of the event. Types that the SDK does not know are kept as they come.
 	Type EventType
 
-	// At is when it happened, in UTC. It is zero if the gateway sent no readable time.
+	// At is the time of the event by the gateway's clock, in UTC. It is zero if the gateway sent no
+	// readable time.
 	At time.Time
 
-	// DeliveryID is the X-Event-Id header: a UUID of this attempt to deliver, for talking to
-	// support. It is not signed, changes when the same event is sent again, and is empty if the
-	// header was missing.
+	// DeliveryID is the X-Event-Id header: a UUID of this delivery attempt, for questions to the
+	// provider's support. It is not signed, differs each time the same event is sent, and is empty
+	// if the header was missing.
 	DeliveryID string
 
-	// CashIn is the charge as GetCashIn would return it. It is not nil for CashInPaid and
-	// CashInRefunded, and then has a TransactionID. For other types that begin with CASHIN_ it is
-	// nil if the data could not be read.
+	// CashIn is the charge as [connectpsp.Client.GetCashIn] would return it. It is not nil for
+	// [CashInPaid] and [CashInRefunded], and then has a TransactionID. For other types that begin
+	// with CASHIN_ it is nil if the data could not be read.
 	//
-	// Fields that were absent, null or unreadable are zero. Where the Amount is zero, read the
-	// transaction before you give anything out; a Worker does so on its own if the amount was
-	// stated and is no whole number of centavos.
+	// Fields that were absent, null or unreadable are zero. If the Amount is zero, read the
+	// transaction before you release money or goods. A [Worker] reads it by itself if the event
+	// states an amount that is not a whole number of centavos.
 	CashIn *connectpsp.CashIn
 
-	// CashOut is the payment as GetCashOut would return it. It is not nil for CashOutCompleted,
-	// CashOutFailed and CashOutRefunded, and otherwise follows the rules of CashIn, for types that
-	// begin with CASHOUT_.
+	// CashOut is the payment as [connectpsp.Client.GetCashOut] would return it. It is not nil for
+	// [CashOutCompleted], [CashOutFailed] and [CashOutRefunded]. The rules of CashIn apply, for
+	// types that begin with CASHOUT_.
 	CashOut *connectpsp.CashOut
 
 	// Raw is the whole body as JSON in UTF-8, with the members that the SDK has no field for. It
-	// has the bytes that were received, unless they were packed, began with a byte order mark or
-	// were not UTF-8.
+	// has the bytes that were received, unless they were compressed, began with a byte order mark
+	// or were not UTF-8.
 	Raw json.RawMessage
 
-	amountUnreadable bool // it is stated, and no amount of money
+	amountUnreadable bool // the body states an amount that is not a whole number of centavos
 }
 
-// Key returns the identity of the event: its type, transaction id and end-to-end id, the same for
-// every delivery of it, and for no other event. The end-to-end id is part of it because a payment
-// may be returned in parts, each with an id of its own. If an unknown type has no transactionId,
-// the SHA-256 of the body stands for both ids.
+// Key returns the identity of the event, by which a receiver deduplicates: type, transaction id and
+// end-to-end id. Every delivery of the event has the same key, and no other event has it. The
+// end-to-end id is part of the key because a payment may be returned in parts, each with an id of
+// its own. If an event of an unknown type has no transactionId, the SHA-256 of the body replaces
+// both ids. X-Event-Id is not part of the key.
 //
-// Use it as a unique key and nothing else: its form is readable but not meant to be taken apart. It
-// is ASCII and its length is bounded by that of the body only. It distinguishes capitals, except in
-// a transaction id that is a UUID: that is the same in capitals and in small letters. X-Event-Id
-// has no part in it.
+// Use the key as a unique key only: its form is readable but may change. It is ASCII, and only the
+// size of the body bounds its length. Keys are case-sensitive, except for a transaction id that is
+// a UUID: capitals and small letters give the same key there.
 func (e *Event) Key() string {
 	var transactionID, endToEndID string
 	switch {
@@ -72,7 +73,7 @@ func (e *Event) Key() string {
 				EndToEndID    string `json:"endToEndId"`
 			} `json:"data"`
 		}
-		// An id that is not a string stays empty, which says all there is to know of the error.
+		// An id that is not a string stays empty. The error has no more to say than that.
 		_ = json.Unmarshal(e.Raw, &body)
 		transactionID, endToEndID = body.Data.TransactionID, body.Data.EndToEndID
 	}
@@ -85,8 +86,8 @@ func (e *Event) Key() string {
 	return key + "/" + url.PathEscape(canonicalID(transactionID)) + "/" + url.PathEscape(endToEndID)
 }
 
-// endToEndID returns the id of the movement that the event is about. Data may be rendered anew when
-// a payment's event is sent again, and holds the refund's id by then.
+// endToEndID returns the end-to-end id of the movement that the event is about. The gateway may
+// render data anew when it repeats the event of a payment, and data then has the id of the refund.
 func (e *Event) endToEndID(current, original string) string {
 	if original != "" && (e.Type == CashInPaid || e.Type == CashOutCompleted) {
 		return original
@@ -94,10 +95,11 @@ func (e *Event) endToEndID(current, original string) string {
 	return current
 }
 
-// String returns the type and the key. Package fmt prints it under every verb: no personal data.
+// String returns the type and the key, which are no personal data. Package fmt prints it under
+// every verb.
 func (e Event) String() string { return string(e.Type) + " " + e.Key() }
 
-// LogValue logs the type, the time, the delivery id and the key, and none of the personal data.
+// LogValue logs the type, the time, the delivery id and the key, and no personal data.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("type", string(e.Type)),
@@ -110,14 +112,14 @@ func (e Event) LogValue() slog.Value {
 // EventType is the kind of an event. Values other than the constants are kept as they come.
 type EventType string
 
-// The types that are published.
+// The published types of events.
 const (
 	// CashInPaid: the banking network confirmed the payment.
 	CashInPaid EventType = "CASHIN_PAID"
 	// CashInRefunded: the money is back with the payer. EndToEndID is the refund's,
 	// OriginalEndToEndID the payment's.
 	CashInRefunded EventType = "CASHIN_REFUNDED"
-	// CashOutCompleted: the payment settled.
+	// CashOutCompleted: the payment completed.
 	CashOutCompleted EventType = "CASHOUT_COMPLETED"
 	// CashOutFailed: the payment failed; Failure says why and EndToEndID is empty.
 	CashOutFailed EventType = "CASHOUT_FAILED"
@@ -126,10 +128,11 @@ const (
 	CashOutRefunded EventType = "CASHOUT_REFUNDED"
 )
 
-// published lists the types that are published.
+// published lists the published types of events.
 var published = [...]EventType{CashInPaid, CashInRefunded, CashOutCompleted, CashOutFailed, CashOutRefunded}
 
-// transactionKey names the transaction that the event is about, empty if that cannot be seen.
+// transactionKey returns the key of the event's transaction, empty if the event has no readable
+// one.
 func (e *Event) transactionKey() string {
 	switch {
 	case e.CashIn != nil && e.CashIn.TransactionID != "":

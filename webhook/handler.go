@@ -19,18 +19,19 @@ import (
 
 // The gateway waits five seconds for its 200.
 const (
-	readTimeout = time.Second     // to read the body
-	putTimeout  = 3 * time.Second // to keep it
-	maxBody     = 64 << 10        // an event is about a thousand bytes long
-	longestKey  = 1 << 10         // and its key about a hundred; PostgreSQL has no index on more than 2,700
-	longestID   = 100             // of a delivery: a UUID has 36
+	readTimeout   = time.Second     // to read the body
+	putTimeout    = 3 * time.Second // to store it
+	maxBody       = 64 << 10        // an event has about a thousand bytes
+	maxKey        = 1 << 10         // a key has about a hundred; PostgreSQL indexes at most 2,700
+	maxDeliveryID = 100             // a UUID has 36
 )
 
-// Handler receives deliveries: it verifies each, puts it into an Inbox, and answers 200 when it is
-// durable there and not before. A Worker processes it after the response.
-// It fits any router, and may be shared by goroutines.
+// Handler receives deliveries. It verifies each, stores it in an [Inbox], and responds 200 when the
+// delivery is durable there and not before. A [Worker] processes the delivery after the response. A
+// Handler fits any router, and goroutines may share it.
 //
-//	200  the event is kept, was kept before, or is signed and unreadable (or its ids are monstrous) and kept for a person
+//	200  the event is stored, was stored before, or is signed but unparseable
+//	     (or its ids are too long) and is held for manual review
 //	401  the signature is missing or wrong
 //	405  not a POST
 //	408  the body did not arrive within a second
@@ -38,15 +39,15 @@ const (
 //	400  the body broke off
 //	503  the inbox failed, or took longer than three seconds: the gateway will send it again
 //
-// No answer has a body. Give the server a ReadHeaderTimeout, an IdleTimeout and MaxHeaderBytes, for
-// the handlers around it. A middleware may read the body, if it leaves the
-// bytes as they are; one that wraps the ResponseWriter must have an Unwrap method, or the time for
-// the body is bounded by the server's ReadTimeout only. Once the body is read the Handler takes its
-// time limit from the connection again, so that it serves later requests as before.
+// No response has a body. Set ReadHeaderTimeout, IdleTimeout and MaxHeaderBytes of the
+// [http.Server]: the Handler cannot bound the time before it is called. Middleware may read the
+// body if the Handler then gets the same bytes. Middleware that wraps the [http.ResponseWriter]
+// must have an Unwrap method, or only the server's ReadTimeout bounds the time for the body. After
+// the body the Handler clears its read deadline, so the connection serves later requests as before.
 type Handler struct {
-	// Logger gets, at level warning, why the inbox failed, in the inbox's own words. No personal
-	// data is added. Nil stands for [slog.Default]; for silence set slog.New(slog.DiscardHandler).
-	// Set it before the Handler is used.
+	// Logger receives the errors of the [Inbox], at level warning and in the Inbox's own words. The
+	// Handler adds no personal data. Nil means [slog.Default]; for silence set
+	// slog.New(slog.DiscardHandler). Set it before the Handler is used.
 	Logger *slog.Logger
 
 	inbox   Inbox
@@ -54,10 +55,10 @@ type Handler struct {
 	counts  [countKinds]atomic.Uint64
 }
 
-// NewHandler returns a Handler that fills inbox. The secrets are as for Parse: the CryptoToken, and
-// while it is being replaced the previous one too. Unset ones are skipped. It is an error if none
-// is set, if one is no CryptoToken because it holds a space, a line break or the like, or if inbox
-// is nil.
+// NewHandler returns a [Handler] that fills inbox. The secrets are those of [Parse]: the
+// CryptoToken and, while you rotate it, the previous one too. Unset secrets are skipped. NewHandler
+// fails if no secret is set, if a secret has a character that no CryptoToken has (a space or a line
+// break, for example), or if inbox is nil.
 func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 	if inbox == nil {
 		return nil, errors.New("webhook: a Handler needs an Inbox")
@@ -68,8 +69,8 @@ func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 			continue
 		}
 		if strings.ContainsFunc(secret.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, errors.New("webhook: a CryptoToken consists of visible ASCII characters without spaces; " +
-				"one that is read from a file may end in a line break")
+			return nil, errors.New("webhook: a CryptoToken consists of visible ASCII characters without spaces: " +
+				"if it comes from a file, cut off the line break at the end")
 		}
 		h.secrets = append(h.secrets, secret)
 	}
@@ -106,7 +107,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 		return broken
 	}
 	event, err := Parse(body, r.Header, h.secrets...)
-	if err == nil && len(event.Key()) > longestKey {
+	if err == nil && len(event.Key()) > maxKey {
 		err = malformed("its ids are too long")
 	}
 	item := Item{Body: body, DeliveryID: printable(r.Header.Get("X-Event-Id")), ReceivedAt: now, Due: now}
@@ -118,17 +119,17 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 		item.Key, item.Held = quarantineMark+digestOf(body), err.Error()
 		success = quarantined
 	default:
-		// Raw, because the same event may come packed and unpacked.
+		// Raw, because the same event may come compressed and plain.
 		item.Key, item.Transaction, item.Body = event.Key(), event.transactionKey(), event.Raw
 	}
-	// The gateway may hang up without this making its delivery undone.
+	// The delivery is stored even if the gateway hangs up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)
 	defer cancel()
 	kind, err := putWithin(ctx, h.inbox, item)
 	switch {
 	case err != nil:
 		logger := cmp.Or(h.Logger, slog.Default())
-		logger.WarnContext(ctx, "webhook: a delivery could not be kept, and will come again", "key", item.Key, "error", err)
+		logger.WarnContext(ctx, "webhook: a delivery could not be stored, the gateway will send it again", "key", item.Key, "error", err)
 		return unavailable
 	case kind == stored:
 		return success
@@ -137,11 +138,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	}
 }
 
-// readBody reads a body until a deadline. Where deadlines are not supported the server's own
-// time-outs are all there is.
+// readBody reads a body until a deadline. If the connection supports no deadlines, only the
+// server's own timeouts bound the read.
 func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byte, error) {
 	body := r.Body
-	if body == nil { // as adapters of function platforms leave it
+	if body == nil { // an adapter of a function platform may leave it nil
 		body = http.NoBody
 	}
 	connection := http.NewResponseController(w)
@@ -149,28 +150,28 @@ func readBody(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byt
 	if r.ContentLength > maxBody {
 		return nil, &http.MaxBytesError{Limit: maxBody}
 	}
-	read, err := io.ReadAll(http.MaxBytesReader(w, body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, body, maxBody))
 	if err == nil {
-		// Else the deadline would pass while net/http waits for the next request, and cancel the
-		// contexts of all that follow on the connection (golang/go#70834). Of a body that is not at
-		// its end it stays, for net/http reads on.
+		// Otherwise the deadline would pass while net/http waits for the next request, and cancel
+		// the contexts of all requests that follow on the connection (golang/go#70834). A body that
+		// was not read to its end keeps the deadline, because net/http reads the rest.
 		_ = connection.SetReadDeadline(time.Time{})
 	}
-	return read, err
+	return data, err
 }
 
 const (
-	// quarantineMark begins the key of a body that cannot be read. No type of an event does.
+	// quarantineMark begins the key of a body that cannot be parsed. No event type begins with it.
 	quarantineMark = "QUARANTINE#"
-	// conflictMark stands between an event's key and the digest of a body that is not the first for
-	// this key. No key of an event contains it.
+	// conflictMark separates an event's key from the digest of a second body for that key. No key
+	// of an event contains it.
 	conflictMark = "#sha256:"
-	// refiledMark ends the key of an item that was put in the place of another with this key.
-	refiledMark = "#REFILED"
+	// requeuedMark ends the key of an item that replaces the item with the rest of the key.
+	requeuedMark = "#REFILED"
 )
 
-// put keeps an item, and says whether it was there. A second body for one key is kept beside the
-// first.
+// put stores an item, and reports whether the inbox had it already. A second body for one key is
+// stored under a key of its own.
 func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	earlier, err := inbox.Put(ctx, item)
 	switch {
@@ -186,9 +187,9 @@ func put(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	return duplicate, nil
 }
 
-// putWithin is put, but returns when the context ends. An inbox may go on, as a driver of SQLite
-// does while it waits for the writer. If it keeps the item after all, the next delivery of the
-// event is a duplicate.
+// putWithin is put, but returns when the context ends, also if the inbox does not: a SQLite driver
+// goes on while it waits for the writer. If the inbox stores the item after all, the next delivery
+// of the event is a duplicate.
 func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	type outcome struct {
 		kind countKind
@@ -212,14 +213,15 @@ func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	}
 }
 
-// printable returns the beginning of an id that was not signed: it may be anything.
+// printable returns the first characters of an id in visible ASCII. The id is not signed, so it may
+// have any content.
 func printable(id string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, id[:min(len(id), longestID)])
+	}, id[:min(len(id), maxDeliveryID)])
 }
 
 func digestOf(body []byte) string {
@@ -227,7 +229,7 @@ func digestOf(body []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// countKind is the result of a delivery.
+// countKind is the result of a delivery, and the index of its counter.
 type countKind int
 
 const (
@@ -263,20 +265,23 @@ func (k countKind) status() int {
 	}
 }
 
-// Counts are the results of the deliveries to a Handler, for your metrics. Each is counted once.
+// Counts are the results of the deliveries to a [Handler], for your metrics. Each delivery is
+// counted once.
 type Counts struct {
-	// Stored are new events. Duplicates were kept before. Conflicting are a further body for an
-	// event that is kept: the gateway is asked which is right. Quarantined are signed and cannot be
-	// read, and kept for a person.
+	// Stored counts new events. Duplicates counts events that the inbox had already. Conflicting
+	// counts second bodies for a stored event: the [Worker] reads the transaction to find out which
+	// body is right. Quarantined counts signed bodies that cannot be parsed and are held for manual
+	// review.
 	Stored, Duplicates, Conflicting, Quarantined uint64
-	// InvalidSignature and the others were refused; see Handler for the answers. A rise of
-	// InvalidSignature is an attack, or a CryptoToken that was replaced.
+	// InvalidSignature, WrongMethod, TooSlow, TooLarge and Broken count refused requests; see
+	// [Handler] for the responses. A rise of InvalidSignature means an attack, or a CryptoToken
+	// that was rotated.
 	InvalidSignature, WrongMethod, TooSlow, TooLarge, Broken uint64
-	// Unavailable were not kept because the inbox failed.
+	// Unavailable counts deliveries that were not stored because the inbox failed.
 	Unavailable uint64
 }
 
-// Counts returns the counts since the Handler was made.
+// Counts returns the counts since [NewHandler].
 func (h *Handler) Counts() Counts {
 	n := func(kind countKind) uint64 { return h.counts[kind].Load() }
 	return Counts{

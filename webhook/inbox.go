@@ -12,75 +12,79 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Inbox stores deliveries until they are processed, and the recorded state of every
-// transaction. A Handler fills it and Workers empty it, in one process or many. NewMemoryInbox is
-// one for tests and small services, package sqlinbox one on database/sql. Its methods are called by
-// many goroutines at once.
+// Inbox stores deliveries until they are processed, and the recorded state of every transaction. It
+// deduplicates items by key. A [Handler] fills an Inbox and [Worker] values empty it, in one
+// process or many. [NewMemoryInbox] makes one for tests and small services; package sqlinbox has
+// one on database/sql. Goroutines call the methods concurrently.
 type Inbox interface {
-	// Put keeps an item, and returns when that is durable. If an item with the same Key is there
-	// already, in any state, nothing is changed, and earlier is the digest of that one's
-	// Body. An item that is Held is kept for a person and never claimed. Keys distinguish capitals.
+	// Put stores an item, and returns when the item is durable. If the Inbox already has an item
+	// with the same Key, in any state, Put changes nothing, and earlier is the digest of that
+	// item's Body. An item whose Held is set is never claimed. Keys are case-sensitive.
 	Put(ctx context.Context, item Item) (earlier *Digest, err error)
 
-	// Claim gives the caller an item that is due, for the caller alone until the lease is over, and
-	// counts the attempt. After that it is due again, unless it was settled, postponed or held, or
-	// is being settled. It returns nil if no item is due.
+	// Claim returns an item that is due, and counts the attempt. The item is the caller's alone
+	// until the lease expires. Then it is due again, unless it was completed, postponed or held, or
+	// a call of Complete for it is running. Claim returns nil if no item is due.
 	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
 
-	// Complete calls change with the recorded state of the claimed item's transaction, and stores
-	// what it returns. That, and the end of the item, happen together or not at all. So do a Put
-	// with the context that change is called with, and the writes of change in a database
-	// transaction that this context carries. Meanwhile nobody else settles an item of the same
-	// transaction, or claims this one. If change fails, nothing happens, and its error is returned.
-	// If the claim is no longer the caller's, nothing happens, and the error is ErrClaimLost. If
-	// another item of the transaction is being settled, change is not called, and the error is
-	// ErrLocked: Complete does not wait, because the other may take long.
-	Complete(ctx context.Context, claim *Claim, change func(ctx context.Context, known TransactionState) (Result, error)) error
+	// Complete ends a claimed item. It locks the item's transaction, calls change with the recorded
+	// state of that transaction, and stores the Result. The following are one atomic write: the new
+	// state, the end of the item, each Put with the context that change receives, and the writes
+	// that change makes in a database transaction from that context. While change runs, no other
+	// call completes an item of the same transaction, or claims this item.
+	//
+	// If change fails, Complete writes nothing and returns the error of change. If the claim is no
+	// longer the caller's, Complete writes nothing and returns [ErrClaimLost]. If another item of
+	// the transaction is being completed, Complete returns [ErrLocked] without a call of change: it
+	// does not wait, because the other item may take long.
+	Complete(ctx context.Context, claim *Claim, change func(ctx context.Context, recorded TransactionState) (Result, error)) error
 
-	// Postpone gives a claimed item back, to be due at a time of the local clock, with the claim's
-	// Attempts. The reason is for people. It returns ErrClaimLost as Complete does.
+	// Postpone releases a claimed item, which is due again at the given time of the local clock.
+	// The item keeps the Attempts of the claim. The reason is for operators. Postpone returns
+	// [ErrClaimLost] as Complete does.
 	Postpone(ctx context.Context, claim *Claim, due time.Time, reason string) error
 
-	// Hold keeps a claimed item for a person, and nobody claims it any more. It returns
-	// ErrClaimLost as Complete does.
+	// Hold puts a claimed item aside for manual review, as a dead letter: it is never claimed
+	// again. Hold returns [ErrClaimLost] as Complete does.
 	Hold(ctx context.Context, claim *Claim, reason string) error
 }
 
-// ErrClaimLost is returned by an Inbox if the lease of a claim was over and another has the item,
-// or has settled it.
+// ErrClaimLost is returned by an [Inbox] if the lease of a claim expired and another caller has
+// claimed or completed the item.
 var ErrClaimLost = errors.New("webhook: the claim is no longer ours")
 
-// ErrLocked is returned by Complete of an Inbox if another item of the same transaction is being
-// settled.
-var ErrLocked = errors.New("webhook: another item of the transaction is being settled")
+// ErrLocked is returned by Complete of an [Inbox] if another item of the same transaction is being
+// completed.
+var ErrLocked = errors.New("webhook: another item of the transaction is being completed")
 
 // Digest is the SHA-256 of an item's body.
 type Digest [sha256.Size]byte
 
-// Item is an entry of an Inbox: an event, or a transaction to be read. Its Body holds personal
-// data.
+// Item is an entry of an [Inbox]: an event, or a transaction that a [Worker] reads at a set time.
+// Its Body contains personal data.
 type Item struct {
-	// Key is the item's identity: at most some hundred bytes of ASCII, more only if the ids of the
-	// event are longer.
+	// Key is the item's identity. It is ASCII and has about a hundred bytes, and more only if the
+	// ids of the event are longer.
 	Key string
-	// Transaction is the kind and the id of the transaction that the item is about, such as
-	// CASHOUT/0b0c5c8e, and empty if it is about none.
+	// Transaction is the kind and the id of the item's transaction, such as CASHOUT/0b0c5c8e. It is
+	// empty if the item is about no known transaction.
 	Transaction string
-	// Body is the Raw of the event, or the received bytes if they cannot be read. It is empty for a
-	// transaction to be read.
+	// Body is the Raw of the [Event], or the received bytes if they cannot be read. It is empty for
+	// a transaction that is to be read.
 	Body []byte
-	// DeliveryID is the X-Event-Id of the delivery, for talking to support.
+	// DeliveryID is the X-Event-Id of the delivery, for questions to the provider's support.
 	DeliveryID string
-	// ReceivedAt and Due are times of the local clock: when the item came, and when it is to be
-	// worked off. Clocks differ, so an Inbox takes from them only how long the item has to wait,
-	// and counts that by its own clock; see Wait.
+	// ReceivedAt and Due are times of the local clock: when the item came, and when it is due.
+	// Clocks differ, so an [Inbox] uses only the difference, and counts it by its own clock; see
+	// [Item.Wait].
 	ReceivedAt, Due time.Time
-	// Held is why it is kept for a person, empty if it is to be worked off.
+	// Held is the reason why the item is held for manual review. It is empty if the item is to be
+	// processed.
 	Held string
 }
 
-// Wait is how long the item has to wait from when it is put until it is due: Due less ReceivedAt,
-// and zero if ReceivedAt is not set.
+// Wait returns the time from the Put of the item until it is due: Due minus ReceivedAt, and zero if
+// ReceivedAt is not set.
 func (i Item) Wait() time.Duration {
 	if i.ReceivedAt.IsZero() {
 		return 0
@@ -88,7 +92,8 @@ func (i Item) Wait() time.Duration {
 	return i.Due.Sub(i.ReceivedAt)
 }
 
-// Format writes, under every verb, the key and why the item is held, and nothing of Body.
+// Format writes, under every verb, the key and the reason why the item is held, and nothing of
+// Body.
 func (i Item) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, i.Key)
 	if i.Held != "" {
@@ -96,36 +101,36 @@ func (i Item) Format(state fmt.State, _ rune) {
 	}
 }
 
-// LogValue returns the key and why the item is held, and nothing of Body.
+// LogValue returns the key and the reason why the item is held, and nothing of Body.
 func (i Item) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(i)) }
 
-// Claim is an item that somebody works on.
+// Claim is an item that one caller processes, until the lease expires.
 type Claim struct {
 	Item
-	// Attempts counts the claims of this item since it came, or since a Result left it to be
-	// done again, this one included.
+	// Attempts counts the claims of this item, this one included, since the item came or since the
+	// last [Result] with a RetryAt.
 	Attempts int
 	// Token tells this claim from earlier and later ones.
 	Token string
 }
 
-// TransactionState is the recorded state of a transaction, from the items that were settled.
+// TransactionState is the recorded state of a transaction, from the items that were completed.
 type TransactionState struct {
-	// Status is empty if nothing is known.
+	// Status is empty if no item of the transaction was completed.
 	Status Status
 	// Returns are the end-to-end ids of the returns that were applied.
 	Returns []string
 	// Amount and ExternalReference are those of the payment, zero if no event had them.
 	Amount            pix.Amount
 	ExternalReference string
-	// PaymentID is the end-to-end id of the payment, empty if it was not made or its id was not
-	// told.
+	// PaymentID is the end-to-end id of the payment. It is empty if the payment was not made or no
+	// event had the id.
 	PaymentID string
 }
 
-// Result is the new state of an item and its transaction.
+// Result is the new state of an item and of its transaction.
 type Result struct {
 	State TransactionState
-	// RetryAt is when the item is due once more, by the local clock, zero if it is done.
+	// RetryAt is when the item is due again, by the local clock. It is zero if the item is done.
 	RetryAt time.Time
 }

@@ -43,9 +43,9 @@ func TestFailuresGoToTheDefaultLogger(t *testing.T) {
 				assert.Empty(t, log.String())
 				return
 			}
-			assert.Contains(t, log.String(), "a delivery could not be kept")
+			assert.Contains(t, log.String(), "a delivery could not be stored")
 			assert.Contains(t, log.String(), chargeID)
-			assert.Regexp(t, "an item (is kept for a person|will be tried again)", log.String())
+			assert.Regexp(t, "an item (is held for manual review|will be retried)", log.String())
 		})
 	}
 }

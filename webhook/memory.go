@@ -12,36 +12,36 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrInboxFull is returned by Put of a MemoryInbox that holds as many items as it may, none of
-// which is done.
+// ErrInboxFull is returned by [MemoryInbox.Put] if the inbox has reached its limit and no item is
+// done.
 var ErrInboxFull = errors.New("webhook: the inbox is full of items that are not done")
 
-// MemoryInbox is an Inbox in memory, for tests and for small services that can lose it: when the
-// process ends, events that were answered with 200 and not worked off are lost with it, and it no
-// longer knows which events it has seen. It holds 65,536 items and forgets those first that were
-// done first, or dismissed; an event that is forgotten would be taken for a new one. Package
-// sqlinbox has one that keeps everything. The zero value is not usable; make it with
-// NewMemoryInbox. It may be shared by goroutines, and must not be copied.
+// MemoryInbox is an [Inbox] in memory, for tests and for small services that can afford to lose
+// it. When the process ends, events that the gateway got a 200 for and that were not processed yet
+// are lost, and so is the record for deduplication. A MemoryInbox has at most 65,536 items. Beyond
+// that it forgets the items that were done or dismissed first; a forgotten event that comes again
+// is a new one. Package sqlinbox has an Inbox that keeps everything. The zero value is not usable;
+// use [NewMemoryInbox]. Goroutines may share a MemoryInbox. It must not be copied.
 type MemoryInbox struct {
-	mu    sync.Mutex
-	limit int
-	items map[string]*memoryItem
-	due   dueItems // those that are pending; an item's place is in it
-	done  []string // keys, oldest first
-	known map[string]*memoryTransaction
+	mu           sync.Mutex
+	limit        int
+	items        map[string]*memoryItem
+	due          dueItems // the pending items
+	done         []string // keys, oldest first
+	transactions map[string]*memoryTransaction
 }
 
 type memoryItem struct {
 	Claim
 	digest Digest
-	due    time.Time // also of the end of a lease
-	place  int       // in due, -1 if it is done or held or is being settled
+	due    time.Time // the end of the lease while the item is claimed
+	place  int       // in MemoryInbox.due, -1 if the item is done, held or being completed
 }
 
 // memoryTransaction is the recorded state of a transaction.
 type memoryTransaction struct {
-	locked bool // an item of it is being settled
-	known  TransactionState
+	locked bool // an item of the transaction is being completed
+	state  TransactionState
 	items  int // in the inbox
 }
 
@@ -49,20 +49,20 @@ const memoryLimit = 1 << 16
 
 // NewMemoryInbox returns an empty inbox.
 func NewMemoryInbox() *MemoryInbox {
-	return &MemoryInbox{limit: memoryLimit, items: map[string]*memoryItem{}, known: map[string]*memoryTransaction{}}
+	return &MemoryInbox{limit: memoryLimit, items: map[string]*memoryItem{}, transactions: map[string]*memoryTransaction{}}
 }
 
-// staged are the items that were put while an item was settled, in the context of which they are
-// found.
+// staged collects the items that are put while an item is being completed. The context of change
+// carries it. The items enter the inbox if the completion succeeds.
 type staged struct {
 	inbox *MemoryInbox
 	items []*memoryItem
-	over  bool // it is settled, or was not
+	over  bool // the completion has ended
 }
 
 type stagedKey struct{}
 
-// Put keeps an item. See Inbox.
+// Put stores an item. See [Inbox].
 func (m *MemoryInbox) Put(ctx context.Context, item Item) (*Digest, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,16 +99,16 @@ func (s *staged) find(key string) *memoryItem {
 	return nil
 }
 
-// keepLocked takes an item in, and forgets the oldest that is done if there are too many.
+// keepLocked adds an item, and forgets the oldest done item if the inbox is full.
 func (m *MemoryInbox) keepLocked(item *memoryItem) {
 	full := len(m.items) >= m.limit && len(m.done) > 0
 	m.items[item.Key] = item
-	if m.known[item.Transaction] == nil {
-		m.known[item.Transaction] = &memoryTransaction{}
+	if m.transactions[item.Transaction] == nil {
+		m.transactions[item.Transaction] = &memoryTransaction{}
 	}
-	m.known[item.Transaction].items++
+	m.transactions[item.Transaction].items++
 	if full { // only now: the oldest may be of the same transaction
-		m.forget(m.done[0])
+		m.forgetLocked(m.done[0])
 		m.done = m.done[1:]
 	}
 	if item.Held == "" {
@@ -116,16 +116,16 @@ func (m *MemoryInbox) keepLocked(item *memoryItem) {
 	}
 }
 
-// forget drops an item, and its transaction with the last one of it.
-func (m *MemoryInbox) forget(key string) {
+// forgetLocked removes an item. It removes the transaction with its last item.
+func (m *MemoryInbox) forgetLocked(key string) {
 	transaction := m.items[key].Transaction
 	delete(m.items, key)
-	if m.known[transaction].items--; m.known[transaction].items == 0 {
-		delete(m.known, transaction)
+	if m.transactions[transaction].items--; m.transactions[transaction].items == 0 {
+		delete(m.transactions, transaction)
 	}
 }
 
-// Claim takes an item that is due. See Inbox.
+// Claim claims an item that is due. See [Inbox].
 func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration) (*Claim, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,26 +142,26 @@ func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration) (*Claim, err
 	return &claim, nil
 }
 
-// Complete ends an item. See Inbox. It locks the transaction while change runs, and nothing else.
+// Complete ends an item. See [Inbox]. It locks only the transaction while change runs.
 func (m *MemoryInbox) Complete(ctx context.Context, claim *Claim, change func(context.Context, TransactionState) (Result, error)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	item, err := m.ours(claim)
+	item, err := m.claimedLocked(claim)
 	if err != nil {
 		return err
 	}
-	transaction := m.known[item.Transaction]
+	transaction := m.transactions[item.Transaction]
 	if transaction.locked {
 		return ErrLocked
 	}
 	transaction.locked = true
-	heap.Remove(&m.due, item.place) // so that nobody claims it, also when its lease ends
+	heap.Remove(&m.due, item.place) // so that no caller claims the item, even after the lease
 	item.place = -1
 	step := &staged{inbox: m}
-	settled := false
+	completed := false
 	defer func() {
 		transaction.locked, step.over = false, true
-		if !settled {
+		if !completed {
 			heap.Push(&m.due, item)
 		}
 	}()
@@ -169,13 +169,13 @@ func (m *MemoryInbox) Complete(ctx context.Context, claim *Claim, change func(co
 	result, err := func() (Result, error) {
 		m.mu.Unlock()
 		defer m.mu.Lock()
-		return change(context.WithValue(ctx, stagedKey{}, step), transaction.known)
+		return change(context.WithValue(ctx, stagedKey{}, step), transaction.state)
 	}()
 	if err != nil {
 		return err
 	}
-	settled = true
-	transaction.known = result.State
+	completed = true
+	transaction.state = result.State
 	item.Token = ""
 	if result.RetryAt.IsZero() {
 		m.done = append(m.done, item.Key)
@@ -184,18 +184,18 @@ func (m *MemoryInbox) Complete(ctx context.Context, claim *Claim, change func(co
 		heap.Push(&m.due, item)
 	}
 	for _, added := range step.items {
-		if m.items[added.Key] == nil { // else another was put meanwhile
+		if m.items[added.Key] == nil { // else an item with this key was put meanwhile
 			m.keepLocked(added)
 		}
 	}
 	return nil
 }
 
-// Postpone gives an item back. See Inbox.
+// Postpone releases an item. See [Inbox].
 func (m *MemoryInbox) Postpone(_ context.Context, claim *Claim, due time.Time, _ string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	item, err := m.ours(claim)
+	item, err := m.claimedLocked(claim)
 	if err == nil {
 		item.Token, item.Attempts, item.due = "", claim.Attempts, due
 		heap.Fix(&m.due, item.place)
@@ -203,19 +203,19 @@ func (m *MemoryInbox) Postpone(_ context.Context, claim *Claim, due time.Time, _
 	return err
 }
 
-// Hold keeps an item for a person. See Inbox.
+// Hold puts an item aside for manual review. See [Inbox].
 func (m *MemoryInbox) Hold(_ context.Context, claim *Claim, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	item, err := m.ours(claim)
+	item, err := m.claimedLocked(claim)
 	if err == nil {
 		heap.Remove(&m.due, item.place)
-		item.Token, item.place, item.Held = "", -1, cmp.Or(reason, "for no reason that is known")
+		item.Token, item.place, item.Held = "", -1, cmp.Or(reason, "no reason was given")
 	}
 	return err
 }
 
-// Held returns the items that are kept for a person.
+// Held returns the items that are held for manual review: the dead letters, in no order.
 func (m *MemoryInbox) Held() []Item {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -228,8 +228,8 @@ func (m *MemoryInbox) Held() []Item {
 	return held
 }
 
-// Retry makes an item that is kept for a person due now, as if it had never been tried. It reports
-// whether there is one.
+// Retry makes a held item due now, with no attempts counted. It reports whether the inbox holds an
+// item with this key.
 func (m *MemoryInbox) Retry(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -242,8 +242,8 @@ func (m *MemoryInbox) Retry(key string) bool {
 	return true
 }
 
-// Dismiss ends an item that is kept for a person, who has seen to it: it has no effect any more. It
-// reports whether there is one.
+// Dismiss ends a held item without any effect, after somebody has dealt with it. It reports whether
+// the inbox holds an item with this key.
 func (m *MemoryInbox) Dismiss(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -256,9 +256,9 @@ func (m *MemoryInbox) Dismiss(key string) bool {
 	return true
 }
 
-// ours returns the item of a claim, if the claim still holds and is not being settled. The lock is
-// held.
-func (m *MemoryInbox) ours(claim *Claim) (*memoryItem, error) {
+// claimedLocked returns the item of a claim. The error is ErrClaimLost if the claim is not the
+// item's latest, or the item is being completed.
+func (m *MemoryInbox) claimedLocked(claim *Claim) (*memoryItem, error) {
 	item := m.items[claim.Key]
 	if item == nil || item.Token != claim.Token || item.place < 0 {
 		return nil, ErrClaimLost
@@ -266,7 +266,7 @@ func (m *MemoryInbox) ours(claim *Claim) (*memoryItem, error) {
 	return item, nil
 }
 
-// dueItems is a heap: the first is due first.
+// dueItems is a heap of items by due time.
 type dueItems []*memoryItem
 
 func (d dueItems) Len() int           { return len(d) }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// panicError is a panic of the user's function. Its text is logged and kept, so it shows a value
-// only if that is the Go runtime's, such as an index out of range: any other may hold personal
-// data.
+// panicError is a panic of the user's function. Its text is logged and stored, so it shows the
+// value of the panic only if that is the Go runtime's, such as an index out of range: any other
+// value may contain personal data.
 type panicError struct {
 	panicked any
 	place    string
@@ -23,8 +23,8 @@ func (e *panicError) Error() string {
 	return "webhook: the function panicked at " + e.place + ": " + text
 }
 
-// panicPlace names the function and the line that panicked. It is called by the deferred function
-// that recovers.
+// panicPlace returns the function and the line that panicked. Call it in the deferred function that
+// recovers.
 func panicPlace() string {
 	var counters [64]uintptr
 	frames := runtime.CallersFrames(counters[:runtime.Callers(1, counters[:])])

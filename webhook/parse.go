@@ -23,17 +23,17 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// ErrInvalidSignature is wrapped by the error of Parse if the body is not proven to come from the
-// gateway. Answer 401 and say no more.
+// ErrInvalidSignature is wrapped by the error of [Parse] if the signature does not prove that the
+// body comes from the gateway. Respond 401 and say no more.
 var ErrInvalidSignature = errors.New("webhook: invalid signature")
 
-// ErrMalformed is wrapped by the error of Parse if a body with a valid signature is not an event
-// that can be read. The same bytes would come again, so keep them for a person to look at and
-// answer 200.
+// ErrMalformed is wrapped by the error of [Parse] if a body with a valid signature is not a
+// readable event. The gateway would send the same bytes again, so store them for manual review and
+// respond 200.
 var ErrMalformed = errors.New("webhook: malformed event")
 
-// What is wrong with a signature. These are made once: whoever sends forged events is to cost as
-// little as can be.
+// The reasons why a signature is invalid. They are preallocated, so that rejecting a forged request
+// does not allocate.
 var (
 	errTwoSignatures  = invalid("there is more than one X-Connect-Signature")
 	errNoSecret       = invalid("no secret was given to verify it with")
@@ -44,32 +44,38 @@ var (
 
 func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignature, reason) }
 
-// Parse verifies a delivery and reads it. The body must be the bytes as they were received: decoded
-// and encoded again, they have another signature. Bound them with http.MaxBytesReader; an event is
-// about a thousand bytes long. The header is that of the request, with its names in any case.
+// Parse verifies and decodes a delivery. The signature is the HMAC-SHA256 of the body under the
+// CryptoToken, in hexadecimal. For the body {"eventType":"CASHIN_PAID"} and the CryptoToken
+// "crypto-token" the header is
 //
-// The secrets are CryptoTokens. While one is being replaced, give both: a signature by any of them
-// is valid. Unset secrets are skipped, and if none is set nothing is valid. There must be exactly
-// one X-Connect-Signature. The error wraps ErrInvalidSignature, and then the body was not read, or
-// ErrMalformed; it repeats nothing of the body.
+//	X-Connect-Signature: f147d79896723b81728145c0283e40ec66ded858c871eabd784506922ffdd16b
 //
-// A body in gzip is unpacked, up to 64 KiB, and its signature may be over the bytes as they came or
-// over what they unpack to. A byte order mark is skipped, and bytes that are not UTF-8 are read as
+// The body must be the bytes as they were received: JSON that was decoded and encoded again has
+// another signature. Bound the body with [http.MaxBytesReader]; an event has about a thousand
+// bytes. The header is that of the request, with its names in any case.
+//
+// The secrets are CryptoTokens. While you rotate one, pass both: a signature by either of them is
+// valid. Unset secrets are skipped; if none is set, no signature is valid. There must be exactly
+// one X-Connect-Signature. The error wraps [ErrInvalidSignature], and then the body was not
+// decoded, or [ErrMalformed]. It quotes nothing of the body.
+//
+// A gzip body is decompressed, up to 64 KiB. Its signature may cover the compressed or the
+// decompressed bytes. A byte order mark is skipped, and bytes that are not UTF-8 are decoded as
 // ISO-8859-1. The body must then be one JSON object, in which no object has two members whose names
 // are equal or differ in case only. An event of a published type must have a transactionId. In all
-// else Parse is lenient: a field it cannot read is zero and a type it does not know is an event all
-// the same.
+// other points Parse is lenient: a field that it cannot read is zero, and an event of an unknown
+// type is an event.
 //
-// A valid signature does not make an event new: the same body is valid for ever. Only the
-// receiver's record of Keys tells a repeated or replayed delivery from the first.
+// A valid signature does not make an event new: the same body verifies for ever. Deduplicate events
+// by [Event.Key] to tell a repeated or replayed delivery from the first.
 //
-// Parse keeps neither body nor header. It may be called by several goroutines at once.
+// Parse keeps no reference to body and header. Goroutines may call it concurrently.
 func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, error) {
 	signatures := valuesOf(header, "X-Connect-Signature")
 	err := verify(body, signatures, secrets)
 	if err == errNoMatch && isGzip(body) {
-		// It may have been signed before it was packed. Gunzip is bounded, so a forged body costs
-		// little.
+		// The gateway may have signed the body before compressing it. gunzip is bounded, so a
+		// forged body costs little.
 		if unpacked, ok := gunzip(body); ok {
 			body, err = unpacked, verify(unpacked, signatures, secrets)
 		}
@@ -84,9 +90,9 @@ func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, err
 	return read(body, deliveryID)
 }
 
-// valuesOf returns the values of a header under all spellings of its name, which is given in its
-// canonical form. Net/http makes a Header of canonical names only; an adapter of a function
-// platform may keep those of the wire.
+// valuesOf returns the values of a header under all spellings of its name, which is given in
+// canonical form. net/http canonicalizes names; an adapter of a function platform may keep the
+// spelling of the wire.
 func valuesOf(header http.Header, name string) []string {
 	values := header[name]
 	for spelling, more := range header {
@@ -97,40 +103,40 @@ func valuesOf(header http.Header, name string) []string {
 	return values
 }
 
-// read reads a body that was verified.
+// read decodes a verified body.
 func read(body []byte, deliveryID string) (*Event, error) {
 	text, err := textOf(body)
 	if err != nil {
 		return nil, err
 	}
-	var envelope envelope
-	if !answer.Plain(text, &envelope) {
-		if envelope, err = parseStrict(text); err != nil {
+	var e envelope
+	if !answer.Plain(text, &e) {
+		if e, err = parseStrict(text); err != nil {
 			return nil, err
 		}
 	}
 	event := &Event{
-		Type:       envelope.EventType.eventType(),
-		At:         envelope.EventAt.UTC(),
+		Type:       e.EventType.eventType(),
+		At:         e.EventAt.UTC(),
 		DeliveryID: deliveryID,
 		Raw:        bytes.Clone(text),
 	}
 	if event.Type == "" {
 		return nil, malformed("it has no eventType")
 	}
-	if err := event.decode(envelope.Data); err != nil {
+	if err := event.decode(e.Data); err != nil {
 		return nil, err
 	}
 	return event, nil
 }
 
-// textOf returns the text of a body: unpacked, without a byte order mark, and in UTF-8. That is
-// nearly always the body as it is.
+// textOf returns a body decompressed, without a byte order mark, and in UTF-8. Nearly every body is
+// all of this already, and is returned as it is.
 func textOf(body []byte) ([]byte, error) {
 	if isGzip(body) {
 		unpacked, ok := gunzip(body)
 		if !ok {
-			return nil, malformed("it cannot be unpacked, or to more than 64 KiB")
+			return nil, malformed("it cannot be decompressed, or only to more than 64 KiB")
 		}
 		body = unpacked
 	}
@@ -150,11 +156,12 @@ func textOf(body []byte) ([]byte, error) {
 	return text, nil
 }
 
-// isGzip reports whether a body begins as gzip does, and as no JSON does. The header
-// Content-Encoding is not asked: a proxy that unpacks may leave it, and the inbox keeps none.
+// isGzip reports whether a body begins as gzip does, and as no JSON does. It does not look at
+// Content-Encoding: a proxy that decompresses may leave that header, and the inbox stores no
+// headers.
 func isGzip(body []byte) bool { return bytes.HasPrefix(body, []byte{0x1f, 0x8b}) }
 
-// gunzip unpacks a body, if that is whole and no longer than maxBody.
+// gunzip decompresses a body, if it is complete and has at most maxBody bytes then.
 func gunzip(body []byte) (unpacked []byte, ok bool) {
 	reader, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
@@ -171,17 +178,17 @@ type envelope struct {
 	Data      part     `json:"data"`
 }
 
-// part is a part of a body, as it stands there.
+// part is a subslice of the body.
 type part []byte
 
-// UnmarshalJSON keeps data as it is, where json.RawMessage copies it. Only answer.Plain calls it,
-// which gives it parts of the body.
+// UnmarshalJSON keeps data without a copy, where json.RawMessage copies it. Only answer.Plain calls
+// it, with subslices of the body.
 func (p *part) UnmarshalJSON(data []byte) error {
 	*p = data
 	return nil
 }
 
-// eventType reads a type, or nothing if it is not a text.
+// eventType decodes an event type. It returns "" if the part is not a JSON string.
 func (p part) eventType() EventType {
 	for _, known := range published {
 		if len(p) == len(known)+2 && string(p[1:len(p)-1]) == string(known) && p[0] == '"' {
@@ -189,7 +196,7 @@ func (p part) eventType() EventType {
 		}
 	}
 	var other EventType
-	_ = json.Unmarshal(p, &other) // stays empty for a value that is no text
+	_ = json.Unmarshal(p, &other) // stays empty for a value that is not a string
 	return other
 }
 
@@ -205,7 +212,7 @@ func verify(body []byte, signatures []string, secrets []auth.Secret) error {
 		_, err := hex.Decode(signature[:], []byte(text))
 		wellFormed = err == nil
 	}
-	// All secrets are tried, so that the time it takes does not tell which one matched.
+	// Every secret is tried, so that the time taken does not reveal which one matched.
 	for _, secret := range secrets {
 		if secret.IsZero() {
 			continue
@@ -228,15 +235,15 @@ func verify(body []byte, signatures []string, secrets []auth.Secret) error {
 	return nil
 }
 
-// parseStrict is the slow path, for input that answer.Plain does not take. It refuses a text in
+// parseStrict is the slow path, for input that answer.Plain does not take. It refuses a body in
 // which names are ambiguous, as Plain does.
 func parseStrict(body []byte) (envelope, error) {
 	tokens := json.NewDecoder(bytes.NewReader(body))
-	tokens.UseNumber() // a number that fits no float is none of the scan's business
+	tokens.UseNumber() // a number that fits no float must not fail the scan
 	if err := scan(tokens, 0); err != nil {
 		return envelope{}, err
 	}
-	// The scan stops after the first value, and is laxer about commas and the like.
+	// The scan stops after the first value, and is laxer about commas than Unmarshal.
 	var odd struct {
 		EventType json.RawMessage `json:"eventType"`
 		EventAt   pix.Time        `json:"eventAt"`
@@ -251,9 +258,9 @@ func parseStrict(body []byte) (envelope, error) {
 // maxDepth is how deep objects and arrays may be nested. A published event has four levels.
 const maxDepth = 32
 
-// scan reads one JSON value, which at depth 0 must be an object, and refuses input that
-// encoding/json would settle in silence: the last of two members of one name wins there, and
-// "AMOUNT" is "amount".
+// scan reads one JSON value, which at depth 0 must be an object. It refuses names that
+// encoding/json resolves without an error: there the last of two members of one name wins, and
+// "AMOUNT" matches "amount".
 func scan(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
@@ -293,7 +300,7 @@ func scan(decoder *json.Decoder, depth int) error {
 }
 
 // fold returns the smallest of the characters that encoding/json takes for r in a name. Lower case
-// would not do: ſ is an s to it.
+// is not enough: encoding/json takes ſ for s.
 func fold(r rune) rune {
 	for {
 		next := unicode.SimpleFold(r)
@@ -304,7 +311,7 @@ func fold(r rune) rune {
 	}
 }
 
-// decode reads data into CashIn or CashOut, as the type says.
+// decode decodes data into CashIn or CashOut, depending on the type.
 func (e *Event) decode(data []byte) error {
 	var err error
 	var transactionID string
@@ -331,8 +338,8 @@ func (e *Event) decode(data []byte) error {
 	return nil
 }
 
-// decodeInto reads data into a transaction, of which amount is a part. A number that is no amount
-// of money stays zero, and is noted if it is that amount.
+// decodeInto decodes data into a transaction, and amount is a field of that transaction. A number
+// that is no whole number of centavos stays zero, and decodeInto records if it was the amount.
 func (e *Event) decodeInto(transaction any, amount *pix.Amount, data []byte) error {
 	err := answer.Decode(data, transaction)
 	if errors.Is(err, pix.ErrInvalidAmount) {

@@ -6,9 +6,9 @@ import (
 	"log/slog"
 )
 
-// Values that goroutines share print their names: fmt would read fields that change at the same
-// time, and those of an inbox hold personal data. Values that are about one transaction print what
-// identifies it.
+// Values that goroutines share print their type name only: fmt would race with writers of the
+// fields, and the fields of an inbox contain personal data. Values about one transaction print its
+// identity.
 
 // String returns "webhook.Handler".
 func (h *Handler) String() string { return "webhook.Handler" }

@@ -32,8 +32,8 @@ const (
 	StatusRefunded        Status = "REFUNDED"
 )
 
-// ranks order the statuses of a kind. A transaction only moves up, so an event that comes late,
-// twice or again after years changes nothing.
+// ranks order the statuses of a kind. A transaction is a state machine that only moves up, so an
+// event that is out of order, repeated or replayed after years changes nothing.
 var ranks = map[Kind]map[Status]int{
 	KindCashIn: {
 		StatusAwaitingPayment: 1,
@@ -49,23 +49,23 @@ var ranks = map[Kind]map[Status]int{
 	},
 }
 
-// rank returns zero for a status that is not known.
+// rank returns the rank of a status, zero for an unknown one.
 func (k Kind) rank(status Status) int { return ranks[k][status] }
 
-// made reports whether a status says that the payment was made. It may have been returned since.
+// made reports whether a status implies that the payment was made. It may have been returned since.
 func (k Kind) made(status Status) bool {
 	return k.rank(status) >= ranks[KindCashIn][StatusPaid] // the same rank as COMPLETED of a cash-out
 }
 
-// contradict reports whether one of two statuses says that a cash-out was made and the other that
-// it failed. A user who was told of a failure may have paid again.
+// contradict reports whether one of two statuses implies that a cash-out was made and the other
+// that it failed. After a failure the user may have paid again.
 func (k Kind) contradict(one, other Status) bool {
 	return k == KindCashOut && (k.failed(one) && k.made(other) || k.failed(other) && k.made(one))
 }
 
 func (k Kind) failed(status Status) bool { return status == StatusFailed || status == StatusCancelled }
 
-// statusOf returns the kind and the status that an event of a published type tells.
+// statusOf returns the kind and the status that an event type implies, empty for an unknown type.
 func statusOf(t EventType) (Kind, Status) {
 	switch t {
 	case CashInPaid:
@@ -83,14 +83,14 @@ func statusOf(t EventType) (Kind, Status) {
 	}
 }
 
-// transactionKey names a transaction among all.
+// transactionKey returns the key of a transaction: its kind and its id.
 func transactionKey(kind Kind, id string) string {
 	return string(kind) + "/" + url.PathEscape(canonicalID(id))
 }
 
 var uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
-// canonicalID writes a UUID in small letters. In all other ids capitals matter.
+// canonicalID returns a UUID in lower case. All other ids are case-sensitive and stay as they are.
 func canonicalID(id string) string {
 	if uuidForm.MatchString(id) {
 		return strings.ToLower(id)

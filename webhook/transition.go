@@ -11,44 +11,44 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Transition is one step of a transaction, as a Worker gives it to your function: once, in an order
-// in which statuses only move up. Printed by fmt or slog it shows no personal data.
+// Transition is one step of a transaction. A [Worker] passes each step to your function once, in an
+// order in which statuses only move up. Package fmt and log/slog print no personal data of it.
 type Transition struct {
 	Kind          Kind
 	TransactionID string
 
-	// From is the last status that your function was told of, empty if this is the first. To is the
-	// new one. Both are StatusRefunded for a further return of a payment that is returned in parts.
+	// From is the status of the previous step, empty if this is the first step. To is the new
+	// status. Both are [StatusRefunded] for a further return of a payment that is returned in
+	// parts.
 	//
-	// How much a step to StatusRefunded returns is not known. A payment may be returned in parts,
-	// each with an EndToEndID of its own, and it is not published whether Amount is then that of
-	// the part or of the payment. So do not book the whole amount at the first return: a refund
-	// that you asked for is of the whole charge, and for any other return the account's statement
-	// tells.
+	// The SDK does not know how much a step to [StatusRefunded] returns. A payment may be returned
+	// in parts, each with an EndToEndID of its own, and the provider does not publish whether
+	// Amount is then that of the part or of the payment. So do not book the whole amount at the
+	// first return. A refund that you requested covers the whole charge; for any other return read
+	// the account's statement.
 	From, To Status
 
-	// CashIn or CashOut, by Kind, is the transaction as the event or the gateway tells it; the
-	// other is nil. Its own Status may be a later one than To. Compare ExternalReference and Amount
-	// with your order's before you give anything out.
+	// CashIn or CashOut, depending on Kind, is the transaction as the event or the gateway reports
+	// it; the other is nil. Its own Status may be later than To. Compare ExternalReference and
+	// Amount with those of your order before you release money or goods.
 	CashIn  *connectpsp.CashIn
 	CashOut *connectpsp.CashOut
 
-	// Event is its event, nil if it was found by reading the transaction.
+	// Event is the event that caused the step, nil if a read of the transaction did.
 	Event *Event
-	// Confirmed says that the transaction was read from the gateway, and what is here is what it
-	// answered.
+	// Confirmed is true if the transaction was read from the gateway. CashIn or CashOut is then the
+	// gateway's response.
 	Confirmed bool
 
-	// MissedPayment says that the transaction was paid and returned, and your function hears of the
+	// MissedPayment is true if the transaction was paid and returned, and your function gets the
 	// return first: From is neither PAID nor COMPLETED, and To is REFUNDED. Your code for a payment
-	// has not run, and will not: its event is stale when it comes.
+	// has not run and will not run: the event of the payment is stale when it comes.
 	MissedPayment bool
-	// LatePayment says that a charge was paid after your function was told that it had expired or
-	// was cancelled.
+	// LatePayment is true if a charge was paid after a step to EXPIRED or CANCELLED.
 	LatePayment bool
-	// Contradiction says that your function was told the opposite before: that a payment failed
-	// which was made, or that it was made and it failed. The gateway was asked, and To is what it
-	// answered. If you paid again, you paid twice.
+	// Contradiction is true if this step is the opposite of an earlier one: a payment that failed
+	// was made, or one that was made failed. To is the status that the Worker then read from the
+	// gateway. If you paid again after the failure, you paid twice.
 	Contradiction bool
 }
 
@@ -62,13 +62,13 @@ func (t Transition) LogValue() slog.Value { return slog.StringValue(t.String()) 
 
 // fact is the content of an event, or of the gateway's response to a read.
 type fact struct {
-	kind    Kind
-	status  Status
-	cashIn  *connectpsp.CashIn
-	cashOut *connectpsp.CashOut
-	event   *Event
-	read    bool
-	told    string // the payment's id by the event, for an answer that leaves it out
+	kind           Kind
+	status         Status
+	cashIn         *connectpsp.CashIn
+	cashOut        *connectpsp.CashOut
+	event          *Event
+	read           bool
+	eventPaymentID string // the payment id of the event, for a response without one
 }
 
 func factOf(event *Event) fact {
@@ -99,23 +99,23 @@ func (f fact) externalReference() string {
 }
 
 // matches reports whether two facts state the same amount, reference and payment. Absent fields
-// are not compared: which fields a payment has is not published. What is passed on is
-// always the gateway's answer.
+// are not compared, because the provider does not publish which fields are always present. The
+// user's function always gets the gateway's response.
 func (f fact) matches(other fact) bool {
 	amounts := f.amount().IsZero() || other.amount().IsZero() || f.amount() == other.amount() ||
-		f.status == StatusRefunded // it may be that of a part
+		f.status == StatusRefunded // the amount may be that of a part
 	return amounts && same(f.externalReference(), other.externalReference()) && same(f.paymentID(), other.paymentID())
 }
 
-// matchesRecorded reports whether a fact states the amount and the reference that were told before.
-// Of a return the amount may be that of a part.
-func (f fact) matchesRecorded(known TransactionState) bool {
-	amounts := f.status == StatusRefunded || f.amount().IsZero() || known.Amount.IsZero() || f.amount() == known.Amount
-	return amounts && same(f.externalReference(), known.ExternalReference)
+// matchesRecorded reports whether a fact states the recorded amount and reference. The amount of a
+// return is not compared: it may be that of a part.
+func (f fact) matchesRecorded(recorded TransactionState) bool {
+	amounts := f.status == StatusRefunded || f.amount().IsZero() || recorded.Amount.IsZero() || f.amount() == recorded.Amount
+	return amounts && same(f.externalReference(), recorded.ExternalReference)
 }
 
-// doubtful reports whether the data of an event says another status than its type, and not merely a
-// later one: an event CASHIN_PAID, say, of a charge that is CANCELLED.
+// doubtful reports whether the status in the data of an event contradicts the event's type, for
+// example a charge that is CANCELLED in an event CASHIN_PAID. A later status is no contradiction.
 func (f fact) doubtful() bool {
 	var stated Status
 	if f.cashIn != nil {
@@ -130,8 +130,8 @@ func (f fact) doubtful() bool {
 // same reports whether two texts are equal, or one is missing.
 func same(one, other string) bool { return one == "" || other == "" || one == other }
 
-// endToEndIDs are those of the last movement and, if that is a return, of the payment that it
-// returns.
+// endToEndIDs returns the end-to-end id of the last movement and, if that is a return, of the
+// payment that it returns.
 func (f fact) endToEndIDs() (current, original string) {
 	if f.cashIn != nil {
 		return f.cashIn.EndToEndID, f.cashIn.OriginalEndToEndID
@@ -139,27 +139,27 @@ func (f fact) endToEndIDs() (current, original string) {
 	return f.cashOut.EndToEndID, f.cashOut.OriginalEndToEndID
 }
 
-// paymentID is the end-to-end id of the payment, empty if it is not stated. One that begins with a
-// D is a return's: the event of a payment that is written anew after its return may hold that one
-// only.
+// paymentID returns the end-to-end id of the payment, empty if the fact does not state it. An id
+// that begins with D is a return's: if the gateway renders the event of a payment anew after the
+// return, that may be the only id in the event.
 func (f fact) paymentID() string {
 	current, original := f.endToEndIDs()
 	if original == "" && current != "" && f.status != StatusRefunded && !strings.HasPrefix(current, "D") {
 		return current
 	}
-	return cmp.Or(original, f.told)
+	return cmp.Or(original, f.eventPaymentID)
 }
 
-// movementID is the end-to-end id of the return or the payment that the fact is about.
+// movementID returns the end-to-end id of the return or the payment that the fact is about.
 func (f fact) movementID() string { return cmp.Or(f.returnID(), f.paymentID()) }
 
-// sameMovement reports whether two facts tell of the same payment and, if both tell of one, the
+// sameMovement reports whether two facts are about the same payment and, if both state one, the
 // same return.
 func (f fact) sameMovement(other fact) bool {
 	return same(f.returnID(), other.returnID()) && same(f.paymentID(), other.paymentID())
 }
 
-// returnID is the end-to-end id of the return, if the transaction was returned.
+// returnID returns the end-to-end id of the return, empty if the transaction was not returned.
 func (f fact) returnID() string {
 	if f.status != StatusRefunded {
 		return ""
@@ -168,60 +168,60 @@ func (f fact) returnID() string {
 	return current
 }
 
-// ruling is the decision about a fact.
-type ruling int
+// decision is the result of comparing a fact with the recorded state.
+type decision int
 
 const (
-	stale   ruling = iota // nothing that is not known
-	apply                 // a step up
-	unsure                // the gateway has to be asked
-	behind                // the gateway's response is older than the recorded state
-	differs               // the gateway's answer is not about the payment that was told of
-	second                // it is about another payment of the same transaction than the one that was told of
+	ignore        decision = iota // the fact has nothing new
+	apply                         // a step up
+	confirm                       // the transaction must be read from the gateway first
+	outdated                      // the gateway's response is older than the recorded state
+	mismatch                      // the gateway's response does not match the recorded state
+	secondPayment                 // the fact is about a second payment of the same transaction
 )
 
-// rule compares a fact with the recorded state. It returns the new state, if the fact is not
-// doubted.
-func rule(known TransactionState, f fact) (ruling, TransactionState) {
-	from, to := known.Status, f.status
-	next := TransactionState{Status: to, Returns: known.Returns, Amount: known.Amount, ExternalReference: cmp.Or(known.ExternalReference, f.externalReference())}
+// decide compares a fact with the recorded state. It returns the new state for a fact that needs no
+// confirmation.
+func decide(recorded TransactionState, f fact) (decision, TransactionState) {
+	from, to := recorded.Status, f.status
+	next := TransactionState{Status: to, Returns: recorded.Returns, Amount: recorded.Amount, ExternalReference: cmp.Or(recorded.ExternalReference, f.externalReference())}
 	if next.Amount.IsZero() && to != StatusRefunded {
 		next.Amount = f.amount()
 	}
 	if f.kind.made(to) {
-		next.PaymentID = cmp.Or(known.PaymentID, f.paymentID())
+		next.PaymentID = cmp.Or(recorded.PaymentID, f.paymentID())
 	}
 	returned := f.returnID()
-	isNew := returned != "" && !slices.Contains(known.Returns, returned)
+	isNew := returned != "" && !slices.Contains(recorded.Returns, returned)
 	if isNew {
-		next.Returns = append(slices.Clone(known.Returns), returned)
+		next.Returns = append(slices.Clone(recorded.Returns), returned)
 	}
 	switch {
-	case f.read && !f.matchesRecorded(known):
-		return differs, known
-	case f.kind.made(to) && !same(known.PaymentID, f.paymentID()):
-		return second, known
+	case f.read && !f.matchesRecorded(recorded):
+		return mismatch, recorded
+	case f.kind.made(to) && !same(recorded.PaymentID, f.paymentID()):
+		return secondPayment, recorded
 	case f.kind.contradict(from, to) && !f.read:
-		return unsure, known
+		return confirm, recorded
 	case f.kind.contradict(from, to), f.kind.rank(to) > f.kind.rank(from):
 		return apply, next
-	case to == StatusRefunded && isNew && len(known.Returns) > 0:
+	case to == StatusRefunded && isNew && len(recorded.Returns) > 0:
 		return apply, next
 	case to == StatusRefunded && isNew:
-		return stale, next // the return was known, and now its id is
+		return ignore, next // the return was recorded without its id
 	case f.read && f.kind.rank(to) != 0 && f.kind.rank(to) < f.kind.rank(from):
-		return behind, known
+		return outdated, recorded
 	default:
-		if f.kind.made(to) { // and from, too: a payment that was missed has its id now
-			known.PaymentID = next.PaymentID
+		if f.kind.made(to) { // and so was from: the id of a missed payment may come now
+			recorded.PaymentID = next.PaymentID
 		}
-		return stale, known
+		return ignore, recorded
 	}
 }
 
 // transition describes a step from the recorded state to a fact.
-func transition(known TransactionState, f fact) Transition {
-	from, to := known.Status, f.status
+func transition(recorded TransactionState, f fact) Transition {
+	from, to := recorded.Status, f.status
 	return Transition{
 		Kind:          f.kind,
 		TransactionID: f.transactionID(),

@@ -148,7 +148,7 @@ func TestAContradictionIsNotAppliedOnTheEventAlone(t *testing.T) {
 	r.receive(t, failed, completed)
 	assert.Equal(t, ">FAILED", r.books.String())
 	assert.Equal(t, 1, r.bank.read())
-	assert.Contains(t, r.log.String(), "will be tried again")
+	assert.Contains(t, r.log.String(), "will be retried")
 	assert.Empty(t, r.inbox.Held())
 }
 

@@ -10,51 +10,54 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// pollSchedule says when a watched transaction is read, counted from when the watch began. For how
-// long the gateway repeats a webhook is not published, and a payment may stay PROCESSING for hours
-// without a fault.
+// pollSchedule has the times at which a watched transaction is read, counted from the start of the
+// watch. The provider does not publish for how long it repeats a webhook, and a payment may stay
+// PROCESSING for hours without a fault.
 var pollSchedule = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 
-// chargePollSchedule is for charges: one that nobody pays is open until it expires, a day after it
-// was made or whenever the request said.
+// chargePollSchedule is the schedule for charges. An unpaid charge is open until it expires: a day
+// after it was created, or when the request said.
 var chargePollSchedule = append(slices.Clip(pollSchedule), 25*time.Hour, 3*day, 8*day, 31*day)
 
 const day = 24 * time.Hour
 
-// readMark begins the keys of items that are transactions to be read. No type of an event does.
+// readMark begins the keys of items that are transactions to be read. No event type begins with it.
 const readMark = "READ#"
 
-// The kinds of watches, in keys.
+// The kinds of watches, as they appear in keys.
 const (
 	watchPayment = "PAYMENT/"
 	watchRefund  = "REFUND/"
 )
 
-// WatchCashIn has a charge read 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8 and 31 days from
-// now, until it is paid or will not be, so that a payment is noticed of which no webhook tells. A
-// change that is found makes the same Transition as an event, through the same Inbox. If it is not
-// final after that it is kept for a person. Call it when the charge is accepted, with its
-// transactionId; a second time does nothing, also after the first watch has ended. The error is the
-// Inbox's.
+// WatchCashIn polls a charge until it is paid or can no longer be paid, so that a payment is found
+// whose webhook never comes. The poll schedule is 1, 5, 15 and 60 minutes, 6, 24 and 25 hours, 3, 8
+// and 31 days from now. A change that a read finds makes the same [Transition] as an event, through
+// the same [Inbox]. If the charge is not final after the last read, its item is held for manual
+// review.
+//
+// Call WatchCashIn when the charge is accepted, with its transactionId. A second call for the same
+// charge does nothing, also after the first watch has ended. The error is a
+// [connectpsp.ValidationError] for an empty id, and otherwise the Inbox's.
 func (w *Worker) WatchCashIn(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashIn, transactionID)
 }
 
-// WatchCashOut has a payment read in the same way, but no longer than 24 hours, until it has
-// completed or failed.
+// WatchCashOut polls a payment as [Worker.WatchCashIn] does a charge, until it has completed or
+// failed, for at most 24 hours.
 func (w *Worker) WatchCashOut(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchPayment, KindCashOut, transactionID)
 }
 
-// WatchRefund has a charge whose refund was accepted, or may have been, read in the same way, but
-// no longer than 24 hours, until it is REFUNDED.
+// WatchRefund polls a charge whose refund was accepted, or may have been, as [Worker.WatchCashIn]
+// does, until it is REFUNDED, for at most 24 hours.
 func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
 }
 
 // WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, and the
-// charges whose refund it could not settle. Of other payments that are unknown there is nothing to
-// read: no transactionId is known.
+// charges whose refund has an unknown outcome. Other payments whose outcome is unknown cannot be
+// polled, because their transactionId is not known.
 func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
 	for _, payment := range recovered {
 		var err error
@@ -74,54 +77,55 @@ func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Reco
 	return nil
 }
 
-func (w *Worker) watch(ctx context.Context, what string, kind Kind, id string) error {
+func (w *Worker) watch(ctx context.Context, watched string, kind Kind, id string) error {
 	if id == "" {
 		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set"}
 	}
 	now, key := time.Now(), transactionKey(kind, id)
-	_, err := w.inbox.Put(ctx, Item{Key: readMark + what + key, Transaction: key, ReceivedAt: now, Due: now.Add(pollSchedule[0])})
+	_, err := w.inbox.Put(ctx, Item{Key: readMark + watched + key, Transaction: key, ReceivedAt: now, Due: now.Add(pollSchedule[0])})
 	return err
 }
 
-var errUnknownWatch = &heldError{"the gateway does not know the transaction: watch it by its transactionId"}
+var errUnknownWatch = &heldError{"the gateway does not know the transaction, so it is no longer polled: watch it by its transactionId"}
 
-// readAgain reads a watched transaction, unless its end is known by now.
-func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error {
+// readAgain reads a watched transaction, unless its final status is recorded by now.
+func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots) error {
 	kind, id, ok := splitTransactionKey(claim.Transaction)
 	if !ok {
 		return &heldError{"its transaction cannot be read"}
 	}
-	ends := func(known TransactionState) bool {
+	ends := func(recorded TransactionState) bool {
 		if claim.Key == readMark+watchRefund+claim.Transaction {
-			return known.Status == StatusRefunded
+			return recorded.Status == StatusRefunded
 		}
-		return kind.rank(known.Status) > 1
+		return kind.rank(recorded.Status) > 1
 	}
-	err := w.inbox.Complete(ctx, claim, func(_ context.Context, known TransactionState) (Result, error) {
-		if !ends(known) {
-			return Result{}, errAsk
+	err := w.inbox.Complete(ctx, claim, func(_ context.Context, recorded TransactionState) (Result, error) {
+		if !ends(recorded) {
+			return Result{}, errMustRead
 		}
-		return Result{State: known}, nil
+		return Result{State: recorded}, nil
 	})
-	if err != errAsk {
+	if err != errMustRead {
 		return err
 	}
-	answered, err := w.ask(ctx, turn, kind, id, id)
-	if err := w.believed(claim, err, errUnknownWatch); err != nil { // of a transaction that only the caller told of
+	fetched, err := w.fetch(ctx, s, kind, id, id)
+	// No event has proven that the id exists, so an unknown one is no alarm.
+	if err := w.holdIfMissing(claim, err, errUnknownWatch); err != nil {
 		return err
 	}
 	again := nextPoll(pollScheduleOf(claim.Key), claim.ReceivedAt, time.Now())
-	return w.inbox.Complete(ctx, claim, func(ctx context.Context, known TransactionState) (Result, error) {
-		ruling, next := rule(known, answered)
+	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
+		decision, next := decide(recorded, fetched)
 		switch {
-		case ruling == behind:
-			return Result{}, errBehind
-		case ruling == differs:
-			return Result{}, errToldOtherwise
-		case ruling == second:
+		case decision == outdated:
+			return Result{}, errOutdated
+		case decision == mismatch:
+			return Result{}, errMismatchRecorded
+		case decision == secondPayment:
 			return Result{}, errSecond(kind)
-		case ruling == apply:
-			if err := w.call(ctx, transition(known, answered)); err != nil {
+		case decision == apply:
+			if err := w.call(ctx, transition(recorded, fetched)); err != nil {
 				return Result{}, err
 			}
 		case !ends(next) && again.IsZero():
@@ -131,7 +135,7 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, turn *turn) error 
 		if !ends(next) {
 			result.RetryAt = again
 			if again.IsZero() {
-				result.RetryAt = time.Now() // to be held
+				result.RetryAt = time.Now() // the next read holds the item
 			}
 		}
 		return result, nil
@@ -145,11 +149,11 @@ func pollScheduleOf(key string) []time.Duration {
 	return pollSchedule
 }
 
-// nextPoll returns when a transaction is read again that was watched since a time, zero if it was
-// read for the last time.
-func nextPoll(pollSchedule []time.Duration, since, now time.Time) time.Time {
-	for _, rung := range pollSchedule {
-		if due := since.Add(rung); due.After(now) {
+// nextPoll returns the time of the next read of a transaction that is watched since the given time,
+// zero after the last read.
+func nextPoll(schedule []time.Duration, since, now time.Time) time.Time {
+	for _, delay := range schedule {
+		if due := since.Add(delay); due.After(now) {
 			return due
 		}
 	}

@@ -153,8 +153,8 @@ func TestAWatchOfAnUnknownTransactionRaisesNoAlarm(t *testing.T) {
 		assert.Len(t, r.reasons(), 1, "a new transaction may not be found yet")
 		r.pass(t, 10*time.Minute)
 		assert.Equal(t, []string{
-			"the gateway does not know the transaction: watch it by its transactionId",
-			"the gateway has to be asked, and cannot be asked for such an id",
+			"the gateway does not know the transaction, so it is no longer polled: watch it by its transactionId",
+			"the transaction must be read from the gateway, and its id is not a valid one",
 		}, r.reasons())
 		assert.NotContains(t, r.log.String(), "ALARM")
 	})

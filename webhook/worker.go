@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -20,20 +21,20 @@ const (
 	leaseTime    = 2 * time.Minute
 	workTimeout  = 100 * time.Second // less than the lease
 	claimTimeout = 10 * time.Second
-	askTimeout   = 10 * time.Second // of one reading from the gateway
-	mostAttempts = 20               // over some nine hours
-	missingFor   = 10 * time.Minute // until it is believed that the gateway does not know a transaction
-	longestPause = time.Hour
+	fetchTimeout = 10 * time.Second // of one read from the gateway
+	maxAttempts  = 20               // over some nine hours
+	missingGrace = 10 * time.Minute // before an item is held whose transaction is not found
+	maxPause     = time.Hour
 	pollInterval = 200 * time.Millisecond
-	lockedPause  = 500 * time.Millisecond // until an item is retried whose transaction was locked
-	crowdedPause = time.Minute            // until an item is retried that found all slots for the gateway taken
-	mostAsking   = 8                      // goroutines of one Run that wait for the gateway
+	lockedPause  = 500 * time.Millisecond // before the retry of an item whose transaction was locked
+	noSlotPause  = time.Minute            // before the retry of an item that got no slot for a read
+	maxReads     = 8                      // goroutines of one Run that wait for the gateway
 )
 
-// Worker processes an Inbox: it derives the change of each event, and calls your function for
-// every step of a transaction, once and in order. Make it with NewWorker. It may be shared by
-// goroutines and must not be copied; any number of Workers, in any number of processes, may work on
-// one Inbox.
+// Worker processes an [Inbox]: it turns each event into a step of a transaction, and calls your
+// function for every step once and in order. Make it with [NewWorker]. Goroutines may share a
+// Worker; it must not be copied. Any number of Workers, in any number of processes, may process one
+// Inbox.
 type Worker struct {
 	inbox       Inbox
 	client      *connectpsp.Client
@@ -41,52 +42,58 @@ type Worker struct {
 	confirms    bool
 	confirmFrom pix.Amount
 	logger      *slog.Logger
-	missing     sync.Map // by key of the item: when the gateway first said that there is no such transaction
+	missing     sync.Map // by key of the item: when the gateway first did not find the transaction
 	applied     atomic.Uint64
 	stale       atomic.Uint64
 	failed      atomic.Uint64
 	held        atomic.Uint64
 }
 
-// WorkerOption changes a Worker. Nil is not an option.
+// WorkerOption configures a [Worker]. A nil WorkerOption is not allowed.
 type WorkerOption func(*Worker)
 
-// WithConfirmation makes the Worker read the transaction from the gateway before it calls your
-// function: for the payment of a charge if its amount is from or more, or not stated; for every
-// other event always, because for those your function books an amount of its own. With an amount of
-// zero every event is confirmed. Amount, reference and ids must be those of the event. An event
-// that the gateway does not confirm changes nothing and is kept for a person: then somebody else
-// has your CryptoToken, so have it replaced. A transaction that the gateway does not find is
-// retried for ten minutes before that. Without this option the gateway is asked only about an
-// amount that is no whole number of centavos, and about contradictions: of an event with what is
-// known, with another body for the same event, or of its data with its type.
+// WithConfirmation makes the [Worker] read the transaction from the gateway before it calls your
+// function. For the payment of a charge it does so if the amount is at least from, or is not
+// stated. For every other event it always does so, because your function books an amount of its own
+// for those. With a from of zero every event is confirmed. Amount, reference and ids must be those
+// of the event.
+//
+// An event that the gateway does not confirm changes nothing and is held for manual review: it
+// means that your CryptoToken has leaked, so rotate it. A transaction that the gateway does not
+// find is retried for ten minutes before that.
+//
+// Without this option the Worker reads a transaction only if the amount is not a whole number of
+// centavos, or on a contradiction: between an event and the recorded state, between two bodies for
+// the same event, or between the data of an event and its type.
 func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
 
-// WithLogger makes the Worker log to logger what goes wrong: at level error what is kept for a
-// person, at level warning what will be tried again. It writes ids, and the errors of your function
-// and of the inbox in their own words; the inbox keeps those of your function too. No personal data
-// is added. Without this option, or with nil, it logs to the [slog.Default] of the moment when the
-// Worker is made; for silence give it slog.New(slog.DiscardHandler).
+// WithLogger makes the [Worker] log failures to logger: at level error each item that is held for
+// manual review, at level warning each item that will be retried. The log has ids, and the errors
+// of your function and of the [Inbox] in their own words; the Inbox stores the errors of your
+// function too. The Worker adds no personal data. Without this option, or with nil, the Worker logs
+// to the [slog.Default] of the time of [NewWorker]; for silence pass slog.New(slog.DiscardHandler).
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }
 
-// NewWorker returns a Worker on inbox. The client reads transactions where an event alone must not
-// be believed.
+// NewWorker returns a [Worker] that processes inbox. The client reads transactions that an event
+// alone cannot prove.
 //
-// Apply is your function. It is called once for every step that is settled: if it returns an error,
-// or the process dies, it is called again for the same step later, up to twenty times over nine
-// hours; then the event is kept for a person. With package sqlinbox its context carries the
-// database transaction in which the step is settled, so that your writes in it happen exactly
-// once. Everything else it does may happen again. Its context lasts for a minute at least. It must
-// be safe for as many goroutines as work, that is as call Run or Work; for one transaction it is
-// called by one at a time. A panic in it is logged at level error, by its place and without its
-// text unless that is the Go runtime's, and is an error like others.
+// Apply is your function. The Worker calls it once for every step that is completed. If apply
+// returns an error, or the process dies, the Worker calls it again for the same step later, up to
+// twenty times over nine hours. Then the event is held for manual review.
 //
-// A Watch method of the Worker that is called with that context takes part in the step: the
-// transaction is watched if the step is settled, and not if it fails.
+// With package sqlinbox the context of apply carries the database transaction that completes the
+// step, so your writes in it happen exactly once. All other effects of apply may happen again. The
+// context lasts for at least a minute. Goroutines call apply concurrently, as many as call
+// [Worker.Run] or [Worker.Work], but never two for the same transaction. A panic in apply is an
+// error like others. It is logged at level error with its place, and with its text only if that is
+// the Go runtime's.
+//
+// A Watch method of the Worker that apply calls with its context is part of the step: the watch
+// begins if the step is completed, and not if the step fails.
 //
 // NewWorker panics if inbox, client or apply is nil.
 func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Context, Transition) error, options ...WorkerOption) *Worker {
@@ -100,25 +107,25 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	return w
 }
 
-// Run works until ctx ends, and returns its error. Call it in a goroutine of its own; in several,
-// if your function is slow: one Run calls it for one step at a time. While an item waits for the
-// gateway, Run goes on with others, so a gateway that is slow or does not answer delays only the
-// items that need it. Up to eight wait at once, for ten seconds each reading.
+// Run processes items until ctx ends, and returns the error of ctx. Call it in a goroutine of its
+// own, and in several if your function is slow: one Run calls it for one step at a time. While an
+// item waits for the gateway, Run goes on with other items, so a slow gateway delays only the items
+// that need it. Up to eight items wait at once, for up to ten seconds a read.
 func (w *Worker) Run(ctx context.Context) error {
-	turn := newTurn()
+	s := newSlots()
 	var working sync.WaitGroup
 	defer working.Wait()
 	for ctx.Err() == nil {
-		turn.take()
+		s.acquire()
 		claim, err := w.claim(ctx)
 		if err != nil || claim == nil {
-			turn.give()
+			s.release()
 			w.pause(ctx, err)
 			continue
 		}
 		working.Go(func() {
-			defer turn.give()
-			if err := w.workOff(ctx, claim, turn); err != nil {
+			defer s.release()
+			if err := w.process(ctx, claim, s); err != nil {
 				w.pause(ctx, err)
 			}
 		})
@@ -126,7 +133,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// pause waits before the inbox is asked again that has nothing due or has failed.
+// pause waits before the next claim, after one that failed or found no item.
 func (w *Worker) pause(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
@@ -139,15 +146,15 @@ func (w *Worker) pause(ctx context.Context, err error) {
 	}
 }
 
-// Work works off one item, and reports whether one was due. Its error is the inbox's; an error of
-// your function or the gateway is logged, and the item is tried again. Run does the same all the
-// time; call Work yourself in tests.
+// Work processes one item, and reports whether one was due. The error is the [Inbox]'s. An error of
+// your function or of the gateway is logged, and the item is retried later. [Worker.Run] calls the
+// same code in a loop; call Work yourself in tests.
 func (w *Worker) Work(ctx context.Context) (worked bool, err error) {
 	claim, err := w.claim(ctx)
 	if err != nil || claim == nil {
 		return false, err
 	}
-	return true, w.workOff(ctx, claim, nil)
+	return true, w.process(ctx, claim, nil)
 }
 
 func (w *Worker) claim(ctx context.Context) (*Claim, error) {
@@ -156,49 +163,47 @@ func (w *Worker) claim(ctx context.Context) (*Claim, error) {
 	return w.inbox.Claim(ctx, leaseTime)
 }
 
-// workOff works off an item. The error is the inbox's.
-func (w *Worker) workOff(ctx context.Context, claim *Claim, turn *turn) error {
+// process processes a claimed item. The error is the inbox's.
+func (w *Worker) process(ctx context.Context, claim *Claim, s *slots) error {
 	working, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	var err error = errTooOften
-	if claim.Attempts <= mostAttempts {
-		err = w.work(working, claim, turn)
+	if claim.Attempts <= maxAttempts {
+		err = w.work(working, claim, s)
 	}
 	return w.dispose(ctx, claim, err)
 }
 
-// heldError says that an item is for a person.
+// heldError is the reason to hold an item for manual review.
 type heldError struct{ reason string }
 
 func (e *heldError) Error() string { return e.reason }
 
 var (
-	errTooOften = &heldError{"it was tried 20 times, see the log for why it failed"}
-	errUnread   = &heldError{"this version of the SDK does not know its type: retry it after an update"}
-	errForged   = &heldError{"ALARM: the gateway knows no such transaction; if it is not of another application of yours, " +
-		"somebody else has the CryptoToken: have it replaced"}
-	errNeverConfirmed = &heldError{"ALARM: for hours the gateway has told an older status than the event; read the transaction, and if that " +
-		"is so still somebody else has the CryptoToken: have it replaced"}
-	errDiffers = &heldError{"ALARM: the gateway tells another amount, reference or end-to-end id; compare them, and if the gateway's " +
-		"are right somebody else has the CryptoToken: have it replaced"}
-	errToldOtherwise = &heldError{"ALARM: the gateway tells another amount or reference than your function was told by an event: " +
-		"compare them, and if the gateway's are right somebody else has the CryptoToken: have it replaced"}
-	errSecondCashIn = &heldError{"the charge was paid a second time: the end-to-end id is not that of the payment that your function " +
-		"was told of, and it was not called for this one. Look for both in the account's statement: if the money came in twice, " +
-		"refund or credit the second payment by hand, then dismiss this item; if there is one payment only, somebody else has the " +
-		"CryptoToken: have it replaced"}
-	errSecondCashOut = &heldError{"the payment was made a second time: the end-to-end id is not that of the payment that your function " +
-		"was told of, and it was not called for this one. Look for both in the account's statement: if the money went out twice, " +
-		"ask the provider for the second, then dismiss this item; if there is one payment only, somebody else has the " +
-		"CryptoToken: have it replaced"}
-	errAsk          = errors.New("webhook: the gateway has to be asked")
+	errTooOften = &heldError{"it failed 20 times: see the log for the errors, remove the cause, then retry it"}
+	errUnread   = &heldError{"this version of the SDK does not know its type: update the SDK, then retry it"}
+	errForged   = &heldError{"ALARM: the gateway has no such transaction, and nothing was applied. If it is not of another application of yours, " +
+		"your CryptoToken has leaked: rotate it"}
+	errNeverConfirmed = &heldError{"ALARM: for hours the gateway has reported an older status than the event, and nothing was applied. " +
+		"Read the transaction: if its status is still older, your CryptoToken has leaked: rotate it"}
+	errMismatch = &heldError{"ALARM: the gateway reports another amount, reference or end-to-end id than the event, and nothing was applied. " +
+		"Compare them: if the gateway is right, your CryptoToken has leaked: rotate it"}
+	errMismatchRecorded = &heldError{"ALARM: the gateway reports another amount or reference than an earlier event, and your function was " +
+		"called for that one. Compare them: if the gateway is right, your CryptoToken has leaked: rotate it"}
+	errSecondCashIn = &heldError{"the charge was paid a second time: its end-to-end id is not that of the payment that your function was " +
+		"called for, and it was not called for this one. Look for both payments in the account's statement. If the money came in twice, refund or " +
+		"credit the second payment by hand, then dismiss this item. If there is only one payment, your CryptoToken has leaked: rotate it"}
+	errSecondCashOut = &heldError{"the payment was made a second time: its end-to-end id is not that of the payment that your function was " +
+		"called for, and it was not called for this one. Look for both payments in the account's statement. If the money went out twice, ask the " +
+		"provider for the second payment, then dismiss this item. If there is only one payment, your CryptoToken has leaked: rotate it"}
+	errMustRead     = errors.New("webhook: the transaction must be read from the gateway")
 	errMissing      = errors.New("webhook: the gateway does not find the transaction")
-	errCrowded      = errors.New("webhook: the gateway is too slow for one more question")
+	errNoSlot       = errors.New("webhook: the gateway is too slow for one more read")
 	errNotConfirmed = errors.New("webhook: the gateway does not confirm the event")
-	errBehind       = errors.New("webhook: the gateway tells an older status than an event did")
+	errOutdated     = errors.New("webhook: the gateway reports an older status than an earlier event")
 )
 
-// errSecond says that a transaction has two payments.
+// errSecond returns the reason to hold an event of a second payment.
 func errSecond(kind Kind) error {
 	if kind == KindCashIn {
 		return errSecondCashIn
@@ -206,108 +211,110 @@ func errSecond(kind Kind) error {
 	return errSecondCashOut
 }
 
-// work processes an item. The error says how it ends.
-func (w *Worker) work(ctx context.Context, claim *Claim, turn *turn) error {
+// work calls the user's function for an item, if that is to be called. The error decides what
+// happens to the item, see dispose.
+func (w *Worker) work(ctx context.Context, claim *Claim, s *slots) error {
 	if strings.HasPrefix(claim.Key, readMark) {
-		return w.readAgain(ctx, claim, turn)
+		return w.readAgain(ctx, claim, s)
 	}
 	event, err := read(claim.Body, claim.DeliveryID)
 	if err != nil {
 		return &heldError{err.Error()}
 	}
-	said := factOf(event)
-	if said.kind == "" {
+	stated := factOf(event)
+	if stated.kind == "" {
 		return errUnread
 	}
-	if len(event.Key()) > longestKey {
+	if len(event.Key()) > maxKey {
 		return &heldError{"its ids are too long"}
 	}
 	if event.transactionKey() != claim.Transaction {
-		return w.refile(ctx, claim, event)
+		return w.requeue(ctx, claim, event)
 	}
-	doubted := strings.Contains(claim.Key, conflictMark) || said.doubtful() || w.wantsConfirmation(said)
-	if !doubted { // else the client reads the transaction, and does so by itself
-		if err := w.reconcile(ctx, said); err != nil {
+	doubted := strings.Contains(claim.Key, conflictMark) || stated.doubtful() || w.wantsConfirmation(stated)
+	if !doubted { // else the client reads the transaction, and reconciles its journal then
+		if err := w.reconcile(ctx, stated); err != nil {
 			return err
 		}
 	}
-	err = w.settle(ctx, claim, said, strings.Contains(claim.Key, conflictMark))
-	if !errors.Is(err, errAsk) {
+	err = w.complete(ctx, claim, stated, strings.Contains(claim.Key, conflictMark))
+	if !errors.Is(err, errMustRead) {
 		return err
 	}
-	answered, err := w.ask(ctx, turn, said.kind, said.transactionID(), said.transactionID())
+	fetched, err := w.fetch(ctx, s, stated.kind, stated.transactionID(), stated.transactionID())
 	forged := errForged
-	if err == nil && !said.sameMovement(answered) {
-		// The gateway tells of the last payment or return. An earlier one can be read by its own id
-		// only.
-		answered, err = w.ask(ctx, turn, said.kind, said.movementID(), said.transactionID())
-		forged = errDiffers
+	if err == nil && !stated.sameMovement(fetched) {
+		// The gateway reports the last payment or return. An earlier one can only be read by its
+		// own id.
+		fetched, err = w.fetch(ctx, s, stated.kind, stated.movementID(), stated.transactionID())
+		forged = errMismatch
 	}
-	if err := w.believed(claim, err, forged); err != nil {
+	if err := w.holdIfMissing(claim, err, forged); err != nil {
 		return err
 	}
 	switch {
-	case !said.matches(answered), !said.sameMovement(answered):
-		return errDiffers
-	case said.kind.rank(answered.status) < said.kind.rank(said.status):
-		if claim.Attempts == mostAttempts {
+	case !stated.matches(fetched), !stated.sameMovement(fetched):
+		return errMismatch
+	case stated.kind.rank(fetched.status) < stated.kind.rank(stated.status):
+		if claim.Attempts == maxAttempts {
 			return errNeverConfirmed
 		}
 		return errNotConfirmed
 	}
-	answered.event, answered.told = event, said.paymentID()
-	return w.settle(ctx, claim, answered, false)
+	fetched.event, fetched.eventPaymentID = event, stated.paymentID()
+	return w.complete(ctx, claim, fetched, false)
 }
 
-// reconcile ends the open payment that an event is about in the client's journal. It comes before
-// the step, so that a step that is told has ended the payment too.
+// reconcile ends the open payment of an event in the client's journal. It runs before the step, so
+// that the journal never has an open payment whose step is completed.
 func (w *Worker) reconcile(ctx context.Context, f fact) error {
 	var err error
 	if f.kind == KindCashIn {
-		said := *f.cashIn
-		said.Status = connectpsp.CashInStatus(f.status)
-		err = w.client.ReconcileCashIn(ctx, &said)
+		cashIn := *f.cashIn
+		cashIn.Status = connectpsp.CashInStatus(f.status)
+		err = w.client.ReconcileCashIn(ctx, &cashIn)
 	} else {
-		said := *f.cashOut
-		said.Status = connectpsp.CashOutStatus(f.status)
-		err = w.client.ReconcileCashOut(ctx, &said)
+		cashOut := *f.cashOut
+		cashOut.Status = connectpsp.CashOutStatus(f.status)
+		err = w.client.ReconcileCashOut(ctx, &cashOut)
 	}
 	if err != nil {
-		return fmt.Errorf("webhook: the client's journal could not end the payment: %w", err)
+		return fmt.Errorf("webhook: the client's journal could not end the payment, the item is retried: %w", err)
 	}
 	return nil
 }
 
-// refile puts an event where it belongs that could not be read when it was received, and now can.
-func (w *Worker) refile(ctx context.Context, claim *Claim, event *Event) error {
+// requeue replaces an item by one under the right key and transaction, for an event that could not
+// be parsed when it was received and now can.
+func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event) error {
 	item := claim.Item
 	item.Transaction, item.Due = event.transactionKey(), item.ReceivedAt // at once
 	if strings.HasPrefix(claim.Key, quarantineMark) {
 		item.Key = event.Key()
 	} else {
-		item.Key = claim.Key + refiledMark // that of the event is this item's own
+		item.Key = claim.Key + requeuedMark // this item has the event's key
 	}
 	if _, err := put(ctx, w.inbox, item); err != nil {
 		return err
 	}
-	return w.inbox.Complete(ctx, claim, func(_ context.Context, known TransactionState) (Result, error) {
-		return Result{State: known}, nil
+	return w.inbox.Complete(ctx, claim, func(_ context.Context, recorded TransactionState) (Result, error) {
+		return Result{State: recorded}, nil
 	})
 }
 
-// settle lets a fact have its effect. Doubted says that it must not be believed as it is.
-func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool) error {
-	return w.inbox.Complete(ctx, claim, func(ctx context.Context, known TransactionState) (Result, error) {
-		ruling, next := rule(known, f)
+// complete applies a fact to its transaction. A fact that is doubted must be confirmed first.
+func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted bool) error {
+	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
+		decision, next := decide(recorded, f)
 		switch {
-		case doubted, ruling == unsure, ruling == apply && !f.read && (w.wantsConfirmation(f) || f.doubtful()):
-			return Result{}, errAsk
-		case ruling == differs:
-			return Result{}, errToldOtherwise
-		case ruling == second:
+		case doubted, decision == confirm, decision == apply && !f.read && (w.wantsConfirmation(f) || f.doubtful()):
+			return Result{}, errMustRead
+		case decision == mismatch:
+			return Result{}, errMismatchRecorded
+		case decision == secondPayment:
 			return Result{}, errSecond(f.kind)
-		case ruling == apply:
-			if err := w.call(ctx, transition(known, f)); err != nil {
+		case decision == apply:
+			if err := w.call(ctx, transition(recorded, f)); err != nil {
 				return Result{}, err
 			}
 		default:
@@ -317,16 +324,18 @@ func (w *Worker) settle(ctx context.Context, claim *Claim, f fact, doubted bool)
 	})
 }
 
-// wantsConfirmation also of an event that states no amount: the payment may be of any. Of one whose
-// amount cannot be read it is wanted without WithConfirmation, too.
+// wantsConfirmation reports whether an event must be confirmed before it is applied. An event
+// without an amount counts as a large one. An event whose amount is unreadable needs confirmation
+// without WithConfirmation, too.
 func (w *Worker) wantsConfirmation(f fact) bool {
 	amount := f.amount().Centavos()
-	small := f.status == StatusPaid && amount > 0 && amount < w.confirmFrom.Centavos() // the function compares it with its own
+	// A small amount needs none: the user's function compares it with its order's.
+	small := f.status == StatusPaid && amount > 0 && amount < w.confirmFrom.Centavos()
 	return f.event.amountUnreadable || w.confirms && !small
 }
 
-// call calls the user's function. A panic is an error like others: the item is tried again, and the
-// process lives on.
+// call calls the user's function. A panic becomes an error: the item is retried, and the process
+// goes on.
 func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -339,20 +348,20 @@ func (w *Worker) call(ctx context.Context, t Transition) (err error) {
 	return w.apply(ctx, t)
 }
 
-// ask reads a transaction from the gateway by any of its ids. The error is errMissing if the
-// gateway itself says that there is none; a 404 in other words is of something in between, and like
-// an outage.
-func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transactionID string) (fact, error) {
-	answered := fact{kind: kind, read: true}
-	err := turn.await(func() (err error) {
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// fetch reads a transaction from the gateway by any of its ids. The error is errMissing if the
+// gateway responds that the transaction does not exist. A 404 without the gateway's code comes from
+// a proxy and counts as an outage.
+func (w *Worker) fetch(ctx context.Context, s *slots, kind Kind, id, transactionID string) (fact, error) {
+	fetched := fact{kind: kind, read: true}
+	err := s.releaseDuring(func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 		defer cancel()
 		if kind == KindCashIn {
-			if answered.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
-				answered.status = Status(answered.cashIn.Status)
+			if fetched.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
+				fetched.status = Status(fetched.cashIn.Status)
 			}
-		} else if answered.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
-			answered.status = Status(answered.cashOut.Status)
+		} else if fetched.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
+			fetched.status = Status(fetched.cashOut.Status)
 		}
 		return err
 	})
@@ -360,22 +369,32 @@ func (w *Worker) ask(ctx context.Context, turn *turn, kind Kind, id, transaction
 	var invalid *connectpsp.ValidationError
 	switch {
 	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound && refusal.Code != "":
-		return answered, errMissing
+		return fetched, errMissing
 	case errors.As(err, &invalid):
-		return answered, &heldError{"the gateway has to be asked, and cannot be asked for such an id"}
+		return fetched, &heldError{"the transaction must be read from the gateway, and its id is not a valid one"}
 	case err != nil:
-		return answered, unasked(err)
-	case canonicalID(answered.transactionID()) != canonicalID(transactionID):
-		return answered, &heldError{"the gateway answers with another transactionId: events and watches go by it"}
+		return fetched, safeReadError(err)
+	case canonicalID(fetched.transactionID()) != canonicalID(transactionID):
+		return fetched, &heldError{"the gateway responds with another transactionId: watch the transaction by that one"}
 	}
-	return answered, nil
+	return fetched, nil
 }
 
-// believed returns why an item is held, if the gateway has not found its transaction for so long
-// that it does not exist. A payment that was just made may be found late, so until then, and for
-// any other error, the item is retried.
-func (w *Worker) believed(claim *Claim, err error, missing *heldError) error {
-	if err == errCrowded {
+// safeReadError makes the error of a read safe for the log and the inbox. The error of a call that
+// was not sent quotes the error of the token source, and a user's token source may quote a token.
+func safeReadError(err error) error {
+	var failure *connectpsp.APIError
+	if !errors.Is(err, connectpsp.ErrNotSent) || !errors.As(err, &failure) || failure.Err == nil {
+		return err
+	}
+	return fmt.Errorf("webhook: the transaction could not be read from the gateway: %w", redact.Error(failure.Err))
+}
+
+// holdIfMissing returns a heldError if the gateway has not found the transaction of an item for
+// missingGrace. Until then, and for any other error, it returns err, and the item is retried: the
+// gateway may find a new payment late.
+func (w *Worker) holdIfMissing(claim *Claim, err error, missing *heldError) error {
+	if err == errNoSlot {
 		return err
 	}
 	if err != errMissing {
@@ -383,16 +402,16 @@ func (w *Worker) believed(claim *Claim, err error, missing *heldError) error {
 		return err
 	}
 	since, _ := w.missing.LoadOrStore(claim.Key, time.Now())
-	if time.Since(since.(time.Time)) < missingFor {
+	if time.Since(since.(time.Time)) < missingGrace {
 		return err
 	}
 	w.missing.Delete(claim.Key)
 	return missing
 }
 
-// dispose completes an item by the result of its work. The error is the inbox's.
+// dispose holds or postpones an item, depending on the error of work. The error is the inbox's.
 func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
-	// Also when ctx has ended: else the item would wait until its lease is over.
+	// Also after the end of ctx: otherwise the item would wait until its lease expires.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
 	defer cancel()
 	var held *heldError
@@ -403,22 +422,22 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	case errors.As(err, &held):
 		if err = w.inbox.Hold(ctx, claim, held.reason); !errors.Is(err, ErrClaimLost) {
 			w.held.Add(1)
-			w.logger.ErrorContext(ctx, "webhook: an item is kept for a person", "key", claim.Key, "reason", held.reason)
+			w.logger.ErrorContext(ctx, "webhook: an item is held for manual review", "key", claim.Key, "reason", held.reason)
 		}
 	case errors.Is(err, ErrLocked):
-		claim.Attempts-- // this was none
+		claim.Attempts-- // the item was not tried
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
-	case errors.Is(err, errCrowded):
+	case errors.Is(err, errNoSlot):
 		claim.Attempts--
-		err = w.inbox.Postpone(ctx, claim, time.Now().Add(crowdedPause), err.Error())
+		err = w.inbox.Postpone(ctx, claim, time.Now().Add(noSlotPause), err.Error())
 	default:
 		w.failed.Add(1)
-		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), longestPause))
+		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), maxPause))
 		level := slog.LevelWarn
 		if errors.As(err, &panicked) {
 			level = slog.LevelError
 		}
-		w.logger.Log(ctx, level, "webhook: an item will be tried again", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
+		w.logger.Log(ctx, level, "webhook: an item will be retried", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
 		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
 	}
 	if errors.Is(err, ErrClaimLost) {
@@ -427,17 +446,18 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	return err
 }
 
-// WorkerCounts are the results of the items of a Worker, for your metrics.
+// WorkerCounts are the results of the items of a [Worker], for your metrics.
 type WorkerCounts struct {
-	// Applied are calls of your function that returned nil, also if their effect could not be
-	// committed then. Stale are items that changed nothing: late, repeated or replayed.
+	// Applied counts calls of your function that returned nil, also if the commit after them
+	// failed. Stale counts items that changed nothing: they were out of order, repeated or
+	// replayed.
 	Applied, Stale uint64
-	// Failed are attempts that failed and will be made again. Held are items that were put aside
-	// for a person: look at every one.
+	// Failed counts attempts that failed and will be retried. Held counts items that were held for
+	// manual review: look at every one.
 	Failed, Held uint64
 }
 
-// Counts returns the counts since the Worker was made.
+// Counts returns the counts since [NewWorker].
 func (w *Worker) Counts() WorkerCounts {
 	return WorkerCounts{Applied: w.applied.Load(), Stale: w.stale.Load(), Failed: w.failed.Load(), Held: w.held.Load()}
 }
