@@ -16,44 +16,44 @@ import (
 const (
 	// compactFrom is the size in bytes from which a file is compacted.
 	compactFrom = 512 << 10
-	// smallFile is the size below which the file may have to fit on a small volume.
+	// smallFile is the size in bytes below which the file may be on a small volume.
 	smallFile = 4 << 20
-	// plenty is how many bytes fit on a volume that is not small.
+	// plenty is the free space in bytes from which a volume does not count as small.
 	plenty = 4 << 20
-	// requestsStay is for how long the file holds the request of a payment that has ended, until a
-	// compaction begins.
+	// requestsStay is the time from the end of a payment to the compaction that removes its
+	// request.
 	requestsStay = 5 * time.Minute
-	// copyRounds is how often the records that came meanwhile are copied before payments are
-	// stopped for the rest, unless fewer than tailSize bytes came.
+	// A compaction copies the records that were written meanwhile, at most copyRounds times or
+	// until fewer than tailSize bytes were written. Then it stops payments and copies the rest.
 	copyRounds, tailSize = 8, 64 << 10
-	// syncSize is how many bytes of a new file are made durable at a time.
+	// syncSize is the number of bytes of a new file between two fsyncs.
 	syncSize = 1 << 20
 )
 
-var errNoRoom = errors.New("journal: the volume is nearly full, and what room there is will be needed" +
-	" to record outcomes: nothing was sent; make room")
+var errNoRoom = errors.New("journal: the volume is nearly full, and the rest is reserved for the outcomes" +
+	" of open payments: nothing was sent; make room")
 
-// fsync makes the writes to a file, or the renames in a directory, durable. Tests watch it.
+// fsync makes the writes to a file, or the renames in a directory, durable. Tests replace it.
 var fsync = (*os.File).Sync
 
-// compactions says when the file is compacted. File.mu guards it, except for running.
+// compactions is the schedule of compactions. File.mu guards it, except for running.
 type compactions struct {
 	running sync.WaitGroup
-	current *compaction // nil if there is none
-	at      int64       // the size from which the file is compacted
-	from    int64       // the size when the current one, or the last, began
-	timer   *time.Timer // nil if the file holds no request that it should not
-	// noRoom says that the next compaction might not fit beside the file. Then nothing new is
-	// begun, so that open payments can be finished, which makes the next one smaller.
+	current *compaction // nil if none is under way
+	at      int64       // size from which the file is compacted
+	from    int64       // size when the current or last compaction began
+	timer   *time.Timer // nil if the file has no requests of ended payments
+	// noRoom is true if the next compaction may not fit on the volume beside the file. Then no new
+	// payment begins, so that open ones can end, which makes the next compaction smaller.
 	noRoom bool
-	// tight says that there is not plenty of room, as far as is known.
+	// tight is true if the volume had less than plenty of free space when it was last measured.
 	tight bool
-	// Until rest, a full volume is not compacted again. Last is how that went.
+	// Until rest, a full volume causes no further compaction. Last is the error of the last one.
 	rest time.Time
 	last error
 }
 
-// compaction is one that is under way. Err is set before done is closed.
+// compaction is a compaction that is under way. Err is set before done is closed.
 type compaction struct {
 	done chan struct{}
 	err  error
@@ -65,7 +65,7 @@ func (c *compactions) stop() {
 	}
 }
 
-// scheduleLocked sees to the next compaction after records were applied; mu is held.
+// scheduleLocked starts or schedules the next compaction after records were applied.
 func (f *File) scheduleLocked() {
 	if f.size >= f.compactions.at {
 		f.startCompactionLocked()
@@ -82,8 +82,8 @@ func (f *File) scheduleLocked() {
 	}
 }
 
-// startCompactionLocked begins a compaction unless there is one, and returns it: nil if the journal
-// takes nothing more. Payments go on meanwhile. Mu is held.
+// startCompactionLocked starts a compaction in the background unless one is under way, and returns
+// it. It returns nil if the journal accepts no more records.
 func (f *File) startCompactionLocked() *compaction {
 	if f.failure != nil || f.closing {
 		return nil
@@ -103,7 +103,8 @@ func (f *File) startCompactionLocked() *compaction {
 	return f.compactions.current
 }
 
-// makeRoom waits for a compaction, for the volume is full. It reports whether that went well.
+// makeRoom compacts the file because the volume is full, and waits. It reports whether the
+// compaction succeeded.
 func (f *File) makeRoom(ctx context.Context) bool {
 	f.mu.Lock()
 	if f.compactions.current == nil && time.Now().Before(f.compactions.rest) {
@@ -123,7 +124,7 @@ func (f *File) makeRoom(ctx context.Context) bool {
 	}
 }
 
-// roomForNew returns an error if a new payment might leave no room for the ends of others.
+// roomForNew returns an error if a new payment could leave no room for the outcomes of others.
 func (f *File) roomForNew(ctx context.Context) error {
 	noRoom := func() bool {
 		f.mu.Lock()
@@ -140,8 +141,8 @@ func (f *File) roomForNew(ctx context.Context) error {
 	}
 }
 
-// keepPace waits for a compaction that has fallen behind, if the volume is small: what is written
-// meanwhile is written twice.
+// keepPace waits for the current compaction if the volume is small and records come faster than the
+// compaction copies them: each such record is on the volume twice.
 func (f *File) keepPace(ctx context.Context) {
 	f.mu.Lock()
 	c := &f.compactions
@@ -152,12 +153,12 @@ func (f *File) keepPace(ctx context.Context) {
 	}
 }
 
-// compact rewrites the file with the live records. If that fails the old one stays in use.
-// There is one compaction at a time.
+// compact rewrites the file with the live records. If that fails, the old file stays in use. One
+// compaction runs at a time.
 //
-// The new file is written beside the old one while payments go on, from a snapshot of the state.
-// Then the records that came meanwhile are copied, and payments are stopped only for the last few,
-// and for an fsync and the change of the name.
+// It writes the new file beside the old one from a snapshot of the state, while payments go on.
+// Then it copies the records that were written meanwhile. It stops payments only for the last of
+// those, an fsync and the rename.
 func (f *File) compact() error {
 	began := time.Now()
 	f.mu.Lock()
@@ -167,25 +168,25 @@ func (f *File) compact() error {
 	f.compactions.from = from
 	f.mu.Unlock()
 
-	anew, err := f.rewrite(ended, pending, from)
+	newFile, err := f.rewrite(ended, pending, from)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := &f.compactions
 	c.last, c.rest = err, time.Now().Add(10*time.Since(began))
 	if err != nil {
-		c.at = f.size + max(compactFrom/8, f.size/16) // something may have ended by then
+		c.at = f.size + max(compactFrom/8, f.size/16) // more payments have ended by then
 		c.noRoom = c.noRoom || isFull(err)
 		return err
 	}
 	f.state.stale -= stale
-	c.noRoom, c.tight = anew.noRoom, anew.tight
-	c.at = nextCompaction(anew.size)
+	c.noRoom, c.tight = newFile.noRoom, newFile.tight
+	c.at = nextCompaction(newFile.size)
 	return nil
 }
 
-// nextCompaction returns the size from which a file that had one when it was compacted, or nearly,
-// is compacted again. A small one may be on a small volume, where it must fit beside the next.
+// nextCompaction returns the size from which a file is compacted again, given its size after the
+// last compaction. A small file may be on a small volume, where it must fit beside the next one.
 func nextCompaction(size int64) int64 {
 	growth := size / 2
 	if size < smallFile {
@@ -200,8 +201,8 @@ type compacted struct {
 	noRoom, tight bool
 }
 
-// rewrite puts a new file in the place of the old one, with the intents and with what follows from
-// an offset of the old one. All that it needs of the system it takes before the old one goes.
+// rewrite replaces the file by a new one with the given intents and with the records from an offset
+// of the old file. It acquires all handles before it replaces the old file.
 func (f *File) rewrite(
 	ended []*ended, pending []*intent, from int64,
 ) (done compacted, err error) {
@@ -210,47 +211,47 @@ func (f *File) rewrite(
 		return done, err
 	}
 	defer directory.Close()
-	anew, err := create(f.path + ".tmp")
+	newFile, err := create(f.path + ".tmp")
 	if err != nil {
 		return done, err
 	}
 	defer func() {
-		if inUse, _ := f.place(); err != nil && inUse != disk(anew) {
-			_ = anew.Close()
-			_ = os.Remove(anew.Name())
+		if inUse, _ := f.place(); err != nil && inUse != disk(newFile) {
+			_ = newFile.Close()
+			_ = os.Remove(newFile.Name())
 		}
 	}()
 	old, _ := f.place()
-	if err := keepOwner(anew, old); err != nil {
+	if err := keepOwner(newFile, old); err != nil {
 		return done, err
 	}
-	size, err := writeSnapshot(anew, ended, pending)
+	size, err := writeSnapshot(newFile, ended, pending)
 	if err != nil {
 		return done, err
 	}
-	// By the next compaction this file has grown, and that writes a little more than this one did.
-	// The old file will have left its room.
-	done.noRoom = !hasRoom(anew, size, nextCompaction(size)+size/8+2*tailSize-from)
-	done.tight = done.noRoom || !hasRoom(anew, size, plenty)
-	if err := errors.Join(anew.Truncate(size), lock(anew)); err != nil {
+	// The next compaction must fit beside this file after its growth, and writes a little more than
+	// this compaction did. The space of the old file will be free then.
+	done.noRoom = !hasRoom(newFile, size, nextCompaction(size)+size/8+2*tailSize-from)
+	done.tight = done.noRoom || !hasRoom(newFile, size, plenty)
+	if err := errors.Join(newFile.Truncate(size), lock(newFile)); err != nil {
 		return done, err
 	}
 	for range copyRounds {
 		old, end := f.place()
-		n, err := copyRecords(anew, size, old, from, end)
-		if err := errors.Join(err, fsync(anew)); err != nil {
+		n, err := copyRecords(newFile, size, old, from, end)
+		if err := errors.Join(err, fsync(newFile)); err != nil {
 			return done, err
 		}
 		size, from = size+n, end
 		if n <= tailSize {
-			break // not more will have come meanwhile
+			break // about as much or less was written meanwhile
 		}
 	}
-	done.size, err = f.swap(anew, size, from, directory)
+	done.size, err = f.swap(newFile, size, from, directory)
 	return done, err
 }
 
-// create makes a file that was not there: neither a link nor somebody's file is followed.
+// create creates a new file. It never opens an existing file or follows a link.
 func create(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -258,8 +259,8 @@ func create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// writeSnapshot writes a whole file, and returns its size. It makes durable a little at a time,
-// since the fsyncs of payments may have to wait for that.
+// writeSnapshot writes a complete file, and returns its size. It calls fsync after every syncSize
+// bytes, because the fsync of a payment may wait for all writes before it.
 func writeSnapshot(file *os.File, past []*ended, pending []*intent) (size int64, err error) {
 	var synced int64
 	write := func(r record) error {
@@ -281,12 +282,12 @@ func writeSnapshot(file *os.File, past []*ended, pending []*intent) (size int64,
 		err = packAll(pending, func(packed []byte) error { return write(record{Pending: packed}) })
 	}
 	if err == nil {
-		err = write(record{Durable: &durable{}}) // it will be, when it takes the place of the old one
+		err = write(record{Durable: &durable{}}) // true when the file replaces the old one
 	}
 	return size, err
 }
 
-// packAll compresses intents, as many together as make a pack, and passes on each pack.
+// packAll compresses intents in packs of up to packSize bytes, and calls write with each pack.
 func packAll[T any](all []T, write func(packed []byte) error) error {
 	var lines bytes.Buffer
 	flush := func() error {
@@ -315,7 +316,7 @@ func packAll[T any](all []T, write func(packed []byte) error) error {
 	return flush()
 }
 
-// hasRoom reports whether some more bytes fit on the volume. It leaves zeros behind size.
+// hasRoom reports whether the volume has room for that many more bytes. It leaves zeros after size.
 func hasRoom(file io.WriterAt, size, more int64) bool {
 	zeros := make([]byte, 64<<10)
 	for ; more > 0; more -= int64(len(zeros)) {
@@ -328,26 +329,26 @@ func hasRoom(file io.WriterAt, size, more int64) bool {
 }
 
 // copyRecords copies the records between two offsets of the old file to the end of the new one.
-func copyRecords(anew io.WriterAt, size int64, old io.ReaderAt, from, to int64) (int64, error) {
-	n, err := io.Copy(io.NewOffsetWriter(anew, size), io.NewSectionReader(old, from, to-from))
+func copyRecords(newFile io.WriterAt, size int64, old io.ReaderAt, from, to int64) (int64, error) {
+	n, err := io.Copy(io.NewOffsetWriter(newFile, size), io.NewSectionReader(old, from, to-from))
 	if err == nil && n != to-from {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
 
-// swap copies the last records and gives the new file the name of the old one, while nobody writes.
-func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64, error) {
+// swap copies the last records and renames the new file, while it keeps writers out.
+func (f *File) swap(newFile *os.File, size, from int64, directory *os.File) (int64, error) {
 	old, _ := f.place()
 	defer func() {
 		if inUse, _ := f.place(); inUse != old {
-			_ = old.Close() // after the gates are left: it takes long if the file was large
+			_ = old.Close() // after the mutexes are unlocked: it takes long for a large file
 		}
 	}()
-	f.flushing.take()
-	defer f.flushing.leave()
-	f.writing.take()
-	defer f.writing.leave()
+	f.flushing.lock()
+	defer f.flushing.unlock()
+	f.writing.lock()
+	defer f.writing.unlock()
 	if err := f.failed(); err != nil {
 		return 0, err
 	}
@@ -356,13 +357,13 @@ func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64,
 		return 0, f.fail(err)
 	}
 	if from < end {
-		n, err := copyRecords(anew, size, old, from, end)
-		if err := errors.Join(err, fsync(anew)); err != nil {
+		n, err := copyRecords(newFile, size, old, from, end)
+		if err := errors.Join(err, fsync(newFile)); err != nil {
 			return 0, err
 		}
 		size += n
 	}
-	if err := f.replaceLocked(old, anew); err != nil {
+	if err := f.replaceLocked(old, newFile); err != nil {
 		return 0, err
 	}
 	f.mu.Lock()
@@ -370,8 +371,8 @@ func (f *File) swap(anew *os.File, size, from int64, directory *os.File) (int64,
 	f.mu.Unlock()
 	if err := ignoreUnsupported(fsync(directory)); err != nil {
 		// After a power cut the old file may be there again.
-		return 0, f.fail(fmt.Errorf("journal: the name of the compacted file may not be durable,"+
-			" mend the disk and open the journal anew: %w", err))
+		return 0, f.fail(fmt.Errorf("journal: the rename of the compacted file may not be durable, so no"+
+			" payment is sent any more: repair the disk and open the journal again: %w", err))
 	}
 	f.mu.Lock()
 	f.synced = f.written

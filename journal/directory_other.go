@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// ignoreUnsupported drops the error of the fsync of a directory where the file system does not have
-// it.
+// ignoreUnsupported drops the error of a file system that cannot fsync a directory.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, syscall.EINVAL) {
 		return nil
@@ -17,14 +16,14 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// replaceLocked puts a new file in the place of the old one, which stays in use if that fails.
-// Flushing and writing are held.
-func (f *File) replaceLocked(_ disk, anew *os.File) error {
-	if err := os.Rename(anew.Name(), f.path); err != nil {
+// replaceLocked renames the new file to the name of the old one, which stays in use if that fails.
+// The caller owns flushing and writing.
+func (f *File) replaceLocked(_ disk, newFile *os.File) error {
+	if err := os.Rename(newFile.Name(), f.path); err != nil {
 		return err
 	}
 	f.mu.Lock()
-	f.disk = anew
+	f.disk = newFile
 	f.mu.Unlock()
 	return nil
 }

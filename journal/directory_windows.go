@@ -7,27 +7,27 @@ import (
 	"syscall"
 )
 
-// ignoreUnsupported drops the error of the fsync of a directory, which Windows does not have.
+// ignoreUnsupported drops the error: Windows cannot fsync a directory.
 func ignoreUnsupported(error) error { return nil }
 
-// replaceLocked puts a new file in the place of the old one. Windows does not replace a file that
-// is open. Flushing and writing are held.
-func (f *File) replaceLocked(old disk, anew *os.File) error {
-	if err := errors.Join(anew.Close(), old.Close()); err != nil {
-		return f.fail(fmt.Errorf("journal: %w; open it anew", err))
+// replaceLocked renames the new file to the name of the old one. It closes both first, because
+// Windows does not replace an open file. The caller owns flushing and writing.
+func (f *File) replaceLocked(old disk, newFile *os.File) error {
+	if err := errors.Join(newFile.Close(), old.Close()); err != nil {
+		return f.fail(fmt.Errorf("journal: %w; open it again", err))
 	}
-	renameErr := os.Rename(anew.Name(), f.path)
-	disk, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	renameErr := os.Rename(newFile.Name(), f.path)
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
 	if err != nil {
-		return f.fail(fmt.Errorf("journal: %w; open it anew", errors.Join(renameErr, err)))
+		return f.fail(fmt.Errorf("journal: %w; open it again", errors.Join(renameErr, err)))
 	}
 	f.mu.Lock()
-	f.disk = disk
+	f.disk = file
 	f.mu.Unlock()
 	return renameErr
 }
 
 const errorDiskFull syscall.Errno = 112
 
-// isFull reports whether err is that of a volume without room.
+// isFull reports whether err says that the volume is full.
 func isFull(err error) bool { return errors.Is(err, errorDiskFull) }

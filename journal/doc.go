@@ -1,6 +1,6 @@
-// Package journal keeps payments in a file until their outcome is certain, so that
-// a process that is killed between sending a payment and reading the response
-// leaves behind everything needed to settle it:
+// Package journal keeps payments in a file until their outcome is certain. If the process is killed
+// between sending a payment and reading the response, the file has everything that
+// [connectpsp.Client.Recover] needs to settle the unknown outcome:
 //
 //	payments, err := journal.Open("payments.journal")
 //	client, err := connectpsp.New(config, connectpsp.WithJournal(payments))
@@ -8,58 +8,53 @@
 //
 // # Promises
 //
-// When [File.Sent] returns nil, the intent and the mark that it is being sent are
-// durable: written, and made so by fsync. When [File.Finish] returns nil for a
-// rejection, that is durable too. An acceptance is written at once and made durable
-// by the next fsync: if the machine loses power before that, the payment is open
-// again, and is sent again under its key. So a payment costs one fsync, shared by
-// the goroutines that wait at the same time. That is nearly all that a journal
-// costs.
+// The file is a write-ahead log: a payment is in it before it is sent. When [File.Sent] returns
+// nil, the intent and the mark that it is being sent are durable: written and fsynced. When
+// [File.Finish] returns nil for a rejection, the rejection is durable too. An acceptance is written
+// at once, and the next fsync makes it durable. If the machine loses power before that, the payment
+// is open again and is sent again under its idempotency key. So a payment costs one fsync, and
+// goroutines that wait at the same time share one. The fsync is nearly the whole cost of a journal.
 //
-// A write that fails leaves the journal as it was, and the payment is not sent.
-// After an fsync that fails the contents of the disk are not known: the journal
-// takes nothing more until it is opened anew. When the file was removed, replaced or
-// truncated under the program, the next call that makes something durable stops it,
-// with an error that says so, and so does Close.
+// If a write fails, the journal stays as it was, and the payment is not sent. If an fsync fails,
+// the contents of the disk are unknown: the journal accepts no record until you open it again. If
+// the file is removed, replaced or truncated while the journal is open, the next call that makes a
+// record durable fails and stops the journal, and so does [File.Close].
 //
-// Payments that ended are remembered for an hour, by the monotonic clock, and for an
-// hour after Open: setting the clock of the machine makes the journal forget nothing.
+// The journal remembers payments that ended for an hour by the monotonic clock, and for an hour
+// after [Open]. A change of the machine's clock makes the journal forget nothing.
 //
 // # The file
 //
-// It is a file of lines. Each is one record: a checksum (CRC-32C), and JSON. New
-// records are appended; a compaction rewrites the file with the live records,
-// while payments go on. It runs in the background once the file has grown, at once
-// when the volume is full, and in Open and Close. In a compacted file the records
-// hold lines of JSON, compressed with gzip. An accepted payment takes some 120 bytes,
-// and an open one a few hundred. On a volume of 3 MiB there is room for ten thousand
-// payments that ended within the hour.
+// Each line of the file is one record: a checksum (CRC-32C) and JSON. New records are appended. A
+// compaction rewrites the file with the live records while payments go on. It runs in the
+// background when the file has grown, at once when the volume is full, and in [Open] and
+// [File.Close]. The records of a compacted file have lines of JSON, compressed with gzip. An
+// accepted payment takes about 120 bytes, and an open one a few hundred. A volume of 3 MiB has room
+// for ten thousand payments that ended within the hour.
 //
-// A volume that is nearly full takes no new payments, so that there is room to record
-// the outcomes of those that are open.
+// If the volume is nearly full, the journal accepts no new payments, so that the outcomes of open
+// payments can still be recorded.
 //
-// The end of a file that was not durable when the machine lost power is cut off by
-// Open: nothing was sent for it. Every fault before the last record that is known to
-// be durable is a [*CorruptError], and the file stays as it is. A write that appends
-// to a page must not harm the part of it that was made durable, which holds for disks
-// that write sectors as a whole.
+// [Open] cuts off the end of a file that was not durable when the machine lost power: no payment
+// was sent on the strength of those records. Any fault before the last record that is known to be
+// durable is a [*CorruptError], and the file stays as it is. This relies on disks that write a
+// sector as a whole: an append to a page must not harm the part of the page that was durable.
 //
-// A compaction sees how much room is left by filling it for a moment, up to some
-// 4 MiB. On a volume that is nearly full, give the journal one of its own.
+// To measure the free space, a compaction writes up to some 4 MiB of zeros for a moment. If the
+// volume is nearly full, give the journal a volume of its own.
 //
 // # Personal data
 //
-// The records of open payments hold the requests, and so names, documents and keys of
-// people. The file is readable and writable by its owner only, also if it was made
-// otherwise; a compaction keeps its owner. The request of a payment that has ended
-// leaves the file within ten minutes while it is open, and when it is closed or
-// opened. A compaction that fails is tried again every five minutes, and until it
-// succeeds the requests stay. Close returns its error, unless the volume is full.
+// The records of open payments contain the requests, and so names, documents and PIX keys of
+// people. Only the owner of the file can read and write it: Open sets its mode, and a compaction
+// keeps its owner. The request of a payment that has ended leaves the file within ten minutes while
+// the journal is open, and when it is closed or opened. A compaction that fails is retried every
+// five minutes, and until it succeeds the requests stay in the file. [File.Close] returns its
+// error, unless the volume is full.
 //
 // # One process
 //
-// One process has the file at a time, which locks on it and on a second file beside it
-// ensure. They go with the process, however that ends: there is never a reason to
-// delete the second file. The file must be on a local disk: locks and fsync of network
-// file systems promise less.
+// One process owns the file at a time: the journal locks it, and a second file beside it. Both
+// locks end with the process, however the process ends, so never delete the second file. The file
+// must be on a local disk: locks and fsync of network file systems promise less.
 package journal

@@ -145,14 +145,14 @@ func Repaired(data []byte) []byte {
 
 // HoldFlushes keeps everybody from an fsync until release is called.
 func HoldFlushes(f *File) (release func()) {
-	f.flushing.take()
-	return f.flushing.leave
+	f.flushing.lock()
+	return f.flushing.unlock
 }
 
 // HoldWrites keeps everybody from writing until release is called.
 func HoldWrites(f *File) (release func()) {
-	f.writing.take()
-	return f.writing.leave
+	f.writing.lock()
+	return f.writing.unlock
 }
 
 // Written is how many records were written.

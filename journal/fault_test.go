@@ -28,7 +28,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 		fault.Write = true
 		_, err := file.Begin(t.Context(), intent(3))
 		require.ErrorIs(t, err, journal.ErrFault)
-		assert.EqualError(t, err, "journal: a record could not be written, make room or mend the disk: no space left on device")
+		assert.EqualError(t, err, "journal: a record could not be written: make room or repair the disk: no space left on device")
 		require.ErrorIs(t, file.Sent(t.Context(), key(2), noon), journal.ErrFault)
 		require.ErrorIs(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeRejected, ""), journal.ErrFault)
 		require.ErrorIs(t, file.Finish(t.Context(), key(1), connectpsp.OutcomeAccepted, ""), journal.ErrFault)
@@ -53,7 +53,7 @@ func TestAJournalThatCannotTruncateATornRecordRefusesCalls(t *testing.T) {
 	fault := &journal.Fault{Write: true, Truncate: true, Short: 20}
 	journal.WithFaults(file, fault)
 	_, err := file.Begin(t.Context(), intent(1))
-	require.ErrorContains(t, err, "open the journal anew")
+	require.ErrorContains(t, err, "open the journal again")
 	fault.Write, fault.Truncate = false, false
 	_, err = file.Begin(t.Context(), intent(1))
 	require.Error(t, err)
@@ -70,7 +70,7 @@ func TestAJournalRefusesCallsAfterAFailedFsync(t *testing.T) {
 	send(t, file, 1)
 	begin(t, file, 2)
 	fault.Sync = true
-	require.ErrorContains(t, file.Sent(t.Context(), key(2), noon), "what is on disk is unknown, mend the disk and open the journal anew")
+	require.ErrorContains(t, file.Sent(t.Context(), key(2), noon), "the contents of the disk are unknown and no payment is sent any more: repair the disk and open the journal again")
 	fault.Sync = false
 	require.Error(t, file.Finish(t.Context(), key(2), connectpsp.OutcomeRejected, ""), "the mark may be on disk: it must not be said to be gone")
 	require.Error(t, file.Sent(t.Context(), key(2), noon))

@@ -15,35 +15,35 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// File is a [connectpsp.Journal] in a file. Make it with [Open]. Goroutines may share it, and so
-// may all clients of a process.
+// File is a [connectpsp.Journal] in a file. Make it with [Open]; the zero value is not usable.
+// Goroutines may share a File, and so may all clients of a process.
 //
-// A method whose context ends while it waits for the disk, or for another call, returns an error
-// that matches the context's. Its record may then be in the file or not.
+// If the context of a call ends while the call waits for the disk or for another call, the error
+// matches the context's. The record of the call may then be in the file or not.
 type File struct {
 	path   string
 	lock   io.Closer
 	opened time.Time
 	closed sync.Once
 
-	// flushing is held during an fsync, and while a compacted file takes the place of the old one.
-	// It is taken before writing.
-	flushing gate
-	// writing is held while a record is written. It is taken before mu.
-	writing gate
+	// flushing is locked during an fsync, and while a compacted file replaces the old one. Lock it
+	// before writing.
+	flushing mutex
+	// writing is locked while a record is written. Lock it before mu.
+	writing mutex
 
-	mu          sync.Mutex // guards all below, and is not held while the disk works
+	mu          sync.Mutex // guards the fields below, and is never locked during disk I/O
 	disk        disk
 	size        int64  // of the file, up to the end of the last whole record
-	written     uint64 // how many records were written
-	synced      uint64 // how many of them are known to be durable
+	written     uint64 // number of records written
+	synced      uint64 // number of records known to be durable
 	state       *state
-	failure     error // why the journal takes nothing more, nil if it does
+	failure     error // why the journal accepts no more records, nil if it does
 	closing     bool
 	compactions compactions
 }
 
-// disk is the part of *os.File in use.
+// disk has the methods of *os.File that a journal calls.
 type disk interface {
 	io.ReaderAt
 	io.WriterAt
@@ -59,31 +59,31 @@ var (
 	errClosed  = errors.New("journal: it is closed")
 	errNoKey   = errors.New("journal: an intent has no idempotency key")
 	errNotUTF8 = errors.New("journal: a key, a reference or an id is not UTF-8")
-	errPaid    = errors.New("journal: a payment that was accepted cannot be rejected:" +
-		" two clients work on it")
+	errPaid    = errors.New("journal: an accepted payment cannot be rejected:" +
+		" two clients made this payment at once")
 	errUnknown = errors.New("journal: no intent with this idempotency key can be sent")
 )
 
 // Begin writes an intent. See [connectpsp.Journal].
 func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
-	earlier, err := f.known(i)
+	earlier, err := f.lookUp(i)
 	switch {
 	case earlier != nil || err != nil:
 		return earlier, err
 	case i.IdempotencyKey == "":
 		return nil, errNoKey
-	case len(i.Body) > longestBody:
+	case len(i.Body) > maxBody:
 		return nil, fmt.Errorf("journal: a request of %d bytes is too long", len(i.Body))
 	case !utf8.ValidString(strings.Join(
 		[]string{i.IdempotencyKey, i.ExternalReference, i.ChargeID, i.TransactionID}, " ")):
-		return nil, errNotUTF8 // two of them could be one in the file
+		return nil, errNotUTF8 // two different texts could become one in the file
 	}
-	begun := intentOf(i) // the caller may change its request when the call has ended
+	begun := intentOf(i) // a copy: the caller may change its request after the call
 	if err := f.roomForNew(ctx); err != nil {
 		return nil, err
 	}
 	_, err = f.append(ctx, func() ([]record, error) {
-		if earlier = f.state.known(i); earlier != nil {
+		if earlier = f.state.lookUp(i); earlier != nil {
 			return nil, nil // another call of the same payment was faster
 		}
 		var records []record
@@ -95,30 +95,30 @@ func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Inte
 		return append(records, record{Intent: begun}), nil
 	})
 	if err != nil {
-		earlier, _ := f.known(i)
+		earlier, _ := f.lookUp(i)
 		return earlier, err
 	}
 	return earlier, nil
 }
 
-// Find looks an intent up. It does not wait for the disk. See [connectpsp.Journal].
+// Find returns the intent of a payment. It does not wait for the disk. See [connectpsp.Journal].
 func (f *File) Find(_ context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
-	earlier, err := f.known(i)
+	earlier, err := f.lookUp(i)
 	if errors.Is(err, errClosed) {
-		return nil, err // another process may have the file now, and know more
+		return nil, err // another process may own the file now, and have newer records
 	}
 	return earlier, nil
 }
 
-// known looks an intent up, and tells why the journal takes nothing more.
-func (f *File) known(i connectpsp.Intent) (*connectpsp.Intent, error) {
+// lookUp returns the recorded intent of a payment, and why the journal accepts no more records.
+func (f *File) lookUp(i connectpsp.Intent) (*connectpsp.Intent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.forget(f.age())
-	return f.state.known(i), f.failure
+	return f.state.lookUp(i), f.failure
 }
 
-// age is for how long the journal has been open, by the monotonic clock.
+// age returns the time since the journal was opened, by the monotonic clock.
 func (f *File) age() time.Duration { return time.Since(f.opened) }
 
 // Sent writes that a payment is about to be sent, and waits until that is durable. See
@@ -180,7 +180,7 @@ func (f *File) Ended(context.Context) ([]connectpsp.Intent, error) {
 	return list(f, (*state).allEnded, (*ended).public)
 }
 
-// list copies intents while others use the journal.
+// list returns copies of the intents that find selects.
 func list[T any](
 	f *File, find func(*state) []*T, public func(*T) connectpsp.Intent,
 ) ([]connectpsp.Intent, error) {
@@ -198,9 +198,9 @@ func list[T any](
 	return intents, nil
 }
 
-// Close removes the requests of ended payments from the file, makes everything durable and gives
-// the file back. It waits for a compaction under way. Its error says which of these failed. Calls
-// after it fail. Closing twice is no error.
+// Close removes the requests of ended payments from the file, makes all records durable and unlocks
+// the file. It waits for a compaction that is under way. Its error says which step failed. All
+// other calls after Close fail; a second Close does nothing and returns nil.
 func (f *File) Close() (err error) {
 	f.closed.Do(func() { err = f.end() })
 	return err
@@ -209,7 +209,7 @@ func (f *File) Close() (err error) {
 func (f *File) end() error {
 	f.mu.Lock()
 	f.closing = true
-	told := f.failure != nil
+	reported := f.failure != nil
 	f.compactions.stop()
 	f.mu.Unlock()
 	f.compactions.running.Wait()
@@ -219,14 +219,14 @@ func (f *File) end() error {
 	var err error
 	if stale {
 		if err = f.compact(); isFull(err) {
-			err = nil // Open tries again
+			err = nil // Open compacts
 		}
 	}
-	f.flushing.take()
-	defer f.flushing.leave()
-	f.writing.take()
-	defer f.writing.leave()
-	if !told {
+	f.flushing.lock()
+	defer f.flushing.unlock()
+	f.writing.lock()
+	defer f.writing.unlock()
+	if !reported {
 		failure := f.failed()
 		if failure == nil {
 			failure = cmp.Or(f.disk.Sync(), f.isInPlace(f.disk, f.size))
@@ -245,7 +245,7 @@ func (f *File) failed() error {
 	return f.failure
 }
 
-// fail makes the journal take nothing more, and returns the reason.
+// fail stops the journal: it accepts no more records. It returns err.
 func (f *File) fail(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// isFull reports whether err is that of a volume, or of a quota, without room.
+// isFull reports whether err says that the volume or the quota is full.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

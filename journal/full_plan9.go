@@ -1,4 +1,4 @@
 package journal
 
-// isFull recognises nothing: Plan 9 has a text for each file server.
+// isFull returns false: the text of the error differs between Plan 9's file servers.
 func isFull(error) bool { return false }

@@ -9,8 +9,8 @@ import (
 )
 
 func lockFile(string) (io.Closer, error) {
-	return nil, errors.New("journal: on this platform two processes cannot be kept from using one" +
-		" file; keep intents in a database instead")
+	return nil, errors.New("journal: this platform has no file locks that keep a second process out:" +
+		" use a connectpsp.Journal on a database instead")
 }
 
 func lock(*os.File) error { return nil }

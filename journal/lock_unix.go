@@ -11,19 +11,19 @@ import (
 	"syscall"
 )
 
-// lockFile takes a lock that the system gives back when the process ends, however it ends.
+// lockFile locks a file. The system releases the lock when the process ends, however it ends.
 func lockFile(path string) (io.Closer, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := cmp.Or(lock(file), tighten(file)); err != nil {
+	if err := cmp.Or(lock(file), restrict(file)); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }
 
-// lock keeps others from a file that is open, until it is closed.
+// lock locks an open file until it is closed.
 func lock(file *os.File) error {
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

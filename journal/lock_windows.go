@@ -10,7 +10,7 @@ import (
 
 const errorSharingViolation syscall.Errno = 32
 
-// lockFile opens a file that nobody else may open until the process ends, however it ends.
+// lockFile opens a file exclusively, until the process ends, however it ends.
 func lockFile(path string) (io.Closer, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
@@ -27,5 +27,6 @@ func lockFile(path string) (io.Closer, error) {
 	return os.NewFile(uintptr(handle), path), nil
 }
 
-// lock has nothing to do: the file beside it cannot be deleted while it is open.
+// lock does nothing: on Windows the lock file beside the journal cannot be deleted while it is
+// open.
 func lock(*os.File) error { return nil }

@@ -12,31 +12,31 @@ import (
 	"time"
 )
 
-// ErrInUse is matched by the error of [Open] if another [File], in this process or another, has the
-// journal.
+// ErrInUse is matched by the error of [Open] if another [File], in this process or another, owns
+// the journal.
 var ErrInUse = errors.New("journal: another process has it open; stop that one first," +
 	" and let no other process pay the orders that are open in it")
 
-// CorruptError says that a file is no journal, or one that was damaged. It was left as it is. Keep
-// a copy: its records tell which payments may be open. Once these are settled by other means, move
-// the file away, and a new one begins.
+// CorruptError is the error of [Open] for a file that is not a journal, or is a damaged one. Open
+// leaves the file as it is. Keep a copy: its records say which payments may be open. Settle those
+// by other means, then move the file away; Open makes a new one.
 type CorruptError struct {
 	Path   string
-	Record int   // number of the damaged record; the first, which names the format, is 1
-	Offset int64 // where it begins, in bytes
+	Record int   // number of the damaged record, from 1; the first one names the format
+	Offset int64 // of the record in the file, in bytes
 	Reason string
 }
 
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("journal: %s: record %d, at byte %d, cannot be trusted: %s;"+
-		" the file was left as it is: keep a copy, settle the payments it tells of, then move it away",
+		" the file was left as it is: keep a copy, settle the payments that are open in it, then move it away",
 		e.Path, e.Record, e.Offset, e.Reason)
 }
 
-// Open opens the journal at path and makes one if there is none. It cuts off records that were not
-// durable when the machine lost power, and compacts the file if it holds requests of payments that
-// ended. Its error matches [ErrInUse], is a [*CorruptError], or is the file system's. Close it when
-// the clients that use it make no more calls.
+// Open opens the journal at path, and creates it if there is none. It cuts off records that were
+// not durable when the machine lost power, and compacts the file if it contains requests of
+// payments that ended. The error matches [ErrInUse], is a [*CorruptError], or is the file system's.
+// Call [File.Close] when the clients that use the journal make no more calls.
 func Open(path string) (*File, error) {
 	path, err := locate(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = os.Remove(path + ".tmp") // of a process that died while it wrote the file anew
+	_ = os.Remove(path + ".tmp") // from a process that died during a compaction
 	f, err := open(path)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -55,15 +55,15 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// locate returns the one path that a file has, through any links and wherever the process
-// goes, and makes the file: a link may lead to one that is not there yet.
+// locate returns the absolute path of a file without symbolic links. It creates the file, because a
+// link may lead to one that does not exist yet.
 func locate(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
 	if info, err := os.Stat(absolute); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no file", absolute) // a pipe would be waited for
+		return "", fmt.Errorf("%s is no file", absolute) // to open a pipe would block
 	}
 	file, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -81,10 +81,10 @@ func open(path string) (*File, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	f := &File{
-		path: path, opened: time.Now(), flushing: newGate(), writing: newGate(),
+		path: path, opened: time.Now(), flushing: newMutex(), writing: newMutex(),
 		disk: file, state: newState(),
 	}
-	err = cmp.Or(own(file, path), tighten(file))
+	err = cmp.Or(lockInPlace(file, path), restrict(file))
 	if err == nil {
 		err = f.load(file)
 	}
@@ -94,7 +94,8 @@ func open(path string) (*File, error) {
 	return f, nil
 }
 
-// load reads the file, makes it durable and compacts it if it holds records that should be gone.
+// load reads the file, makes it durable, and compacts it if it contains records that should be
+// gone.
 func (f *File) load(file *os.File) error {
 	found, err := f.state.read(file)
 	if err == nil {
@@ -111,7 +112,7 @@ func (f *File) load(file *os.File) error {
 	}
 	f.compactions.at = nextCompaction(found.packed)
 	if found.version < formatVersion || f.state.stale > 0 || f.size >= f.compactions.at {
-		_ = f.compact() // if that fails the old file is as good
+		_ = f.compact() // if that fails, the old file is still right
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,22 +120,22 @@ func (f *File) load(file *os.File) error {
 	return f.failure
 }
 
-// tighten takes the file from everybody but its owner. It may have been made in another way.
-func tighten(file *os.File) error {
+// restrict makes the file accessible to its owner only. It may have been created with another mode.
+func restrict(file *os.File) error {
 	info, err := file.Stat()
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		err = file.Chmod(0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("journal: the file holds personal data, and could not be made readable by its"+
+		return fmt.Errorf("journal: the file contains personal data, and could not be made readable by its"+
 			" owner only: %w", err)
 	}
 	return nil
 }
 
-// own locks the journal itself too: the lock beside it is of no use if that is deleted, or another
-// name leads here.
-func own(disk *os.File, path string) error {
+// lockInPlace locks the journal itself too: the lock file beside it does not help if somebody
+// deletes it, or if the journal has a second name.
+func lockInPlace(disk *os.File, path string) error {
 	if err := lock(disk); err != nil {
 		return err
 	}
@@ -143,13 +144,13 @@ func own(disk *os.File, path string) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if named, err := os.Stat(path); err != nil || !os.SameFile(opened, named) {
-		return ErrInUse // it was written anew meanwhile
+		return ErrInUse // another process compacted it meanwhile
 	}
 	return nil
 }
 
-// repair cuts off a record that was not written whole, writes the first record into a new file,
-// makes the rest durable, and sees how much room is left.
+// repair cuts off a record that was not written whole, writes the first record of a new file, makes
+// the file durable, and measures the free space.
 func (f *File) repair(file *os.File, found contents) error {
 	if err := file.Truncate(f.size); err != nil {
 		return err
@@ -170,7 +171,7 @@ func (f *File) repair(file *os.File, found contents) error {
 	if err := syncDirectory(f.path); err != nil {
 		return err
 	}
-	// Only now: a new file that a kill left with nothing but zeros would be no journal.
+	// Only now: after a kill at this point a new file of zeros would not be a journal.
 	f.compactions.tight = !hasRoom(file, f.size, f.size+plenty)
 	if err := file.Truncate(f.size); err != nil {
 		return err
@@ -181,22 +182,22 @@ func (f *File) repair(file *os.File, found contents) error {
 	return nil
 }
 
-// contents is the state of a file that was read.
+// contents describes a file that was read.
 type contents struct {
 	version int
-	size    int64 // up to the end of the last record that counts
-	packed  int64 // up to the end of the last one that a compaction wrote
-	last    int64 // up to the end of the last one that is no mark of durability
-	durable int64 // bytes that are durable for certain
+	size    int64 // up to the end of the last valid record
+	packed  int64 // up to the end of the last record that a compaction wrote
+	last    int64 // up to the end of the last record that is no durability mark
+	durable int64 // bytes that are known to be durable
 }
 
-// read takes the records of a file.
+// read applies the records of a file.
 //
-// A page of the file that was not fsynced when the machine lost power may be there or not, whatever
-// its neighbours are. So the first record that is not whole begins the torn tail, and what follows
-// is cut off with it: nothing was sent for it. But if the file was durable beyond that record, as a
-// mark says that stands anywhere behind it, the record was whole once: then the file is damaged.
-// Files of version 1 have no marks; of them only a last line without an end is a torn tail.
+// A page that was not fsynced when the machine lost power may be on disk or not, independently of
+// its neighbours. So the torn tail begins at the first invalid record, and all that follows is cut
+// off with it: no payment was sent on the strength of it. But if any durability mark after that
+// record says that the record was durable, it was valid once: then the file is damaged. Files of
+// version 1 have no marks; there only a last line without a line break is a torn tail.
 func (s *state) read(file io.Reader) (contents, error) {
 	lines := bufio.NewReaderSize(file, 64<<10)
 	found := contents{version: formatVersion}
@@ -222,8 +223,8 @@ func (s *state) read(file io.Reader) (contents, error) {
 		case number == 1 && (err != nil || r.Header == nil || r.Header.Format != formatName):
 			return found, corrupt(notAJournal)
 		case number == 1 && (r.Header.Version < 1 || r.Header.Version > formatVersion):
-			return found, corrupt(fmt.Sprintf("it says version %d, and this SDK reads up to version %d;"+
-				" use the version that wrote it", r.Header.Version, formatVersion))
+			return found, corrupt(fmt.Sprintf("it has version %d, and this SDK reads up to version %d:"+
+				" use the SDK that wrote it", r.Header.Version, formatVersion))
 		case number == 1:
 			found.version = r.Header.Version
 		case err != nil:
@@ -249,13 +250,13 @@ func (s *state) read(file io.Reader) (contents, error) {
 	}
 }
 
-const notAJournal = "the file does not begin as a journal does;" +
+const notAJournal = "the file does not begin as a journal does:" +
 	" it is something else, or its beginning is damaged"
 
-// parseWhole reads a line with its end.
+// parseWhole decodes a line with its line break.
 func parseWhole(line []byte, whole bool) (record, error) {
 	switch {
-	case len(line) > longestRecord:
+	case len(line) > maxRecord:
 		return record{}, errors.New("it is too long")
 	case !whole:
 		return record{}, errors.New("it does not end")
@@ -263,7 +264,7 @@ func parseWhole(line []byte, whole bool) (record, error) {
 	return parse(line[:len(line)-1])
 }
 
-// beginsLike reports whether a line without an end is the first of a journal, broken off.
+// beginsLike reports whether a line without a line break is the first part of a journal's header.
 func beginsLike(line []byte) bool {
 	begun := bytes.TrimRight(line, "\x00")
 	for version := 1; version <= formatVersion; version++ {
@@ -275,15 +276,15 @@ func beginsLike(line []byte) bool {
 	return false
 }
 
-// isTorn judges a line that is no record and stands where the records end that were found. It looks
-// for a mark in it, for another line may be a part of it, and in all lines behind it.
+// isTorn reports whether an invalid line after the last valid record begins a torn tail. It looks
+// for a durability mark in that line, which may contain another line, and in all lines after it.
 func isTorn(line []byte, whole bool, rest *bufio.Reader, found contents) (bool, error) {
 	if found.version == 1 && found.durable == 0 {
 		if whole {
 			return false, nil
 		}
 		_, err := parse(line[:len(line)-1])
-		return err != nil, nil // else it was whole, and its end was changed
+		return err != nil, nil // else it was whole, and its line break was changed
 	}
 	for offset := found.size; len(line) > 0; {
 		if at, mark := lastMark(line); mark != nil && offset+at-mark.Before > found.size {
@@ -298,7 +299,7 @@ func isTorn(line []byte, whole bool, rest *bufio.Reader, found contents) (bool, 
 	return true, nil
 }
 
-// lastMark returns the mark of durability at the end of a line, and where in it that begins.
+// lastMark returns the durability mark at the end of a line, and its offset in the line.
 func lastMark(line []byte) (int64, *durable) {
 	at := bytes.LastIndex(line, []byte(` {"durable":`)) - len("01234567")
 	if at < 0 {
@@ -311,14 +312,14 @@ func lastMark(line []byte) (int64, *durable) {
 	return int64(at), r.Durable
 }
 
-// readLine reads to the end of a line, or of the file; then whole is false. Of a line that is too
-// long it reads the beginning.
+// readLine reads a line. Whole is false if the file ends before the line break. Of a line longer
+// than maxRecord it reads the beginning.
 func readLine(lines *bufio.Reader) (line []byte, whole bool, err error) {
 	for {
 		part, err := lines.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case err == nil || len(line) > longestRecord:
+		case err == nil || len(line) > maxRecord:
 			return line, true, nil
 		case errors.Is(err, io.EOF):
 			return line, false, nil

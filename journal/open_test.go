@@ -232,11 +232,11 @@ func TestAFileThatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
 		"not JSON":                {head + journal.Line(`{"intent":`) + durable, "not the JSON"},
 		"an intent without a key": {head + journal.Line(`{"intent":{"operation":"createCashOut"}}`), "without a key"},
 		"no gzip":                 {head + journal.Line(`{"ended":"AAAA"}`), "cannot be decompressed"},
-		"an odd outcome":          {head + journal.Line(`{"intent":{"key":"a","outcome":"LOST"}}`), "unknown outcome"},
-		"an odd end":              {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"finished":{"key":"a","outcome":"LOST"}}`), "unknown outcome"},
-		"an end of nothing":       {head + journal.Line(`{"finished":{"key":"a","outcome":"REJECTED"}}`), "not under way"},
-		"a sending of nothing":    {head + journal.Line(`{"sent":{"key":"a","at":"2026-03-10T12:00:00Z"}}`), "not about to be sent"},
-		"a sending at no time":    {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"sent":{"key":"a"}}`), "not about to be sent"},
+		"an odd outcome":          {head + journal.Line(`{"intent":{"key":"a","outcome":"LOST"}}`), "does not know"},
+		"an odd end":              {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"finished":{"key":"a","outcome":"LOST"}}`), "does not know"},
+		"an end of nothing":       {head + journal.Line(`{"finished":{"key":"a","outcome":"REJECTED"}}`), "no pending intent"},
+		"a sending of nothing":    {head + journal.Line(`{"sent":{"key":"a","at":"2026-03-10T12:00:00Z"}}`), "no unsent intent"},
+		"a sending at no time":    {head + journal.Line(`{"intent":{"key":"a"}}`) + journal.Line(`{"sent":{"key":"a"}}`), "no unsent intent"},
 		"an empty line":           {head + "\n" + durable, "checksum"},
 		"a line that is too long": {head + strings.Repeat("x", 2<<20) + "\n" + durable, "too long"},
 	} {
@@ -247,7 +247,7 @@ func TestAFileThatIsNoJournalIsRefusedAndLeftAsItIs(t *testing.T) {
 			require.ErrorAs(t, err, &corrupt)
 			assert.Equal(t, path, corrupt.Path)
 			assert.Contains(t, corrupt.Reason, c.says)
-			assert.Contains(t, err.Error(), "the file was left as it is: keep a copy, settle the payments it tells of, then move it away")
+			assert.Contains(t, err.Error(), "the file was left as it is: keep a copy, settle the payments that are open in it, then move it away")
 			assert.Equal(t, c.data, string(contents(t, path)))
 
 			// Moved away, it is in nobody's way: the lock was given back.

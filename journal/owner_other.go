@@ -4,5 +4,5 @@ package journal
 
 import "os"
 
-// keepOwner does nothing where files have no owner that a program changes.
+// keepOwner does nothing: on this platform a program does not change the owner of a file.
 func keepOwner(*os.File, disk) error { return nil }

@@ -7,13 +7,14 @@ import (
 	"syscall"
 )
 
-// keepOwner gives a file the owner of the one whose place it takes: root may only have looked.
-func keepOwner(anew *os.File, old disk) error {
+// keepOwner gives the new file the owner of the old one. Otherwise a journal that root opened once,
+// to look at it, would belong to root.
+func keepOwner(newFile *os.File, old disk) error {
 	info, err := old.Stat()
 	if err != nil {
 		return err
 	}
-	made, err := anew.Stat()
+	made, err := newFile.Stat()
 	if err != nil {
 		return err
 	}
@@ -22,5 +23,5 @@ func keepOwner(anew *os.File, old disk) error {
 	if !known || !alsoKnown || was.Uid == is.Uid && was.Gid == is.Gid {
 		return nil
 	}
-	return anew.Chown(int(was.Uid), int(was.Gid))
+	return newFile.Chown(int(was.Uid), int(was.Gid))
 }

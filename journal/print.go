@@ -9,8 +9,7 @@ import (
 // String returns the type and the path.
 func (f *File) String() string { return "journal.File(" + f.path + ")" }
 
-// Format prints String under every verb: fmt would read fields that payments change at the same
-// time.
+// Format prints String under every verb: fmt would race with payments for the fields.
 func (f *File) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, f.String()) }
 
 // LogValue logs String.

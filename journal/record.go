@@ -18,13 +18,13 @@ import (
 
 const (
 	formatName = "connectpsp payments"
-	// formatVersion is the version of a new file. Version 1 had no Pending, Ended and Durable; it
-	// is read, and compacted into a file of this version.
+	// formatVersion is the version of a new file. Version 1 had no Pending, Ended and Durable: Open
+	// reads it and compacts it into a file of this version.
 	formatVersion = 2
-	// longestRecord bounds one record when a file is read. A request is a thousandth of it.
-	longestRecord = 1 << 20
-	// longestBody bounds a request, so that every intent fits in a record, packed or not.
-	longestBody = 256 << 10
+	// maxRecord bounds one record when a file is read. A request has a thousandth of this.
+	maxRecord = 1 << 20
+	// maxBody bounds a request, so that every intent fits in a record, compressed or not.
+	maxBody = 256 << 10
 	// packSize is how many bytes of JSON are compressed together.
 	packSize = 64 << 10
 )
@@ -35,21 +35,20 @@ type record struct {
 	Intent   *intent   `json:"intent,omitzero"`
 	Sent     *sent     `json:"sent,omitzero"`
 	Finished *finished `json:"finished,omitzero"`
-	// Pending and Ended are written by a compaction: intents and ended as lines of JSON, compressed
-	// with gzip.
+	// A compaction writes Pending and Ended: the intents as lines of JSON, compressed with gzip.
 	Pending []byte   `json:"pending,omitzero"`
 	Ended   []byte   `json:"ended,omitzero"`
 	Durable *durable `json:"durable,omitzero"`
 }
 
-// header is the first record.
+// header is the content of the first record.
 type header struct {
 	Format  string `json:"format"`
 	Version int    `json:"version"`
 }
 
-// intent is a connectpsp.Intent that is pending, in the file and in memory. In a compacted file it
-// holds the content of later records, too, and in one of version 1 it may have been accepted.
+// intent is a pending connectpsp.Intent, in the file and in memory. In a compacted file it includes
+// the content of later records. In a file of version 1 it may have been accepted.
 type intent struct {
 	Operation         string             `json:"operation"`
 	Key               string             `json:"key"`
@@ -67,8 +66,8 @@ type intent struct {
 	EndedAt           time.Time          `json:"endedAt,omitzero"`
 }
 
-// ended is a connectpsp.Intent that has ended, in the file and in memory. There are many, so it is
-// short. Its times are in milliseconds since 1970, 0 if they are not known.
+// ended is a connectpsp.Intent with an outcome, in the file and in memory. There are many, so the
+// names are short. Times are in milliseconds since 1970, and 0 if they are not known.
 type ended struct {
 	Operation         string     `json:"op"`
 	Key               string     `json:"key"`
@@ -85,8 +84,8 @@ type ended struct {
 	Rejected          bool       `json:"rejected,omitzero"`
 }
 
-// durable says that the file was durable up to some bytes before this record, when it was written.
-// As a distance that holds after a compaction, too.
+// durable marks that the file was durable up to Before bytes before this record, when the record
+// was written. A distance stays right when a compaction copies the record.
 type durable struct {
 	Before int64 `json:"before"`
 }
@@ -103,26 +102,26 @@ type finished struct {
 	At            time.Time          `json:"at"`
 }
 
-// firstRecord is the header of a file of a version.
+// firstRecord returns the header of a file of a version.
 func firstRecord(version int) record {
 	return record{Header: &header{Format: formatName, Version: version}}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// line writes a record as it stands in the file.
+// line returns a record as a line of the file.
 func (r record) line() ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > longestRecord-16 {
+	if len(text) > maxRecord-16 {
 		return nil, fmt.Errorf("a record of %d bytes is too long", len(text))
 	}
 	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(text, castagnoli), text), nil
 }
 
-// parse reads a line without its end.
+// parse decodes a line without its line break.
 func parse(line []byte) (record, error) {
 	var r record
 	sum, text, found := bytes.Cut(line, []byte(" "))
@@ -135,7 +134,7 @@ func parse(line []byte) (record, error) {
 	return r, nil
 }
 
-// pack compresses lines of JSON. A higher level would gain a twentieth and take twice as long.
+// pack compresses lines of JSON. A higher level would save 5 % of the size and take twice as long.
 func pack(lines []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	compressor, err := gzip.NewWriterLevel(&packed, 3)
@@ -147,13 +146,13 @@ func pack(lines []byte) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// unpack decompresses lines of JSON, and passes on each.
+// unpack decompresses lines of JSON, and calls each with every line.
 func unpack[T any](packed []byte, each func(*T) error) error {
 	compressed, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return errors.New("it cannot be decompressed")
 	}
-	lines := json.NewDecoder(io.LimitReader(compressed, longestRecord))
+	lines := json.NewDecoder(io.LimitReader(compressed, maxRecord))
 	for {
 		one := new(T)
 		err := lines.Decode(one)
@@ -161,7 +160,7 @@ func unpack[T any](packed []byte, each func(*T) error) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return errors.New("it holds something other than intents")
+			return errors.New("it has a line that is no intent")
 		}
 		if err := each(one); err != nil {
 			return err
@@ -169,7 +168,7 @@ func unpack[T any](packed []byte, each func(*T) error) error {
 	}
 }
 
-// intentOf returns a new intent, of which the journal itself will say how it ends.
+// intentOf returns a new intent. It leaves the outcome out: the journal itself records that.
 func intentOf(i connectpsp.Intent) *intent {
 	return &intent{
 		Operation:         i.Operation,
@@ -178,7 +177,7 @@ func intentOf(i connectpsp.Intent) *intent {
 		ChargeID:          i.ChargeID,
 		TransactionID:     i.TransactionID,
 		Amount:            i.Amount,
-		Body:              bytes.Clone(i.Body), // a compaction reads it while the caller has it
+		Body:              bytes.Clone(i.Body), // a compaction reads it after the caller may change it
 		BodySHA256:        i.BodySHA256,
 		ClientID:          i.ClientID,
 		BaseURL:           i.BaseURL,
@@ -205,8 +204,8 @@ func (i *intent) public() connectpsp.Intent {
 	}
 }
 
-// endedOf returns the part of an intent that is remembered. The transaction's id may be a part of a
-// response, which is not to be kept with it.
+// endedOf returns the part of an intent that is remembered after its end. It clones the id of the
+// transaction, which may be a substring of a whole response.
 func endedOf(
 	i *intent, outcome connectpsp.Outcome, transactionID string, at time.Time,
 ) *ended {

@@ -11,29 +11,29 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// remembered is for how long a payment that ended is known, while the journal is open.
-const remembered = time.Hour
+// retention is the time for which an open journal remembers a payment that ended.
+const retention = time.Hour
 
-// state is the result of the records. Its times are counted from when the journal was opened, by
-// the monotonic clock: setting the other clock makes the journal forget nothing.
+// state is the result of all records. Its times are counted from Open by the monotonic clock, so a
+// change of the machine's clock makes the journal forget nothing.
 type state struct {
-	byKey map[string]*entry // those that are pending or accepted, by idempotency key
-	// byPayment has all, by a hash of the payment, linked through entry.next.
+	byKey map[string]*entry // the pending and accepted entries, by idempotency key
+	// byPayment has all entries by a hash of the payment, linked through entry.next.
 	byPayment map[uint64]*entry
 	seed      maphash.Seed
 	pending   map[*entry]struct{}
-	ended     []*entry // in the order in which they ended; those that are gone are passed over
-	stale     int      // how many requests the file may hold of payments that are not pending
+	ended     []*entry // in the order in which they ended, with some that are gone
+	stale     int      // number of requests of ended payments that the file may still contain
 	names     map[string]string
 }
 
-// entry is an intent and its place in the state. What it points to is not changed: a compaction may
-// be reading it.
+// entry is an intent and its place in the state. The values that now and past point to never
+// change, because a compaction may be reading them.
 type entry struct {
-	now  *intent // nil once it has ended
-	past *ended  // nil before
+	now  *intent // nil after the end
+	past *ended  // nil before the end
 	next *entry
-	at   time.Duration // when it ended
+	at   time.Duration // of the end
 	gone bool
 }
 
@@ -47,8 +47,8 @@ func newState() *state {
 	}
 }
 
-// apply adds a record that was read or written at a time. Its error says why the record cannot be
-// one of this journal's at this place.
+// apply adds a record that was read or written at a time. Its error says why the record cannot
+// follow the records before it.
 func (s *state) apply(r record, now time.Duration) error {
 	switch {
 	case r.Intent != nil:
@@ -70,7 +70,7 @@ func (s *state) apply(r record, now time.Duration) error {
 
 func (s *state) begin(i *intent, now time.Duration) error {
 	if i.Operation == connectpsp.OperationRefundCashIn {
-		i.ChargeID = cmp.Or(i.ChargeID, i.TransactionID) // version 1 had the charge there
+		i.ChargeID = cmp.Or(i.ChargeID, i.TransactionID) // version 1 had the charge in TransactionID
 	}
 	switch i.Outcome {
 	case "":
@@ -78,17 +78,17 @@ func (s *state) begin(i *intent, now time.Duration) error {
 	case connectpsp.OutcomeAccepted: // of version 1
 		return s.remember(endedOf(i, i.Outcome, i.TransactionID, i.EndedAt), now)
 	default:
-		return errors.New("it is an intent of an unknown outcome")
+		return errors.New("it is an intent with an outcome that this version does not know")
 	}
 }
 
 func (s *state) remember(past *ended, now time.Duration) error {
-	s.share(past)
+	s.intern(past)
 	return s.add(&entry{past: past, at: now})
 }
 
-// share makes payments that have a text in common have one copy of it.
-func (s *state) share(past *ended) {
+// intern makes equal texts of payments share one copy.
+func (s *state) intern(past *ended) {
 	for _, text := range []*string{&past.Operation, &past.ClientID, &past.BaseURL} {
 		if _, known := s.names[*text]; !known {
 			s.names[*text] = *text
@@ -97,7 +97,8 @@ func (s *state) share(past *ended) {
 	}
 }
 
-// add takes in an entry, in the place of a rejected attempt of its payment, or had its key.
+// add adds an entry. It replaces a rejected attempt of the payment, and an ended entry with the
+// key.
 func (s *state) add(e *entry) error {
 	earlier := s.byKey[e.key()]
 	switch {
@@ -109,7 +110,7 @@ func (s *state) add(e *entry) error {
 		s.drop(earlier)
 	}
 	payment := e.payment()
-	for old := range s.of(payment) {
+	for old := range s.entriesOf(payment) {
 		if old.outcome() == connectpsp.OutcomeRejected {
 			s.drop(old)
 		}
@@ -128,9 +129,9 @@ func (s *state) add(e *entry) error {
 	return nil
 }
 
-// of yields the entries of a payment, the latest first. Files of version 1 may have several that
-// are open.
-func (s *state) of(payment string) func(func(*entry) bool) {
+// entriesOf yields the entries of a payment, the latest first. A file of version 1 may have several
+// open ones.
+func (s *state) entriesOf(payment string) func(func(*entry) bool) {
 	return func(yield func(*entry) bool) {
 		for e := s.byPayment[maphash.String(s.seed, payment)]; e != nil; e = e.next {
 			if e.payment() == payment && !yield(e) {
@@ -143,7 +144,7 @@ func (s *state) of(payment string) func(func(*entry) bool) {
 func (s *state) send(r *sent) error {
 	e := s.byKey[r.Key]
 	if e == nil || !e.unsent() || r.At.IsZero() {
-		return errors.New("it tells of the sending of a payment that was not about to be sent")
+		return errors.New("it marks a payment as sent that has no unsent intent")
 	}
 	changed := *e.now
 	changed.SentAt = r.At
@@ -155,31 +156,31 @@ func (s *state) finish(r *finished, now time.Duration) error {
 	e := s.byKey[r.Key]
 	switch {
 	case e == nil || e.past != nil:
-		return errors.New("it ends a payment that was not under way")
+		return errors.New("it ends a payment that has no pending intent")
 	case r.Outcome == connectpsp.OutcomeRejected:
 		delete(s.byKey, r.Key)
 	case r.Outcome != connectpsp.OutcomeAccepted:
-		return errors.New("it ends a payment with an unknown outcome")
+		return errors.New("it ends a payment with an outcome that this version does not know")
 	}
-	s.leavesRequest(e)
+	s.countStale(e)
 	delete(s.pending, e)
 	past := endedOf(e.now, r.Outcome, r.TransactionID, r.At)
-	s.share(past)
+	s.intern(past)
 	e.now, e.past, e.at = nil, past, now
 	s.ended = append(s.ended, e)
 	return nil
 }
 
-// leavesRequest counts the request of a payment that is no longer pending: the file still holds it.
-func (s *state) leavesRequest(e *entry) {
+// countStale counts the request of a payment that is no longer pending: the file still contains it.
+func (s *state) countStale(e *entry) {
 	if e.now != nil && len(e.now.Body) > 0 {
 		s.stale++
 	}
 }
 
-// drop takes an entry out.
+// drop removes an entry.
 func (s *state) drop(e *entry) {
-	s.leavesRequest(e)
+	s.countStale(e)
 	e.gone = true
 	delete(s.pending, e)
 	if s.byKey[e.key()] == e {
@@ -200,9 +201,9 @@ func (s *state) drop(e *entry) {
 	}
 }
 
-// forget drops intents that ended too long ago.
+// forget drops intents that ended more than retention ago.
 func (s *state) forget(now time.Duration) {
-	for len(s.ended) > 0 && (s.ended[0].gone || now-s.ended[0].at >= remembered) {
+	for len(s.ended) > 0 && (s.ended[0].gone || now-s.ended[0].at >= retention) {
 		if !s.ended[0].gone {
 			s.drop(s.ended[0])
 		}
@@ -211,11 +212,11 @@ func (s *state) forget(now time.Duration) {
 	}
 }
 
-// known returns a copy of the intent that is open, or else was accepted, of the same payment, or
-// else with the same key.
-func (s *state) known(i connectpsp.Intent) *connectpsp.Intent {
+// lookUp returns a copy of the recorded intent that i collides with: the open one of the same
+// payment, else an accepted one, else a sent or accepted one with the same key, else nil.
+func (s *state) lookUp(i connectpsp.Intent) *connectpsp.Intent {
 	var found *entry
-	for e := range s.of(i.Payment()) {
+	for e := range s.entriesOf(i.Payment()) {
 		accepted := e.outcome() == connectpsp.OutcomeAccepted
 		if e.open() || accepted && (found == nil || !found.open()) {
 			found = e
@@ -231,11 +232,11 @@ func (s *state) known(i connectpsp.Intent) *connectpsp.Intent {
 	return &earlier
 }
 
-// replaced returns the keys of the intents that were never sent and that a new one, with another
-// key, takes the place of.
+// replaced returns the keys of unsent intents of the same payment that i, with another key,
+// replaces.
 func (s *state) replaced(i connectpsp.Intent) []string {
 	var keys []string
-	for e := range s.of(i.Payment()) {
+	for e := range s.entriesOf(i.Payment()) {
 		if e.unsent() && e.key() != i.IdempotencyKey {
 			keys = append(keys, e.key())
 		}
@@ -255,7 +256,7 @@ func (s *state) allPending() []*intent {
 	return all
 }
 
-// allEnded returns the intents that ended and are remembered, in that order.
+// allEnded returns the remembered intents with an outcome, in the order in which they ended.
 func (s *state) allEnded() []*ended {
 	all := make([]*ended, 0, len(s.ended))
 	for _, e := range s.ended {
@@ -293,7 +294,7 @@ func (e *entry) outcome() connectpsp.Outcome {
 	return ""
 }
 
-// open reports whether the payment may have been made, and the outcome is not known.
+// open reports whether the payment was sent and its outcome is unknown.
 func (e *entry) open() bool { return e.now != nil && !e.now.SentAt.IsZero() }
 
 func (e *entry) unsent() bool { return e.now != nil && e.now.SentAt.IsZero() }

@@ -168,7 +168,7 @@ func TestARemovedFileStopsPayments(t *testing.T) {
 			send(t, file, 1)
 			begin(t, file, 2)
 			require.NoError(t, take(path))
-			const says = "the file was removed, replaced or cut under the program, so nothing is sent any more"
+			const says = "the file was removed, replaced or truncated while it was open, so no payment is sent any more"
 			require.ErrorContains(t, file.Sent(t.Context(), key(2), noon), says)
 			_, err := file.Begin(t.Context(), intent(3))
 			require.ErrorContains(t, err, says)
@@ -191,7 +191,7 @@ func TestCloseReportsThatTheFileWasRemovedOrCut(t *testing.T) {
 			require.NoError(t, err)
 			send(t, file, 1)
 			require.NoError(t, take(path))
-			const says = "removed, replaced or cut"
+			const says = "removed, replaced or truncated"
 			require.ErrorContains(t, file.Close(), says)
 
 			file, err = journal.Open(path)
@@ -231,7 +231,7 @@ func TestAFileTruncatedDuringAnFsyncStopsPayments(t *testing.T) {
 	file := open(t, path)
 	begin(t, file, 1)
 	journal.WithFaults(file, &journal.Fault{OnSync: func() { _ = os.Truncate(path, 100) }})
-	require.ErrorContains(t, file.Sent(t.Context(), key(1), noon), "cut under the program")
+	require.ErrorContains(t, file.Sent(t.Context(), key(1), noon), "truncated while it was open")
 }
 
 func TestACompactionDoesNotReplaceAnotherFile(t *testing.T) {

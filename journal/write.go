@@ -7,18 +7,18 @@ import (
 	"os"
 )
 
-// moved returns the error for a file that is no longer as it was written. Cause may be nil.
-func moved(cause error) error {
-	const text = "journal: the file was removed, replaced or cut under the program, so nothing is sent" +
-		" any more; put it back, or settle what may be open, and open the journal anew"
+// replacedError returns the error for a file that another program changed. Cause may be nil.
+func replacedError(cause error) error {
+	const text = "journal: the file was removed, replaced or truncated while it was open, so no payment is" +
+		" sent any more: put the file back, or settle the payments that may be open, then open the journal again"
 	if cause == nil {
 		return errors.New(text)
 	}
 	return fmt.Errorf("%s: %w", text, cause)
 }
 
-// append writes the records that prepare returns, and applies them. Prepare is called with mu held,
-// perhaps twice. The number is that of the last record written, by this call or another.
+// append writes the records that prepare returns, and applies them. Prepare runs with mu locked,
+// and may run twice. The number is that of the last record that this or another call wrote.
 func (f *File) append(ctx context.Context, prepare func() ([]record, error)) (uint64, error) {
 	f.keepPace(ctx)
 	number, err := f.appendOnce(ctx, prepare)
@@ -31,7 +31,7 @@ func (f *File) append(ctx context.Context, prepare func() ([]record, error)) (ui
 func (f *File) appendOnce(
 	ctx context.Context, prepare func() ([]record, error),
 ) (number uint64, err error) {
-	if err := f.writing.takeFor(ctx); err != nil {
+	if err := f.writing.lockContext(ctx); err != nil {
 		return 0, err
 	}
 	written := make(chan uint64, 1)
@@ -54,8 +54,8 @@ func (f *File) appendOnce(
 	return <-written, nil
 }
 
-// writeLocked writes records and applies them; writing is held. If that fails the file and the
-// state are as before.
+// writeLocked writes records and applies them. If that fails, the file and the state are as before.
+// The caller owns writing.
 func (f *File) writeLocked(records []record) error {
 	var lines []byte
 	for _, r := range records {
@@ -72,7 +72,7 @@ func (f *File) writeLocked(records []record) error {
 	defer f.mu.Unlock()
 	for _, r := range records {
 		if err := f.state.apply(r, f.age()); err != nil {
-			f.failure = fmt.Errorf("journal: a record that was written cannot be read: %w", err)
+			f.failure = fmt.Errorf("journal: a record that was written cannot be applied: %w", err)
 			return f.failure
 		}
 	}
@@ -82,21 +82,22 @@ func (f *File) writeLocked(records []record) error {
 	return nil
 }
 
-// writeLinesLocked writes behind the end of the file, which it does not move; writing is held.
+// writeLinesLocked writes lines after the end of the file, without a change of f.size. The caller
+// owns writing.
 func (f *File) writeLinesLocked(lines []byte) error {
-	disk, size := f.place()
-	// A write behind the end of a file that was cut would leave a hole.
-	if info, err := disk.Stat(); err != nil || info.Size() != size {
-		return f.fail(moved(err))
+	file, size := f.place()
+	// In a truncated file a write at size would leave a hole.
+	if info, err := file.Stat(); err != nil || info.Size() != size {
+		return f.fail(replacedError(err))
 	}
-	_, err := disk.WriteAt(lines, size)
+	_, err := file.WriteAt(lines, size)
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("journal: a record could not be written, make room or mend the disk: %w", err)
-	if undo := disk.Truncate(size); undo != nil {
-		return f.fail(fmt.Errorf("%w; and half of it could not be taken back, so open the journal"+
-			" anew: %w", err, undo))
+	err = fmt.Errorf("journal: a record could not be written: make room or repair the disk: %w", err)
+	if undo := file.Truncate(size); undo != nil {
+		return f.fail(fmt.Errorf("%w; a part of the record could not be removed, so open the journal"+
+			" again: %w", err, undo))
 	}
 	return err
 }
@@ -107,63 +108,62 @@ func (f *File) place() (disk, int64) {
 	return f.disk, f.size
 }
 
-// flush makes the first records durable, as many as number says. Goroutines that come while one is
-// at it are served together by the next.
+// flush makes the records up to number durable. Goroutines that call it during an fsync share the
+// next one (group commit).
 func (f *File) flush(ctx context.Context, number uint64) error {
-	if err := f.flushing.takeFor(ctx); err != nil {
+	if err := f.flushing.lockContext(ctx); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	durable := f.synced >= number
 	f.mu.Unlock()
 	if durable {
-		f.flushing.leave()
+		f.flushing.unlock()
 		return nil
 	}
 	return await(ctx, f.flushing, f.flushLocked)
 }
 
-// flushLocked makes earlier writes durable; flushing is held.
+// flushLocked makes earlier writes durable. The caller owns flushing.
 func (f *File) flushLocked() error {
 	f.mu.Lock()
-	// A write during the fsync may or may not be a part of it.
-	written, size, disk, failure := f.written, f.size, f.disk, f.failure
+	// The fsync may miss a write that runs at the same time.
+	written, size, file, failure := f.written, f.size, f.disk, f.failure
 	f.mu.Unlock()
 	if failure != nil {
 		return failure
 	}
-	if err := disk.Sync(); err != nil {
-		return f.fail(fmt.Errorf("journal: what is on disk is unknown,"+
-			" mend the disk and open the journal anew: %w", err))
+	if err := file.Sync(); err != nil {
+		return f.fail(fmt.Errorf("journal: fsync failed, so the contents of the disk are unknown and no"+
+			" payment is sent any more: repair the disk and open the journal again: %w", err))
 	}
-	if err := f.isInPlace(disk, size); err != nil {
+	if err := f.isInPlace(file, size); err != nil {
 		return f.fail(err)
 	}
 	f.mu.Lock()
 	f.synced = written
 	f.mu.Unlock()
-	f.writing.take()
-	defer f.writing.leave()
+	f.writing.lock()
+	defer f.writing.unlock()
 	f.markLocked(size)
 	return nil
 }
 
-// isInPlace reports whether the file that is open is the one that Open would find, and whole.
-func (f *File) isInPlace(disk disk, size int64) error {
-	opened, err := disk.Stat()
+// isInPlace returns an error unless the open file is complete, and is the one that Open would find.
+func (f *File) isInPlace(d disk, size int64) error {
+	opened, err := d.Stat()
 	if err != nil {
-		return moved(err)
+		return replacedError(err)
 	}
 	named, err := os.Stat(f.path)
 	if err != nil || !os.SameFile(opened, named) || opened.Size() < size {
-		return moved(err)
+		return replacedError(err)
 	}
 	return nil
 }
 
-// markLocked notes that the file is durable up to an offset; writing is held. Open tells damage
-// before it from a tail that was not written whole. That is all that is lost where it cannot be
-// written.
+// markLocked appends a mark that the file is durable up to an offset. By the mark Open tells damage
+// from a torn tail. If the write fails, only that distinction is lost. The caller owns writing.
 func (f *File) markLocked(end int64) {
 	_, size := f.place()
 	line, err := record{Durable: &durable{Before: size - end}}.line()
