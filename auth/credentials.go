@@ -21,27 +21,29 @@ import (
 )
 
 const (
-	fetchTimeout   = 30 * time.Second // of one POST /auth/token
-	refusalMemory  = 5 * time.Second  // a final refusal is repeated for so long without asking the gateway
-	longestPause   = 30 * time.Second // that a Retry-After is heeded for
-	renewalBackoff = 5 * time.Second  // between renewals that fail while the old token lives
-	assumedLife    = time.Minute      // of a token that does not say how long it lives
-	longestLife    = 24 * time.Hour   // the most that is believed
+	fetchTimeout     = 30 * time.Second // of one POST /auth/token
+	refusalRetention = 5 * time.Second  // a final refusal is returned again for so long without a request
+	maxPause         = 30 * time.Second // the longest Retry-After that is obeyed
+	renewalBackoff   = 5 * time.Second  // between failed renewals while the old token lives
+	assumedLife      = time.Minute      // of a token that does not state its lifetime
+	maxLife          = 24 * time.Hour   // the longest lifetime that is believed
 )
 
-// ClientCredentials is the TokenSource that exchanges a client id and secret for tokens at POST
+// ClientCredentials is the [TokenSource] that exchanges a client id and secret for tokens at POST
 // /auth/token.
 //
-// However many goroutines ask, one request is made, and each of them waits no longer than its own
-// context allows. A token's life is counted on the local clock from the moment it arrives, so a
-// wrong clock on either side does no harm. In the last quarter of that life, at a random moment so
-// that a fleet does not renew in step, the token is renewed in the background while everybody goes
-// on using the old one; if that fails, the old one stays until it ends. A refusal of the
-// credentials is final and repeated for five seconds without asking again; an answer with
-// Retry-After for as long as that says, up to thirty seconds.
+// Requests are a single flight: any number of goroutines share one, and each of them waits no
+// longer than its own context allows. The lifetime of a token is counted by the local clock from
+// the moment when the token arrives, so a wrong clock on either side does no harm.
 //
-// It does not retry: its callers do, as Error.Temporary says. It may be shared by goroutines. Make
-// it with NewClientCredentials.
+// In the last quarter of the lifetime the token is renewed in the background, while callers go on
+// with the old one. The moment is random, so that a fleet does not renew in step. If the renewal
+// fails, the old token stays until it expires. If the gateway refuses the credentials, the refusal
+// is final and is returned for five seconds without a request. If the gateway responds with
+// Retry-After, that error is returned for as long as the gateway asks, up to thirty seconds.
+//
+// ClientCredentials does not retry; its callers do, if [Error.Temporary] reports true. Goroutines
+// may share it. Make it with [NewClientCredentials]; the zero value is not usable.
 type ClientCredentials struct {
 	client       *gen.Client
 	clientID     string
@@ -50,52 +52,51 @@ type ClientCredentials struct {
 	current atomic.Pointer[cachedToken] // nil before the first token and after Invalidate
 
 	mu           sync.Mutex
-	inFlight     *inFlight // the request under way, nil if there is none
-	refusal      *Error    // the last answer, if it is to be repeated for a while
+	flight       *flight // the request under way, nil if there is none
+	refusal      *Error  // the last refusal, which callers get without a request until refusalUntil
 	refusalUntil time.Time
 }
 
-// cachedToken is a token with the ages at which it should be renewed and at which it ends.
-// time.Since reads the monotonic clock alone, which is half the cost of time.Now.
+// cachedToken is a token with the ages at which it should be renewed and at which it expires. Ages
+// come from time.Since, which reads the monotonic clock only: half the cost of time.Now.
 type cachedToken struct {
 	token             Secret
 	received          time.Time
 	renewAge, endsAge time.Duration
 }
 
-func (l *cachedToken) age() time.Duration { return time.Since(l.received) }
+func (t *cachedToken) age() time.Duration { return time.Since(t.received) }
 
-// inFlight is a single flight: one POST /auth/token and all callers that wait for it. Token and err
+// flight is a single flight: one POST /auth/token and all callers that wait for it. Token and err
 // are set before done is closed.
-type inFlight struct {
+type flight struct {
 	done  chan struct{}
 	token Secret
 	err   error
 }
 
-// fetching marks the context of a request for a token with the source that makes it.
+// fetching is the key of the context of a token request. Its value is the source that requests.
 type fetching struct{}
 
-// errOwnToken keeps a source from waiting for itself for ever.
-var errOwnToken = errors.New("auth: the client that fetches the tokens asks for one itself; leave Bearer out of its request editors")
+// errOwnToken is returned instead of a deadlock, when a source would wait for itself.
+var errOwnToken = errors.New("auth: the client that fetches tokens needs a token itself: leave Bearer out of its request editors")
 
-// NewClientCredentials returns a token source that asks through client, which must not follow
-// redirects and must not have Bearer of this source among its request editors. No request is made
-// before the first call of Token.
+// NewClientCredentials returns a token source that requests tokens through client. The client must
+// not follow redirects, and must not have [Bearer] of this source among its request editors. No
+// request is made before the first call of [ClientCredentials.Token].
 func NewClientCredentials(client *gen.Client, clientID string, clientSecret Secret) *ClientCredentials {
 	return &ClientCredentials{client: client, clientID: clientID, clientSecret: clientSecret}
 }
 
-// Token returns a live token. It waits only if there is none; then it returns the context's error
-// if ctx ends first, or an
-// *Error if the token could not be had.
+// Token returns a live token. It waits only if there is none. Its error is the context's if ctx
+// ends before there is a token, and otherwise an [*Error].
 func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
-	if held := c.current.Load(); held != nil {
-		if age := held.age(); age < held.endsAge {
-			if age >= held.renewAge {
-				c.renew(held, age)
+	if cached := c.current.Load(); cached != nil {
+		if age := cached.age(); age < cached.endsAge {
+			if age >= cached.renewAge {
+				c.renew(cached, age)
 			}
-			return held.token, nil
+			return cached.token, nil
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -113,11 +114,11 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	}
 }
 
-// Invalidate drops token if it is the one held, so that the next call of Token fetches another.
+// Invalidate drops token if it is the cached one, so that the next call of Token requests another.
 func (c *ClientCredentials) Invalidate(token Secret) {
 	for {
-		held := c.current.Load()
-		if held == nil || held.token.Reveal() != token.Reveal() || c.current.CompareAndSwap(held, nil) {
+		cached := c.current.Load()
+		if cached == nil || cached.token.Reveal() != token.Reveal() || c.current.CompareAndSwap(cached, nil) {
 			return
 		}
 	}
@@ -126,61 +127,61 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 // String returns the type and the client id.
 func (c *ClientCredentials) String() string { return "auth.ClientCredentials(" + c.clientID + ")" }
 
-// Format prints String under every verb: fmt would read fields that a renewal changes at the same
-// time.
+// Format prints String under every verb: fmt would race with renewals for the fields.
 func (c *ClientCredentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // LogValue logs String.
 func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// renew starts a request in the background. Only the goroutine that moves renewAge does; the others
-// never touch the lock.
-func (c *ClientCredentials) renew(held *cachedToken, age time.Duration) {
-	later := *held
+// renew starts a request in the background. Only the goroutine that moves renewAge starts one; all
+// others return without the lock.
+func (c *ClientCredentials) renew(cached *cachedToken, age time.Duration) {
+	later := *cached
 	later.renewAge = age + renewalBackoff
-	if !c.current.CompareAndSwap(held, &later) {
+	if !c.current.CompareAndSwap(cached, &later) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	paused := c.refusal != nil && c.refusal.Temporary() && time.Now().Before(c.refusalUntil)
-	if c.inFlight == nil && c.current.Load() == &later && !paused {
-		c.start()
+	if c.flight == nil && c.current.Load() == &later && !paused {
+		c.startLocked()
 	}
 }
 
-// join returns the request to wait for: the one under way, a new one, or a finished one if the
-// answer is known.
-func (c *ClientCredentials) join(now time.Time) *inFlight {
+// join returns the flight to wait for: the one under way, a new one, or a completed one if the
+// result is known already.
+func (c *ClientCredentials) join(now time.Time) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.current.Load(); held != nil && held.age() < held.endsAge {
-		return completed(held.token, nil)
+	if cached := c.current.Load(); cached != nil && cached.age() < cached.endsAge {
+		return completed(cached.token, nil)
 	}
-	if c.inFlight != nil {
-		return c.inFlight
+	if c.flight != nil {
+		return c.flight
 	}
 	if c.refusal != nil && now.Before(c.refusalUntil) {
 		refusal := *c.refusal
 		if refusal.Temporary() {
-			passed := min(refusal.RetryAfter, longestPause) - c.refusalUntil.Sub(now)
+			passed := min(refusal.RetryAfter, maxPause) - c.refusalUntil.Sub(now)
 			refusal.RetryAfter -= passed
 		}
 		return completed(Secret{}, &refusal)
 	}
-	return c.start()
+	return c.startLocked()
 }
 
-func completed(token Secret, err error) *inFlight {
+func completed(token Secret, err error) *flight {
 	done := make(chan struct{})
 	close(done)
-	return &inFlight{done: done, token: token, err: err}
+	return &flight{done: done, token: token, err: err}
 }
 
-// start begins a request that outlives the context of whoever asked first. The lock is held.
-func (c *ClientCredentials) start() *inFlight {
-	shared := &inFlight{done: make(chan struct{})}
-	c.inFlight = shared
+// startLocked starts a request. The request outlives the context of the caller that started it,
+// because other callers wait for it too.
+func (c *ClientCredentials) startLocked() *flight {
+	shared := &flight{done: make(chan struct{})}
+	c.flight = shared
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), fetching{}, c), fetchTimeout)
 		defer cancel()
@@ -190,17 +191,17 @@ func (c *ClientCredentials) start() *inFlight {
 	return shared
 }
 
-func (c *ClientCredentials) complete(shared *inFlight, next *cachedToken, err *Error) {
+func (c *ClientCredentials) complete(shared *flight, next *cachedToken, err *Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight = nil
+	c.flight = nil
 	c.refusal = nil
 	if err != nil {
 		shared.err = err
 		if !err.Temporary() {
-			c.refusal, c.refusalUntil = err, time.Now().Add(refusalMemory)
+			c.refusal, c.refusalUntil = err, time.Now().Add(refusalRetention)
 		} else if err.RetryAfter > 0 {
-			c.refusal, c.refusalUntil = err, time.Now().Add(min(err.RetryAfter, longestPause))
+			c.refusal, c.refusalUntil = err, time.Now().Add(min(err.RetryAfter, maxPause))
 		}
 	} else {
 		shared.token = next.token
@@ -221,7 +222,7 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 		return nil
 	})
 	if err != nil {
-		if handed { // else one of the caller's request editors failed, in its own words
+		if handed { // otherwise a request editor of the caller failed, and its error has no text of a peer
 			err = redact.Error(err)
 		}
 		return nil, &Error{Err: err}
@@ -242,33 +243,33 @@ func (c *ClientCredentials) fetch(ctx context.Context) (*cachedToken, *Error) {
 	if err != nil {
 		return nil, &Error{StatusCode: response.StatusCode, Err: err}
 	}
-	var token tokenAnswer
-	// An odd field beside the token does not matter, and the error could quote the answer.
+	var token tokenResponse
+	// An odd field beside the token does not matter, and the error could quote the response.
 	_ = json.Unmarshal(body, &token)
 	if !sendable(token.AccessToken) {
-		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the response holds no token that can be sent")}
+		return nil, &Error{StatusCode: response.StatusCode, Err: errors.New("the response has no token that can be sent")}
 	}
 	return newCachedToken(NewSecret(token.AccessToken), token.ExpiresIn, received), nil
 }
 
-// tokenRequest and tokenAnswer are the bodies of POST /auth/token, as far as they are used. The
-// lifetime is in seconds.
+// tokenRequest and tokenResponse are the bodies of POST /auth/token, reduced to the members in use.
+// The lifetime is in seconds.
 type (
 	tokenRequest struct {
 		ClientID     string `json:"clientId"`
 		ClientSecret string `json:"clientSecret"`
 	}
-	tokenAnswer struct {
+	tokenResponse struct {
 		AccessToken string `json:"accessToken"`
 		ExpiresIn   int    `json:"expiresIn"`
 	}
 )
 
 func newCachedToken(token Secret, expiresIn int, received time.Time) *cachedToken {
-	life := longestLife
+	life := maxLife
 	if expiresIn <= 0 {
 		life = assumedLife
-	} else if expiresIn < int(longestLife/time.Second) {
+	} else if expiresIn < int(maxLife/time.Second) {
 		life = time.Duration(expiresIn) * time.Second
 	}
 	early := life/8 + rand.N(life/8)

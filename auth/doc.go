@@ -1,7 +1,7 @@
-// Package auth puts the two identities of a ConnectPSP request on it: the access token, which it
-// fetches and renews, and the integration's ApplicationToken.
+// Package auth adds the two credentials of a ConnectPSP request: the access token, which it
+// requests and renews, and the ApplicationToken of the integration.
 //
-// Bearer and ApplicationToken return request editors: functions assignable to gen.RequestEditorFn,
-// so they serve the raw client of package gen as well as package connectpsp. Secrets are held in a
-// Secret, which no output reveals.
+// [Bearer] and [ApplicationToken] return request editors: functions that are assignable to
+// [gen.RequestEditorFn], so they serve the raw client of package gen and package connectpsp alike.
+// A [Secret] keeps a credential out of every output: printing redacts it.
 package auth

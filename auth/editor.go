@@ -9,25 +9,25 @@ import (
 // ApplicationTokenHeader is the header that names the integration.
 const ApplicationTokenHeader = "ApplicationToken"
 
-// canonicalHeader is ApplicationTokenHeader as [http.Header] holds it. Set would make it anew for
-// every request.
+// canonicalHeader is ApplicationTokenHeader as [http.Header] has it. Set would allocate it for every
+// request.
 var canonicalHeader = http.CanonicalHeaderKey(ApplicationTokenHeader)
 
-// TokenSource gives access tokens. ClientCredentials is the one that asks the gateway; a fleet that
-// shares one token between processes supplies its own. Implementations must be safe for use by
-// several goroutines.
+// TokenSource supplies access tokens. [ClientCredentials] requests them from the gateway; a fleet
+// that shares one token between processes has a source of its own. Goroutines call the methods
+// concurrently.
 type TokenSource interface {
-	// Token returns a token to send now, waiting for one no longer than ctx allows. The caller
-	// never keeps it beyond one request.
+	// Token returns a token to send now. It waits for one no longer than ctx allows. The caller
+	// uses the token for one request.
 	Token(ctx context.Context) (Secret, error)
 
-	// Invalidate says that the gateway answered 401 to this token. If the source still gives it
-	// out, it must stop; if it has a newer one by now, that one stays.
+	// Invalidate reports that the gateway responded 401 to this token. The source must not return
+	// the token again. If the source has a newer token by now, that one stays.
 	Invalidate(token Secret)
 }
 
-// Bearer returns a request editor that sets Authorization to a token of source. It fails with the
-// error of the source, or if the token is unset. The editor may be shared by goroutines.
+// Bearer returns a request editor that sets the Authorization header to a token of source. The
+// editor fails with the error of the source, or if the token is unset. Goroutines may share it.
 func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, request *http.Request) error {
 		token, err := source.Token(ctx)
@@ -35,16 +35,15 @@ func Bearer(source TokenSource) func(context.Context, *http.Request) error {
 			return err
 		}
 		if token.IsZero() {
-			return errors.New("auth: the token source gave an unset token")
+			return errors.New("auth: the token source returned an unset token")
 		}
 		request.Header.Set("Authorization", "Bearer "+token.Reveal())
 		return nil
 	}
 }
 
-// ApplicationToken returns a request editor that sets the ApplicationToken header, which every
-// operation but POST /auth/token needs. It fails if token is unset. The editor may be shared by
-// goroutines.
+// ApplicationToken returns a request editor that sets the ApplicationToken header. Every operation
+// except POST /auth/token needs it. The editor fails if token is unset. Goroutines may share it.
 func ApplicationToken(token Secret) func(context.Context, *http.Request) error {
 	return func(_ context.Context, request *http.Request) error {
 		if token.IsZero() {

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Error says why no access token could be had. Nothing but POST /auth/token was sent.
+// Error is the reason why there is no access token. Only POST /auth/token was sent.
 type Error struct {
-	// StatusCode is the status of the gateway's answer, 0 if there was none.
+	// StatusCode is the status of the gateway's response, 0 if there was none.
 	StatusCode int
 
-	// Type, Title, Code and Detail come from the problem in the answer and are empty if it held
-	// none. They are the gateway's words and may hold personal data: neither Error nor fmt,
+	// Type, Title, Code and Detail come from the problem in the response, and are empty if it has
+	// none. They are the gateway's words and may contain personal data: neither Error nor fmt,
 	// log/slog or encoding/json writes them.
 	Type, Title, Code, Detail string
 
-	// RetryAfter is how long the gateway asked to wait, 0 if it did not.
+	// RetryAfter is the pause that the gateway asks for, 0 if it asks for none.
 	RetryAfter time.Duration
 
-	// Err is what went wrong besides the status: the network's error, an answer that cannot be
-	// read. It may be nil. Its text leaves out words that the peer chose; errors.Is still finds the
+	// Err is the cause besides the status: an error of the network, or of reading the response. It
+	// may be nil. Its text is redacted of words that the peer chose; errors.Is still finds the
 	// error itself.
 	Err error
 }
@@ -52,8 +52,8 @@ func (e Error) MarshalJSON() ([]byte, error) {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether asking again later may help: there was no readable answer, or one that
-// says that the gateway cannot serve just now. A refusal of the credentials is not temporary.
+// Temporary reports whether a retry may succeed: there was no readable response, or the gateway
+// could not serve the request at that moment. A refusal of the credentials is not temporary.
 func (e *Error) Temporary() bool {
 	switch e.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, 499: // 499: a proxy's client went away

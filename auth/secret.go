@@ -8,19 +8,19 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret holds a credential that must not reach a log, an error or a dump. Every fmt verb, slog,
-// encoding/json and encoding.TextMarshaler print it as "[redacted]"; as an unexported field of
-// another struct, where fmt cannot call methods, it prints as an address. Only Reveal gives the
+// Secret contains a credential that must not reach a log, an error or a dump. Every fmt verb, slog,
+// encoding/json and [encoding.TextMarshaler] print "[redacted]". As an unexported field of another
+// struct, where fmt cannot call methods, it prints as an address. Only [Secret.Reveal] returns the
 // text.
 //
-// The zero value is the unset secret. Secrets are immutable and may be shared by goroutines. They
+// The zero value is the unset secret. Secrets are immutable, and goroutines may share them. They
 // cannot be compared with ==.
 type Secret struct {
-	// A func is the one value that neither fmt nor a reflecting dumper can look into.
+	// Neither fmt nor a dumper that uses reflection can look into a func.
 	reveal func() string
 }
 
-// NewSecret returns a Secret that holds s. An empty s gives the unset secret.
+// NewSecret returns a [Secret] with the text s. An empty s gives the unset secret.
 func NewSecret(s string) Secret {
 	if s == "" {
 		return Secret{}
@@ -45,11 +45,11 @@ func (s Secret) String() string { return redacted }
 // GoString returns "[redacted]".
 func (s Secret) GoString() string { return redacted }
 
-// Format prints "[redacted]" whatever the verb.
+// Format prints "[redacted]" under every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue logs "[redacted]".
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText gives "[redacted]", in JSON too.
+// MarshalText returns "[redacted]", in JSON too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -1,7 +1,7 @@
-// Package idempotency makes idempotency keys and puts them on requests.
+// Package idempotency makes idempotency keys and adds them to requests.
 //
-// The gateway answers a second request with the same key by repeating the first answer, and creates nothing. So a key must
-// be made once per intent, outside of any retry.
+// The gateway deduplicates requests by key: it responds to a second request with the same key as to
+// the first, and creates nothing. So make one key for each intent, outside of any retry.
 package idempotency
 
 import (
@@ -15,24 +15,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// Header is the header that carries the key. POST /cash-in, POST /cash-out and POST /cash-in/{id}/refund take one.
+// Header is the header that carries the key. POST /cash-in, POST /cash-out and POST
+// /cash-in/{id}/refund take one.
 const Header = "X-Idempotency-Key"
 
-// ErrInvalidKey is returned for a key that is not a UUID in its usual form of 36 characters, or is the nil or the max UUID.
+// ErrInvalidKey is returned for a key that is not a UUID in its usual form of 36 characters, or is
+// the nil or the max UUID.
 var ErrInvalidKey = errors.New("idempotency: the key is not a UUID")
 
 // NewKey returns a random key, a UUID version 4.
 func NewKey() string { return uuid.NewString() }
 
-// DeriveKey returns the key of an intent, the same in every process and on every day: a UUID of the form of version 4, made
-// of a SHA-256 over all arguments. A program that dies after sending and starts again repeats the same key without having
-// stored anything.
+// DeriveKey returns the key of an intent: a UUID of the form of version 4 that is made of a SHA-256
+// of all arguments. The same arguments give the same key in every process and at any time, so a
+// program that dies after sending and starts again repeats the key without having stored it.
 //
-// Namespace keeps integrations apart; package connectpsp uses the client id. Operation is the operation's id in the
-// description, such as "createCashOut". Attempt is 0, and one more for each certain rejection after which the same
-// reference is to be tried anew.
+// Namespace keeps integrations apart; package connectpsp uses the client id. Operation is the id of
+// the operation in the description, such as "createCashOut". Attempt is 0 at first; add one for
+// each certain rejection after which you pay under the same reference again.
 func DeriveKey(namespace, operation, externalReference string, attempt int) string {
-	message := make([]byte, 0, 256) // seldom longer, and then it grows
+	message := make([]byte, 0, 256) // long enough for usual arguments
 	for _, part := range [...]string{"connectpsp idempotency key 1", namespace, operation, externalReference} {
 		message = binary.BigEndian.AppendUint64(message, uint64(len(part)))
 		message = append(message, part...)
@@ -46,9 +48,10 @@ func DeriveKey(namespace, operation, externalReference string, attempt int) stri
 	return key.String()
 }
 
-// ParseKey returns a key of the caller's as it is sent: in lower case, for a key that was kept in a column of type uuid comes
-// back so, and must be the same key. Any version of UUID will do, but not the nil and the max UUID, which are what a program
-// sends that forgot to make one. Its error is ErrInvalidKey.
+// ParseKey returns a key in the form in which it is sent: lower case, because a key comes back in
+// lower case from a column of type uuid and must be the same key then. Any version of UUID is
+// valid, except the nil and the max UUID, which a program sends that forgot to make a key. The
+// error is [ErrInvalidKey].
 func ParseKey(key string) (string, error) {
 	parsed, err := uuid.Parse(key)
 	if err != nil || len(key) != 36 || parsed == uuid.Nil || parsed == uuid.Max {
@@ -57,13 +60,13 @@ func ParseKey(key string) (string, error) {
 	return strings.ToLower(key), nil
 }
 
-// Editor returns a request editor that sets the key. It also keeps net/http from sending the request
-// a second time on its own: a transport replays a POST that carries X-Idempotency-Key when a
-// kept-alive connection dies, unseen by the caller, unless GetBody is nil (isReplayable in
+// Editor returns a request editor that sets the key. The editor also keeps net/http from sending
+// the request a second time by itself: when a kept-alive connection dies, a transport replays a
+// POST that has an X-Idempotency-Key, unseen by the caller, unless GetBody is nil (isReplayable in
 // net/http/request.go, golang/go#19943).
 //
-// It returns the error of [ParseKey]. The editor may be shared by goroutines, but it belongs to one intent: every
-// retry of that intent uses it, and nothing else does.
+// The editor fails with the error of [ParseKey]. Goroutines may share it, but it belongs to one
+// intent: use it for each retry of that intent and for no other request.
 func Editor(key string) func(context.Context, *http.Request) error {
 	return func(_ context.Context, request *http.Request) error {
 		canonical, err := ParseKey(key)

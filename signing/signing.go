@@ -1,8 +1,13 @@
 // Package signing makes the signatures of the ConnectPSP API: HMAC-SHA256 with the CryptoToken as
-// key.
+// key, in hexadecimal.
 //
-// Requests that move money out carry one over the access token (DigitalSignature), webhooks carry
-// one over their raw body (X-Connect-Signature, see package webhook).
+// A request that moves money out carries the signature of its access token. For the access token
+// header.payload.signature and the CryptoToken b3f1c1c0-1d0a-4f6e-9c5e-6d0f2a7b9e11 its headers are
+//
+//	Authorization: Bearer header.payload.signature
+//	DigitalSignature: 7730a774c9741be02b7be8970d667bfac0bf75eb82f82330daeeead9afd176d9
+//
+// A webhook carries the signature of its raw body in X-Connect-Signature, see package webhook.
 package signing
 
 import (
@@ -16,42 +21,42 @@ import (
 	"sync/atomic"
 )
 
-// Header is the header that carries the signature of a request. It is needed on POST /cash-out,
-// POST /account/rebalance and POST /cash-in/{id}/refund.
+// Header is the header that carries the signature of a request. POST /cash-out, POST
+// /account/rebalance and POST /cash-in/{id}/refund need it.
 const Header = "DigitalSignature"
 
-// canonicalHeader is Header as [http.Header] holds it. Set would make it anew for every request.
+// canonicalHeader is Header as [http.Header] has it. Set would allocate it for every request.
 var canonicalHeader = http.CanonicalHeaderKey(Header)
 
-// ErrNoKey is returned when there is no CryptoToken to sign with.
+// ErrNoKey is returned if the CryptoToken is empty.
 var ErrNoKey = errors.New("signing: the crypto token is not set")
 
-// ErrNoToken is returned for a request without a bearer token in Authorization: there is nothing to
-// sign yet.
+// ErrNoToken is returned for a request without a bearer token in Authorization. The signature
+// covers that token.
 var ErrNoToken = errors.New("signing: the request has no bearer token; the editor that sets it must come first")
 
-// Sum returns the HMAC-SHA256 of message under the CryptoToken's bytes as text.
+// Sum returns the HMAC-SHA256 of message. The key is the text of the CryptoToken, not the bytes
+// that the text may encode.
 func Sum(cryptoToken string, message []byte) []byte {
 	mac := hmac.New(sha256.New, []byte(cryptoToken))
 	mac.Write(message)
 	return mac.Sum(nil)
 }
 
-// Sign returns the DigitalSignature of an access token: Sum in lower-case hexadecimal.
+// Sign returns the DigitalSignature of an access token: [Sum] in lower-case hexadecimal.
 func Sign(cryptoToken, accessToken string) string {
 	return hex.EncodeToString(Sum(cryptoToken, []byte(accessToken)))
 }
 
-// Editor returns a request editor that signs the token it finds in the request's Authorization
-// header, so that no request can carry one token and the signature of another. It must come after
-// the editor that sets the token. The body is not part of the signature.
+// Editor returns a request editor that signs the token in the request's Authorization header, so
+// that no request can carry one token and the signature of another. Put it after the editor that
+// sets the token. The signature does not cover the body.
 //
-// It takes the text of the CryptoToken: with an auth.Secret, what its Reveal returns. The editor
-// shows it to nobody.
+// CryptoToken is the text of the CryptoToken; for an auth.Secret that is the result of its Reveal
+// method. No output of the editor contains it.
 //
-// It returns ErrNoKey if cryptoToken is empty and ErrNoToken if the request has no token. The
-// editor may be shared by goroutines. It remembers the last signature, so signing costs something
-// once per token only.
+// The editor fails with [ErrNoKey] if cryptoToken is empty, and with [ErrNoToken] if the request
+// has no token. Goroutines may share it. It caches the last signature, so each token is signed once.
 func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 	type signed struct{ token, signature string }
 	var last atomic.Pointer[signed]
