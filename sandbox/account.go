@@ -11,26 +11,25 @@ import (
 // bankName names the sandbox's only bank.
 const bankName = "Banco Sandbox S.A."
 
-// addTransactional puts centavos into the transactional account. The lock is held.
-func (s *Sandbox) addTransactional(centavos int64) {
+// addTransactionalLocked adds centavos to the transactional account.
+func (s *Sandbox) addTransactionalLocked(centavos int64) {
 	s.transactional += centavos
 	s.balanceUpdatedAt = s.Now()
 }
 
-// spend takes an amount out of the transactional account, or refuses it if there is not enough. The
-// lock is held.
-func (s *Sandbox) spend(amount pix.Amount) error {
+// spendLocked takes an amount from the transactional account, or returns INSUFFICIENT_FUNDS.
+func (s *Sandbox) spendLocked(amount pix.Amount) error {
 	if amount.Centavos() > s.transactional {
 		return insufficientFunds(amount, pix.Centavos(s.transactional))
 	}
-	s.addTransactional(-amount.Centavos())
+	s.addTransactionalLocked(-amount.Centavos())
 	return nil
 }
 
-func (s *Sandbox) getBalance(call call) (any, error) {
-	if call.query.Has("date") {
+func (s *Sandbox) getBalance(req request) (any, error) {
+	if req.query.Has("date") {
 		// Past balances are not available, as in production; the parameter is only checked.
-		if _, err := time.Parse(time.DateOnly, call.query.Get("date")); err != nil {
+		if _, err := time.Parse(time.DateOnly, req.query.Get("date")); err != nil {
 			return nil, invalidRequest("date must be a date, YYYY-MM-DD.")
 		}
 	}
@@ -55,16 +54,16 @@ func (s *Sandbox) getBalance(call call) (any, error) {
 	}, nil
 }
 
-func (s *Sandbox) rebalanceAccount(call call) (any, error) {
-	target := call.body.amount("targetAmount", pix.Centavos(0))
-	if err := call.body.err(); err != nil {
+func (s *Sandbox) rebalanceAccount(req request) (any, error) {
+	target := req.body.amount("targetAmount", pix.Centavos(0))
+	if err := req.body.err(); err != nil {
 		return nil, err
 	}
 	total := s.transactional + s.proprietary
 	if target.Centavos() > total {
 		return nil, insufficientFunds(target, pix.Centavos(total))
 	}
-	s.addTransactional(target.Centavos() - s.transactional)
+	s.addTransactionalLocked(target.Centavos() - s.transactional)
 	s.proprietary = total - s.transactional
 	return connectpsp.Rebalance{
 		Success: true,

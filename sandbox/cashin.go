@@ -9,46 +9,46 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// cashIn is a charge as getCashIn answers it, and what is not shown.
+// cashIn is a charge as getCashIn returns it, with the fields that no response shows.
 type cashIn struct {
 	connectpsp.CashIn
 	expiresAt  time.Time
 	refundID   string // the endToEndId of an accepted refund
 	webhookURL string
-	last       *event // the last one sent, nil before
+	last       *event // the last event that was sent, nil before the first
 }
 
-// PayCashIn pays a charge: it becomes PAID, its amount comes into the transactional account, and
-// CASHIN_PAID is sent. The error wraps ErrNotFound, or ErrTransition if the charge is not
-// AWAITING_PAYMENT.
+// PayCashIn pays a charge: the charge becomes PAID, its amount is added to the transactional
+// account, and CASHIN_PAID is sent. The error wraps [ErrNotFound], or [ErrTransition] if the charge
+// is not AWAITING_PAYMENT.
 func (s *Sandbox) PayCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInPaid, func(charge *cashIn) {
-		charge.EndToEndID = s.newEndToEndID("E")
+		charge.EndToEndID = s.newEndToEndIDLocked("E")
 		charge.PaidAt = s.timestamp()
 		charge.Payer.BankData = &connectpsp.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
 		s.cashIns[charge.EndToEndID] = charge
-		s.addTransactional(charge.Amount.Centavos())
-		s.publishCashIn(charge, cashInPaid)
+		s.addTransactionalLocked(charge.Amount.Centavos())
+		s.publishCashInLocked(charge, cashInPaid)
 	})
 }
 
 // ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps
-// ErrNotFound, or ErrTransition if the charge is not AWAITING_PAYMENT.
+// [ErrNotFound], or [ErrTransition] if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) ExpireCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInExpired, func(charge *cashIn) { charge.ExpiredAt = s.timestamp() })
 }
 
-// CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps ErrNotFound, or
-// ErrTransition if the charge is not AWAITING_PAYMENT.
+// CancelCashIn makes a charge CANCELLED. No webhook is sent. The error wraps [ErrNotFound], or
+// [ErrTransition] if the charge is not AWAITING_PAYMENT.
 func (s *Sandbox) CancelCashIn(id string) error {
 	return s.moveCashIn(id, connectpsp.CashInCancelled, func(*cashIn) {})
 }
 
-// moveCashIn brings a charge that awaits payment into another state.
+// moveCashIn moves a charge from AWAITING_PAYMENT to another status.
 func (s *Sandbox) moveCashIn(id string, status connectpsp.CashInStatus, change func(*cashIn)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	charge := s.findCashIn(id)
+	charge := s.findCashInLocked(id)
 	if charge == nil {
 		return ErrNotFound
 	}
@@ -60,58 +60,58 @@ func (s *Sandbox) moveCashIn(id string, status connectpsp.CashInStatus, change f
 	return nil
 }
 
-func (s *Sandbox) createCashIn(call call) (any, error) {
-	request := call.body
-	payer := request.object("payer")
+func (s *Sandbox) createCashIn(req request) (any, error) {
+	body := req.body
+	payer := body.object("payer")
 	charge := &cashIn{CashIn: connectpsp.CashIn{
-		Amount:            request.amount("amount", pix.Centavos(1)),
-		ExternalReference: request.text("externalReference"),
+		Amount:            body.amount("amount", pix.Centavos(1)),
+		ExternalReference: body.text("externalReference"),
 		Payer:             connectpsp.Payer{Name: payer.text("name"), Document: payer.document("document")},
 		Status:            connectpsp.CashInAwaitingPayment,
 		RequestedAt:       s.timestamp(),
 	}}
-	minutes := request.count("expirationInMinutes", 24*60)
-	charge.webhookURL = request.optionalURL("webhookUrl")
-	if request.has("openFinance") {
-		request.object("openFinance").optionalURL("redirectUrl")
+	minutes := body.count("expirationInMinutes", 24*60)
+	charge.webhookURL = body.optionalURL("webhookUrl")
+	if body.has("openFinance") {
+		body.object("openFinance").optionalURL("redirectUrl")
 	}
-	if err := request.err(); err != nil {
+	if err := body.err(); err != nil {
 		return nil, err
 	}
 	if s.cashInReferences[charge.ExternalReference] {
 		return nil, duplicateReference()
 	}
 
-	charge.TransactionID = s.unused(func() string { return randomText(35, lowerLetters+digits) })
-	charge.InternalCode = s.newInternalCode()
-	// So long that it never expires in a test, and short enough for a time.Duration.
+	charge.TransactionID = s.unusedLocked(func() string { return randomText(35, lowerLetters+digits) })
+	charge.InternalCode = s.newInternalCodeLocked()
+	// Long enough that no charge expires in a test, and short enough for a time.Duration.
 	const century = 100 * 366 * 24 * 60
 	charge.expiresAt = s.clock.now().Add(time.Duration(min(minutes, century)) * time.Minute)
-	answer := charge.CashIn
-	if request.has("openFinance") {
-		answer.PaymentURL = "https://sandbox.connectpsp.example/open-finance/" + charge.TransactionID
+	created := charge.CashIn
+	if body.has("openFinance") {
+		created.PaymentURL = "https://sandbox.connectpsp.example/open-finance/" + charge.TransactionID
 	} else {
 		var err error
-		if answer.PIXData, err = newPIXData(charge.TransactionID, charge.Amount); err != nil {
+		if created.PIXData, err = newPIXData(charge.TransactionID, charge.Amount); err != nil {
 			return nil, err
 		}
 	}
 	s.cashInReferences[charge.ExternalReference] = true
 	s.cashIns[charge.TransactionID] = charge
 	s.cashIns[charge.InternalCode] = charge
-	return answer, nil
+	return created, nil
 }
 
-func (s *Sandbox) getCashIn(call call) (any, error) {
-	charge := s.findCashIn(call.id)
+func (s *Sandbox) getCashIn(req request) (any, error) {
+	charge := s.findCashInLocked(req.id)
 	if charge == nil {
 		return nil, transactionNotFound()
 	}
 	return charge.CashIn, nil
 }
 
-// findCashIn returns a charge as it stands now, or nil. The lock is held.
-func (s *Sandbox) findCashIn(id string) *cashIn {
+// findCashInLocked returns a charge with its present status, or nil.
+func (s *Sandbox) findCashInLocked(id string) *cashIn {
 	charge := s.cashIns[id]
 	if charge != nil {
 		charge.expireIfDue(s.clock.now())
@@ -135,13 +135,14 @@ func (c *cashIn) expireIfDue(now time.Time) {
 	}
 }
 
-// timestamp returns the present as transactions show it: in whole seconds, three hours behind UTC.
+// timestamp returns the present time as transactions show it: in whole seconds, three hours behind
+// UTC.
 func (s *Sandbox) timestamp() pix.Time {
 	return pix.Time{Time: s.clock.now().In(brasilia).Truncate(time.Second)}
 }
 
-func (s *Sandbox) publishCashIn(charge *cashIn, eventType string) {
-	charge.last = s.publish(charge.webhookURL, eventType, charge.TransactionID, charge.CashIn)
+func (s *Sandbox) publishCashInLocked(charge *cashIn, eventType string) {
+	charge.last = s.publishLocked(charge.webhookURL, eventType, charge.TransactionID, charge.CashIn)
 }
 
 func transactionNotFound() error {

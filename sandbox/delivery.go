@@ -10,55 +10,56 @@ import (
 
 // Delivery is one attempt to deliver a webhook.
 type Delivery struct {
-	// EventType is that of the body, such as "CASHIN_PAID".
+	// EventType is the eventType in the body, such as "CASHIN_PAID".
 	EventType string
 
 	// TransactionID is the transactionId in the body.
 	TransactionID string
 
-	// URL is where the webhook was sent.
+	// URL is the webhookUrl of the transaction.
 	URL string
 
 	// EventID is the X-Event-Id of this attempt. It is empty if nothing was sent.
 	EventID string
 
-	// Attempt counts from 1, anew for each Redeliver. It is 0 if the URL is not on this machine:
-	// nothing was sent then, nor will be.
+	// Attempt counts from 1, and again from 1 for each [Sandbox.Redeliver]. It is 0 if the URL is
+	// not on this machine: then no attempt is ever made.
 	Attempt int
 
-	// StatusCode is the status of the receiver's answer, 0 if there was none. Only 200 ends the
+	// StatusCode is the status of the receiver's response, 0 if there was none. Only 200 ends the
 	// attempts.
 	StatusCode int
 
-	// Error says why there was no answer. It is empty if there was one, whatever its status.
+	// Error says why there was no response. It is empty if there was one, of any status.
 	Error string
 
-	// Time is when the attempt began, on the sandbox's clock and in UTC.
+	// Time is the start of the attempt, on the sandbox's clock and in UTC.
 	Time time.Time
 }
 
-// Deliveries returns all attempts that have ended, in the order in which they ended. The slice is
-// the caller's.
+// Deliveries returns all attempts that have ended, in the order in which they ended. The caller
+// owns the slice.
 func (s *Sandbox) Deliveries() []Delivery {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()
 	return slices.Clone(s.dispatcher.deliveries)
 }
 
-// WaitWebhooks waits until no webhook is under way or waits for its next attempt. A receiver that
-// never answers 200 keeps it waiting for minutes, unless Advance moves the clock. It returns
-// ctx.Err() if ctx ends first and http.ErrServerClosed if the sandbox is closed first.
+// WaitWebhooks waits until no webhook is under way or waits for its next attempt. If the receiver
+// never responds with 200, that takes minutes, unless [Sandbox.Advance] moves the clock.
+// WaitWebhooks returns the error of ctx if ctx ends first, and [http.ErrServerClosed] if the
+// sandbox is closed first.
 func (s *Sandbox) WaitWebhooks(ctx context.Context) error {
 	s.dispatcher.mu.Lock()
-	quiet := s.dispatcher.quiet
+	idle := s.dispatcher.idle
 	s.dispatcher.mu.Unlock()
 	select {
-	case <-quiet:
+	case <-idle:
 		return nil
 	default:
 	}
 	select {
-	case <-quiet:
+	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -68,8 +69,8 @@ func (s *Sandbox) WaitWebhooks(ctx context.Context) error {
 }
 
 // Redeliver sends the last webhook of a transaction again: the same bytes to the same URL, with a
-// new X-Event-Id and all its attempts. The error wraps ErrNotFound if there is no such transaction
-// or if it has sent none.
+// new X-Event-Id and a new series of attempts. The error wraps [ErrNotFound] if there is no such
+// transaction or it has sent no webhook.
 func (s *Sandbox) Redeliver(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// destination reads where a payment goes. What belongs to the other type is left out.
+// destination decodes the destination of a payment. It ignores members of the other type.
 func destination(o *object) connectpsp.Destination {
 	kind := connectpsp.DestinationType(o.oneOf("type", string(connectpsp.DestinationPIX), string(connectpsp.DestinationBankAccount)))
 	switch kind {

@@ -14,149 +14,149 @@ const (
 	maxConcurrency = 8 // attempts under way at once
 	maxAttempts    = 12
 	firstBackoff   = time.Second
-	longestBackoff = time.Minute
+	maxBackoff     = time.Minute
 )
 
-// dispatcher delivers webhooks, several at a time and in no particular order.
+// dispatcher delivers webhooks, up to maxConcurrency at a time and in no particular order.
 type dispatcher struct {
 	clock       *clock
 	cryptoToken string
 	client      *http.Client
 	ctx         context.Context // ends with close
 	cancel      context.CancelFunc
-	awake       chan struct{} // holds one token if there is something to look at
+	awake       chan struct{} // has one element if the schedule or the clock has changed
 	workers     sync.WaitGroup
 
-	mu         sync.Mutex // guards all below
+	mu         sync.Mutex // guards the fields below
 	waiting    schedule
 	underWay   int
-	quiet      chan struct{} // closed while nothing waits or is under way
+	idle       chan struct{} // closed while nothing waits or is under way
 	deliveries []Delivery
 }
 
 // queuedDelivery is an event that waits for its next attempt.
 type queuedDelivery struct {
 	event   *event
-	attempt int       // the next one, from 1
-	due     time.Time // on the sandbox's clock; zero for the first attempt, which is due whatever the clock says
+	attempt int       // the number of the next attempt, from 1
+	due     time.Time // on the sandbox's clock; zero for the first attempt, which is always due
 }
 
-func startCourier(clock *clock, cryptoToken string) *dispatcher {
+func startDispatcher(c *clock, cryptoToken string) *dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &dispatcher{
-		clock:       clock,
+	d := &dispatcher{
+		clock:       c,
 		cryptoToken: cryptoToken,
 		client:      newWebhookClient(),
 		ctx:         ctx,
 		cancel:      cancel,
 		awake:       make(chan struct{}, 1),
-		quiet:       make(chan struct{}),
+		idle:        make(chan struct{}),
 	}
-	close(c.quiet)
-	c.workers.Go(c.run)
-	return c
+	close(d.idle)
+	d.workers.Go(d.run)
+	return d
 }
 
-func (c *dispatcher) close() {
-	c.cancel()
-	c.workers.Wait()
-	c.client.CloseIdleConnections()
+func (d *dispatcher) close() {
+	d.cancel()
+	d.workers.Wait()
+	d.client.CloseIdleConnections()
 }
 
-// wake has the dispatcher look at what is due.
-func (c *dispatcher) wake() {
+// wake makes the dispatcher look for events that are due.
+func (d *dispatcher) wake() {
 	select {
-	case c.awake <- struct{}{}:
+	case d.awake <- struct{}{}:
 	default:
 	}
 }
 
 // send delivers an event, unless its URL is not on this machine.
-func (c *dispatcher) send(event *event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (d *dispatcher) send(e *event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch {
-	case c.ctx.Err() != nil:
-	case !isLoopback(event.url):
-		c.deliveries = append(c.deliveries, Delivery{
-			EventType:     event.eventType,
-			TransactionID: event.transactionID,
-			URL:           event.url,
+	case d.ctx.Err() != nil:
+	case !isLoopback(e.url):
+		d.deliveries = append(d.deliveries, Delivery{
+			EventType:     e.eventType,
+			TransactionID: e.transactionID,
+			URL:           e.url,
 			Error:         errNotLoopback.Error(),
-			Time:          c.clock.now().UTC().Round(0),
+			Time:          d.clock.now().UTC().Round(0),
 		})
 	default:
-		if len(c.waiting)+c.underWay == 0 {
-			c.quiet = make(chan struct{})
+		if len(d.waiting)+d.underWay == 0 {
+			d.idle = make(chan struct{})
 		}
-		heap.Push(&c.waiting, queuedDelivery{event: event, attempt: 1})
-		c.wake()
+		heap.Push(&d.waiting, queuedDelivery{event: e, attempt: 1})
+		d.wake()
 	}
 }
 
-func (c *dispatcher) run() {
+func (d *dispatcher) run() {
 	for {
 		var next <-chan time.Time
-		if wait, some := c.dispatch(); some {
+		if wait, some := d.dispatch(); some {
 			next = time.After(wait)
 		}
 		select {
-		case <-c.ctx.Done():
+		case <-d.ctx.Done():
 			return
-		case <-c.awake:
+		case <-d.awake:
 		case <-next:
 		}
 	}
 }
 
-// dispatch starts the attempts that are due and returns how long it is until the next one, if one
-// waits for that alone.
-func (c *dispatcher) dispatch() (time.Duration, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.waiting) > 0 && c.underWay < maxConcurrency {
-		if wait := c.waiting[0].due.Sub(c.clock.now()); wait > 0 {
+// dispatch starts the attempts that are due, and returns the time until the next one. It returns
+// false if no attempt waits, or all workers are busy.
+func (d *dispatcher) dispatch() (time.Duration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.waiting) > 0 && d.underWay < maxConcurrency {
+		if wait := d.waiting[0].due.Sub(d.clock.now()); wait > 0 {
 			return wait, true
 		}
-		next := heap.Pop(&c.waiting).(queuedDelivery)
-		c.underWay++
-		c.workers.Go(func() { c.attempt(next) })
+		next := heap.Pop(&d.waiting).(queuedDelivery)
+		d.underWay++
+		d.workers.Go(func() { d.attempt(next) })
 	}
 	return 0, false
 }
 
-// attempt makes one attempt. The wait for the next one is counted from its start, so that a test
-// whose receiver has seen a request can move the clock at once.
-func (c *dispatcher) attempt(p queuedDelivery) {
+// attempt makes one attempt. The pause before the next one counts from the start of this one, so
+// that a test can move the clock as soon as its receiver has seen the request.
+func (d *dispatcher) attempt(q queuedDelivery) {
 	delivery := Delivery{
-		EventType:     p.event.eventType,
-		TransactionID: p.event.transactionID,
-		URL:           p.event.url,
+		EventType:     q.event.eventType,
+		TransactionID: q.event.transactionID,
+		URL:           q.event.url,
 		EventID:       uuid.NewString(),
-		Attempt:       p.attempt,
-		Time:          c.clock.now().UTC().Round(0),
+		Attempt:       q.attempt,
+		Time:          d.clock.now().UTC().Round(0),
 	}
 	var err error
-	delivery.StatusCode, err = c.post(p.event, delivery.EventID)
+	delivery.StatusCode, err = d.post(q.event, delivery.EventID)
 	if err != nil {
 		delivery.Error = err.Error()
 	}
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deliveries = append(c.deliveries, delivery)
-	c.underWay--
-	if delivery.StatusCode != http.StatusOK && p.attempt < maxAttempts {
-		due := delivery.Time.Add(min(firstBackoff<<(p.attempt-1), longestBackoff))
-		heap.Push(&c.waiting, queuedDelivery{event: p.event, attempt: p.attempt + 1, due: due})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deliveries = append(d.deliveries, delivery)
+	d.underWay--
+	if delivery.StatusCode != http.StatusOK && q.attempt < maxAttempts {
+		due := delivery.Time.Add(min(firstBackoff<<(q.attempt-1), maxBackoff))
+		heap.Push(&d.waiting, queuedDelivery{event: q.event, attempt: q.attempt + 1, due: due})
 	}
-	if len(c.waiting)+c.underWay == 0 {
-		close(c.quiet)
+	if len(d.waiting)+d.underWay == 0 {
+		close(d.idle)
 	}
-	c.wake()
+	d.wake()
 }
 
-// schedule is a heap of parcels, the one that is due first at its top.
+// schedule is a heap of queued deliveries by due time.
 type schedule []queuedDelivery
 
 func (s schedule) Len() int           { return len(s) }

@@ -13,18 +13,18 @@ import (
 type operation struct {
 	api.Operation
 	status  int // of success
-	execute func(*Sandbox, call) (any, error)
+	execute func(*Sandbox, request) (any, error)
 }
 
-// call is what an operation is executed with: the id in the path, the query, and the body of a
+// request is a request as an operation gets it: the id in the path, the query, and the body of a
 // POST.
-type call struct {
+type request struct {
 	id    string
 	query url.Values
 	body  *object
 }
 
-// operations is never written to.
+// operations is never modified.
 var operations = []operation{
 	{api.AuthToken, http.StatusOK, (*Sandbox).authToken},
 	{api.CreateCashIn, http.StatusCreated, (*Sandbox).createCashIn},
@@ -36,14 +36,13 @@ var operations = []operation{
 	{api.RebalanceAccount, http.StatusOK, (*Sandbox).rebalanceAccount},
 }
 
-// route returns the operation of a request and the id in its path, or the refusal of a request that
-// belongs to none.
+// route returns the operation of a request and the id in its path, or a refusal if there is none.
 func route(r *http.Request) (operation, string, error) {
 	pathExists := false
-	for _, operation := range operations {
-		id, matches := matchPath(operation.Path, r.URL.Path)
-		if matches && operation.Method == r.Method {
-			return operation, id, nil
+	for _, op := range operations {
+		id, matches := matchPath(op.Path, r.URL.Path)
+		if matches && op.Method == r.Method {
+			return op, id, nil
 		}
 		pathExists = pathExists || matches
 	}
@@ -53,8 +52,7 @@ func route(r *http.Request) (operation, string, error) {
 	return operation{}, "", refuse(http.StatusNotFound, "NOT_FOUND", "There is no such resource.")
 }
 
-// matchPath compares path with a pattern that may have one {id}, and returns what stands in its
-// place.
+// matchPath matches a path against a pattern that may have one {id}, and returns the id.
 func matchPath(pattern, path string) (id string, matches bool) {
 	before, after, hasID := strings.Cut(pattern, "{id}")
 	if !hasID {
@@ -68,51 +66,51 @@ func matchPath(pattern, path string) (id string, matches bool) {
 	return id, found && id != "" && !strings.Contains(id, "/")
 }
 
-// serveGateway is what the caller's middleware is put around.
+// serveGateway is the handler inside of the caller's middleware.
 func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
-	operation, id, err := route(r)
+	op, id, err := route(r)
 	if err != nil {
 		refusalOf(err).write(w)
 		return
 	}
 	var body []byte
 	var unreadable error
-	if operation.Method == http.MethodPost {
+	if op.Method == http.MethodPost {
 		body, unreadable = io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
 	}
-	s.answer(operation, id, r, body, unreadable).write(w)
+	s.execute(op, id, r, body, unreadable).write(w)
 }
 
-// answer checks a request and executes it. One request is served at a time, so that two with the
-// same idempotency key or the same reference cannot pass each other.
-func (s *Sandbox) answer(operation operation, id string, r *http.Request, body []byte, unreadable error) answer {
+// execute checks a request and executes it. It serializes requests, so that two with the same
+// idempotency key or the same reference cannot race.
+func (s *Sandbox) execute(op operation, id string, r *http.Request, body []byte, unreadable error) response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.authorize(operation, r.Header); err != nil {
+	if err := s.authorizeLocked(op, r.Header); err != nil {
 		return refusalOf(err)
 	}
-	key, err := idempotencyKey(operation, r.Header)
+	key, err := idempotencyKey(op, r.Header)
 	if err != nil {
 		return refusalOf(err)
 	}
-	call := call{id: id, query: r.URL.Query()}
-	if operation.Method == http.MethodPost {
+	req := request{id: id, query: r.URL.Query()}
+	if op.Method == http.MethodPost {
 		if unreadable != nil {
 			return refusalOf(invalidRequest("The body ended early."))
 		}
-		if call.body, err = parseBody(r.Header, body); err != nil {
+		if req.body, err = parseBody(r.Header, body); err != nil {
 			return refusalOf(err)
 		}
 	}
-	execute := func() answer {
-		result, err := operation.execute(s, call)
+	execute := func() response {
+		result, err := op.execute(s, req)
 		if err != nil {
 			return refusalOf(err)
 		}
-		return newAnswer(operation.status, "application/json", result)
+		return newResponse(op.status, "application/json", result)
 	}
 	if key == "" {
 		return execute()
 	}
-	return s.once(key, r.URL.Path, body, execute)
+	return s.onceLocked(key, r.URL.Path, body, execute)
 }

@@ -7,18 +7,18 @@ import (
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
 
-// memory is a request that was executed under an idempotency key, and its answer.
-type memory struct {
-	path   string
-	body   []byte
-	answer answer
+// execution is a request that was executed under an idempotency key, with its response.
+type execution struct {
+	path     string
+	body     []byte
+	response response
 }
 
-// idempotencyKey returns the key of a request in lower case, or "" if it has none or the operation
-// takes none.
-func idempotencyKey(operation operation, header http.Header) (string, error) {
+// idempotencyKey returns the key of a request in lower case, or "" if the request has none or the
+// operation takes none.
+func idempotencyKey(op operation, header http.Header) (string, error) {
 	key := header.Get(idempotency.Header)
-	if !operation.Keyed || key == "" {
+	if !op.Keyed || key == "" {
 		return "", nil
 	}
 	canonical, err := idempotency.ParseKey(key)
@@ -28,21 +28,21 @@ func idempotencyKey(operation operation, header http.Header) (string, error) {
 	return canonical, nil
 }
 
-// once executes a request unless its key was used before. Then it repeats the answer if the request
-// is the same, and refuses it if it is another one. The lock is held. Each path has only one
-// operation that takes a key, so the path stands for both.
-func (s *Sandbox) once(key string, path string, body []byte, execute func() answer) answer {
-	if earlier, used := s.remembered[key]; used {
+// onceLocked executes a request unless its key was used before. If the key was used, onceLocked
+// repeats the response to the same request and refuses another request. It compares paths, not
+// operations: each path has only one operation that takes a key.
+func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func() response) response {
+	if earlier, used := s.executed[key]; used {
 		if earlier.path != path || !bytes.Equal(earlier.body, body) {
 			return refusalOf(refuse(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 				"The idempotency key was used for another request."))
 		}
-		return earlier.answer
+		return earlier.response
 	}
-	answer := execute()
-	switch answer.status {
+	result := execute()
+	switch result.status {
 	case http.StatusConflict, http.StatusUnprocessableEntity, http.StatusCreated, http.StatusAccepted:
-		s.remembered[key] = memory{path: path, body: body, answer: answer}
+		s.executed[key] = execution{path: path, body: body, response: result}
 	}
-	return answer
+	return result
 }

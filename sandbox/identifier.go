@@ -11,14 +11,14 @@ const (
 	upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
-// ispb names the sandbox's bank. It is also that of the payers.
+// ispb is the ISPB of the sandbox's bank, which is also the payers' bank.
 const ispb = "99999999"
 
-// brasilia is the offset of the times in transactions.
+// brasilia is the time zone of the times in transactions.
 var brasilia = time.FixedZone("", -3*60*60)
 
-// unused returns an id made by generate that is in neither index. The lock is held.
-func (s *Sandbox) unused(generate func() string) string {
+// unusedLocked returns an id from generate that no transaction has.
+func (s *Sandbox) unusedLocked(generate func() string) string {
 	for {
 		id := generate()
 		if s.cashIns[id] == nil && s.cashOuts[id] == nil {
@@ -27,14 +27,14 @@ func (s *Sandbox) unused(generate func() string) string {
 	}
 }
 
-func (s *Sandbox) newInternalCode() string {
-	return s.unused(func() string { return randomText(7, upperLetters+digits) })
+func (s *Sandbox) newInternalCodeLocked() string {
+	return s.unusedLocked(func() string { return randomText(7, upperLetters+digits) })
 }
 
-// newEndToEndID returns an id that begins with E for a payment and with D for its return.
-func (s *Sandbox) newEndToEndID(kind string) string {
+// newEndToEndIDLocked returns an id that begins with kind: E for a payment, D for its return.
+func (s *Sandbox) newEndToEndIDLocked(kind string) string {
 	minute := s.clock.now().UTC().Format("200601021504")
-	return s.unused(func() string {
+	return s.unusedLocked(func() string {
 		return kind + ispb + minute + randomText(11, upperLetters+lowerLetters+digits)
 	})
 }

@@ -15,22 +15,23 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// bodyLimit is the most that the body of a request may have, in bytes.
+// bodyLimit is the maximum size of a request body in bytes.
 const bodyLimit = 64 << 10
 
-// largestAmount is the most that a PIX message holds, in centavos.
+// largestAmount is the largest amount of a PIX message, in centavos.
 const largestAmount = 999_999_999_999
 
-// object is a JSON object of a request. Its methods read a member by its exact name. The first member that is not as it
-// must be is remembered for err, also for the object that holds this one; members nobody asks for are ignored.
+// object is a JSON object of a request. Its methods read a member by its exact name. They record
+// the first invalid member, which err returns; nested objects share that record. Members that no
+// method reads are ignored.
 type object struct {
 	path    string // of its members, "payer." for instance
 	members map[string]any
 	fault   *error
 }
 
-// parseBody reads the body of a POST. It is stricter than encoding/json: a name that occurs twice, bytes after the object
-// and broken UTF-8 are errors.
+// parseBody decodes the body of a POST. It is stricter than encoding/json: a name that occurs
+// twice, bytes after the object and invalid UTF-8 are errors.
 func parseBody(header http.Header, body []byte) (*object, error) {
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {
@@ -89,7 +90,7 @@ func parseValue(decoder *json.Decoder) (any, error) {
 	}
 }
 
-// err returns the refusal of the first member that is not as it must be, or nil.
+// err returns the refusal of the first invalid member, or nil.
 func (o *object) err() error { return *o.fault }
 
 func (o *object) reject(name, reason string) {
@@ -103,7 +104,7 @@ func (o *object) has(name string) bool {
 	return present
 }
 
-// object returns a member that is an object. If it is not, the result is empty.
+// object returns a member that must be an object. If it is not one, the result is empty.
 func (o *object) object(name string) *object {
 	members, isObject := o.members[name].(map[string]any)
 	if !isObject {
@@ -112,7 +113,7 @@ func (o *object) object(name string) *object {
 	return &object{path: o.path + name + ".", members: members, fault: o.fault}
 }
 
-// text returns a member that must be there and not be empty.
+// text returns a required member, which must be a string that is not empty.
 func (o *object) text(name string) string {
 	text, isText := o.members[name].(string)
 	if !isText || text == "" {
@@ -121,7 +122,7 @@ func (o *object) text(name string) string {
 	return text
 }
 
-// optionalText returns a member that need not be there.
+// optionalText returns an optional member, which must be a string.
 func (o *object) optionalText(name string) string {
 	text, isText := o.members[name].(string)
 	if o.has(name) && !isText {
@@ -139,7 +140,7 @@ func (o *object) oneOf(name string, values ...string) string {
 	return text
 }
 
-// optionalURL returns a member that need not be there.
+// optionalURL returns an optional member, which must be an absolute URL.
 func (o *object) optionalURL(name string) string {
 	text := o.optionalText(name)
 	u, err := url.Parse(text)
@@ -149,7 +150,7 @@ func (o *object) optionalURL(name string) string {
 	return text
 }
 
-// amount returns a member that must be a number of reais, not less than the least.
+// amount returns a required member, which must be a number of reais that is not below least.
 func (o *object) amount(name string, least pix.Amount) pix.Amount {
 	number, _ := o.members[name].(json.Number)
 	amount, err := pix.ParseAmount(number.String())
@@ -160,7 +161,7 @@ func (o *object) amount(name string, least pix.Amount) pix.Amount {
 	return amount
 }
 
-// count returns a member that must be a positive integer, or the fallback if it is not there.
+// count returns an optional member, which must be a positive integer, or fallback if it is absent.
 func (o *object) count(name string, fallback int) int {
 	if !o.has(name) {
 		return fallback
@@ -173,7 +174,7 @@ func (o *object) count(name string, fallback int) int {
 	return count
 }
 
-// document returns a CPF or CNPJ of digits only.
+// document returns a required member, which must be a CPF or CNPJ of digits only.
 func (o *object) document(name string) string {
 	text := o.text(name)
 	document, err := pix.ParseDocument(text)

@@ -8,7 +8,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Option changes how Start sets a sandbox up. Nil is not an Option.
+// Option configures the sandbox that [Start] returns. A nil Option is not allowed.
 type Option func(*options)
 
 type options struct {
@@ -18,7 +18,7 @@ type options struct {
 	tokenLifetime time.Duration
 }
 
-// The balances are those of the provider's published example.
+// defaultOptions has the balances of the provider's published example.
 func defaultOptions() options {
 	return options{
 		middleware:    func(next http.Handler) http.Handler { return next },
@@ -28,22 +28,23 @@ func defaultOptions() options {
 	}
 }
 
-// WithMiddleware puts a handler of the caller's around the gateway, for instance one that logs or that checks requests and
-// answers against the API's description. It sits inside of the faults of FailNext: it sees the answers that are lost or
-// cut afterwards, whole, and never sees a request that is lost or answered by a fault alone. Given twice, the last one
-// counts. The middleware must not be nil.
+// WithMiddleware wraps the gateway in a handler of the caller's, for example one that logs, or that
+// checks requests and responses against the API's description. The middleware is inside of the
+// faults of [Sandbox.FailNext]: it sees a whole response that a fault loses or cuts later, and it
+// sees no request that a fault loses or responds to. Of several WithMiddleware the last one counts.
+// The middleware must not be nil.
 func WithMiddleware(middleware func(http.Handler) http.Handler) Option {
 	return func(o *options) { o.middleware = middleware }
 }
 
-// WithBalance sets the balances the sandbox starts with, in place of R$ 500,000.00 and R$ 1,000,000.00. Start fails unless
-// both are from R$ 0.00 to R$ 9,999,999,999.99.
+// WithBalance sets the initial balances. The defaults are R$ 500,000.00 and R$ 1,000,000.00.
+// [Start] fails unless both are from R$ 0.00 to R$ 9,999,999,999.99.
 func WithBalance(transactional, proprietary pix.Amount) Option {
 	return func(o *options) { o.transactional, o.proprietary = transactional, proprietary }
 }
 
-// WithTokenLifetime sets how long an access token lives on the sandbox's clock, in place of one hour. Start fails if it is
-// shorter than a second, the unit in which the gateway states it.
+// WithTokenLifetime sets the lifetime of access tokens on the sandbox's clock. The default is one
+// hour. [Start] fails if it is shorter than a second, the unit in which the gateway states it.
 func WithTokenLifetime(lifetime time.Duration) Option {
 	return func(o *options) { o.tokenLifetime = lifetime }
 }

@@ -9,7 +9,7 @@ import (
 	"rsc.io/qr"
 )
 
-// newPIXData makes the dynamic BR Code of a charge and its image. Nothing answers at its URL.
+// newPIXData makes the dynamic BR Code of a charge and its image. There is no server at its URL.
 func newPIXData(transactionID string, amount pix.Amount) (*connectpsp.PIXData, error) {
 	text, err := pix.BRCode{
 		URL:          "sandbox.connectpsp.example/qr/v2/" + transactionID,
@@ -25,7 +25,7 @@ func newPIXData(transactionID string, amount pix.Amount) (*connectpsp.PIXData, e
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	image.Scale = 4 // as wide as a telephone's screen needs it
+	image.Scale = 4 // pixels a module: a QR code for the screen of a phone
 	return &connectpsp.PIXData{
 		CopyAndPaste:      text,
 		QRCodeImageBase64: base64.StdEncoding.EncodeToString(image.PNG()),

@@ -8,12 +8,12 @@ import (
 )
 
 // SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes
-// REFUNDED, and CASHIN_REFUNDED is sent. The error wraps ErrNotFound, or ErrTransition if no refund
-// is on its way.
+// REFUNDED, and CASHIN_REFUNDED is sent. The error wraps [ErrNotFound], or [ErrTransition] if no
+// refund is on its way.
 func (s *Sandbox) SettleRefund(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	charge := s.findCashIn(id)
+	charge := s.findCashInLocked(id)
 	if charge == nil {
 		return ErrNotFound
 	}
@@ -23,28 +23,28 @@ func (s *Sandbox) SettleRefund(id string) error {
 	charge.Status = connectpsp.CashInRefunded
 	charge.OriginalEndToEndID, charge.EndToEndID = charge.EndToEndID, charge.refundID
 	charge.RefundedAt = s.timestamp()
-	s.publishCashIn(charge, cashInRefunded)
+	s.publishCashInLocked(charge, cashInRefunded)
 	return nil
 }
 
-func (s *Sandbox) refundCashIn(call call) (any, error) {
-	call.body.oneOf("reason", string(connectpsp.RefundFraud), string(connectpsp.RefundDuplicatedPayment),
+func (s *Sandbox) refundCashIn(req request) (any, error) {
+	req.body.oneOf("reason", string(connectpsp.RefundFraud), string(connectpsp.RefundDuplicatedPayment),
 		string(connectpsp.RefundCustomerRequest), string(connectpsp.RefundMerchantError))
-	call.body.optionalText("description")
-	if err := call.body.err(); err != nil {
+	req.body.optionalText("description")
+	if err := req.body.err(); err != nil {
 		return nil, err
 	}
-	charge := s.findCashIn(call.id)
+	charge := s.findCashInLocked(req.id)
 	if charge == nil {
 		return nil, transactionNotFound()
 	}
 	if err := charge.checkRefund(); err != nil {
 		return nil, err
 	}
-	if err := s.spend(charge.Amount); err != nil {
+	if err := s.spendLocked(charge.Amount); err != nil {
 		return nil, err
 	}
-	charge.refundID = s.newEndToEndID("D")
+	charge.refundID = s.newEndToEndIDLocked("D")
 	s.cashIns[charge.refundID] = charge
 	return connectpsp.Refund{
 		TransactionID:      charge.TransactionID,

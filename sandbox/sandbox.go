@@ -16,20 +16,20 @@ import (
 )
 
 var (
-	// ErrNotFound is wrapped by the error of a method that was given the id of no transaction of
-	// the sandbox.
+	// ErrNotFound is wrapped by the error of a method if the sandbox has no transaction with the
+	// id.
 	ErrNotFound = errors.New("sandbox: not found")
 
-	// ErrTransition is wrapped by the error of a method that would bring a transaction into a state
-	// that cannot follow the one it is in. Nothing has changed then.
+	// ErrTransition is wrapped by the error of a method if the transaction cannot move from its
+	// status to the new one. Nothing has changed then.
 	ErrTransition = errors.New("sandbox: transition not allowed")
 )
 
-// Sandbox is a gateway in memory. It is also an http.Handler, for those who want to serve it
-// themselves. All its methods may be called by several goroutines at once. The zero value is of no
-// use: call Start, and Close in the end.
+// Sandbox is a gateway in memory. It is also an [http.Handler], so a program can serve it by
+// itself. Goroutines may call all methods concurrently. The zero value is not usable: call [Start],
+// and [Sandbox.Close] at the end.
 //
-// Ids given to its methods may be a transactionId, an internalCode or an endToEndId.
+// The id that a method takes may be a transactionId, an internalCode or an endToEndId.
 type Sandbox struct {
 	config        connectpsp.Config
 	tokenLifetime time.Duration
@@ -43,11 +43,11 @@ type Sandbox struct {
 	closeOnce   sync.Once
 	closeErr    error
 
-	mu                sync.Mutex // guards all below; the dispatcher's lock may be taken under it, not the other way round
+	mu                sync.Mutex // guards the fields below; lock it before the dispatcher's, never after
 	faults            map[string][]Fault
-	tokens            map[string]time.Time // when each of them expires
+	tokens            map[string]time.Time // the expiry of each token
 	signingKey        []byte               // of the tokens
-	remembered        map[string]memory    // by idempotency key
+	executed          map[string]execution // by idempotency key
 	cashIns           map[string]*cashIn   // by each of its ids
 	cashOuts          map[string]*cashOut  // by each of its ids
 	cashInReferences  map[string]bool
@@ -57,9 +57,9 @@ type Sandbox struct {
 	balanceUpdatedAt  time.Time
 }
 
-// Start returns a sandbox that listens on a free port of 127.0.0.1, over plain HTTP. Its
-// credentials are new, its balances are those of WithBalance, and there is no transaction. It fails
-// if an option is not acceptable or if it cannot listen.
+// Start returns a sandbox that listens on a free port of 127.0.0.1, over plain HTTP. It has new
+// credentials, the balances of [WithBalance] and no transaction. Start fails if an option is
+// invalid or no port is free.
 func Start(opts ...Option) (*Sandbox, error) {
 	settings := defaultOptions()
 	for _, option := range opts {
@@ -85,7 +85,7 @@ func Start(opts ...Option) (*Sandbox, error) {
 		faults:            make(map[string][]Fault),
 		tokens:            make(map[string]time.Time),
 		signingKey:        []byte(uuid.NewString()),
-		remembered:        make(map[string]memory),
+		executed:          make(map[string]execution),
 		cashIns:           make(map[string]*cashIn),
 		cashOuts:          make(map[string]*cashOut),
 		cashInReferences:  make(map[string]bool),
@@ -94,30 +94,29 @@ func Start(opts ...Option) (*Sandbox, error) {
 		proprietary:       settings.proprietary.Centavos(),
 	}
 	s.balanceUpdatedAt = s.Now()
-	s.dispatcher = startCourier(&s.clock, cryptoToken)
+	s.dispatcher = startDispatcher(&s.clock, cryptoToken)
 	s.gateway = settings.middleware(http.HandlerFunc(s.serveGateway))
 	s.server = &http.Server{Handler: s, ConnState: s.countConnections, ReadHeaderTimeout: 10 * time.Second}
 	s.serving.Go(func() {
-		// It always ends with an error: Close has been called.
+		// Serve always returns an error, after Close.
 		_ = s.server.Serve(listener)
 	})
 	return s, nil
 }
 
-// URL returns the base URL of the gateway, such as "http://127.0.0.1:41235", without a slash at its
+// URL returns the base URL of the gateway, such as "http://127.0.0.1:41235", without a slash at the
 // end.
 func (s *Sandbox) URL() string { return s.config.BaseURL }
 
-// Config returns what a client needs to talk to the sandbox: its base URL and its credentials.
-// Their CryptoToken is also the secret of its webhooks.
+// Config returns the base URL and the credentials of the sandbox, for [connectpsp.New]. Its
+// CryptoToken is also the secret that webhooks are signed with.
 func (s *Sandbox) Config() connectpsp.Config { return s.config }
 
-// Close stops the gateway: connections are cut, webhooks that wait are dropped, those under way are
-// cut. It returns when all goroutines of the sandbox have ended, so it waits for a middleware that
-// is still working, and must not be called from one. Calling it again does nothing and returns the
-// same error.
+// Close stops the gateway: it cuts connections, drops webhooks that wait and cuts those under way.
+// It returns when all goroutines of the sandbox have ended. So it waits for a middleware that is
+// still running; do not call it from one. A second call does nothing and returns the same error.
 //
-// The other methods still work afterwards, but no webhook is sent.
+// The other methods still work after Close, but no webhook is sent.
 func (s *Sandbox) Close() error {
 	s.closeOnce.Do(func() {
 		s.closeErr = s.server.Close()
@@ -128,8 +127,8 @@ func (s *Sandbox) Close() error {
 	return s.closeErr
 }
 
-// countConnections lets Close wait for the goroutines of connections, which http.Server.Close does
-// not.
+// countConnections counts open connections, so that Close can wait for their goroutines.
+// [http.Server.Close] does not wait for them.
 func (s *Sandbox) countConnections(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:

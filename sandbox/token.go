@@ -12,15 +12,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// RevokeTokens makes the gateway refuse every access token it has given so far, with 401
-// TOKEN_EXPIRED.
+// RevokeTokens revokes every access token that the gateway has issued: it responds to them with 401
+// TOKEN_EXPIRED from now on.
 func (s *Sandbox) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tokens)
 }
 
-// issuedToken is the answer to a request for a token.
+// issuedToken is the body of the response to a token request.
 type issuedToken struct {
 	AccessToken string    `json:"accessToken"`
 	TokenType   string    `json:"tokenType"`
@@ -28,10 +28,10 @@ type issuedToken struct {
 	IssuedAt    time.Time `json:"issuedAt"`
 }
 
-// authToken gives a token that differs from all before it, even within the same second.
-func (s *Sandbox) authToken(call call) (any, error) {
-	clientID, clientSecret := call.body.text("clientId"), call.body.text("clientSecret")
-	if err := call.body.err(); err != nil {
+// authToken issues a token that differs from all earlier ones, even within the same second.
+func (s *Sandbox) authToken(req request) (any, error) {
+	clientID, clientSecret := req.body.text("clientId"), req.body.text("clientSecret")
+	if err := req.body.err(); err != nil {
 		return nil, err
 	}
 	if clientID != s.config.ClientID || clientSecret != s.config.ClientSecret.Reveal() {
@@ -49,8 +49,8 @@ func (s *Sandbox) authToken(call call) (any, error) {
 	}, nil
 }
 
-// newJWT makes a token like the gateway's, signed with HS256. Whether the sandbox accepts it is
-// decided by its list of tokens alone, which is exact to more than a second.
+// newJWT makes a token like the gateway's, signed with HS256. The sandbox does not verify it: its
+// list of tokens decides, and is more exact than the whole seconds of a JWT.
 func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
 	claims := struct {
 		Subject  string `json:"sub"`
@@ -64,9 +64,9 @@ func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
 	return unsigned + "." + encode(signing.Sum(string(s.signingKey), []byte(unsigned)))
 }
 
-// authorize checks the headers of a request. The lock is held.
-func (s *Sandbox) authorize(operation operation, header http.Header) error {
-	if operation.Public {
+// authorizeLocked checks the credentials in the headers of a request.
+func (s *Sandbox) authorizeLocked(op operation, header http.Header) error {
+	if op.Public {
 		return nil
 	}
 	token, hasToken := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
@@ -77,7 +77,7 @@ func (s *Sandbox) authorize(operation operation, header http.Header) error {
 	if header.Get(auth.ApplicationTokenHeader) != s.config.ApplicationToken.Reveal() {
 		return refuse(http.StatusUnauthorized, "INVALID_APPLICATION_TOKEN", "The ApplicationToken is missing or unknown.")
 	}
-	if operation.Signed && header.Get(signing.Header) != signing.Sign(s.config.CryptoToken.Reveal(), token) {
+	if op.Signed && header.Get(signing.Header) != signing.Sign(s.config.CryptoToken.Reveal(), token) {
 		return refuse(http.StatusUnprocessableEntity, "INVALID_SIGNATURE",
 			"The DigitalSignature is missing or is not that of this access token.")
 	}

@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	answerTimeout = 5 * time.Second // of real time, from dialling to the end of the receiver's answer
-	answerLimit   = 64 << 10        // bytes read of the answer, so that the connection can be used again
+	responseTimeout = 5 * time.Second // of real time, from the dial to the end of the response
+	responseLimit   = 64 << 10        // bytes of a response that are read, to reuse the connection
 )
 
 var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback addresses only")
 
-// event is a webhook. It is not changed once made.
+// event is the content of a webhook. It is immutable.
 type event struct {
 	eventType     string
 	transactionID string
@@ -42,9 +42,9 @@ const (
 	cashOutRefunded  = "CASHOUT_REFUNDED"
 )
 
-// publish sends a webhook about a transaction, which data tells, and returns it. Without a URL it
-// does neither. The lock is held.
-func (s *Sandbox) publish(url, eventType, transactionID string, data any) *event {
+// publishLocked sends a webhook with the data of a transaction, and returns it. Without a URL it
+// sends nothing and returns nil.
+func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) *event {
 	if url == "" {
 		return nil
 	}
@@ -62,29 +62,29 @@ func (s *Sandbox) publish(url, eventType, transactionID string, data any) *event
 	return published
 }
 
-// post makes one attempt and returns the status of the answer.
-func (c *dispatcher) post(event *event, eventID string) (int, error) {
-	request, err := http.NewRequestWithContext(c.ctx, http.MethodPost, event.url, bytes.NewReader(event.body))
+// post makes one attempt, and returns the status of the response.
+func (d *dispatcher) post(e *event, eventID string) (int, error) {
+	request, err := http.NewRequestWithContext(d.ctx, http.MethodPost, e.url, bytes.NewReader(e.body))
 	if err != nil {
 		return 0, err
 	}
-	// Not even net/http may send the same X-Event-Id twice.
+	// net/http must not replay the request either: an X-Event-Id is sent once.
 	request.GetBody = nil
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(c.cryptoToken, event.body)))
+	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.cryptoToken, e.body)))
 	request.Header.Set("X-Event-Id", eventID)
-	response, err := c.client.Do(request)
+	response, err := d.client.Do(request)
 	if err != nil {
 		return 0, err
 	}
 	defer response.Body.Close()
-	// The status is what counts.
-	_, _ = io.CopyN(io.Discard, response.Body, answerLimit)
+	// Only the status counts.
+	_, _ = io.CopyN(io.Discard, response.Body, responseLimit)
 	return response.StatusCode, nil
 }
 
-// newWebhookClient returns a client that cannot be led away from this machine: not by a proxy in
-// the environment, not by a redirect, not by what localhost may resolve to.
+// newWebhookClient returns a client that connects to this machine only, also with a proxy in the
+// environment, after a redirect, or if localhost resolves to another address.
 func newWebhookClient() *http.Client {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
@@ -97,10 +97,10 @@ func newWebhookClient() *http.Client {
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
 			MaxIdleConnsPerHost:    maxConcurrency,
-			MaxResponseHeaderBytes: answerLimit,
+			MaxResponseHeaderBytes: responseLimit,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       answerTimeout,
+		Timeout:       responseTimeout,
 	}
 }
 

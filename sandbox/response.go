@@ -8,30 +8,30 @@ import (
 	"strings"
 )
 
-// answer is what the gateway answers. It is not changed once made.
-type answer struct {
+// response is a response of the gateway. It is immutable.
+type response struct {
 	status      int
 	contentType string
 	body        []byte
 }
 
-func newAnswer(status int, contentType string, value any) answer {
+func newResponse(status int, contentType string, value any) response {
 	body, err := json.Marshal(value)
 	if err != nil {
 		// The values are the sandbox's own. Only a year beyond 9999 cannot be written.
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
-	return answer{status: status, contentType: contentType, body: body}
+	return response{status: status, contentType: contentType, body: body}
 }
 
-func (a answer) write(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", a.contentType)
-	w.WriteHeader(a.status)
-	// Nobody is left to tell that the other side has gone.
-	_, _ = w.Write(a.body)
+func (r response) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", r.contentType)
+	w.WriteHeader(r.status)
+	// The error means that the client has gone.
+	_, _ = w.Write(r.body)
 }
 
-// refusal is an error that is answered as a problem.
+// refusal is an error that becomes a response with a problem.
 type refusal struct {
 	status int
 	code   string
@@ -48,7 +48,7 @@ func invalidRequest(format string, arguments ...any) error {
 	return refuse(http.StatusBadRequest, "INVALID_REQUEST", format, arguments...)
 }
 
-// problem is the body of an answer that refuses, as in RFC 7807.
+// problem is the body of a refusing response, as in RFC 7807.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -57,9 +57,9 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// refusalOf returns the answer to a request that failed with err. An error that is no refusal is
-// the sandbox's own.
-func refusalOf(err error) answer {
+// refusalOf returns the response to a request that failed with err. An error that is not a refusal
+// is a fault of the sandbox itself.
+func refusalOf(err error) response {
 	var refused *refusal
 	if !errors.As(err, &refused) {
 		refused = &refusal{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
@@ -75,5 +75,5 @@ func refusalOf(err error) answer {
 		words[i] = strings.ToUpper(word[:1]) + word[1:]
 	}
 	body.Title = strings.Join(words, " ")
-	return newAnswer(refused.status, "application/problem+json", body)
+	return newResponse(refused.status, "application/problem+json", body)
 }
