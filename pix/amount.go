@@ -10,11 +10,11 @@ import (
 // ErrInvalidAmount is wrapped by every error that reading an [Amount] returns.
 var ErrInvalidAmount = errors.New("pix: invalid amount")
 
-// Amount is a sum of money in Brazilian reais, held as a whole number of
+// Amount is a sum of money in Brazilian reais, stored as a whole number of
 // centavos. It may be negative, as a balance may be.
 //
 // The zero value is R$ 0.00. Values are immutable and may be shared; two
-// amounts are equal when == says so. Arithmetic is done on
+// amounts are equal when == reports so. Arithmetic is done on
 // [Amount.Centavos], where the caller decides what an overflow means.
 type Amount struct{ centavos int64 }
 

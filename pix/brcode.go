@@ -68,8 +68,8 @@ const (
 //
 // It is either dynamic, with a URL where the bank of the payer fetches the
 // charge, or static, with a Key. In a dynamic code the bank takes the amount
-// and the names from what the URL answers, so the Amount here is not what will
-// be paid.
+// and the names from the response at the URL, so the Amount here is not the
+// amount that will be paid.
 //
 // A BRCode is built as a literal and written by [BRCode.Encode], or read by
 // [ParseBRCode]. The data objects that have no field here are kept when
@@ -88,8 +88,8 @@ type BRCode struct {
 	// Description is a text for the payer. It shares 99 bytes with Key.
 	Description string
 
-	// Amount is what the code asks for, up to R$ 9,999,999,999.99. Zero means
-	// that the code does not state an amount.
+	// Amount is the amount that the code states, up to R$ 9,999,999,999.99.
+	// Zero means that the code states none.
 	Amount Amount
 
 	// MerchantName and MerchantCity are required, of at most 25 and 15 bytes.
@@ -109,7 +109,7 @@ type BRCode struct {
 	// empty in a dynamic code, whose identifier is behind the URL.
 	TxID string
 
-	// SingleUse says that the code must not be paid twice.
+	// SingleUse is true if the code must not be paid twice.
 	SingleUse bool
 
 	// accountID is the identifier of the account template if it is not the
@@ -125,10 +125,10 @@ type BRCode struct {
 // checksum must be right and the lengths must add up to exactly the whole
 // text. Spaces and newlines around it, which come with copying, are ignored.
 //
-// What cannot change who receives how much is read with tolerance: a name
+// ParseBRCode tolerates faults that cannot change who receives how much: a name
 // longer than allowed, a missing city, lengths that count characters where
-// bytes were meant. [BRCode.Encode] is stricter. What could is refused: an
-// object that occurs twice, two PIX accounts, a URL together with a key, a
+// bytes were meant. [BRCode.Encode] is stricter. It refuses faults that could:
+// an object that occurs twice, two PIX accounts, a URL together with a key, a
 // currency other than the real, an amount that is not a whole number of
 // centavos.
 //
@@ -259,7 +259,7 @@ func (c BRCode) validate() error {
 	return c.checkPayee()
 }
 
-// checkPayee refuses a code that names nobody to pay, or two at once.
+// checkPayee refuses a code that names no payee, or two at once.
 func (c BRCode) checkPayee() error {
 	if c.URL != "" && c.Key != "" {
 		return brCodeError("it has both a URL and a key")

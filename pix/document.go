@@ -49,7 +49,7 @@ type Document struct{ text unique.Handle[string] }
 // issued since July 2026. Lower-case letters are refused: a number that is
 // about to be sent on must be the one that was checked. The ten CPFs made of
 // one repeated digit, and the CNPJs made of zeros or of one repeated letter,
-// satisfy the arithmetic but are not numbers anybody holds, and are refused too.
+// satisfy the arithmetic but belong to no one, and are refused too.
 //
 // Every error wraps [ErrInvalidDocument] and none repeats s.
 func ParseDocument(s string) (Document, error) {
@@ -140,9 +140,9 @@ func isCNPJ(s string) bool {
 		hasCheckDigits(s, 9)
 }
 
-// isFiller reports whether the first twelve characters of a CNPJ are what forms
-// are filled with to try them. Other digits than zero, repeated, may be a branch
-// of a company that exists.
+// isFiller reports whether the first twelve characters of a CNPJ are filler, as
+// forms are filled with in tests. Other digits than zero, repeated, may be a
+// branch of a company that exists.
 func isFiller(s string) bool {
 	return (s[0] == '0' || !isDigit(s[0])) && strings.Trim(s, s[:1]) == ""
 }

@@ -19,7 +19,7 @@ const (
 	minuteLayout = "200601021504"
 )
 
-// EndToEndID is the identifier of a settled PIX payment or return, taken apart:
+// EndToEndID is the identifier of a PIX payment or return, taken apart:
 // E or D, the ISPB of the participant that made it, a minute and a suffix.
 //
 // It is meant for display. Identifiers that do not follow the layout exist in
@@ -87,7 +87,7 @@ func (e EndToEndID) part(from, to int) string {
 // IsEndToEndID reports whether s has the shape of an end-to-end id: E or D and
 // 31 ASCII letters or digits. This is the check for deciding what to do with
 // an id. It accepts ids that [ParseEndToEndID] refuses because of the ISPB or
-// the date in them, and the banking network settles payments with such ids.
+// the date in them, and the banking network makes payments with such ids.
 func IsEndToEndID(s string) bool {
 	return len(s) == endToEndLength &&
 		(s[0] == 'E' || s[0] == 'D') &&

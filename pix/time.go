@@ -4,9 +4,9 @@ import "time"
 
 // Time is a [time.Time] whose JSON decoding never fails.
 //
-// Dates in an answer are information about a payment, not the payment. If one
-// of them comes in a form nobody foresaw, an error there would make the whole
-// answer unreadable and an accepted payment would look like a failed one,
+// Dates in a response are information about a payment, not the payment. If one
+// of them comes in an unforeseen form, an error there would make the whole
+// response unreadable and an accepted payment would look like a failed one,
 // which invites paying twice. So a date that cannot be read is the zero time,
 // and the caller asks IsZero before using it.
 //
@@ -28,7 +28,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	if !ok {
 		return nil
 	}
-	// Parse would answer in time.Local where the offsets agree.
+	// Parse would return time.Local where the offsets agree.
 	parsed, err := time.ParseInLocation(layout, string(data[1:len(data)-1]), time.UTC)
 	if err == nil {
 		t.Time = parsed

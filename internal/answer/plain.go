@@ -14,14 +14,17 @@ import (
 // maxDepth is how deep objects and arrays may be nested in a plain object.
 const maxDepth = 32
 
-// Plain reads a JSON object into the struct that into points to, which must be zero, if nothing about the object is odd. It
-// then does what json.Unmarshal does, in a third of the time. Else it returns false, the struct holds anything, and
-// json.Unmarshal has to be asked: it is the judge of what is odd. UnmarshalJSON of a field is given a part of body, and may keep
-// that as long as body stays as it is.
+// Plain decodes a JSON object into the struct that into points to, which must be zero, if nothing
+// about the object is odd. It then has the result of json.Unmarshal, in a third of the time.
+// Otherwise it returns false, the contents of the struct are undefined, and the caller must call
+// json.Unmarshal, which decides what is an error. UnmarshalJSON of a field gets a subslice of body,
+// and may keep it as long as body does not change.
 //
-// Odd is what is not JSON, and what does not fit its field. But also what encoding/json settles in silence: text that is not
-// UTF-8, and two members of one object whose names are equal or differ in case only, wherever they are. And what is too rare
-// to be worth the code: names that are not ASCII or have escapes, deep nesting, many unknown members.
+// Odd is anything that is not JSON or does not fit its field. Odd is also anything that
+// encoding/json resolves without an error: text that is not UTF-8, and two members of one object,
+// at any depth, whose names are equal or differ in case only. And odd are forms that are too rare
+// to be worth the code: names that are not ASCII or have escapes, deep nesting, many unknown
+// members.
 func Plain(body []byte, into any) bool {
 	r := reader{data: body}
 	r.space()
@@ -32,7 +35,7 @@ func Plain(body []byte, into any) bool {
 	return r.at == len(r.data)
 }
 
-// shape says how to read a struct.
+// shape describes how to decode a struct.
 type shape struct{ fields []field }
 
 type field struct {
@@ -47,7 +50,7 @@ const (
 	text     kind = iota // a string
 	nested               // a struct
 	pointer              // a pointer to a struct
-	itself               // reads itself, by UnmarshalJSON
+	itself               // has an UnmarshalJSON method
 	anything             // is left to encoding/json
 )
 
@@ -72,7 +75,7 @@ func newShape(t reflect.Type) *shape {
 		}
 		fields = append(fields, field{name: []byte(name), at: i, kind: kindOf(f.Type)})
 	}
-	if len(fields) > 64 { // as many as there are bits to note them in
+	if len(fields) > 64 { // the number of bits that record which fields were seen
 		return nil
 	}
 	return &shape{fields}
@@ -110,7 +113,7 @@ func find(fields []field, name []byte) int {
 	return -1
 }
 
-// alike reports whether a field has the name but for its case. Both are ASCII.
+// alike reports whether a field has the name, regardless of case. Both are ASCII.
 func alike(fields []field, name []byte) bool {
 	for i := range fields {
 		if len(fields[i].name) == len(name) && bytes.EqualFold(fields[i].name, name) {
@@ -120,11 +123,11 @@ func alike(fields []field, name []byte) bool {
 	return false
 }
 
-// reader goes through a body once. Its methods report whether they found what they read, and leave the place behind it.
+// reader scans a body once. Each method reports whether it found its value, and moves past it.
 type reader struct {
 	data  []byte
 	at    int
-	texts strings.Builder // holds short texts together
+	texts strings.Builder // the shared memory of short texts
 }
 
 func (r *reader) space() {
@@ -159,7 +162,7 @@ func (r *reader) nested(into reflect.Value, depth int) bool {
 	return shape != nil && r.object(into, shape.fields, depth)
 }
 
-// object reads an object into a struct. Without fields it only looks whether it is plain.
+// object decodes an object into a struct. Without fields it only checks that the object is plain.
 func (r *reader) object(into reflect.Value, fields []field, depth int) bool {
 	if depth == maxDepth || !r.take('{') {
 		return false
@@ -218,7 +221,7 @@ func (r *reader) name() ([]byte, bool) {
 	return name, true
 }
 
-// field reads the value of a member into its field of a struct.
+// field decodes the value of a member into its field of a struct.
 func (r *reader) field(into reflect.Value, f *field, depth int) bool {
 	into = into.Field(f.at)
 	switch f.kind {
@@ -256,8 +259,9 @@ func (r *reader) field(into reflect.Value, f *field, depth int) bool {
 	}
 }
 
-// keep returns a text of its own. Short ones share memory, so that an answer is a few pieces of memory and not dozens; a long
-// one, such as an image, does not, so that it is not held by an id that is kept.
+// keep returns a copy of a text. Short texts share memory, so that a response costs a few
+// allocations and not dozens. A long text, such as an image, has its own, so that an id that the
+// caller keeps does not keep the image in memory.
 func (r *reader) keep(content []byte) string {
 	const longText, piece = 64, 256
 	if len(content) > longText {
@@ -340,17 +344,17 @@ func (r *reader) digits() bool {
 	return r.at > begin
 }
 
-// class says what is in a text.
+// class describes the contents of a text.
 type class uint8
 
 const (
-	broken  class = iota // it is no text
-	ascii                // only that, and no escapes
-	unicode              // some of it is not ASCII; no escapes
-	escaped              // there may be any escapes, also wrong ones
+	broken  class = iota // not a text
+	ascii                // ASCII without escapes
+	unicode              // not only ASCII, without escapes
+	escaped              // with escapes, which may be invalid
 )
 
-// text reads a text and returns what stands between its quotes, as it stands there.
+// text reads a text, and returns the bytes between its quotes.
 func (r *reader) text() ([]byte, class) {
 	if !r.take('"') {
 		return nil, broken
@@ -362,7 +366,7 @@ func (r *reader) text() ([]byte, class) {
 		if length < 0 {
 			return nil, broken
 		}
-		// A quote ends the text unless it is escaped, and it is if an odd number of backslashes precede it.
+		// A quote ends the text unless an odd number of backslashes before it escape it.
 		end := r.at + length
 		r.at = end + 1
 		slashes := 0
@@ -396,7 +400,8 @@ func isPlainASCII(content []byte) bool {
 	const high, spaces = 0x8080808080808080, 0x2020202020202020
 	for ; len(content) >= 8; content = content[8:] {
 		eight := binary.LittleEndian.Uint64(content)
-		// Less a space, what is below it has the highest bit, as what is not ASCII has anyhow.
+		// A byte below a space has its highest bit set after the subtraction, and a byte beyond
+		// ASCII has it set anyway.
 		if (eight|(eight-spaces))&high != 0 {
 			return false
 		}

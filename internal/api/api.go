@@ -12,9 +12,9 @@ type Operation struct {
 	Signed bool // carries a DigitalSignature
 	Keyed  bool // takes an X-Idempotency-Key
 
-	// Money says that the operation moves money or promises to: its outcome is accepted, rejected
-	// or unknown. Such an operation may be sent again within a call: it is keyed or, like
-	// rebalanceAccount, sets a state, so that sending it twice ends in the same state.
+	// Money is true if the operation moves money or promises to: its outcome is accepted, rejected
+	// or unknown. A call may send such an operation again: it has a key or, like rebalanceAccount,
+	// sets a state, so that sending it twice ends in the same state.
 	Money bool
 }
 
@@ -30,12 +30,12 @@ var (
 	RebalanceAccount = Operation{ID: "rebalanceAccount", Method: "POST", Path: "/account/rebalance", Signed: true, Money: true}
 )
 
-// Operations are all of them. Nobody writes to it.
+// Operations lists all operations. It is never modified.
 var Operations = []Operation{
 	AuthToken, CreateCashIn, GetCashIn, RefundCashIn, CreateCashOut, GetCashOut, GetBalance, RebalanceAccount,
 }
 
-// Find returns the operation with an id. It reports false if there is none.
+// Find returns the operation with an operationId. It reports false if there is none.
 func Find(id string) (Operation, bool) {
 	for _, operation := range Operations {
 		if operation.ID == id {

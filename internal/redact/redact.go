@@ -23,7 +23,7 @@ import (
 	"strings"
 )
 
-// Text is an error that consists of a safe text, such as one of the SDK's own. Error keeps it.
+// Text is an error with a safe text, such as one of the SDK's own. [Error] keeps it.
 type Text string
 
 // Error returns the text.
@@ -38,7 +38,7 @@ func (t Text) Error() string { return string(t) }
 // errors.Is matches the result as it matches err. errors.As finds a [net.Error] and redacted copies
 // of [*url.Error], [*net.OpError], [*net.DNSError], [*tls.CertificateVerificationError],
 // [x509.UnknownAuthorityError] and [x509.CertificateInvalidError]; it finds no other types, because
-// their text may hold the peer's.
+// their text may contain the peer's.
 func Error(err error) error {
 	if err == nil || isSafe(err) {
 		return err
@@ -77,8 +77,8 @@ var sentinels = []error{
 	gzip.ErrHeader, gzip.ErrChecksum,
 }
 
-// phrases are the beginnings of errors that the standard library makes of a text. The rest of the
-// text may be the peer's.
+// phrases are the beginnings of errors that the standard library makes of a text. The rest of such
+// an error may be the peer's text.
 var phrases = []string{
 	"malformed HTTP", "malformed MIME header", "malformed chunked encoding", "invalid byte in chunk length",
 	"http chunk length too large", "chunked line ends with bare LF", "chunked encoding contains too much non-data",
@@ -160,10 +160,10 @@ func clean(err error) (safe error, known bool) {
 	if kind := fmt.Sprintf("%T", err); inside == nil || !strings.HasPrefix(kind, "*fmt.") && !strings.HasPrefix(kind, "*errors.") {
 		return Text("[redacted " + kind + "]"), false
 	}
-	return inside, false // its type says more than that of a wrapper
+	return inside, false // its type says more than the type of a wrapper
 }
 
-// inner cleans the cause of an error whose own kind is known.
+// inner redacts the cause of an error whose own kind is known.
 func inner(err error) error {
 	safe, _ := clean(err)
 	return safe
@@ -191,7 +191,7 @@ func word(err error) (safe error, known bool) {
 	return nil, false
 }
 
-// address returns a URL without user, query and fragment: they may hold a proxy's password.
+// address returns a URL without user, query and fragment: they may contain a proxy's password.
 func address(text string) string {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" {
@@ -210,7 +210,7 @@ func numeric(address net.Addr) net.Addr {
 	}
 }
 
-// reason returns why a lookup failed, in the words of package net.
+// reason returns the cause of a failed lookup, in the words of package net.
 func reason(e *net.DNSError) string {
 	switch {
 	case e.IsNotFound:
