@@ -18,7 +18,7 @@ type (
 		ClientID     string `json:"clientId"`
 		ClientSecret string `json:"clientSecret"`
 	}
-	tokenAnswer struct {
+	tokenResponse struct {
 		AccessToken string   `json:"accessToken"`
 		TokenType   string   `json:"tokenType"`
 		ExpiresIn   int      `json:"expiresIn"`
@@ -41,8 +41,8 @@ type (
 	}
 )
 
-var bodies = map[string]struct{ request, answer any }{
-	api.AuthToken.ID:        {tokenRequest{}, tokenAnswer{}},
+var bodies = map[string]struct{ request, response any }{
+	api.AuthToken.ID:        {tokenRequest{}, tokenResponse{}},
 	api.CreateCashIn.ID:     {connectpsp.CashInRequest{}, connectpsp.CashIn{}},
 	api.GetCashIn.ID:        {nil, connectpsp.CashIn{}},
 	api.RefundCashIn.ID:     {connectpsp.RefundRequest{}, connectpsp.Refund{}},
@@ -59,7 +59,7 @@ func TestTheOperationsTypesAndEventsOfTheSDKAreTheDescriptions(t *testing.T) {
 	for _, op := range api.Operations {
 		traffic = append(traffic, contract.Traffic{
 			Operation: op.Method + " " + op.Path, Public: op.Public, Signed: op.Signed, Keyed: op.Keyed,
-			Request: bodies[op.ID].request, Answer: bodies[op.ID].answer, Problem: problem{},
+			Request: bodies[op.ID].request, Response: bodies[op.ID].response, Problem: problem{},
 		})
 	}
 	contract.Compare(t, traffic, []contract.Webhook{

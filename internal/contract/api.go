@@ -13,12 +13,12 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// API is what a description says about the wire, without the names and the composition of its
-// schemas. Two descriptions of the same traffic read the same.
+// API is the content of a description about the wire, without the names and the composition of its
+// schemas. Two descriptions of the same traffic have equal APIs.
 type API struct {
 	Title, Version string
 
-	// Words are what is said of the API as a whole, and of the operations that are webhooks.
+	// Words are the texts about the API as a whole, and about the operations that are webhooks.
 	Words string
 
 	// Servers are the URLs of the servers, with the defaults of their variables.
@@ -35,7 +35,7 @@ type API struct {
 	ForeignPatterns map[string]string
 }
 
-// Operation is what the description says about one operation.
+// Operation is the description of one operation.
 type Operation struct {
 	// ID is the operationId.
 	ID string
@@ -43,12 +43,12 @@ type Operation struct {
 	// Method is the HTTP method in capitals, Path the path with its parameters in braces.
 	Method, Path string
 
-	// Public says that the operation needs no access token, Signed that it has a DigitalSignature
-	// header and Keyed that it has an X-Idempotency-Key header, required or not.
+	// Public is true if the operation needs no access token, Signed if it has a DigitalSignature
+	// header and Keyed if it has an X-Idempotency-Key header, required or not.
 	Public, Signed, Keyed bool
 
-	// Security are the security requirements, one of which is enough, by what their schemes are:
-	// "http bearer". A key is named only if there is a choice, for it is a parameter too.
+	// Security are the alternative security requirements, by the kind of their schemes: "http
+	// bearer". An API key is listed only if there is a choice, because it is a parameter too.
 	Security []string
 
 	// Servers are the URLs of servers of its own, nil if it has those of the API.
@@ -58,31 +58,31 @@ type Operation struct {
 	// canonical form, and the parameters of the path have numbers: "path 1".
 	Parameters map[string]Member
 
-	// Headers are the headers of its answers, by status.
+	// Headers are the headers of its responses, by status.
 	Headers map[string]map[string]Member
 
-	// Media are the media types of its request and of its answers by status, each with what the
-	// bodies do not tell of it.
+	// Media are the media types of its request and of its responses by status, each with the facts
+	// that the bodies do not have.
 	Media map[string]map[string]string
 
-	// Words are what is said for people of the operation itself, links and callbacks among it, and
-	// of each answer and scheme of security by name.
+	// Words are the texts for people: about the operation itself, with links and callbacks, and
+	// about each response and security scheme by name.
 	Words map[string]string
 
-	// Request is the JSON body, nil if the operation has none. Answers are the JSON bodies by
+	// Request is the JSON body, nil if the operation has none. Responses are the JSON bodies by
 	// status, nil for one without JSON.
-	Request Body
-	Answers map[string]Body
+	Request   Body
+	Responses map[string]Body
 }
 
 // Name is the method and the path, with the names of its parameters left out.
 func (o Operation) Name() string { return o.Method + " " + Anonymous(o.Path) }
 
-// Answer is the body of the first answer of a class, "2" or "4". Problems may be the default.
-func (o Operation) Answer(class string) Body {
-	for _, status := range slices.Sorted(maps.Keys(o.Answers)) { // digits come before letters
+// Response is the body of the first response of a class, "2" or "4". Problems may be the default.
+func (o Operation) Response(class string) Body {
+	for _, status := range slices.Sorted(maps.Keys(o.Responses)) { // digits come before letters
 		if strings.HasPrefix(status, class) || status == "default" {
-			if body := o.Answers[status]; body != nil {
+			if body := o.Responses[status]; body != nil {
 				return body
 			}
 		}
@@ -105,8 +105,8 @@ func Anonymous(path string) string {
 
 var errRecursive = errors.New("a schema holds itself: give it an end, or take it out of the operations")
 
-// Read reads a description in OpenAPI 3.0 or 3.1 whose references stay within it. Its error says
-// that it is not valid.
+// Read reads a description in OpenAPI 3.0 or 3.1 whose references stay within the file. The error
+// says that the description is not valid.
 func Read(text []byte) (*API, error) {
 	doc, err := load(text, nil)
 	if err != nil {
@@ -120,7 +120,7 @@ func Read(text []byte) (*API, error) {
 		Title: doc.Info.Title, Version: doc.Info.Version, Servers: addresses(doc.Servers), Events: map[string]Body{},
 		ForeignPatterns: patterns,
 	}
-	bodies := &flattener{left: mostMembers}
+	bodies := &flattener{left: maxMembers}
 	about := *doc.Info
 	about.Version = ""
 	api.Words = inWords(about, doc.Tags, doc.ExternalDocs, doc.Extensions)
@@ -148,8 +148,9 @@ func Read(text []byte) (*API, error) {
 	return api, bodies.fault
 }
 
-// validate has the description judged as a whole. Examples are for people: one that contradicts its
-// schema is a question to the provider and no reason to check nothing.
+// validate validates the description as a whole, without its examples. Examples are for people: one
+// that contradicts its schema is a question to the provider, and no reason to refuse the
+// description.
 func validate(doc *openapi3.T) error {
 	return doc.Validate(context.Background(), openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(),
 		openapi3.AllowExtraSiblingFields("description", "summary", "title", "nullable", "example", "readOnly", "deprecated",
@@ -157,7 +158,7 @@ func validate(doc *openapi3.T) error {
 }
 
 // ExamplesFault returns an error that names an example which contradicts its schema, nil if none
-// does. A generator of descriptions that drops quotes makes numbers of texts, for instance.
+// does. A generator that drops quotes makes numbers of texts, for example.
 func ExamplesFault(text []byte) error {
 	doc, err := load(text, nil)
 	if err != nil {
@@ -178,7 +179,8 @@ func addresses(servers openapi3.Servers) (urls []string) {
 	return urls
 }
 
-// inWords writes down what no rule judges, so that a difference is seen.
+// inWords returns the parts of a description that no rule compares as one text, so that a
+// difference is seen.
 func inWords(said ...any) string {
 	text, _ := json.Marshal(said)
 	return string(text)
@@ -187,7 +189,7 @@ func inWords(said ...any) string {
 func readOperation(doc *openapi3.T, bodies *flattener, method, path string, item *openapi3.PathItem, described *openapi3.Operation) Operation {
 	operation := Operation{
 		ID: described.OperationID, Method: method, Path: path,
-		Parameters: map[string]Member{}, Answers: map[string]Body{},
+		Parameters: map[string]Member{}, Responses: map[string]Body{},
 		Headers: map[string]map[string]Member{}, Media: map[string]map[string]string{},
 		Servers: addresses(item.Servers), Words: map[string]string{},
 	}
@@ -217,14 +219,14 @@ func readOperation(doc *openapi3.T, bodies *flattener, method, path string, item
 		operation.Words["itself"] += inWords(body.Description, body.Extensions)
 	}
 	for _, status := range sortedKeys(described.Responses.Map()) {
-		answer := described.Responses.Value(status).Value
-		operation.Answers[status] = bodies.flatten(jsonOf(answer.Content))
-		operation.addMedia(bodies, status, answer.Content)
+		response := described.Responses.Value(status).Value
+		operation.Responses[status] = bodies.flatten(jsonOf(response.Content))
+		operation.addMedia(bodies, status, response.Content)
 		operation.Headers[status] = map[string]Member{}
-		for name, header := range answer.Headers {
+		for name, header := range response.Headers {
 			operation.Headers[status][canonicalHeader(name)] = bodies.parameter(&header.Value.Parameter, openapi3.ParameterInHeader)
 		}
-		operation.Words[status] += inWords(answer.Description, answer.Links, answer.Extensions)
+		operation.Words[status] += inWords(response.Description, response.Links, response.Extensions)
 	}
 	for _, name := range sortedKeys(described.Callbacks) {
 		for _, address := range sortedKeys(described.Callbacks[name].Value.Map()) {
@@ -234,11 +236,10 @@ func readOperation(doc *openapi3.T, bodies *flattener, method, path string, item
 	return operation
 }
 
-// readHook writes down what is said of the requests that the gateway makes, but for their bodies:
-// those are events.
+// readHook records the words about a request that the gateway makes. Its body is an event.
 func readHook(doc *openapi3.T, bodies *flattener, name string, item *openapi3.PathItem) string {
 	var words string
-	unsecured := *doc // what secures the API does not secure what it calls
+	unsecured := *doc // the security of the API does not apply to the requests that it makes
 	unsecured.Security = nil
 	methods := item.Operations()
 	for _, method := range sortedKeys(methods) {
@@ -283,8 +284,8 @@ func (o *Operation) addParameter(bodies *flattener, parameter *openapi3.Paramete
 	}
 }
 
-// parameter reads a parameter, or a header of an answer. How it is written is a rule, unless it is
-// written as it would be if nothing was said.
+// parameter reads a parameter, or a header of a response. Its serialization is a rule, unless it is
+// the default.
 func (f *flattener) parameter(parameter *openapi3.Parameter, in string) Member {
 	schema, rules := parameter.Schema, map[string]string{}
 	for mediaType, media := range parameter.Content {
@@ -311,7 +312,7 @@ func (f *flattener) parameter(parameter *openapi3.Parameter, in string) Member {
 	return member
 }
 
-// secure adds security requirements. A key in a header is a header, declared in another way.
+// secure adds security requirements. An API key in a header is a header, declared in another way.
 func (o *Operation) secure(doc *openapi3.T, requirements openapi3.SecurityRequirements) {
 	o.Public = len(requirements) == 0
 	for _, requirement := range requirements {
@@ -367,8 +368,8 @@ func parameterName(in, name string) string {
 	return in + " " + name
 }
 
-// jsonOf returns the schema of the JSON in a body, nil if there is none. Some generators call JSON
-// */*.
+// jsonOf returns the schema of the JSON in a body, nil if there is none. Some generators write */*
+// for JSON.
 func jsonOf(content openapi3.Content) *openapi3.SchemaRef {
 	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
 		if isJSON(mediaType) {
@@ -380,8 +381,7 @@ func jsonOf(content openapi3.Content) *openapi3.SchemaRef {
 
 func isJSON(mediaType string) bool { return strings.Contains(mediaType, "json") || mediaType == "*/*" }
 
-// Operation finds an operation by its method and path, whatever the parameters of the path are
-// called.
+// Operation returns an operation by its method and path, regardless of the names of the parameters.
 func (a *API) Operation(name string) (Operation, error) {
 	method, path, _ := strings.Cut(name, " ")
 	for _, operation := range a.Operations {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Changes tells what has changed between two descriptions, by what traffic shows.
+// Changes lists the differences between two descriptions, by their effect on traffic.
 func Changes(older, newer *API) Report {
 	c := &history{}
 	c.servers(older.Servers, newer.Servers)
@@ -50,7 +50,7 @@ func Changes(older, newer *API) Report {
 	return NewReport("The description", older.Version, newer.Version, c.changes())
 }
 
-// whole is where a change is that concerns no operation.
+// whole is the place of a change that belongs to no operation.
 const whole = "the whole API"
 
 func byName(operations []Operation) map[string]Operation {
@@ -69,7 +69,7 @@ func sortedKeys[V any](all ...map[string]V) (names []string) {
 	return slices.Compact(names)
 }
 
-// history collects what has changed.
+// history collects changes.
 type history struct{ collector }
 
 func (c *history) servers(older, newer []string) {
@@ -87,7 +87,7 @@ func (c *history) servers(older, newer []string) {
 
 func (c *history) operation(where string, older, newer Operation) {
 	if !slices.Equal(older.Security, newer.Security) {
-		l := Additive // whatever was enough still is
+		l := Additive // every earlier credential is still enough
 		if !newer.Public && !slices.Equal(common(older.Security, newer.Security), older.Security) {
 			l = Breaking
 		}
@@ -115,7 +115,7 @@ func (c *history) operation(where string, older, newer Operation) {
 	}
 	c.bodies(where+" request", older.Request, newer.Request, sent)
 	c.media(where+" request", older.Media["request"], newer.Media["request"], sent)
-	c.answers(where, older, newer)
+	c.responses(where, older, newer)
 	if older.ID != newer.ID || older.Path != newer.Path {
 		c.add(Otherwise, where, "gen has other names for it and its parameters")
 	}
@@ -126,17 +126,17 @@ func (c *history) operation(where string, older, newer Operation) {
 	}
 }
 
-func (c *history) answers(where string, older, newer Operation) {
-	for _, status := range sortedKeys(older.Answers, newer.Answers) {
-		_, had := older.Answers[status]
-		_, has := newer.Answers[status]
+func (c *history) responses(where string, older, newer Operation) {
+	for _, status := range sortedKeys(older.Responses, newer.Responses) {
+		_, had := older.Responses[status]
+		_, has := newer.Responses[status]
 		switch isSuccess := strings.HasPrefix(status, "2"); {
 		case had && has && !isSuccess:
-			c.bodies("refusals", older.Answers[status], newer.Answers[status], received)
-			c.answer(where, status, older, newer)
+			c.bodies("refusals", older.Responses[status], newer.Responses[status], received)
+			c.response(where, status, older, newer)
 		case had && has:
-			c.answer(where, status, older, newer)
-			c.bodies(where+" answer", older.Answers[status], newer.Answers[status], received)
+			c.response(where, status, older, newer)
+			c.bodies(where+" response", older.Responses[status], newer.Responses[status], received)
 		case has && isSuccess:
 			c.add(Additive, where, "it may be answered with %s; the SDK takes any 2xx", status)
 		case had && isSuccess:
@@ -148,12 +148,12 @@ func (c *history) answers(where string, older, newer Operation) {
 		}
 	}
 	if !slices.Equal(successes(older), successes(newer)) {
-		c.bodies(where+" answer", older.Answer("2"), newer.Answer("2"), received)
+		c.bodies(where+" response", older.Response("2"), newer.Response("2"), received)
 	}
 }
 
-// answer compares what answers of one status are beside their JSON.
-func (c *history) answer(where, status string, older, newer Operation) {
+// response compares responses of one status, except their JSON.
+func (c *history) response(where, status string, older, newer Operation) {
 	where += " " + status
 	c.media(where, older.Media[status], newer.Media[status], received)
 	for _, name := range sortedKeys(older.Headers[status], newer.Headers[status]) {
@@ -173,8 +173,8 @@ func (c *history) answer(where, status string, older, newer Operation) {
 	}
 }
 
-// media compares the media types of a body. Of an answer the SDK reads any that is JSON, which
-// bodies compares.
+// media compares the media types of a body. The SDK reads any JSON of a response, which bodies
+// compares.
 func (c *history) media(where string, older, newer map[string]string, d direction) {
 	for _, name := range sortedKeys(older, newer) {
 		was, had := older[name]
@@ -195,7 +195,7 @@ func (c *history) media(where string, older, newer map[string]string, d directio
 }
 
 func successes(operation Operation) []string {
-	return slices.DeleteFunc(sortedKeys(operation.Answers), func(status string) bool { return !strings.HasPrefix(status, "2") })
+	return slices.DeleteFunc(sortedKeys(operation.Responses), func(status string) bool { return !strings.HasPrefix(status, "2") })
 }
 
 func list(names []string) string {
@@ -205,7 +205,7 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// direction is who writes a body.
+// direction is the direction of a body.
 type direction bool
 
 const (
@@ -216,7 +216,7 @@ const (
 func (c *history) bodies(where string, older, newer Body, d direction) {
 	switch {
 	case older == nil && newer == nil:
-	case newer == nil && (d == sent || strings.HasSuffix(where, " answer")):
+	case newer == nil && (d == sent || strings.HasSuffix(where, " response")):
 		c.add(Breaking, where, "it has no JSON any more")
 	case newer == nil:
 		c.add(Otherwise, where, "no JSON is declared for some of them")
@@ -243,7 +243,7 @@ func (c *history) body(where string, older, newer Body, d direction) {
 			c.member(where, name, was, is, d)
 			wordy = wordy || was.Words != is.Words
 		case isBelow(path, older, newer):
-			// What holds it has come or gone, and says so.
+			// The object around it is new or gone, and is reported.
 		case !has && d == sent:
 			c.add(Breaking, where, "%s is no longer read", name)
 		case !has:
@@ -259,7 +259,8 @@ func (c *history) body(where string, older, newer Body, d direction) {
 	}
 }
 
-// isBelow reports whether what holds a member is missing on the side that the member is missing on.
+// isBelow reports whether the object around a member is missing too, on the side that lacks the
+// member.
 func isBelow(path string, older, newer Body) bool {
 	if path == "" {
 		return false
@@ -270,7 +271,7 @@ func isBelow(path string, older, newer Body) bool {
 	return had != has
 }
 
-// asked is a question about a number that may be no money.
+// asked returns a question about a number that may not be an amount of money.
 func asked(path string, member Member) string {
 	if member.Type != "number" || SoundsLikeMoney(path) {
 		return ""
@@ -346,15 +347,15 @@ func kindIn(member Member) string {
 	return member.Type
 }
 
-// narrows reports whether a rule about what is sent refuses what was taken before, or does
-// something else with it.
+// narrows reports whether a changed rule of a request refuses requests that were accepted before,
+// or gives them another meaning.
 func narrows(rule, was, is string, had, has bool) bool {
 	var before, now float64
 	_, errBefore := fmt.Sscan(was, &before)
 	_, errNow := fmt.Sscan(is, &now)
 	switch {
 	case rule == "default":
-		return had // a new one says what the gateway has done all along
+		return had // a new rule states what the gateway has always done
 	case !has || rule == "additionalProperties": // the SDK sends no others
 		return false
 	case !had || errBefore != nil || errNow != nil:
@@ -368,8 +369,8 @@ func narrows(rule, was, is string, had, has bool) bool {
 	}
 }
 
-// isOtherTime reports whether a time that is received is written as something else: pix.Time would
-// be empty. One whose format is only said no more is still taken for a time.
+// isOtherTime reports whether a received time has become something else, so that pix.Time would be
+// zero. A time that only lost its format still counts as a time.
 func isOtherTime(rule, was string, has bool) bool {
 	return rule == "format" && was == `"date-time"` && has
 }

@@ -20,8 +20,8 @@ type Traffic struct {
 	// Public, Signed and Keyed are as in [Operation].
 	Public, Signed, Keyed bool
 
-	// Request and Answer are values of the types of the bodies, nil if there is none.
-	Request, Answer any
+	// Request and Response are values of the types of the bodies, nil if there is none.
+	Request, Response any
 
 	// Problem is a value of the type of a refusal's body.
 	Problem any
@@ -39,8 +39,8 @@ type Webhook struct {
 	Body any
 }
 
-// Compare holds operations and events of the SDK against the description, each field both ways.
-// What contradicts the wire fails t, the rest is logged.
+// Compare compares operations and events of the SDK with the description, each field both ways. A
+// contradiction on the wire fails t; the rest is logged.
 func Compare(t testing.TB, traffic []Traffic, webhooks []Webhook) {
 	t.Helper()
 	directory, err := root()
@@ -72,9 +72,9 @@ func Compare(t testing.TB, traffic []Traffic, webhooks []Webhook) {
 	}
 }
 
-// Differences lists what differs between the SDK and a description. What contradicts the wire is
-// Breaking; what either of the two has more, or was only assumed, is Additive. Its error is of
-// reading the SDK's types.
+// Differences lists the differences between the SDK and a description. A contradiction on the wire
+// is [Breaking]. Anything that only one of the two has, or that was only assumed, is [Additive].
+// The error comes from reading the SDK's types.
 func Differences(api *API, facts Facts, traffic []Traffic, webhooks []Webhook) ([]Change, error) {
 	c := &comparison{facts: facts}
 	for _, ours := range traffic {
@@ -92,7 +92,7 @@ func Differences(api *API, facts Facts, traffic []Traffic, webhooks []Webhook) (
 	return c.changes(), c.fault
 }
 
-// comparison collects how the SDK and a description differ.
+// comparison collects the differences between the SDK and a description.
 type comparison struct {
 	collector
 	facts Facts
@@ -124,15 +124,15 @@ func (c *comparison) operation(ours Traffic, theirs Operation) {
 			c.members(ours.Operation+" request", c.body(ours.Request), theirs.Request)
 		}
 	}
-	switch answer := theirs.Answer("2"); {
-	case ours.Answer == nil:
-	case answer == nil:
-		c.news(ours.Operation+" answer", "the description has no JSON body for it")
+	switch response := theirs.Response("2"); {
+	case ours.Response == nil:
+	case response == nil:
+		c.news(ours.Operation+" response", "the description has no JSON body for it")
 	default:
-		c.members(ours.Operation+" answer", c.body(ours.Answer), answer)
+		c.members(ours.Operation+" response", c.body(ours.Response), response)
 	}
 	if ours.Problem != nil {
-		if problem := theirs.Answer("4"); problem != nil {
+		if problem := theirs.Response("4"); problem != nil {
 			c.members("problem", c.body(ours.Problem), problem)
 		}
 	}
@@ -188,7 +188,7 @@ func (c *comparison) webhook(ours Webhook, api *API) {
 		}
 	}
 	if theirs == nil {
-		c.news(where, "the description has no event of it")
+		c.news(where, "the description has no event about it")
 		return
 	}
 	c.members(where, c.body(ours.Body), theirs)
@@ -208,7 +208,7 @@ func (c *comparison) others(traffic []Traffic, webhooks []Webhook, api *API) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(api.Events)) {
 		if !slices.ContainsFunc(webhooks, func(ours Webhook) bool { return slices.Contains(ours.Types, name) }) {
-			c.news("event "+name, "the SDK has no constant for it; it tells it as an event of an unknown type")
+			c.news("event "+name, "the SDK has no constant for it; it passes it on as an event of an unknown type")
 		}
 	}
 }
@@ -244,7 +244,7 @@ func (c *comparison) members(where string, ours, theirs Body) {
 	}
 }
 
-// wrapping is the object that all of ours is inside of, empty if it is where it should be.
+// wrapping returns the member that contains all members of ours, empty if they are at their place.
 func wrapping(ours, theirs Body) string {
 	var top []string
 	for path := range ours {
@@ -260,23 +260,23 @@ func wrapping(ours, theirs Body) string {
 		if holder == "" {
 			continue
 		}
-		held := 0
+		count := 0
 		for _, name := range top {
 			if _, found := theirs[holder+"."+name]; found {
-				held++
+				count++
 			}
 		}
-		if held > most {
-			most, inside = held, holder
+		if count > most {
+			most, inside = count, holder
 		}
 	}
 	return inside
 }
 
-// missingThere is about a field of ours that the description lacks.
+// missingThere reports a field of ours that the description lacks.
 func (c *comparison) missingThere(where, path string, ours, theirs Body, sent bool) {
 	if _, found := theirs[parentOf(path)]; !found {
-		return // its holder is missing, and says so
+		return // the object around it is missing, and is reported
 	}
 	name := ours[path].Go
 	if moved := elsewhere(path, ours, theirs); moved != "" {
@@ -310,7 +310,7 @@ func parentOf(path string) string {
 
 func lastOf(path string) string { return path[strings.LastIndex(path, ".")+1:] }
 
-// elsewhere is where a member of ours has moved to: a member of its name that is none of ours.
+// elsewhere returns the new place of a member of ours: a member with its name that the SDK lacks.
 func elsewhere(path string, ours, theirs Body) string {
 	for _, other := range slices.Sorted(maps.Keys(theirs)) {
 		if _, known := ours[other]; !known && lastOf(other) == lastOf(path) && theirs[other].Type == ours[path].Type {
@@ -320,11 +320,11 @@ func elsewhere(path string, ours, theirs Body) string {
 	return ""
 }
 
-// missingHere is about a member that the SDK lacks.
+// missingHere reports a member that the SDK lacks.
 func (c *comparison) missingHere(where, path string, ours, theirs Body, sent bool) {
 	holder, known := ours[parentOf(path)]
 	if !known || strings.HasSuffix(path, "[]") {
-		return // what holds it is missing or no list, and says so
+		return // the object around it is missing or not a list, and is reported
 	}
 	if strings.HasSuffix(path, "{}") {
 		c.news(where, "it has members of any name, `%s`; the SDK has those it knows", path)
@@ -398,7 +398,7 @@ func (c *comparison) values(where, path string, ours, theirs Member, sent bool) 
 	}
 }
 
-// lineFor is the field to add for a member.
+// lineFor returns the field to add for a member.
 func lineFor(owner, path string, member Member) string {
 	if owner == "" {
 		return ""
@@ -414,7 +414,7 @@ func lineFor(owner, path string, member Member) string {
 	return fmt.Sprintf("To have it, add to %s: %s %s `json:\"%s,omitzero\"`", owner, goName(name), kind, name)
 }
 
-// constantFor is the constant to add for a value.
+// constantFor returns the constant to add for a value.
 func constantFor(member Member, value string) string {
 	var name strings.Builder
 	for word := range strings.SplitSeq(strings.ToLower(value), "_") {
@@ -424,7 +424,7 @@ func constantFor(member Member, value string) string {
 	return fmt.Sprintf("To have it, add: %s%s %s = %q", prefix, name.String(), member.Owner, value)
 }
 
-// goName writes the name of a member as a Go field's.
+// goName returns the name of a member as the name of a Go field.
 func goName(name string) string {
 	if name == "" {
 		return ""

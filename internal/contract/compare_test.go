@@ -113,12 +113,12 @@ func differing(t *testing.T, change func(*Traffic), replacements ...string) Repo
 	api, err := Read([]byte(text))
 	require.NoError(t, err, text)
 	facts := Facts{
-		"POST /tickets answer":     {"id": "published", "total": "published", "paidAt": "assumed", "status": "seen"},
+		"POST /tickets response":     {"id": "published", "total": "published", "paidAt": "assumed", "status": "seen"},
 		"POST /tickets request":    {"note": "published"},
-		"GET /cash-in/{id} answer": {"total": "published"},
+		"GET /cash-in/{id} response": {"total": "published"},
 		"event":                    {"eventType": "published"},
 	}
-	ours := Traffic{Operation: "POST /tickets", Signed: true, Request: order{}, Answer: ticket{}, Problem: fault{}}
+	ours := Traffic{Operation: "POST /tickets", Signed: true, Request: order{}, Response: ticket{}, Problem: fault{}}
 	if change != nil {
 		change(&ours)
 	}
@@ -175,12 +175,12 @@ func TestADifferenceSaysWhatItDoesAndWhatToAdd(t *testing.T) {
 		"a new member to send":            {"note: {type: string}", "note: {type: string}\n                purpose: {type: string}", Additive, "the SDK lacks `purpose`"},
 		"a problem without its code":      {"properties: {code: {type: string}}", "properties: {reason: {type: string}}", Additive, "lacks `code`"},
 		"no body to send":                 {"application/json:\n            schema:\n              type: object\n              required", "text/plain:\n            schema:\n              type: object\n              required", Additive, "POST /tickets request: the description has no JSON body for it"},
-		"no body that is answered":        {"content: {application/json", "content: {text/plain", Additive, "POST /tickets answer: the description has no JSON body for it"},
+		"no body that is answered":        {"content: {application/json", "content: {text/plain", Additive, "POST /tickets response: the description has no JSON body for it"},
 		"the operation gone":              {"/tickets:\n    post", "/tickets:\n    put", Breaking, "the description lacks it: the SDK sends it all the same"},
 		"an operation more":               {"paths:\n", "paths:\n  /ping: {get: {responses: {'204': {description: ok}}}}\n", Additive, "GET /ping: the SDK has no method for it; see CONTRIBUTING.md"},
 		"an event more":                   {"[CASHIN_PAID, CASHIN_REFUNDED]", "[CASHIN_PAID, CASHIN_REFUNDED, CASHIN_EXPIRED]", Additive, "event CASHIN_EXPIRED: the SDK has no constant for it"},
 		"an event less":                   {"[CASHIN_PAID, CASHIN_REFUNDED]", "[CASHIN_PAID]", Additive, "the description has no event CASHIN_REFUNDED"},
-		"no event":                        {"    Told:\n      type: object\n      properties:\n        eventType", "    Told:\n      type: object\n      properties:\n        kind", Additive, "event about a cash-in: the description has no event of it"},
+		"no event":                        {"    Told:\n      type: object\n      properties:\n        eventType", "    Told:\n      type: object\n      properties:\n        kind", Additive, "event about a cash-in: the description has no event about it"},
 		"no signature":                    {"        - {name: DigitalSignature, in: header, required: true, schema: {type: string}}\n", "", Additive, "does not declare the header DigitalSignature; the SDK sends it all the same"},
 		"a required key":                  {"      requestBody", "        - {name: X-Idempotency-Key, in: header, required: true, schema: {type: string}}\n      requestBody", Breaking, "it needs the header X-Idempotency-Key, and the SDK sends none"},
 		"a key":                           {"      requestBody", "        - {name: X-Idempotency-Key, in: header, schema: {type: string}}\n      requestBody", Additive, "it takes the header X-Idempotency-Key; the SDK sends none"},
@@ -212,7 +212,7 @@ func TestPathsAreComparedWithoutTheNamesOfParameters(t *testing.T) {
 }
 
 func TestTheDataOfAnEventIsAsCertainAsTheResponseOfARead(t *testing.T) {
-	facts := Facts{"GET /cash-in/{id} answer": {"amount": "published"}, "event": {"eventType": "seen"}}
+	facts := Facts{"GET /cash-in/{id} response": {"amount": "published"}, "event": {"eventType": "seen"}}
 	assert.Equal(t, "published", facts.sure("event about a cash-in", "data.amount"))
 	assert.Equal(t, "seen", facts.sure("event about a cash-in", "eventType"))
 	assert.Equal(t, "assumed", facts.sure("event about a cash-in", "data.unheardOf"))
@@ -225,10 +225,10 @@ func TestFactsAreReadFromTheirTableOnly(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("| a | b |\n|---|---|\n| `c` | `d` |\n"), 0o600))
 	_, err = ReadFacts(file)
 	require.ErrorContains(t, err, "no table of what is published")
-	require.NoError(t, os.WriteFile(file, []byte("| body | published | seen | assumed |\n|---|---|---|---|\n| `GET /a` answer | `b` `c.d` | `e` | |\n\n| x | `y` | | |\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("| body | published | seen | assumed |\n|---|---|---|---|\n| `GET /a` response | `b` `c.d` | `e` | |\n\n| x | `y` | | |\n"), 0o600))
 	facts, err := ReadFacts(file)
 	require.NoError(t, err)
-	assert.Equal(t, Facts{"GET /a answer": {"b": "published", "c.d": "published", "e": "seen"}}, facts)
+	assert.Equal(t, Facts{"GET /a response": {"b": "published", "c.d": "published", "e": "seen"}}, facts)
 }
 
 // tester takes notes of what a test would log.

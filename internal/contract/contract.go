@@ -1,6 +1,6 @@
-// Package contract holds HTTP traffic against openapi/connectpsp.yaml, the provider's description,
-// as it stands: without the overlay that shapes the generated code. Tests put a Checker in front of
-// the server they talk to. Nothing else imports it.
+// Package contract validates HTTP traffic against openapi/connectpsp.yaml, the provider's
+// description, without the overlay that shapes the generated code. Tests put a [Checker] in front
+// of their server. Only tests and development tools import the package.
 package contract
 
 import (
@@ -27,29 +27,28 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// Checker reports what deviates from the description. It changes no traffic. Its methods may be
-// called by several goroutines at once. The zero value is of no use: call New or Open.
+// Checker reports deviations from the description. It changes no traffic. Goroutines may call its
+// methods concurrently. The zero value is not usable: call [New] or [Open].
 type Checker struct {
-	requests, answers *side
-	facts             Facts // nil if every member has to be declared as the description says
-	options           *openapi3filter.Options
-	report            func(error)
+	requests, responses *side
+	facts               Facts // nil if the description decides which members must be declared
+	options             *openapi3filter.Options
+	report              func(error)
 }
 
-// side is the description as one side of the traffic is held against it.
+// side is the description, prepared for one side of the traffic: requests or responses.
 type side struct {
 	doc    *openapi3.T
 	router routers.Router
 }
 
-// New returns a Checker whose findings fail t. It judges values: types, formats, patterns, headers,
-// media types, and whether published members of an answer are declared. Which other members there
-// are, which of them are required, which values an enum has and which statuses there are, Compare
-// judges once for all traffic, because a description may well promise more than a test's server
-// answers.
+// New returns a [Checker] whose findings fail t. It checks values: types, formats, patterns,
+// headers, media types, and whether published members of a response are declared. [Compare] checks
+// the rest once for all traffic: other members, required members, values of enums and statuses. A
+// description may declare more of those than the server of a test sends.
 //
-// New stops the test if the description cannot be found or is not valid. A finding that comes after
-// the end of the test, from a handler that outlives it, is dropped.
+// New stops the test if the description cannot be found or is not valid. Findings after the end of
+// the test, from a handler that outlives it, are dropped.
 func New(t testing.TB) *Checker {
 	t.Helper()
 	directory, err := root()
@@ -63,11 +62,11 @@ func New(t testing.TB) *Checker {
 		defer mutex.Unlock()
 		ended = true
 	})
-	requests, answers, err := sidesOf(filepath.Join(directory, "openapi", "connectpsp.yaml"))
+	requests, responses, err := sidesOf(filepath.Join(directory, "openapi", "connectpsp.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	checker := newChecker(requests, answers, func(finding error) {
+	checker := newChecker(requests, responses, func(finding error) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		if !ended {
@@ -80,9 +79,9 @@ func New(t testing.TB) *Checker {
 	return checker
 }
 
-// Open returns a Checker of the description in a file that judges everything in it. Every finding
-// goes to report, by any goroutine. Its error says that the file cannot be read or is no valid
-// description.
+// Open returns a [Checker] of the description in a file, which checks everything in it. It calls
+// report with every finding, from any goroutine. The error says that the file cannot be read or is
+// not a valid description.
 func Open(file string, report func(error)) (*Checker, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -95,7 +94,7 @@ func Open(file string, report func(error)) (*Checker, error) {
 	return newChecker(both, both, report), nil
 }
 
-func newChecker(requests, answers *side, report func(error)) *Checker {
+func newChecker(requests, responses *side, report func(error)) *Checker {
 	options := &openapi3filter.Options{
 		MultiError:                        true,
 		RejectWhenRequestBodyNotSpecified: true,
@@ -104,10 +103,10 @@ func newChecker(requests, answers *side, report func(error)) *Checker {
 		SchemaValidationOptions:           formats(),
 	}
 	options.WithCustomSchemaErrorFunc(withoutValue)
-	return &Checker{requests: requests, answers: answers, options: options, report: report}
+	return &Checker{requests: requests, responses: responses, options: options, report: report}
 }
 
-// newSide reads a description, has it prepared, and finds it valid.
+// newSide reads a description, calls prepare for it, and validates it.
 func newSide(text []byte, prepare func(map[string]any)) (*side, error) {
 	doc, err := load(text, prepare)
 	if err != nil {
@@ -117,7 +116,7 @@ func newSide(text []byte, prepare func(map[string]any)) (*side, error) {
 	if err := validate(doc); err != nil {
 		return nil, err
 	}
-	// Without servers the router matches every host, so also a test's.
+	// Without servers the router matches every host, also that of a test.
 	doc.Servers = nil
 	for _, item := range doc.Paths.Map() {
 		item.Servers = nil
@@ -134,9 +133,9 @@ var (
 	sides      = map[string][2]*side{}
 )
 
-// sidesOf reads the description in a file as New judges by it. That takes a tenth of a second, so
-// tests share it.
-func sidesOf(file string) (requests, answers *side, err error) {
+// sidesOf reads the description in a file for New. It takes a tenth of a second, so tests share the
+// result.
+func sidesOf(file string) (requests, responses *side, err error) {
 	sidesMutex.Lock()
 	defer sidesMutex.Unlock()
 	if known, found := sides[file]; found {
@@ -149,38 +148,38 @@ func sidesOf(file string) (requests, answers *side, err error) {
 	if requests, err = newSide(text, prepareRequests); err != nil {
 		return nil, nil, err
 	}
-	if answers, err = newSide(text, prepareAnswers); err != nil {
+	if responses, err = newSide(text, prepareResponses); err != nil {
 		return nil, nil, err
 	}
-	sides[file] = [2]*side{requests, answers}
-	return requests, answers, nil
+	sides[file] = [2]*side{requests, responses}
+	return requests, responses, nil
 }
 
-// bodyLimit is the most that is read of a request, in bytes. None that follows the description
-// comes near.
+// bodyLimit is the maximum size of a request body in bytes. Requests that follow the description
+// are far smaller.
 const bodyLimit = 1 << 20
 
-// Middleware returns a handler that checks each request, has next answer it, checks the answer and
-// then sends it, unchanged. The answer is held back until next returns, so next can neither flush
-// nor hijack. If next panics, with http.ErrAbortHandler or otherwise, the panic goes on and there
-// is no answer to check.
+// Middleware returns a handler that checks each request, calls next, checks the response and then
+// sends it, unchanged. The response is buffered until next returns, so next can neither flush nor
+// hijack. If next panics, with http.ErrAbortHandler or otherwise, the panic goes on and no response
+// is checked.
 func (c *Checker) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		input, restored := c.request(r)
 		recorder := httptest.NewRecorder()
 		next.ServeHTTP(recorder, restored)
-		answer := recorder.Result()
+		response := recorder.Result()
 		if input != nil {
-			c.answer(input, answer.StatusCode, answer.Header, recorder.Body.Bytes())
+			c.response(input, response.StatusCode, response.Header, recorder.Body.Bytes())
 		}
-		maps.Copy(w.Header(), answer.Header)
-		w.WriteHeader(answer.StatusCode)
+		maps.Copy(w.Header(), response.Header)
+		w.WriteHeader(response.StatusCode)
 		_, _ = w.Write(recorder.Body.Bytes())
 	})
 }
 
-// Requests returns a handler that checks each request and lets next answer with the server's own
-// http.ResponseWriter. It is for servers that answer against the description on purpose.
+// Requests returns a handler that checks each request and lets next respond with the server's own
+// http.ResponseWriter. It is for servers that break the description on purpose.
 func (c *Checker) Requests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, restored := c.request(r)
@@ -188,9 +187,9 @@ func (c *Checker) Requests(next http.Handler) http.Handler {
 	})
 }
 
-// Webhook checks the body of a webhook against the event that its eventType belongs to. If the
-// description leaves events out, it checks the data, which the provider's guide says is what a read
-// of the transaction answers.
+// Webhook checks the body of a webhook against the event of its eventType. If the description has
+// no events, it checks the data against the response to a read of the transaction, which is the
+// same by the provider's guide.
 func (c *Checker) Webhook(body []byte) {
 	var told struct {
 		EventType string
@@ -201,16 +200,16 @@ func (c *Checker) Webhook(body []byte) {
 		c.report(fmt.Errorf("webhook: %w", err))
 		return
 	}
-	schema := c.answers.event(told.EventType)
+	schema := c.responses.event(told.EventType)
 	if schema == nil {
-		schema, value = c.answers.transaction(told.EventType), told.Data
+		schema, value = c.responses.transaction(told.EventType), told.Data
 	}
 	if schema == nil {
-		return // Compare says that the description has no such answer
+		return // Compare says that the description has no such response
 	}
 	options := append(formats(), openapi3.MultiErrors(), openapi3.VisitAsResponse(),
 		openapi3.SetSchemaErrorMessageCustomizer(withoutValue))
-	if c.answers.doc.IsOpenAPI31OrLater() {
+	if c.responses.doc.IsOpenAPI31OrLater() {
 		options = append(options, openapi3.EnableJSONSchema2020())
 	}
 	if err := schema.Value.VisitJSON(value, options...); err != nil {
@@ -218,10 +217,10 @@ func (c *Checker) Webhook(body []byte) {
 	}
 }
 
-// event finds the schema of an event: the one that names its type, or else one about the same kind
-// of transaction. It is nil if there is none.
+// event returns the schema of an event: the one that names its type, or else one about the same
+// kind of transaction, or nil.
 func (s *side) event(eventType string) (close *openapi3.SchemaRef) {
-	for _, found := range findEvents(s.doc, &flattener{left: mostMembers}) {
+	for _, found := range findEvents(s.doc, &flattener{left: maxMembers}) {
 		if slices.Contains(found.types, eventType) {
 			return found.schema
 		}
@@ -232,7 +231,7 @@ func (s *side) event(eventType string) (close *openapi3.SchemaRef) {
 	return close
 }
 
-// transaction finds the schema of what an event is about, as a read of it answers.
+// transaction returns the schema of an event's transaction, as a read returns it.
 func (s *side) transaction(eventType string) *openapi3.SchemaRef {
 	item := s.doc.Paths.Find("/" + aboutOf(eventType) + "/{id}")
 	if item == nil || item.Get == nil || item.Get.Responses.Status(http.StatusOK) == nil {
@@ -245,8 +244,8 @@ func isKeyIn(scheme *openapi3.SecurityScheme, in string) bool {
 	return scheme.Type == "apiKey" && scheme.In == in
 }
 
-// root returns the directory of the project that the working directory is in, where openapi is. It
-// may be another module.
+// root returns the directory of the project, where openapi is. The working directory is inside of
+// it, perhaps in another module.
 func root() (string, error) {
 	directory, err := os.Getwd()
 	if err != nil {
@@ -264,7 +263,7 @@ func root() (string, error) {
 	}
 }
 
-// request checks r and returns it with its body unread. The input is nil if r belongs to no
+// request checks r, and returns it with its body unread. The input is nil if r belongs to no
 // operation.
 func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInput, *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
@@ -289,8 +288,8 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 	}
 	switch {
 	case err != nil:
-		// The client went away before all of its request was there. That is no breach, and half a
-		// request cannot be judged.
+		// The client went away before the end of its request. That is no finding, and a part of a
+		// request cannot be checked.
 		return input, restored
 	case len(body) > bodyLimit:
 		find("the body is longer than %d bytes", bodyLimit)
@@ -299,8 +298,8 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
 		find("%w", err)
 	}
-	// The filter lets pass what the description does not mention, and looks at the first of several
-	// headers only.
+	// The filter ignores parameters that the description does not declare, and all but the first of
+	// several headers.
 	for name := range r.URL.Query() {
 		if !declared(route.PathItem, route.Operation, openapi3.ParameterInQuery, name) {
 			find("the query parameter %q is not declared", name)
@@ -315,11 +314,11 @@ func (c *Checker) request(r *http.Request) (*openapi3filter.RequestValidationInp
 	return input, restored
 }
 
-func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status int, header http.Header, body []byte) {
+func (c *Checker) response(request *openapi3filter.RequestValidationInput, status int, header http.Header, body []byte) {
 	find := func(err error) {
-		c.report(fmt.Errorf("%s answer %d: %w", request.Route.Operation.OperationID, status, err))
+		c.report(fmt.Errorf("%s response %d: %w", request.Route.Operation.OperationID, status, err))
 	}
-	route, _, err := c.answers.router.FindRoute(request.Request)
+	route, _, err := c.responses.router.FindRoute(request.Request)
 	if err != nil {
 		find(err)
 		return
@@ -337,21 +336,21 @@ func (c *Checker) answer(request *openapi3filter.RequestValidationInput, status 
 	if c.facts != nil {
 		c.undeclared(request.Request, status, header, body)
 	}
-	// The filter could be told to look for this, but then leaves some redirects out.
+	// The filter has an option for this check, but then skips some redirects.
 	if responses := route.Operation.Responses; responses.Status(status) == nil && responses.Default() == nil {
 		find(errors.New("the status is not declared"))
 	}
 }
 
-// undeclared reports the members of an answer that are published and that the description does not
-// have where they are.
+// undeclared reports the members of a response that are published, and that the description does
+// not declare at their place.
 func (c *Checker) undeclared(request *http.Request, status int, header http.Header, body []byte) {
 	silence := c.Silences(request, status, header, body)
 	if silence == nil {
 		return
 	}
-	route, _, _ := c.answers.router.FindRoute(request)
-	where := route.Method + " " + route.Path + " answer"
+	route, _, _ := c.responses.router.FindRoute(request)
+	where := route.Method + " " + route.Path + " response"
 	if status >= http.StatusBadRequest {
 		where = "problem"
 	}
@@ -364,7 +363,7 @@ func (c *Checker) undeclared(request *http.Request, status int, header http.Head
 }
 
 // declared reports whether a parameter, its $ref followed, is declared for the operation or for its
-// whole path. Names of headers have no case.
+// whole path. Names of headers are case-insensitive.
 func declared(item *openapi3.PathItem, operation *openapi3.Operation, in, name string) bool {
 	return slices.ContainsFunc(slices.Concat(item.Parameters, operation.Parameters), func(p *openapi3.ParameterRef) bool {
 		same := p.Value.Name == name || in == openapi3.ParameterInHeader && strings.EqualFold(p.Value.Name, name)
@@ -389,8 +388,8 @@ func authenticated(_ context.Context, input *openapi3filter.AuthenticationInput)
 	return nil
 }
 
-// formats turns on the check of uuid, which the filter leaves to its caller. It knows dates by
-// itself.
+// formats turns on the check of the format uuid, which is off by default in the filter. The check
+// of dates is on.
 func formats() []openapi3.SchemaValidationOption {
 	uuid := openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC9562)
 	return []openapi3.SchemaValidationOption{
@@ -399,11 +398,11 @@ func formats() []openapi3.SchemaValidationOption {
 	}
 }
 
-// codeLike is what values of enums look like.
+// codeLike matches texts that look like the value of an enum.
 var codeLike = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,39}$`)
 
-// withoutValue keeps the value that was found, which may be a secret, out of the message. A code in
-// the place of an enum's is none, and is what one wants to know.
+// withoutValue keeps the value that was found, which may be a secret, out of the message. It shows
+// a code in the place of an enum's value: that is not a secret, and is what a reader needs to know.
 func withoutValue(err *openapi3.SchemaError) string {
 	reason := err.Reason
 	if strings.HasPrefix(reason, "jsonschema validation failed") || strings.HasPrefix(reason, "error at ") { // of OpenAPI 3.1: it quotes values

@@ -139,8 +139,8 @@ func TestABreachInTheResponseIsAFinding(t *testing.T) {
 		exchange exchange
 		want     string
 	}{
-		"undeclared status":             {accepted, "answer 202"},
-		"undeclared 5xx":                {answering(502, "text/html", "<html>"), "answer 502"},
+		"undeclared status":             {accepted, "response 202"},
+		"undeclared 5xx":                {answering(502, "text/html", "<html>"), "response 502"},
 		"redirect":                      {answering(307, jsonType, ""), "not declared"},
 		"wrong content type":            {answering(200, "text/html", cashIn), "Content-Type"},
 		"problem with another type":     {answering(404, jsonType, `{"title":"t","status":404,"code":"C"}`), "Content-Type"},

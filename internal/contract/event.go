@@ -8,15 +8,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// event is the body of a webhook, wherever a description has it: under webhooks, x-webhooks or
-// callbacks, or as a schema that nothing refers to.
+// event is the body of a webhook. A description may have it under webhooks, x-webhooks or
+// callbacks, or as a schema without references to it.
 type event struct {
 	schema *openapi3.SchemaRef
 	types  []string // its event types; the name of the webhook if it has none of this API
 }
 
-// kinds are the transactions that events are about, each with a member of data that the other has
-// not.
+// kinds are the kinds of transactions, each with a member of data that the other kind lacks.
 var kinds = []struct {
 	about, owner string
 	types        []string
@@ -25,7 +24,7 @@ var kinds = []struct {
 	{"cash-out", "payee", []string{"CASHOUT_COMPLETED", "CASHOUT_FAILED", "CASHOUT_REFUNDED"}},
 }
 
-// aboutOf is what an event is about, also one of a type that is not published.
+// aboutOf returns the kind of an event's transaction, also for a type that is not published.
 func aboutOf(eventType string) string {
 	if strings.HasPrefix(eventType, "CASHOUT_") {
 		return "cash-out"
@@ -80,12 +79,12 @@ func findEvents(doc *openapi3.T, bodies *flattener) []event {
 // isEvent reports whether a schema looks like the body of a webhook, without flattening it: schemas
 // that no operation uses may be anything.
 func isEvent(schema *openapi3.SchemaRef) bool {
-	_, hasType := memberOf(schema, "eventType", mostDepth)
-	_, hasData := memberOf(schema, "data", mostDepth)
+	_, hasType := memberOf(schema, "eventType", maxDepth)
+	_, hasData := memberOf(schema, "data", maxDepth)
 	return hasType && hasData
 }
 
-// memberOf finds a member in a schema or in what that is composed of.
+// memberOf returns a member of a schema or of its parts.
 func memberOf(schema *openapi3.SchemaRef, name string, depth int) (*openapi3.SchemaRef, bool) {
 	if schema == nil || schema.Value == nil || depth == 0 {
 		return nil, false
@@ -101,7 +100,7 @@ func memberOf(schema *openapi3.SchemaRef, name string, depth int) (*openapi3.Sch
 	return nil, false
 }
 
-// choices are the schemas of which a value has one.
+// choices returns the alternative schemas of a value.
 func choices(schema *openapi3.SchemaRef) []*openapi3.SchemaRef {
 	if schema == nil || schema.Value == nil {
 		return nil
@@ -115,8 +114,8 @@ func choices(schema *openapi3.SchemaRef) []*openapi3.SchemaRef {
 	})
 }
 
-// typesOfEvent reads the types of an event off its body. If eventType is open they follow from what
-// data has.
+// typesOfEvent returns the types of an event by its body. If eventType has no enum, the members of
+// data decide.
 func typesOfEvent(body Body) []string {
 	kind, hasType := body["eventType"]
 	_, hasData := body["data"]
@@ -135,10 +134,10 @@ func typesOfEvent(body Body) []string {
 	return types
 }
 
-// body is the body of an event of a type. If data is a choice it is the one that the type is about.
+// body returns the body of an event of a type. If data is a choice, the kind of the type decides.
 func (e event) body(bodies *flattener, eventType string) Body {
 	body := bodies.flatten(e.schema)
-	data, _ := memberOf(e.schema, "data", mostDepth)
+	data, _ := memberOf(e.schema, "data", maxDepth)
 	parts := choices(data)
 	if len(parts) < 2 {
 		return body
@@ -148,7 +147,7 @@ func (e event) body(bodies *flattener, eventType string) Body {
 		owner = kinds[1].owner
 	}
 	for _, part := range parts {
-		if _, found := memberOf(part, owner, mostDepth); !found {
+		if _, found := memberOf(part, owner, maxDepth); !found {
 			continue
 		}
 		maps.DeleteFunc(body, func(path string, _ Member) bool { return strings.HasPrefix(path, "data.") })

@@ -12,25 +12,24 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// Silence is what a description and an answer do not say of each other.
+// Silence lists the members that only one of a description and a response has.
 type Silence struct {
-	// Operation is the operationId, Status the answer's.
+	// Operation is the operationId, Status the response's.
 	Operation string
 	Status    int
 
-	// Undeclared are the members that the answer has and the description has not, as JSON pointers
-	// with their JSON types; [] stands for the elements of a list.
+	// Undeclared are the members that the response has and the description has not, as JSON
+	// pointers with their JSON types; [] stands for the elements of a list.
 	Undeclared map[string]string
 
-	// Absent are the members that the description has and the answer has not, as JSON pointers.
+	// Absent are the members that the description has and the response has not, as JSON pointers.
 	Absent []string
 }
 
-// Silences compares the members of an answer to a request with those that are declared for it. It
-// returns nil if nothing is declared for such an answer, or it holds no JSON: that is a finding
-// already.
+// Silences compares the members of a response with the declared ones. It returns nil if the
+// response is not declared or is not JSON, which a [Checker] reports.
 func (c *Checker) Silences(request *http.Request, status int, header http.Header, body []byte) *Silence {
-	route, _, err := c.answers.router.FindRoute(request)
+	route, _, err := c.responses.router.FindRoute(request)
 	if err != nil {
 		return nil
 	}
@@ -62,7 +61,7 @@ func (s *Silence) compare(schema *openapi3.SchemaRef, value any, pointer string)
 		}
 	case map[string]any:
 		declared := openapi3.Schemas{}
-		free := false // whether it may have members of any name
+		free := false // whether members may have any name
 		for _, one := range parts(schema) {
 			maps.Copy(declared, one.Properties)
 			free = free || one.AdditionalProperties.Schema != nil
@@ -83,7 +82,7 @@ func (s *Silence) compare(schema *openapi3.SchemaRef, value any, pointer string)
 	}
 }
 
-// parts are the schemas of which one is put together.
+// parts returns the schemas that a schema is composed of.
 func parts(reference *openapi3.SchemaRef) []*openapi3.Schema {
 	if reference == nil || reference.Value == nil {
 		return nil
@@ -112,9 +111,9 @@ func typeOf(value any) string {
 	}
 }
 
-// Declares reports whether a header of an answer is declared for it. Names have no case.
+// Declares reports whether a header of a response is declared. Names are case-insensitive.
 func (c *Checker) Declares(request *http.Request, status int, header string) bool {
-	route, _, err := c.answers.router.FindRoute(request)
+	route, _, err := c.responses.router.FindRoute(request)
 	if err != nil || responseOf(route, status) == nil {
 		return false
 	}
@@ -126,8 +125,7 @@ func (c *Checker) Declares(request *http.Request, status int, header string) boo
 	return false
 }
 
-// responseOf is what is declared for a status, by itself or as the default. It is nil if nothing
-// is.
+// responseOf returns the declared response for a status, or the default, or nil.
 func responseOf(route *routers.Route, status int) *openapi3.ResponseRef {
 	if response := route.Operation.Responses.Status(status); response != nil {
 		return response

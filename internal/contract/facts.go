@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Facts are how sure each member of a body is, as openapi/SOURCE.md says: published, seen in an
-// example, or assumed.
+// Facts says for each member of a body how certain it is, by openapi/SOURCE.md: published, seen in
+// an example, or assumed.
 type Facts map[string]map[string]string
 
 var inBackquotes = regexp.MustCompile("`([^`]+)`")
 
-// ReadFacts reads the table "body | published | seen | assumed" of openapi/SOURCE.md. Its error says
-// that there is none.
+// ReadFacts reads the table "body | published | seen | assumed" of openapi/SOURCE.md. The error
+// says that there is none.
 func ReadFacts(file string) (Facts, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -48,12 +48,12 @@ func ReadFacts(file string) (Facts, error) {
 	return facts, nil
 }
 
-// sure says how sure a member of a body is. What no table lists is assumed. The data of an event is
-// what a read answers.
+// sure returns how certain a member of a body is. A member that the table does not list is assumed.
+// The data of an event has the members of a read.
 func (f Facts) sure(where, path string) string {
 	if about, isEvent := strings.CutPrefix(where, "event about a "); isEvent {
 		if inData, found := strings.CutPrefix(path, "data."); found {
-			return f.sure("GET /"+about+"/{id} answer", inData)
+			return f.sure("GET /"+about+"/{id} response", inData)
 		}
 		where = "event"
 	}

@@ -15,8 +15,8 @@ import (
 
 const modulePath = "github.com/connectpsp/connectpsp-go"
 
-// ownBody returns the body that a value of a type of ours is written as. Its error is of reading
-// the source of the type's constants.
+// ownBody returns the body that a value of one of our types is encoded as. The error comes from
+// reading the source of the type's constants.
 func ownBody(value any) (Body, error) {
 	r := &reflected{body: Body{}}
 	r.add("", reflect.TypeOf(value), Member{Required: true})
@@ -65,7 +65,7 @@ func (r *reflected) add(path string, t reflect.Type, member Member) {
 	r.body[path] = member
 }
 
-// constants returns the values of the constants of a type of texts, nil if it has none.
+// constants returns the values of the constants of a string type, nil if it has none.
 func constants(t reflect.Type) (values []string, err error) {
 	directory, err := root()
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// DropForeignPatterns takes the patterns out of a description that Go cannot compile, so that all
-// the rest of it can be checked: OpenAPI has the regular expressions of ECMAScript, such as (?=…).
-// It returns them by where they were, as JSON pointers.
+// DropForeignPatterns removes the patterns from a description that Go cannot compile, so that the
+// rest can be checked: OpenAPI has the regular expressions of ECMAScript, such as (?=…). It returns
+// them by their JSON pointers.
 func DropForeignPatterns(doc *openapi3.T) map[string]string {
 	dropped := map[string]string{}
 	_ = doc.WalkSchemas(func(pointer string, schema *openapi3.SchemaRef) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// load reads a description, changed by prepare unless that is nil. Webhooks that a
+// load reads a description, and calls prepare for it unless that is nil. Webhooks that a
 // description in OpenAPI 3.0 has under x-webhooks become schemas, so that they are found.
 func load(text []byte, prepare func(map[string]any)) (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(text)
@@ -36,7 +36,7 @@ func load(text []byte, prepare func(map[string]any)) (*openapi3.T, error) {
 	return openapi3.NewLoader().LoadFromData(written)
 }
 
-// nameWebhooks puts the bodies under x-webhooks among the schemas.
+// nameWebhooks adds the bodies under x-webhooks to the schemas.
 func nameWebhooks(root map[string]any) {
 	webhooks := object(root["x-webhooks"])
 	if len(webhooks) == 0 {
@@ -74,14 +74,14 @@ func object(value any) map[string]any {
 	return members
 }
 
-// alwaysSent are the members that the SDK sends in every request that has them. Others that a
-// description may require, it leaves out when they are empty.
+// alwaysSent lists the members that the SDK sends in every request that has them. It leaves out
+// other members when they are empty, even if a description requires them.
 var alwaysSent = []string{
 	"clientId", "clientSecret", "amount", "externalReference", "payer", "payee", "name", "document", "destination", "type", "reason",
 	"targetAmount", "ispb", "branch", "account", "accountType",
 }
 
-// prepareRequests leaves out of a description what Compare judges for requests.
+// prepareRequests removes the rules about requests that Compare checks.
 func prepareRequests(root map[string]any) {
 	eachSchema(root, func(schema map[string]any) {
 		if names, isList := schema["required"].([]any); isList {
@@ -100,8 +100,8 @@ func prepareRequests(root map[string]any) {
 	}
 }
 
-// prepareAnswers leaves out of a description what Compare judges for answers.
-func prepareAnswers(root map[string]any) {
+// prepareResponses removes the rules about responses that Compare checks.
+func prepareResponses(root map[string]any) {
 	eachSchema(root, func(schema map[string]any) {
 		delete(schema, "required")
 		delete(schema, "enum")
@@ -114,27 +114,27 @@ func prepareAnswers(root map[string]any) {
 		open(schema)
 	})
 	eachOperation(root, func(operation map[string]any) {
-		answers := object(operation["responses"])
-		for _, answer := range answers {
-			declareJSON(object(answer), "application/json", "application/problem+json")
+		responses := object(operation["responses"])
+		for _, response := range responses {
+			declareJSON(object(response), "application/json", "application/problem+json")
 		}
 		for _, status := range []string{"200", "201", "202"} {
 			for _, other := range []string{"200", "201", "202", "203", "2XX", "default"} {
-				if answers[status] == nil && answers[other] != nil {
-					answers[status] = answers[other]
+				if responses[status] == nil && responses[other] != nil {
+					responses[status] = responses[other]
 				}
 			}
 		}
-		if answers["default"] == nil {
-			answers["default"] = map[string]any{"description": "Compare says which statuses are declared."}
+		if responses["default"] == nil {
+			responses["default"] = map[string]any{"description": "Compare says which statuses are declared."}
 		}
 	})
-	for _, answer := range object(object(root["components"])["responses"]) {
-		declareJSON(object(answer), "application/json", "application/problem+json")
+	for _, response := range object(object(root["components"])["responses"]) {
+		declareJSON(object(response), "application/json", "application/problem+json")
 	}
 }
 
-// open lets an object have any other members, and a choice be more than one.
+// open allows other members in an object, and several matches of a choice.
 func open(schema map[string]any) {
 	if schema["additionalProperties"] == false {
 		delete(schema, "additionalProperties")
@@ -147,7 +147,7 @@ func open(schema map[string]any) {
 	}
 }
 
-// declareJSON declares the JSON of a body under more media types, and its headers not at all.
+// declareJSON declares the JSON of a body under more media types, and removes its headers.
 func declareJSON(body map[string]any, mediaTypes ...string) {
 	delete(body, "headers")
 	content := object(body["content"])
@@ -175,7 +175,7 @@ func eachOperation(root map[string]any, visit func(map[string]any)) {
 	}
 }
 
-// eachSchema visits the schemas of bodies, and not those of parameters.
+// eachSchema visits the schemas of bodies, but not those of parameters.
 func eachSchema(root map[string]any, visit func(map[string]any)) {
 	var schema func(value any)
 	all := func(value any) {

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// Level is how much a change matters to users of the SDK.
+// Level is the effect of a change on users of the SDK.
 type Level int
 
 const (
@@ -19,7 +19,7 @@ const (
 	// not depend on.
 	Otherwise
 
-	// Additive is new and breaks nobody.
+	// Additive is new and breaks no user.
 	Additive
 
 	// Breaking breaks users, or may.
@@ -33,7 +33,7 @@ func (l Level) sentence() string {
 	return [...]string{"nothing has changed", "it says the same otherwise", "it adds to the API", "it breaks the API"}[l]
 }
 
-// Change is one difference between two descriptions, between a description and the SDK, or between
+// Change is one difference: between two descriptions, between a description and the SDK, or between
 // two versions of the SDK.
 type Change struct {
 	Level Level
@@ -57,7 +57,7 @@ func NewReport(subject, from, to string, changes []Change) Report {
 	return Report{subject, from, to, changes}
 }
 
-// Level is that of the worst change.
+// Level returns the level of the worst change.
 func (r Report) Level() Level {
 	if len(r.Changes) == 0 {
 		return Nothing
@@ -72,7 +72,7 @@ func (r Report) title() string {
 	return fmt.Sprintf("%s, from %s to %s", r.Subject, r.From, r.To)
 }
 
-// String writes the report for a terminal.
+// String returns the report for a terminal.
 func (r Report) String() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s: %s.\n", oneLine(r.title()), r.Level().sentence())
@@ -82,7 +82,7 @@ func (r Report) String() string {
 	return text.String()
 }
 
-// Markdown writes it for a pull request.
+// Markdown returns the report for a pull request.
 func (r Report) Markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "## %s: %s\n", plain(r.title()), r.Level().sentence())
@@ -98,7 +98,7 @@ func (r Report) Markdown() string {
 	return text.String()
 }
 
-// collector collects changes. Equal ones become one that names all places.
+// collector collects changes, and merges equal ones into one with all their places.
 type collector struct {
 	order []Change // without where
 	where map[Change][]string
@@ -130,14 +130,14 @@ func (c *collector) changes() (all []Change) {
 	return all
 }
 
-// code writes text that a stranger may have chosen as code in Markdown.
+// code returns untrusted text as code in Markdown.
 func code(text string) string { return "`" + strings.ReplaceAll(oneLine(text), "`", "'") + "`" }
 
-// plain writes text that a stranger may have chosen so that Markdown shows it as it is, and nobody is mentioned. Code in single
-// backquotes stays code.
+// plain escapes untrusted text, so that Markdown shows it literally and mentions no user. Code in
+// single backquotes stays code.
 func plain(text string) string {
 	parts := strings.Split(oneLine(text), "`")
-	if len(parts)%2 == 0 || strings.Contains(text, "``") { // what would be code to Markdown is not certain
+	if len(parts)%2 == 0 || strings.Contains(text, "``") { // it is not certain what Markdown takes for code
 		return shown.Replace(strings.Join(parts, "'"))
 	}
 	for i := range parts {
@@ -148,11 +148,13 @@ func plain(text string) string {
 	return strings.Join(parts, "`")
 }
 
-// The sign of a mention or an issue is parted from its name by a space of no width, for GitHub takes it for one also when it is escaped.
+// A zero-width space separates the sign of a mention or an issue from its name, because GitHub
+// recognises an escaped one too.
 var shown = strings.NewReplacer(`\`, `\\`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "*", `\*`, "_", `\_`, "|", `\|`, "~", `\~`,
 	"@", "@\u200b", "#", "#\u200b")
 
-// oneLine leaves out what moves the cursor, turns the direction of writing or cannot be seen.
+// oneLine removes characters that move the cursor, change the direction of writing or are
+// invisible.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' }), " ")
 }

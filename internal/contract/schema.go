@@ -15,18 +15,17 @@ import (
 // a member, "banks[].ispb" a member of each element and "labels{}" a member of any name.
 type Body map[string]Member
 
-// Member is what a schema says about one value.
+// Member is the description of one value by a schema.
 type Member struct {
 	// Type is the JSON type, several in alphabetical order with | between them, "" any. Null is
 	// not among them.
 	Type string `json:"type,omitzero"`
 
-	// Nullable says that the value may be null, Required that the object which holds it always
-	// has it.
+	// Nullable is true if the value may be null, Required if the object around it always has it.
 	Nullable bool `json:"nullable,omitzero"`
 	Required bool `json:"required,omitzero"`
 
-	// Enum holds the only values there are, nil if there may be any.
+	// Enum lists the allowed values, nil if any value is allowed.
 	Enum []string `json:"enum,omitempty"`
 
 	// Rules are the other keywords that constrain the value, by name, as JSON.
@@ -43,11 +42,11 @@ type Member struct {
 }
 
 const (
-	mostMembers = 400_000 // of all bodies of a description together
-	mostDepth   = 40      // levels within levels in a body
+	maxMembers = 400_000 // of all bodies of a description together
+	maxDepth   = 40      // of nesting in a body
 )
 
-// flattener writes schemas out as bodies. Its fault is the first error.
+// flattener flattens schemas to bodies. Its fault is the first error.
 type flattener struct {
 	left  int
 	fault error
@@ -63,10 +62,10 @@ func (f *flattener) flatten(schema *openapi3.SchemaRef) Body {
 	return body
 }
 
-// add adds the value at a path that several schemas describe together. Holders are the schemas that
-// hold it.
+// add adds the value at a path that several schemas describe together. Holders are the schemas
+// around it.
 func (f *flattener) add(body Body, path string, schemas []*openapi3.SchemaRef, required bool, holders []*openapi3.Schema) {
-	if f.left--; f.left < 0 || len(holders) > mostDepth {
+	if f.left--; f.left < 0 || len(holders) > maxDepth {
 		f.fail(fmt.Errorf("the bodies of the operations have more members than any description of this API would"))
 		return
 	}
@@ -105,7 +104,7 @@ func (f *flattener) fail(err error) {
 	}
 }
 
-// view is a schema with all that it is composed of.
+// view is a schema merged with its parts.
 type view struct {
 	types      []string // nil any
 	nullable   bool
@@ -122,7 +121,7 @@ type property struct {
 	required bool
 }
 
-// view composes a schema. Within are those that it is a part of.
+// view merges a schema with its parts. Within are the schemas that it is a part of.
 func (f *flattener) view(reference *openapi3.SchemaRef, within []*openapi3.Schema) view {
 	schema := reference.Value
 	if f.left--; f.left < 0 || schema == nil || slices.Contains(within, schema) {
@@ -156,7 +155,7 @@ func (f *flattener) view(reference *openapi3.SchemaRef, within []*openapi3.Schem
 
 func isNull(v view) bool { return v.nullable && v.types != nil && len(v.types) == 0 }
 
-// own is a schema without its parts.
+// own returns a schema without its parts.
 func (f *flattener) own(schema *openapi3.Schema, within []*openapi3.Schema) view {
 	v := view{nullable: schema.Nullable, properties: map[string]property{}}
 	if schema.Type != nil {
@@ -240,7 +239,8 @@ func (f *flattener) rule(schema *openapi3.SchemaRef, within []*openapi3.Schema) 
 	return string(text), words
 }
 
-// keywords are what a schema says beside its parts: rules for machines and words for people.
+// keywords returns the keywords of a schema beside its parts: rules for machines and words for
+// people.
 func keywords(schema *openapi3.Schema) (rules map[string]string, words string) {
 	if schema.Always != nil && !*schema.Always {
 		return map[string]string{"never": "true"}, ""
@@ -260,7 +260,7 @@ func keywords(schema *openapi3.Schema) (rules map[string]string, words string) {
 			delete(all, keyword)
 		}
 	}
-	if string(all["additionalProperties"]) != "false" { // a schema is read, and true is what goes without saying
+	if string(all["additionalProperties"]) != "false" { // a schema is read, and true is the default
 		delete(all, "additionalProperties")
 	}
 	isNumber := schema.Type.Includes(openapi3.TypeInteger) || schema.Type.Includes(openapi3.TypeNumber)
@@ -287,7 +287,7 @@ func keywords(schema *openapi3.Schema) (rules map[string]string, words string) {
 	return rules, words
 }
 
-// and is what both say of one value.
+// and returns the view of a value that both schemas describe.
 func (v view) and(other view) view {
 	switch {
 	case v.types == nil:
@@ -316,7 +316,7 @@ func (v view) and(other view) view {
 	return v
 }
 
-// or is what one of the two says.
+// or returns the view of a value that one of the two schemas describes.
 func (v view) or(other view) view {
 	if v.types != nil && other.types != nil {
 		v.types = united(v.types, other.types)
@@ -342,7 +342,7 @@ func (v view) or(other view) view {
 	return v
 }
 
-// alternatives is one schema that is one of two, as a schema for each has.
+// alternatives returns a schema that is one of two.
 func alternatives(one, other openapi3.SchemaRefs) openapi3.SchemaRefs {
 	if len(one) == 0 || len(other) == 0 {
 		return slices.Concat(one, other)
@@ -369,7 +369,7 @@ func joined[V any](one, other map[string]V) map[string]V {
 	return all
 }
 
-// combined are the rules of two schemas. Where they differ both are told.
+// combined merges the rules of two schemas. Where they differ it lists both.
 func combined(one, other map[string]string, word string) map[string]string {
 	all := joined(one, other)
 	for name, rule := range one {
@@ -384,7 +384,7 @@ func common(one, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(one), func(text string) bool { return !slices.Contains(other, text) })
 }
 
-// commonTypes are the types that both allow. Every integer is a number.
+// commonTypes returns the types that both allow. Every integer is a number.
 func commonTypes(one, other []string) []string {
 	both := common(one, other)
 	for _, pair := range [][2][]string{{one, other}, {other, one}} {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bodyOf reads a schema in a version of OpenAPI as the answer of the only operation there is. Other
-// schemas are those that it may refer to.
+// bodyOf reads a schema in a version of OpenAPI as the response of the only operation there is.
+// Other schemas are those that it may refer to.
 func bodyOf(version, schema, others string) (Body, error) {
 	api, err := Read(fmt.Appendf(nil, `openapi: %s
 info: {title: Bodies, version: 1.0.0}
@@ -23,7 +23,7 @@ components: {schemas: {%s}}
 	if err != nil {
 		return nil, err
 	}
-	return api.Operations[0].Answer("2"), nil
+	return api.Operations[0].Response("2"), nil
 }
 
 // However a description puts its schemas together, the same traffic reads the same.
@@ -115,7 +115,7 @@ func TestABodyThatIsMuchTooLargeIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "more members than any description")
 
 	deep := "{type: string}"
-	for range mostDepth + 2 {
+	for range maxDepth + 2 {
 		deep = "{type: object, properties: {a: " + deep + "}}"
 	}
 	_, err = bodyOf("3.0.3", deep, "")
@@ -136,7 +136,7 @@ func TestAnOperationThatIsNotThereIsNamed(t *testing.T) {
 	operation, err := api.Operation("GET /a/{id}")
 	require.NoError(t, err)
 	assert.Equal(t, "GET /a/{}", operation.Name())
-	assert.NotNil(t, operation.Answer("4"), "a problem may be the default")
+	assert.NotNil(t, operation.Response("4"), "a problem may be the default")
 	_, err = api.Operation("POST /a/{id}")
 	assert.EqualError(t, err, "the description has no POST /a/{id}")
 }

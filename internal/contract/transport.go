@@ -6,7 +6,8 @@ import (
 	"net/http"
 )
 
-// Transport returns a transport that sends with base and checks each request and each answer. It changes neither.
+// Transport returns a transport that sends with base, and checks each request and each response. It
+// changes neither.
 func (c *Checker) Transport(base http.RoundTripper) http.RoundTripper { return transport{c, base} }
 
 type transport struct {
@@ -20,20 +21,20 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	input, restored := t.checker.request(request)
 	restored.GetBody = nil
-	answer, err := t.base.RoundTrip(restored)
+	response, err := t.base.RoundTrip(restored)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
-	answer.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 	if input != nil && err == nil {
-		t.checker.answer(input, answer.StatusCode, answer.Header, body)
+		t.checker.response(input, response.StatusCode, response.Header, body)
 	}
-	return answer, nil
+	return response, nil
 }
 
-// failing is what comes after the part of a body that arrived.
+// failing returns the error after the part of a body that arrived.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) {

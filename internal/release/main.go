@@ -1,11 +1,11 @@
-// Release tells what has changed for users since the last release, in the exported Go API and in
-// the description, and which version may follow. Make has a target for each of its commands:
+// Release reports the changes for users since the last release, in the exported Go API and in the
+// description, and the next version. The Makefile has a target for each of its commands:
 //
-//	release api              tell what has changed, and which version comes next
+//	release api              report the changes and the next version
 //	release check VERSION    check that a version may be released, and print its notes
 //
-// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly; api ends
-// with 4 if users break and the version in the code does not say so.
+// The exit status is 0 on success, 1 on failure and 2 for wrong arguments. The status of api is 4
+// if users break and the version in the code is too low for that.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that what lies aside is removed
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that temporary files are removed
 	defer stop()
 	directory, err := os.Getwd()
 	status := 1
@@ -37,7 +37,7 @@ func main() {
 
 var errUsage = errors.New("usage: release api | check VERSION")
 
-// run does what the arguments say and returns what to end with.
+// run runs the command of the arguments, and returns the exit status.
 func run(ctx context.Context, p project, arguments []string, out io.Writer) (status int, err error) {
 	switch {
 	case len(arguments) == 1 && arguments[0] == "api":
@@ -58,7 +58,7 @@ type project struct{ root string }
 
 func (p project) description() string { return filepath.Join(p.root, "openapi", "connectpsp.yaml") }
 
-// output runs a program and returns what it prints. Its error holds what it says of a failure.
+// output runs a program and returns its output. The error includes the output of a failure.
 func output(ctx context.Context, directory, name string, arguments ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, arguments...)
 	cmd.Dir = directory

@@ -14,7 +14,7 @@ var (
 	majorSuffix = regexp.MustCompile(`/v[0-9]+$`)
 )
 
-// modulePath finds the path of the SDK's module in its go.mod.
+// modulePath returns the path of the SDK's module from its go.mod.
 func (p project) modulePath() (string, error) {
 	text, err := os.ReadFile(filepath.Join(p.root, "go.mod"))
 	if err != nil {
@@ -27,8 +27,7 @@ func (p project) modulePath() (string, error) {
 	return string(found[1]), nil
 }
 
-// pathOf is the path that a module has to have at a version, given the one that it has at any
-// other.
+// pathOf returns the path that a module must have at a version, given its path at another version.
 func pathOf(path string, v version) string {
 	path = majorSuffix.ReplaceAllString(path, "")
 	if v.major < 2 {
@@ -37,7 +36,7 @@ func pathOf(path string, v version) string {
 	return fmt.Sprintf("%s/v%d", path, v.major)
 }
 
-// rename gives the module another path, and its packages too wherever Go code imports them.
+// rename changes the path of the module, in go.mod and in the imports of all Go code.
 func (p project) rename(from, to string) error {
 	if from == to {
 		return nil

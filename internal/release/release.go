@@ -14,19 +14,19 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// apidiff compares the exported Go API of two versions of a module. It is run, and not imported, so
-// that its go.mod does not raise that of the SDK.
+// apidiff compares the exported Go API of two versions of a module. It is run and not imported, so
+// that its go.mod does not raise the requirements of the SDK.
 const apidiff = "golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4"
 
-// progress is what has changed since a release.
+// progress has the changes since a release.
 type progress struct {
 	last    version // the release; zero if there is none
-	next    version // the least that may follow it; the version in the code if there is none
+	next    version // the lowest version that may follow; the version in the code without a release
 	inCode  version // connectpsp.Version
 	reports []contract.Report
 }
 
-// api tells what has changed since the last release.
+// api reports the changes since the last release.
 func (p project) api(ctx context.Context, out io.Writer) (status int, err error) {
 	since, err := p.since(ctx, version{})
 	if errors.Is(err, errPart) {
@@ -46,8 +46,8 @@ func (p project) api(ctx context.Context, out io.Writer) (status int, err error)
 	return since.verdict(out), nil
 }
 
-// verdict says what it means for the next version. Its status is not 0 only if users break and the
-// version does not say so.
+// verdict reports the next version. The status is 4 if users break and the version in the code is
+// too low for that, and otherwise 0.
 func (p progress) verdict(out io.Writer) (status int) {
 	worst := contract.Nothing
 	for _, r := range p.reports {
@@ -64,7 +64,7 @@ func (p progress) verdict(out io.Writer) (status int) {
 	return 4
 }
 
-// check refuses a version that may not be released, and writes the notes of one that may.
+// check refuses a version that may not be released, and writes the notes of a version that may.
 func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	wanted, err := parseVersion(tag)
 	if err != nil {
@@ -94,8 +94,8 @@ func (p project) check(ctx context.Context, tag string, out io.Writer) error {
 	return nil
 }
 
-// releasable refuses a version that is released already, and one that the go command would not take
-// from a module of this path.
+// releasable refuses a version that is released already, or that the go command would not accept
+// for the module path.
 func (p project) releasable(ctx context.Context, v version) error {
 	released, err := output(ctx, p.root, "git", "tag", "--list", "--no-contains", "HEAD", v.String())
 	if err != nil {
@@ -115,8 +115,8 @@ func (p project) releasable(ctx context.Context, v version) error {
 	return nil
 }
 
-// since compares the checkout with the last release before a version, or the last of all if that is
-// zero.
+// since compares the checkout with the last release before a version, or with the latest release if
+// the version is zero.
 func (p project) since(ctx context.Context, before version) (progress, error) {
 	var found progress
 	var err error
@@ -152,7 +152,7 @@ func (p project) since(ctx context.Context, before version) (progress, error) {
 
 var errPart = errors.New("this is a part of the repository, which may lack the tags of releases: git fetch --unshallow --tags")
 
-// lastRelease finds the highest version that is tagged, below a bound if there is one.
+// lastRelease returns the highest tagged version, below a bound if there is one.
 func (p project) lastRelease(ctx context.Context, below version) (last version, err error) {
 	tags, err := output(ctx, p.root, "git", "tag", "--list", "v*")
 	if err != nil {
@@ -196,8 +196,8 @@ func compareCode(ctx context.Context, directory string, old, now project) (contr
 	if err != nil {
 		return contract.Report{}, err
 	}
-	// To apidiff a type of another package is another type if the full path of that package is
-	// another: across two module paths it reports everything that mentions one.
+	// apidiff identifies a type by the full path of its package. So across two module paths it
+	// reports every declaration that mentions a type of another package.
 	if err := old.rename(before, path); err != nil {
 		return contract.Report{}, err
 	}
@@ -215,16 +215,17 @@ func compareCode(ctx context.Context, directory string, old, now project) (contr
 	return contract.NewReport("The Go API", "", "", readApidiff(text)), nil
 }
 
-// growing are interfaces that only package gen implements, as its documentation says. Each has a
-// method for every operation of the API, so that a new operation adds one.
+// growing lists interfaces that only package gen implements, as its documentation says. They have a
+// method for every operation of the API, so a new operation adds one.
 var growing = regexp.MustCompile(`^gen\.Client(WithResponses)?Interface\.`)
 
-// readApidiff reads what apidiff prints: a heading for each kind of change, and a line for each.
+// readApidiff parses the output of apidiff: a heading for each kind of change, and a line for each
+// change.
 //
-// Two changes are incompatible to apidiff and break nobody. The value of connectpsp.Version has to
-// change with every release: if it counted, no patch and no minor version could follow v1.0.0. A
-// method more in an interface breaks those who implement it, and nobody is to implement the growing
-// ones: if it counted, every operation that the provider adds would take a major version.
+// Two changes are incompatible by apidiff and break no user. The value of connectpsp.Version
+// changes with every release: if it counted, no patch and no minor version could follow v1.0.0. A
+// new method in a growing interface breaks only other implementations, and there must be none: if
+// it counted, every operation that the provider adds would need a major version.
 func readApidiff(text string) []contract.Change {
 	var changes []contract.Change
 	current := contract.Breaking
@@ -247,7 +248,7 @@ func readApidiff(text string) []contract.Change {
 			if what == "added" && growing.MatchString(found.Where) {
 				found.Level = contract.Additive
 			}
-			if !slices.Contains(changes, found) { // ClientWithResponses embeds one, so its methods come twice
+			if !slices.Contains(changes, found) { // ClientWithResponses embeds an interface: its methods come twice
 				changes = append(changes, found)
 			}
 		}
@@ -269,7 +270,7 @@ func (p project) versionInCode() (version, error) {
 	return parseVersion("v" + string(found[1]))
 }
 
-// notes finds what CHANGELOG.md says of a version.
+// notes returns the section of CHANGELOG.md about a version.
 func (p project) notes(v version) (string, error) {
 	text, err := os.ReadFile(filepath.Join(p.root, "CHANGELOG.md"))
 	if err != nil {

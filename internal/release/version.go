@@ -25,7 +25,7 @@ func (v version) compare(other version) int {
 	return cmp.Or(cmp.Compare(v.major, other.major), cmp.Compare(v.minor, other.minor), cmp.Compare(v.patch, other.patch))
 }
 
-// next is the least version that may follow v with a change of a level. Before 1.0.0 a minor
+// next returns the lowest version that may follow v after a change of a level. Before 1.0.0 a minor
 // version may break.
 func (v version) next(l contract.Level) version {
 	switch {

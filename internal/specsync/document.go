@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	mostPaths = 1000
-	mostNodes = 300_000 // values in a description, all that is referred to written out
+	maxPaths = 1000
+	maxNodes = 300_000 // values in a description with all references expanded
 )
 
-// document is an OpenAPI description as its author ordered it.
+// document is an OpenAPI description in its author's order.
 type document struct {
 	root  *yaml.Node // a mapping
-	notes []string   // what was written in another way than the SDK keeps it
+	notes []string   // the changes to the form in which the SDK keeps it
 }
 
-// read reads a description, YAML or JSON, and brings it into the form in which the SDK keeps it. It
-// refuses what is no description that can be read without the network.
+// read reads a description in YAML or JSON, and normalises it. It refuses other files, and
+// descriptions that need the network to be read.
 func read(text []byte) (*document, error) {
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
@@ -49,8 +49,8 @@ func read(text []byte) (*document, error) {
 	if err := d.checkVersion(); err != nil {
 		return nil, err
 	}
-	if n := len(keys(get(d.root, "paths"))); n > mostPaths {
-		return nil, fmt.Errorf("it has %d paths, and any description of this API has fewer than %d", n, mostPaths)
+	if n := len(keys(get(d.root, "paths"))); n > maxPaths {
+		return nil, fmt.Errorf("it has %d paths, and any description of this API has fewer than %d", n, maxPaths)
 	}
 	if err := d.checkReferences(); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func read(text []byte) (*document, error) {
 	return d, nil
 }
 
-// parse returns nil for a text that holds nothing. YAML whose lines begin with tabs is no YAML, but
-// what it means is plain.
+// parse returns nil for an empty text. It accepts lines that begin with tabs: that is not valid
+// YAML, but the meaning is clear.
 func parse(text []byte) (*yaml.Node, error) {
 	if json.Valid(text) {
 		return readJSON(text)
@@ -84,7 +84,8 @@ func expandTabs(text []byte) []byte {
 	return out.Bytes()
 }
 
-// checkVersion refuses what is not OpenAPI 3. Of OpenAPI 3.2 it takes what could as well be 3.1.
+// checkVersion refuses versions other than OpenAPI 3. It reads OpenAPI 3.2 as 3.1 where that is
+// possible.
 func (d *document) checkVersion() error {
 	version := get(d.root, "openapi")
 	switch said := scalar(d.root, "openapi"); {
@@ -115,8 +116,7 @@ func (d *document) note(format string, arguments ...any) {
 	}
 }
 
-// checkReferences refuses references out of the file, those that lead nowhere, and those that would
-// make bodies without end.
+// checkReferences refuses references out of the file, references to nothing, and endless recursion.
 func (d *document) checkReferences() error {
 	var fault error
 	walk(d.root, func(node *yaml.Node) {
@@ -134,7 +134,7 @@ func (d *document) checkReferences() error {
 		return fault
 	}
 	w := weigher{document: d, known: map[*yaml.Node]int{}, under: map[*yaml.Node]bool{}, endless: map[*yaml.Node]bool{}}
-	if w.weigh(d.root) > mostNodes {
+	if w.weigh(d.root) > maxNodes {
 		return errTooMuch
 	}
 	for _, name := range []string{"paths", "webhooks", "x-webhooks"} {
@@ -153,8 +153,7 @@ func (d *document) checkReferences() error {
 	return nil
 }
 
-// weigher counts the values that a node stands for, all that it refers to written out, and finds
-// those that hold themselves.
+// weigher counts the values of a node with all references expanded, and finds recursion.
 type weigher struct {
 	*document
 	known          map[*yaml.Node]int
@@ -177,14 +176,14 @@ func (w *weigher) weigh(node *yaml.Node) int {
 		weight += w.weigh(w.resolve(reference))
 	}
 	for _, child := range node.Content {
-		weight = min(weight+w.weigh(child), 10*mostNodes)
+		weight = min(weight+w.weigh(child), 10*maxNodes)
 	}
 	delete(w.under, node)
 	w.known[node] = weight
 	return weight
 }
 
-// api reads what the description says about the wire.
+// api returns the API that the description describes.
 func (d *document) api() (*contract.API, error) {
 	text, err := d.bytes()
 	if err != nil {
@@ -197,7 +196,7 @@ func (d *document) api() (*contract.API, error) {
 	return read, nil
 }
 
-// bytes writes the description as YAML, in its own order.
+// bytes returns the description as YAML, in its author's order.
 func (d *document) bytes() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)

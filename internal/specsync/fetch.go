@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// defaultURL is where the provider's pages let their descriptions be downloaded. It has never been
-// reached.
+// defaultURL is a guess at the provider's address for downloads of the description. It has never
+// been reached.
 const defaultURL = "https://docs.connectpsp.com/_bundle/apis/index.yaml?download"
 
 const (
-	longestDescription = 8 << 20 // bytes
-	fetchTimeout       = time.Minute
-	mostRedirects      = 5
+	maxDescription = 8 << 20 // bytes
+	fetchTimeout   = time.Minute
+	maxRedirects   = 5
 )
 
 // fetch reads a description from a URL or a file.
@@ -31,8 +31,8 @@ func fetch(ctx context.Context, client *http.Client, from string) ([]byte, error
 	return readFile(from)
 }
 
-// origin is where a description came from, as spec.lock tells it: an address without its query,
-// which may hold a token, or the name of a file without where it is on this machine.
+// origin returns the source of a description for spec.lock: an address without its query, which may
+// contain a token, or the base name of a file.
 func origin(from string) string {
 	if parsed, err := url.Parse(from); err == nil && strings.Contains(from, "://") {
 		parsed.RawQuery, parsed.Fragment = "", ""
@@ -66,23 +66,23 @@ func download(ctx context.Context, given *http.Client, from string) ([]byte, err
 	request.Header.Set("Accept", "application/yaml, application/json, */*;q=0.5")
 	client := *given
 	client.CheckRedirect = func(next *http.Request, before []*http.Request) error {
-		if len(before) >= mostRedirects {
+		if len(before) >= maxRedirects {
 			return errors.New("it is redirected too often")
 		}
 		return secure(next.URL.String())
 	}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
 		return nil, failure.Err // without the address, whose query may hold a token
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the server answered %d %s: look at the address in a browser", answer.StatusCode, http.StatusText(answer.StatusCode))
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %d %s: look at the address in a browser", response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	return bounded(answer.Body)
+	return bounded(response.Body)
 }
 
-// secure refuses what is not TLS.
+// secure refuses addresses without TLS.
 func secure(address string) error {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Scheme != "https" || parsed.Host == "" || parsed.User != nil {
@@ -92,12 +92,12 @@ func secure(address string) error {
 }
 
 func bounded(from io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(from, longestDescription+1))
+	text, err := io.ReadAll(io.LimitReader(from, maxDescription+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("it could not be read to its end: %w", err)
-	case len(text) > longestDescription:
-		return nil, fmt.Errorf("it is larger than %d MiB", longestDescription>>20)
+	case len(text) > maxDescription:
+		return nil, fmt.Errorf("it is larger than %d MiB", maxDescription>>20)
 	default:
 		return text, nil
 	}

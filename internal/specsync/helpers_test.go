@@ -107,7 +107,7 @@ func at(t testing.TB, value any, names ...string) object {
 	return members
 }
 
-// serve answers with a description over TLS.
+// serve responds with a description over TLS.
 func serve(t testing.TB, text []byte) (*http.Client, string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))

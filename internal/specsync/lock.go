@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// source is where the description in openapi/ came from. It is kept beside it in spec.lock.
+// source is the origin of the description in openapi/. It is the content of spec.lock.
 type source struct {
 	From       string    `json:"from"` // a URL without its query, or the name of a file
 	FetchedAt  time.Time `json:"fetchedAt"`
-	SHA256     string    `json:"sha256"`           // of what was downloaded
+	SHA256     string    `json:"sha256"`           // of the download
 	Normalised string    `json:"normalisedSHA256"` // of openapi/connectpsp.yaml
 	Version    string    `json:"version"`          // info.version
 	OpenAPI    string    `json:"openapi"`

@@ -1,12 +1,12 @@
-// Specsync brings the provider's OpenAPI description into the SDK, and tells what differs. Make has
-// a target for each of its commands:
+// Specsync takes the provider's OpenAPI description into the SDK, and reports the differences. The
+// Makefile has a target for each of its commands:
 //
 //	specsync sync [-from URL or file]      take a description in, if the SDK builds with it
-//	specsync watch [-from URL or file]     the same, and open a pull request with what has changed
-//	specsync report OLD NEW                tell what differs between two descriptions
+//	specsync watch [-from URL or file]     the same, and open a pull request with the changes
+//	specsync report OLD NEW                report the differences between two descriptions
 //
-// It ends with 0 if all is well, 1 if something went wrong and 2 if it was called wrongly. Names of
-// files are relative to the project, which is in -root.
+// The exit status is 0 on success, 1 on failure and 2 for wrong arguments. Names of files are
+// relative to the project, which is in -root.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that what lies aside is removed
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that temporary files are removed
 	defer stop()
 	status, err := run(ctx, project{"."}, http.DefaultClient, os.Args[1:], os.Stdout)
 	if err != nil {
@@ -35,7 +35,7 @@ func main() {
 
 var errUsage = errors.New("usage: specsync [-root directory] sync|watch [-from URL or file] | report OLD NEW")
 
-// run does what the arguments say and returns what to end with.
+// run runs the command of the arguments, and returns the exit status.
 func run(ctx context.Context, p project, client *http.Client, arguments []string, out io.Writer) (status int, err error) {
 	if len(arguments) > 1 && arguments[0] == "-root" {
 		p.root, arguments = arguments[1], arguments[2:]
@@ -65,7 +65,7 @@ func run(ctx context.Context, p project, client *http.Client, arguments []string
 	return status, nil
 }
 
-// tell writes a report about two files.
+// tell writes the report about two files.
 func (p project) tell(older, newer string, out io.Writer) error {
 	var apis [2]*contract.API
 	for i, path := range []string{older, newer} {

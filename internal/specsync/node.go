@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// get finds a member of nested mappings, nil if there is none.
+// get returns a member of nested mappings, nil if there is none.
 func get(node *yaml.Node, names ...string) *yaml.Node {
 	for _, name := range names {
 		i := indexOf(node, name)
@@ -21,7 +21,7 @@ func get(node *yaml.Node, names ...string) *yaml.Node {
 	return node
 }
 
-// indexOf returns where the name of a member is in a mapping's content, -1 if nowhere.
+// indexOf returns the index of a member's name in a mapping's content, -1 if there is none.
 func indexOf(node *yaml.Node, name string) int {
 	if node != nil && node.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(node.Content); i += 2 {
@@ -39,7 +39,7 @@ func remove(node *yaml.Node, name string) {
 	}
 }
 
-// set gives a member of a mapping a text.
+// set sets a member of a mapping to a text.
 func set(mapping *yaml.Node, name, value string) {
 	text := func(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value} }
 	if i := indexOf(mapping, name); i >= 0 {
@@ -73,7 +73,7 @@ func walk(node *yaml.Node, visit func(*yaml.Node)) {
 	}
 }
 
-// copyOf copies all of a value.
+// copyOf returns a deep copy of a value.
 func copyOf(node *yaml.Node) *yaml.Node {
 	copied := *node
 	copied.Content = nil
@@ -90,7 +90,7 @@ func referenceOf(node *yaml.Node) string {
 	return scalar(node, "$ref")
 }
 
-// resolve finds what a reference within the file leads to.
+// resolve returns the target of a reference within the file.
 func (d *document) resolve(reference string) *yaml.Node {
 	node := d.root
 	for part := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
@@ -108,7 +108,7 @@ func (d *document) resolve(reference string) *yaml.Node {
 	return node
 }
 
-// deref follows references until there is none. checkReferences has seen that they end.
+// deref follows references to their end. checkReferences has refused endless ones.
 func (d *document) deref(node *yaml.Node) *yaml.Node {
 	for reference := referenceOf(node); reference != ""; reference = referenceOf(node) {
 		node = d.resolve(reference)

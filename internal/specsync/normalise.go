@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// normalise brings a description into the form in which the SDK keeps it. Nothing that traffic
-// shows changes.
+// normalise changes a description to the form in which the SDK keeps it. Its meaning for traffic
+// does not change.
 func (d *document) normalise() {
 	d.dropGeneratorExtensions(d.root)
 	d.writeOutReferences()
@@ -24,7 +24,8 @@ func (d *document) normalise() {
 	d.nameOperations()
 }
 
-// generatorExtensions tell the generator what Go to write. That is for openapi/overlay.yaml to say.
+// generatorExtensions configure the Go that the generator writes, which is the task of
+// openapi/overlay.yaml.
 var generatorExtensions = regexp.MustCompile(`^x-(go-.*|oapi-codegen-.*|enum-varnames|enumNames|enum-names|omitempty|omitzero|order|deprecated-reason)$`)
 
 func (d *document) dropGeneratorExtensions(node *yaml.Node) {
@@ -42,7 +43,7 @@ func (d *document) dropGeneratorExtensions(node *yaml.Node) {
 			continue
 		}
 		if isValue && node.Content[i-1].Value == "properties" && child.Kind == yaml.MappingNode {
-			for j := 1; j < len(child.Content); j += 2 { // a member may be called anything
+			for j := 1; j < len(child.Content); j += 2 { // a member may have any name
 				d.dropGeneratorExtensions(child.Content[j])
 			}
 			continue
@@ -51,11 +52,11 @@ func (d *document) dropGeneratorExtensions(node *yaml.Node) {
 	}
 }
 
-// kept are the references that stay. The generator understands no others, and the overlay has to
-// see what parameters are.
+// kept are the references that stay. The generator understands no others, and the overlay must
+// recognise parameters.
 var kept = regexp.MustCompile(`^#/components/(schemas|responses|requestBodies|headers|examples|links|callbacks|securitySchemes)/[^/~%]+$`)
 
-// writeOutReferences puts what all others lead to in their places.
+// writeOutReferences replaces all other references by their targets.
 func (d *document) writeOutReferences() {
 	walk(d.root, func(node *yaml.Node) {
 		if reference := referenceOf(node); reference != "" && !kept.MatchString(reference) {
@@ -65,11 +66,11 @@ func (d *document) writeOutReferences() {
 	remove(get(d.root, "components"), "pathItems")
 }
 
-// clientNames are what the generator calls the parts of the client.
+// clientNames are the generator's names for the parts of the client.
 var clientNames = regexp.MustCompile(`^(client(interface|option|withresponses.*)?|new(client|clientwithresponses|.+request)|` +
 	`requesteditorfn|httprequestdoer|with(baseurl|httpclient|requesteditorfn)|parse.+response|.+requestbody)$`)
 
-// nameSchemas gives schemas that are called like parts of the client other names.
+// nameSchemas renames schemas whose names clash with parts of the client.
 func (d *document) nameSchemas() {
 	const holder = "#/components/schemas/"
 	schemas := get(d.root, "components", "schemas")
@@ -87,7 +88,7 @@ func (d *document) nameSchemas() {
 	}
 }
 
-// cutSlashes takes the slashes off the ends of paths.
+// cutSlashes removes the slashes at the ends of paths.
 func (d *document) cutSlashes() {
 	paths := get(d.root, "paths")
 	for i := 0; paths != nil && i < len(paths.Content); i += 2 {
@@ -99,7 +100,7 @@ func (d *document) cutSlashes() {
 	}
 }
 
-// cutPrefix moves what all paths of the SDK begin with to the servers.
+// cutPrefix moves the common prefix of the SDK's paths to the servers.
 func (d *document) cutPrefix() {
 	prefix := d.prefix()
 	if prefix == "" || len(d.missing("")) == 0 || len(d.missing(prefix)) > 0 {
@@ -107,7 +108,7 @@ func (d *document) cutPrefix() {
 	}
 	paths := get(d.root, "paths")
 	if slices.ContainsFunc(keys(paths), func(path string) bool { return !strings.HasPrefix(path, prefix+"/") }) {
-		return // then it is no prefix of the API
+		return // some paths lack it, so it is not a prefix of the API
 	}
 	for i := 0; i < len(paths.Content); i += 2 {
 		paths.Content[i].Value = strings.TrimPrefix(paths.Content[i].Value, prefix)
@@ -122,7 +123,7 @@ func (d *document) cutPrefix() {
 	}
 }
 
-// prefix is what comes before the path of the first operation, if anything does.
+// prefix returns the text before the path of the first operation.
 func (d *document) prefix() string {
 	for _, path := range keys(get(d.root, "paths")) {
 		if prefix, found := strings.CutSuffix(path, api.AuthToken.Path); found {
@@ -132,8 +133,8 @@ func (d *document) prefix() string {
 	return ""
 }
 
-// path finds a path as the description writes it, whatever its parameters are called there. It is
-// empty if there is none.
+// path returns a path as the description writes it, regardless of the names of its parameters. It
+// is empty if there is none.
 func (d *document) path(wanted string) string {
 	for _, path := range keys(get(d.root, "paths")) {
 		if contract.Anonymous(path) == contract.Anonymous(wanted) {
@@ -143,7 +144,7 @@ func (d *document) path(wanted string) string {
 	return ""
 }
 
-// missing lists the operations of the SDK that are not there under a prefix.
+// missing lists the operations of the SDK that the description lacks under a prefix.
 func (d *document) missing(prefix string) (missing []string) {
 	for _, operation := range api.Operations {
 		found := get(d.root, "paths", d.path(prefix+operation.Path), strings.ToLower(operation.Method))
@@ -154,7 +155,7 @@ func (d *document) missing(prefix string) (missing []string) {
 	return missing
 }
 
-// isOurs refuses a description of another API, and one that lacks what this API has.
+// isOurs refuses a description of another API, and one that lacks operations of this API.
 func (d *document) isOurs() error {
 	switch missing := d.missing(""); {
 	case len(missing) == len(api.Operations) && d.prefix() != "":
@@ -169,8 +170,8 @@ func (d *document) isOurs() error {
 	}
 }
 
-// nameOperations gives the SDK's operations their ids and the parameters of their paths their
-// names. An id that another operation has taken, or that is the same in Go, goes: then the
+// nameOperations sets the ids of the SDK's operations and the names of their path parameters. If
+// another operation has the same id, or one that is the same in Go, that id is removed: then the
 // generator makes one of method and path.
 func (d *document) nameOperations() {
 	paths := get(d.root, "paths")
@@ -202,7 +203,7 @@ func (d *document) nameOperations() {
 	}
 }
 
-// inGo is what a name comes to in Go, but for capitals.
+// inGo returns the Go form of a name, without regard to capitals.
 func inGo(name string) string {
 	return strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -214,7 +215,7 @@ func inGo(name string) string {
 
 var inBraces = regexp.MustCompile(`\{[^/{}]*\}`)
 
-// nameParameters gives the parameters of a path the names that they have in another.
+// nameParameters gives the parameters of a path the names in another path.
 func nameParameters(item *yaml.Node, path, wanted string) {
 	theirs, ours := inBraces.FindAllString(path, -1), inBraces.FindAllString(wanted, -1)
 	walk(item, func(node *yaml.Node) {

@@ -90,7 +90,7 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 		takesAny   = "the enums of the SDK take every value"
 		anyStatus  = "the SDK takes any 2xx"
 		anyMedia   = "the SDK reads a problem by its members, whatever its media type"
-		noHeader   = "the SDK depends on no header of an answer"
+		noHeader   = "the SDK depends on no header of a response"
 		emptied    = "a field of the SDK would always be empty, whether the member was required or not"
 		silently   = "who leaves it out gets something else than before, without being told"
 		asBefore   = "each member is where it was, and the others are new"
@@ -99,7 +99,7 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 	post := func(root object, path string) object { return at(t, root, "paths", path, "post") }
 	schema := func(root object, name string) object { return at(t, root, "components", "schemas", name) }
 	members := func(root object, name string) object { return at(t, schema(root, name), "properties") }
-	answers := func(root object) object { return at(t, post(root, "/cash-in"), "responses") }
+	responses := func(root object) object { return at(t, post(root, "/cash-in"), "responses") }
 	set := func(name, member, keyword string, value any) func(object) {
 		return func(root object) { at(t, members(root, name), member)[keyword] = value }
 	}
@@ -144,7 +144,7 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 		at(t, root, "paths")["/ping"] = object{"get": object{"responses": object{"204": object{"description": "ok"}}}}
 	}
 	header := func(root object) {
-		at(t, answers(root), "201")["headers"] = object{"X-Trace": object{"schema": object{"type": "string"}}}
+		at(t, responses(root), "201")["headers"] = object{"X-Trace": object{"schema": object{"type": "string"}}}
 	}
 	production := func(root object) { root["servers"].([]any)[1].(object)["url"] = "https://api.example.com" }
 	secured := func(root object) {
@@ -243,42 +243,42 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 		}, ours: breaking, oasdiffs: nothing, reason: uncompared},
 		{name: "a request is optional", change: func(root object) { post(root, "/cash-out")["requestBody"].(object)["required"] = false }, ours: otherwise, oasdiffs: additive},
 		{name: "a request becomes required", change: func(root object) { post(root, "/cash-out")["requestBody"].(object)["required"] = true }, ours: breaking, oasdiffs: breaking, from: func(root object) { post(root, "/cash-out")["requestBody"].(object)["required"] = false }},
-		{name: "a member of an answer is new", change: add("CashIn", "payerBank", object{"type": "string"}), ours: additive, oasdiffs: additive},
-		{name: "an optional member of an answer is gone", change: drop("CashIn", "paymentUrl"), ours: breaking, oasdiffs: additive, reason: emptied},
-		{name: "a required member of an answer is gone", change: both(drop("Rebalance", "success"), needs("Rebalance", "message")), ours: breaking, oasdiffs: breaking},
-		{name: "a member of an answer becomes optional", change: needs("CashIn", "transactionId"), ours: otherwise, oasdiffs: breaking, reason: notNeeded},
-		{name: "a member of an answer becomes required", change: needs("Rebalance", "success", "message"), ours: otherwise, oasdiffs: additive},
-		{name: "a number of an answer is a text", change: set("CashIn", "amount", "type", "string"), ours: breaking, oasdiffs: breaking},
-		{name: "an integer of an answer is a number", change: set("Problem", "status", "type", "number"), ours: breaking, oasdiffs: breaking},
+		{name: "a member of a response is new", change: add("CashIn", "payerBank", object{"type": "string"}), ours: additive, oasdiffs: additive},
+		{name: "an optional member of a response is gone", change: drop("CashIn", "paymentUrl"), ours: breaking, oasdiffs: additive, reason: emptied},
+		{name: "a required member of a response is gone", change: both(drop("Rebalance", "success"), needs("Rebalance", "message")), ours: breaking, oasdiffs: breaking},
+		{name: "a member of a response becomes optional", change: needs("CashIn", "transactionId"), ours: otherwise, oasdiffs: breaking, reason: notNeeded},
+		{name: "a member of a response becomes required", change: needs("Rebalance", "success", "message"), ours: otherwise, oasdiffs: additive},
+		{name: "a number of a response is a text", change: set("CashIn", "amount", "type", "string"), ours: breaking, oasdiffs: breaking},
+		{name: "an integer of a response is a number", change: set("Problem", "status", "type", "number"), ours: breaking, oasdiffs: breaking},
 		{
-			name: "a number of an answer is an integer", change: set("CashIn", "amount", "type", "integer"), ours: breaking, oasdiffs: additive,
+			name: "a number of a response is an integer", change: set("CashIn", "amount", "type", "integer"), ours: breaking, oasdiffs: additive,
 			reason: "it may count centavos",
 		},
-		{name: "a value of an answer is new", change: values("CashOutStatus", "PROCESSING", "COMPLETED", "FAILED", "REFUNDED", "CANCELLED", "ON_HOLD"), ours: additive, oasdiffs: breaking, reason: takesAny},
-		{name: "a value of an answer is gone", change: values("CashOutStatus", "PROCESSING", "COMPLETED", "FAILED", "REFUNDED"), ours: otherwise, oasdiffs: additive},
-		{name: "a text of an answer may be anything", change: func(root object) { delete(schema(root, "CashOutStatus"), "enum") }, ours: additive, oasdiffs: breaking, reason: takesAny},
-		{name: "a text of an answer is one of some values", change: set("Balance", "currency", "enum", []any{"BRL"}), ours: otherwise, oasdiffs: additive},
-		{name: "a member of an answer may be null", change: set("CashIn", "internalCode", "nullable", true), ours: otherwise, oasdiffs: breaking, reason: notNeeded},
-		{name: "a text of an answer has lost its format", change: unset("CashOut", "transactionId", "format"), ours: otherwise, oasdiffs: breaking, reason: saidLess},
-		{name: "a time of an answer is a date", change: set("CashIn", "paidAt", "format", "date"), ours: breaking, oasdiffs: breaking},
-		{name: "a time of an answer is any text", change: unset("CashIn", "paidAt", "format"), ours: otherwise, oasdiffs: breaking, reason: saidLess},
+		{name: "a value of a response is new", change: values("CashOutStatus", "PROCESSING", "COMPLETED", "FAILED", "REFUNDED", "CANCELLED", "ON_HOLD"), ours: additive, oasdiffs: breaking, reason: takesAny},
+		{name: "a value of a response is gone", change: values("CashOutStatus", "PROCESSING", "COMPLETED", "FAILED", "REFUNDED"), ours: otherwise, oasdiffs: additive},
+		{name: "a text of a response may be anything", change: func(root object) { delete(schema(root, "CashOutStatus"), "enum") }, ours: additive, oasdiffs: breaking, reason: takesAny},
+		{name: "a text of a response is one of some values", change: set("Balance", "currency", "enum", []any{"BRL"}), ours: otherwise, oasdiffs: additive},
+		{name: "a member of a response may be null", change: set("CashIn", "internalCode", "nullable", true), ours: otherwise, oasdiffs: breaking, reason: notNeeded},
+		{name: "a text of a response has lost its format", change: unset("CashOut", "transactionId", "format"), ours: otherwise, oasdiffs: breaking, reason: saidLess},
+		{name: "a time of a response is a date", change: set("CashIn", "paidAt", "format", "date"), ours: breaking, oasdiffs: breaking},
+		{name: "a time of a response is any text", change: unset("CashIn", "paidAt", "format"), ours: otherwise, oasdiffs: breaking, reason: saidLess},
 		{name: "a member is described in other words", change: set("CashIn", "amount", "description", "Another text."), ours: otherwise, oasdiffs: nothing},
 		{name: "a member is deprecated", change: set("CashIn", "paymentUrl", "deprecated", true), ours: otherwise, oasdiffs: additive},
-		{name: "a member of an answer is inside of another", change: func(root object) {
+		{name: "a member of a response is inside of another", change: func(root object) {
 			amount := members(root, "CashIn")["amount"]
 			add("CashIn", "value", object{"type": "object", "properties": object{"amount": amount}})(root)
 			drop("CashIn", "amount")(root)
 			needs("CashIn", "transactionId")(root)
 		}, ours: breaking, oasdiffs: breaking},
-		{name: "an answer is wrapped", change: func(root object) {
+		{name: "a response is wrapped", change: func(root object) {
 			at(t, get(root, "/account/balance"), "responses", "200", "content", jsonType)["schema"] = object{"type": "object", "properties": object{"data": object{"$ref": "#/components/schemas/Balance"}}}
 		}, ours: breaking, oasdiffs: breaking},
 		{name: "a success has another status", change: func(root object) {
-			answers(root)["200"] = answers(root)["201"]
-			delete(answers(root), "201")
+			responses(root)["200"] = responses(root)["201"]
+			delete(responses(root), "201")
 		}, ours: additive, oasdiffs: breaking, reason: anyStatus},
-		{name: "a success has one more status", change: func(root object) { answers(root)["200"] = answers(root)["201"] }, ours: additive, oasdiffs: additive},
-		{name: "a refusal is gone", change: func(root object) { delete(answers(root), "409") }, ours: otherwise, oasdiffs: additive},
+		{name: "a success has one more status", change: func(root object) { responses(root)["200"] = responses(root)["201"] }, ours: additive, oasdiffs: additive},
+		{name: "a refusal is gone", change: func(root object) { delete(responses(root), "409") }, ours: otherwise, oasdiffs: additive},
 		{name: "a refusal is new", change: func(root object) {
 			at(t, get(root, "/account/balance"), "responses")["422"] = object{"$ref": "#/components/responses/Conflict"}
 		}, ours: otherwise, oasdiffs: additive},
@@ -287,11 +287,11 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 			content[jsonType] = content["application/problem+json"]
 			delete(content, "application/problem+json")
 		}, ours: additive, oasdiffs: breaking, reason: anyMedia},
-		{name: "a header of an answer is new", change: header, ours: additive, oasdiffs: additive},
-		{name: "a header of an answer is gone", change: func(root object) { delete(at(t, answers(root), "201"), "headers") }, ours: otherwise, oasdiffs: additive, from: header},
-		{name: "a header of an answer is required, and is no more", change: func(root object) { delete(at(t, answers(root), "201"), "headers") }, ours: otherwise, oasdiffs: breaking, reason: noHeader, from: func(root object) {
+		{name: "a header of a response is new", change: header, ours: additive, oasdiffs: additive},
+		{name: "a header of a response is gone", change: func(root object) { delete(at(t, responses(root), "201"), "headers") }, ours: otherwise, oasdiffs: additive, from: header},
+		{name: "a header of a response is required, and is no more", change: func(root object) { delete(at(t, responses(root), "201"), "headers") }, ours: otherwise, oasdiffs: breaking, reason: noHeader, from: func(root object) {
 			header(root)
-			at(t, answers(root), "201", "headers", "X-Trace")["required"] = true
+			at(t, responses(root), "201", "headers", "X-Trace")["required"] = true
 		}},
 		{name: "a scheme of security is new", change: secured, ours: breaking, oasdiffs: breaking, from: modern},
 		{name: "an operation needs no token", change: func(root object) { get(root, "/account/balance")["security"] = []any{} }, ours: additive, oasdiffs: additive},
@@ -311,7 +311,7 @@ func TestVerdictsAgreeWithOasdiffsWhereBothJudge(t *testing.T) {
 		{name: "a member of a request is one of two", change: func(root object) {
 			members(root, "Payee")["destination"] = object{"oneOf": []any{object{"$ref": "#/components/schemas/Destination"}, object{"$ref": "#/components/schemas/BankAccount"}}}
 		}, ours: additive, oasdiffs: breaking, reason: asBefore},
-		{name: "a member of an answer is one of one", change: func(root object) {
+		{name: "a member of a response is one of one", change: func(root object) {
 			members(root, "CashIn")["payer"] = object{"oneOf": []any{object{"$ref": "#/components/schemas/Payer"}}}
 		}, ours: nothing, oasdiffs: breaking, reason: asBefore},
 		{name: "a webhook is new", change: webhook, ours: additive, oasdiffs: additive, from: func(root object) {

@@ -111,8 +111,8 @@ func TestAliasesThatMultiplyAreRefused(t *testing.T) {
 func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 	whole := current(t)
 	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		says   string
+		response http.HandlerFunc
+		says     string
 	}{
 		"not found": {http.NotFound, "404"},
 		"broken off": {func(w http.ResponseWriter, _ *http.Request) {
@@ -125,7 +125,7 @@ func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}, "could not be read to its end"},
 		"endless": {func(w http.ResponseWriter, _ *http.Request) {
-			for range longestDescription>>20 + 2 {
+			for range maxDescription>>20 + 2 {
 				_, _ = w.Write(bytes.Repeat([]byte("# \n"), 1<<20/3+1))
 			}
 		}, "larger than 8 MiB"},
@@ -139,7 +139,7 @@ func TestADownloadThatGoesWrongIsRefusedAndNothingIsTouched(t *testing.T) {
 		"sent round in circles": {http.RedirectHandler("/", http.StatusFound).ServeHTTP, "redirected too often"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewTLSServer(test.answer)
+			server := httptest.NewTLSServer(test.response)
 			defer server.Close()
 			p := small(t)
 			before := p.state(t)

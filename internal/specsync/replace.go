@@ -6,23 +6,23 @@ import (
 	"path/filepath"
 )
 
-// file is what is to be written.
+// file is a file to write.
 type file struct {
 	path string
 	text []byte
 }
 
-// rename puts a file in place. A test lets it fail.
+// rename renames a file. A test makes it fail.
 var rename = os.Rename
 
-// replace writes files whole, and all of them or none. Only a program that is killed between two
-// renames, or a disk that breaks then, leaves some; then openapi/spec.lock, which is to be the
-// last, tells of another description, and the next sync mends it.
+// replace writes all files or none. Only a kill or a broken disk between two renames leaves some.
+// Then openapi/spec.lock, which must be the last file, does not match the description, and the next
+// sync repairs that.
 func replace(files []file) (err error) {
 	var aside []string
 	defer func() {
 		for _, path := range aside {
-			_ = os.Remove(path) // those that were not renamed
+			_ = os.Remove(path) // files that were not renamed
 		}
 	}()
 	var before [][]byte
@@ -49,7 +49,7 @@ func replace(files []file) (err error) {
 	return nil
 }
 
-// restore puts back what a file held, nil if there was none.
+// restore restores the content of a file, nil if there was no file.
 func restore(f file) error {
 	if f.text == nil {
 		return os.Remove(f.path)
@@ -57,7 +57,7 @@ func restore(f file) error {
 	return os.WriteFile(f.path, f.text, 0o644)
 }
 
-// writeAside writes a file beside where it is to be, under a name that no other process writes to.
+// writeAside writes a file beside its final place, under a name that no other process uses.
 func writeAside(f file) (string, error) {
 	aside, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".*.new")
 	if err != nil {

@@ -38,7 +38,7 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	assert.Contains(t, out.String(), "## The description, from 2.0.0 to 2.1.0: it breaks the API\n\n### Breaking\n\n")
 	breaks, grows := cut(t, out.String(), "### Additive")
 	grows, said := cut(t, grows, "### Otherwise")
-	assert.Contains(t, breaks, "GET /cash-out/{id} answer")
+	assert.Contains(t, breaks, "GET /cash-out/{id} response")
 	assert.Contains(t, breaks, "event CASHOUT")
 	assert.Contains(t, breaks, "`cancelledAt` is gone")
 	assert.NotContains(t, breaks, "ON", "a value more breaks nobody whose enums are open")

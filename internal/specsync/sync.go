@@ -25,9 +25,9 @@ func (p project) description() string { return filepath.Join(p.root, "openapi", 
 func (p project) lock() string        { return filepath.Join(p.root, "openapi", "spec.lock") }
 func (p project) generated() string   { return filepath.Join(p.root, "gen", "gen.gen.go") }
 
-// sync takes a description in. It fetches it, checks that it is of this API, brings it into the
-// form in which it is kept, compares it, and tries the SDK with it in a copy. Then it writes all of
-// it down, or nothing. It returns what it tells as Markdown, empty if nothing has changed.
+// sync takes a description in. It fetches it, checks that it describes this API, normalises it,
+// compares it, and tries the SDK with it in a copy. Then it writes all files or none. It returns
+// the report as Markdown, empty if nothing has changed.
 func (p project) sync(ctx context.Context, client *http.Client, from string, out io.Writer) (string, error) {
 	refuse := func(err error) (string, error) {
 		return "", fmt.Errorf("the description at %s was not taken, and nothing was changed: %w", origin(from), err)
@@ -41,7 +41,7 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 		return refuse(err)
 	}
 	if sum(older) != last.Normalised {
-		last = source{} // it tells of another file than this one
+		last = source{} // spec.lock describes another file
 	}
 	text, err := fetch(ctx, client, p.resolve(from))
 	if err != nil {
@@ -96,7 +96,8 @@ func (p project) sync(ctx context.Context, client *http.Client, from string, out
 	return changes.Markdown() + "\n" + findings.Markdown(), nil
 }
 
-// resolve makes the name of a file one from here: the program runs in its own directory.
+// resolve returns the name of a file relative to the project: the program runs in its own
+// directory.
 func (p project) resolve(from string) string {
 	if strings.Contains(from, "://") || filepath.IsAbs(from) {
 		return from
@@ -104,8 +105,8 @@ func (p project) resolve(from string) string {
 	return filepath.Join(p.root, from)
 }
 
-// changes compares a description with the one that is kept. If that cannot be read any more, there
-// is nothing to compare with.
+// changes compares a description with the present one. The error says that the present one cannot
+// be read.
 func (p project) changes(older []byte, api *contract.API, notes []string) (contract.Report, error) {
 	var before *contract.API
 	kept, err := read(older)
@@ -122,9 +123,9 @@ func (p project) changes(older []byte, api *contract.API, notes []string) (contr
 	return changes, nil
 }
 
-// try generates the raw client from a description, builds everything with it, tests too, and runs
-// the tests of the contract, all in a copy of the project. It returns what it generated and what
-// the tests found.
+// try works in a copy of the project. It generates the raw client from a description, compiles all
+// packages and tests with it, and runs the contract tests. It returns the generated code and the
+// findings.
 func (p project) try(ctx context.Context, description []byte) ([]byte, contract.Report, error) {
 	directory, err := os.MkdirTemp("", "specsync")
 	if err != nil {
@@ -141,8 +142,8 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	if _, err := output(ctx, directory, "go", "generate", "./gen"); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("the generator cannot read it; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
-	// One check of vet is enough to have everything compiled, tests too. Without the directory in
-	// what is compiled, that happens once for all copies.
+	// One check of vet is enough to compile all packages and tests. With -trimpath all copies share
+	// the build cache.
 	if _, err := output(ctx, directory, "go", "vet", "-atomic", "-trimpath", "./..."); err != nil {
 		return nil, contract.Report{}, fmt.Errorf("what is generated from it does not compile; if it is right, openapi/overlay.yaml has to help: %w", err)
 	}
@@ -154,8 +155,8 @@ func (p project) try(ctx context.Context, description []byte) ([]byte, contract.
 	return generated, findings, err
 }
 
-// contract runs the tests that compare the SDK with the description and with the code made from it,
-// and reads their log.
+// contract runs the tests that compare the SDK with the description and with the generated code,
+// and parses their log.
 func (p project) contract(ctx context.Context) (contract.Report, error) {
 	printed, err := output(ctx, p.root, "go", "test", "-trimpath", "-vet=off", "-count=1", "-v", "-run", "TheDescriptions$|Generated", "./openapi")
 	if failure := new(exec.ExitError); err != nil && !errors.As(err, &failure) || ctx.Err() != nil {
@@ -180,7 +181,7 @@ func (p project) contract(ctx context.Context) (contract.Report, error) {
 	return contract.NewReport("The SDK beside it", "", "", findings), nil
 }
 
-// copyTo copies the project, but for what git keeps and what is built.
+// copyTo copies the project without git's files and build results.
 func (p project) copyTo(directory string) error {
 	return filepath.WalkDir(p.root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -205,7 +206,7 @@ func (p project) copyTo(directory string) error {
 	})
 }
 
-// put writes what a sync has made, unless the description is no longer the one that it began with.
+// put writes the results of a sync, unless the description has changed since the sync began.
 func (p project) put(older []byte, files []file) error {
 	now, err := readFile(p.description())
 	if err != nil || !bytes.Equal(now, older) {
@@ -214,7 +215,7 @@ func (p project) put(older []byte, files []file) error {
 	return replace(files)
 }
 
-// output runs a program and returns what it prints. Its error holds what it says of a failure.
+// output runs a program and returns its output. The error includes the output of a failure.
 func output(ctx context.Context, directory, name string, arguments ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, arguments...)
 	cmd.Dir = directory

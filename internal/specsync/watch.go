@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// watch takes a new description in, if there is one, and proposes it: on a branch of its own, with
-// the report as the text of a pull request. It changes no other branch. It wants git with a remote
+// watch takes a new description in, if there is one, and opens a pull request for it: on a branch
+// of its own, with the report as the text. It changes no other branch. It needs git with a remote
 // called origin, and GitHub's gh.
 func (p project) watch(ctx context.Context, client *http.Client, from string, out io.Writer) error {
 	dirty, err := output(ctx, p.root, "git", "status", "--porcelain")
@@ -60,8 +60,8 @@ func (p project) watch(ctx context.Context, client *http.Client, from string, ou
 	return nil
 }
 
-// propose opens a pull request with what has changed in the checkout. A branch without one would
-// pass for proposed next time, so none is left behind.
+// propose opens a pull request with the changes of the checkout. If GitHub refuses it, propose
+// deletes the branch from the remote, because the next run would take the branch for a proposal.
 func (p project) propose(ctx context.Context, branch, title, body string) error {
 	for _, command := range [][]string{
 		{"git", "switch", "--quiet", "--create", branch},
@@ -81,7 +81,7 @@ func (p project) propose(ctx context.Context, branch, title, body string) error 
 	return nil
 }
 
-// safeForBranch keeps of a version what a branch may be called.
+// safeForBranch returns a version without the characters that the name of a branch may not have.
 func safeForBranch(version string) string {
 	parts := strings.FieldsFunc(version, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')

@@ -12,15 +12,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const deepest = 200 // levels within levels, as they are written
+const maxNesting = 200 // levels of nesting in the text
 
 var (
 	errTooDeep = errors.New("it is nested deeper than any description of this API")
 	errTooMuch = errors.New("it stands for more than any description of this API would hold")
 )
 
-// readYAML reads YAML as JSON would say the same: without anchors, with texts as names of members,
-// each of them once. It returns nil for a text that holds nothing.
+// readYAML reads YAML that has an equivalent in JSON: without anchors, with strings as names of
+// members, and no name twice. It returns nil for an empty text.
 func readYAML(text []byte) (*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var file, more yaml.Node
@@ -33,11 +33,11 @@ func readYAML(text []byte) (*yaml.Node, error) {
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.Join(errors.New("it holds more than one document"), err)
 	}
-	left := mostNodes
-	return writeOut(file.Content[0], deepest, &left)
+	left := maxNodes
+	return writeOut(file.Content[0], maxNesting, &left)
 }
 
-// readJSON reads JSON, which is YAML but for a few characters in its texts.
+// readJSON reads JSON. It is YAML, except for a few characters in strings.
 func readJSON(text []byte) (*yaml.Node, error) {
 	var escaped, lines bytes.Buffer
 	json.HTMLEscape(&escaped, pairs.ReplaceAllFunc(text, func(pair []byte) []byte {
@@ -51,10 +51,10 @@ func readJSON(text []byte) (*yaml.Node, error) {
 	return readYAML(lines.Bytes())
 }
 
-// pairs are the characters that JSON may write as two.
+// pairs matches the characters that JSON may write as two (surrogate pairs).
 var pairs = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 
-// writeOut copies a value, with what its aliases stand for in their places.
+// writeOut copies a value, and replaces its aliases by their targets.
 func writeOut(node *yaml.Node, levels int, left *int) (*yaml.Node, error) {
 	if *left--; *left < 0 {
 		return nil, errTooMuch

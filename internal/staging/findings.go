@@ -11,14 +11,15 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// findings collects what was seen, each thing once and without any value that could be somebody's. Goroutines may share it.
+// findings collects each finding once, without values that could be personal data. Goroutines may
+// share it.
 type findings struct {
 	mu         sync.Mutex
-	breaches   map[string]bool // traffic against the description
+	breaches   map[string]bool // traffic that contradicts the description
 	undeclared map[string]bool
 	headers    map[string]bool
-	absent     map[string]map[string]bool // declared members that never came, by answer
-	behaviour  []string                   // answers to questions that the description leaves open
+	absent     map[string]map[string]bool // declared members that never came, by response
+	behaviour  []string                   // the gateway's behaviour where the description is silent
 }
 
 func newFindings() *findings {
@@ -27,7 +28,7 @@ func newFindings() *findings {
 	}
 }
 
-// breach notes what the checker found.
+// breach records a finding of the checker.
 func (f *findings) breach(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -37,17 +38,17 @@ func (f *findings) breach(err error) {
 func (f *findings) silence(s *contract.Silence) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	answer := fmt.Sprintf("%s answer %d", s.Operation, s.Status)
+	response := fmt.Sprintf("%s response %d", s.Operation, s.Status)
 	for pointer, kind := range s.Undeclared {
-		f.undeclared[fmt.Sprintf("%s: %s (%s)", answer, namedPointer(pointer), kind)] = true
+		f.undeclared[fmt.Sprintf("%s: %s (%s)", response, namedPointer(pointer), kind)] = true
 	}
 	missing := map[string]bool{}
 	for _, pointer := range s.Absent {
 		missing[pointer] = true
 	}
-	before, known := f.absent[answer]
+	before, known := f.absent[response]
 	if !known {
-		f.absent[answer] = missing
+		f.absent[response] = missing
 		return
 	}
 	maps.DeleteFunc(before, func(pointer string, _ bool) bool { return !missing[pointer] })
@@ -59,7 +60,7 @@ func (f *findings) header(name string) {
 	f.headers[named(name)] = true
 }
 
-// namedPointer is a JSON pointer, but for what does not look like the name of a member in it.
+// namedPointer returns a JSON pointer without parts that do not look like the name of a member.
 func namedPointer(pointer string) string {
 	parts := strings.Split(pointer, "/")
 	for i, part := range parts {
@@ -70,28 +71,28 @@ func namedPointer(pointer string) string {
 	return strings.Join(parts, "/")
 }
 
-// observe notes how the gateway behaves where nothing is published.
+// observe records the gateway's behaviour at a point that is not published.
 func (f *findings) observe(format string, arguments ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.behaviour = append(f.behaviour, fmt.Sprintf(format, arguments...))
 }
 
-// deviates reports whether the gateway does anything that the description does not say.
+// deviates reports whether the gateway deviates from the description.
 func (f *findings) deviates() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.breaches)+len(f.undeclared) > 0
 }
 
-// write lists everything, as Markdown that can be put into an issue.
+// write lists all findings, as Markdown for an issue.
 func (f *findings) write(out io.Writer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	absent := map[string]bool{}
-	for answer, pointers := range f.absent {
+	for response, pointers := range f.absent {
 		for pointer := range pointers {
-			absent[answer+": "+pointer] = true
+			absent[response+": "+pointer] = true
 		}
 	}
 	for _, part := range []struct {

@@ -1,17 +1,17 @@
-// Staging drives the operations of the live gateway and holds what comes and goes against the
-// description. It prints what the gateway does that the description does not say, field by field,
-// ready to be put into an issue to the provider.
+// Staging calls the operations of the live gateway and compares the traffic with the description.
+// It prints the deviations, field by field, ready for an issue to the provider.
 //
 //	staging [-move-money]
 //
-// It reads the CONNECTPSP_* variables of connectpsp.ConfigFromEnv, and does nothing but say so if
-// none is set. Without -move-money it creates a charge of R$ 1.00 that nobody pays, tries to refund
-// it, and only reads besides. With it, it pays R$ 0.01 to the PIX key in
-// CONNECTPSP_TEST_PAYEE_NAME, _DOCUMENT, _PIX_KEY_TYPE and _PIX_KEY, and sets the balance to what
-// it is.
+// It reads the CONNECTPSP_* variables of connectpsp.ConfigFromEnv. If none is set, it says so and
+// does nothing. Without -move-money it creates a charge of R$ 1.00 that stays unpaid, tries to
+// refund it, and otherwise only reads. With -move-money it also pays R$ 0.01 to the PIX key in
+// CONNECTPSP_TEST_PAYEE_NAME, _DOCUMENT, _PIX_KEY_TYPE and _PIX_KEY, and sets the balance to its
+// present value.
 //
-// It ends with 0 if everything is as described or nothing was done, 3 if something deviates, 1 if
-// it could not go on and 2 if it was called wrongly. No secret and no personal data is printed.
+// The exit status is 0 if all traffic follows the description or nothing was done, 3 if something
+// deviates, 1 if a step failed and 2 for wrong arguments. The output is redacted: it has no secret
+// and no personal data.
 package main
 
 import (
@@ -38,12 +38,12 @@ func main() {
 	os.Exit(status)
 }
 
-// run does what the arguments and the environment say and returns what to end with.
+// run runs the command of the arguments and the environment, and returns the exit status.
 func run(ctx context.Context, description string, arguments []string, to io.Writer) (status int, err error) {
 	out := newRedactingWriter(to)
 	defer func() {
 		if err != nil {
-			err = discreetError{err, out.redact(err.Error())}
+			err = redactedError{err, out.redact(err.Error())}
 		}
 	}()
 	flags := flag.NewFlagSet("staging", flag.ContinueOnError)
@@ -100,7 +100,7 @@ func configured() bool {
 	return false
 }
 
-// payeeFromEnv says who is paid. Its error repeats no value.
+// payeeFromEnv returns the payee of the environment. Its error quotes no value.
 func payeeFromEnv() (*connectpsp.Payee, error) {
 	var faults []error
 	required := func(name string) string {

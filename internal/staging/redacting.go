@@ -10,8 +10,8 @@ import (
 	"unicode"
 )
 
-// redactingWriter is a writer that hides what must not be told, however a gateway has it come back:
-// in another case, with other punctuation, as the name of something. Goroutines may share it.
+// redactingWriter is a writer that redacts secrets and personal data, also if a gateway echoes them
+// in another case, with other punctuation, or as a name. Goroutines may share it.
 type redactingWriter struct {
 	out io.Writer
 
@@ -23,12 +23,12 @@ func newRedactingWriter(out io.Writer) *redactingWriter {
 	return &redactingWriter{out: out, hidden: map[string]*regexp.Regexp{}}
 }
 
-// shortest is how many letters and digits a text has that is hidden: one that is shorter is
-// everywhere. One that has more than longest is a token, which nobody writes with other
+// shortest is the least number of letters and digits of a text that is hidden: shorter texts occur
+// by chance. A text with more than longest is a token, which is never echoed with other
 // punctuation.
 const shortest, longest = 5, 64
 
-// hide adds texts to what must not be told.
+// hide adds texts to redact.
 func (d *redactingWriter) hide(texts ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -48,7 +48,7 @@ func (d *redactingWriter) hide(texts ...string) {
 	}
 }
 
-// redact is a text without what must not be told.
+// redact returns a text without the hidden texts.
 func (d *redactingWriter) redact(text string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,26 +68,25 @@ func (d *redactingWriter) Write(text []byte) (int, error) {
 	return len(text), err
 }
 
-// discreetError is an error whose text has been through a redactingWriter. What it wraps can be
-// asked for and not be read.
-type discreetError struct {
+// redactedError is an error whose text is redacted. errors.Is and errors.As still find its cause.
+type redactedError struct {
 	error
 	text string
 }
 
-func (e discreetError) Error() string { return e.text }
-func (e discreetError) Unwrap() error { return e.error }
+func (e redactedError) Error() string { return e.text }
+func (e redactedError) Unwrap() error { return e.error }
 
-// nameLike is what members and headers are called, and what a code looks like.
+// nameLike matches the names of members and headers, and codes.
 var nameLike = regexp.MustCompile(`^[A-Za-z_$@][A-Za-z0-9_.$-]{0,49}$`)
 
-// manyDigits are those of a document, a phone or an account.
+// manyDigits matches the digits of a document, a phone number or an account.
 var manyDigits = regexp.MustCompile(`[0-9]{6}`)
 
-// named is a name that the gateway has chosen, if it looks like one.
+// named returns a name that the gateway has chosen, if it looks like a name.
 func named(name string) string {
 	if nameLike.MatchString(name) && !manyDigits.MatchString(name) {
 		return name
 	}
-	return "(what does not look like a name)"
+	return "(not like a name)"
 }

@@ -79,14 +79,14 @@ func TestEveryDeviationIsNamedFieldByField(t *testing.T) {
 		says    string
 	}{
 		"a member more": {
-			replace("/cash-in", `"status"`, `"feeInCents":7,"status"`), "- createCashIn answer 201: /feeInCents (number)",
+			replace("/cash-in", `"status"`, `"feeInCents":7,"status"`), "- createCashIn response 201: /feeInCents (number)",
 		},
 		"a member more, deep down": {
 			replace("/account/balance", `"transactional":{`, `"transactional":{"blocked":{"by":"court"},`),
-			"- getBalance answer 200: /banks/[]/accounts/transactional/blocked (object)",
+			"- getBalance response 200: /banks/[]/accounts/transactional/blocked (object)",
 		},
 		"a required member less": {
-			replace("/cash-in", `"internalCode"`, `"code"`), `createCashIn answer 201: `,
+			replace("/cash-in", `"internalCode"`, `"code"`), `createCashIn response 201: `,
 		},
 		"another value of an enum": {
 			replace("/cash-in", `"AWAITING_PAYMENT"`, `"ON_HOLD"`), "and not ON_HOLD",
@@ -101,12 +101,12 @@ func TestEveryDeviationIsNamedFieldByField(t *testing.T) {
 			if r.Method == http.MethodPost && r.URL.Path == "/cash-in" && answer.Code == 201 {
 				answer.Code = 200
 			}
-		}, "createCashIn answer 200: "},
+		}, "createCashIn response 200: "},
 		"a problem that is none": {func(r *http.Request, answer *httptest.ResponseRecorder) {
 			if answer.Code == 404 {
 				answer.Header().Set("Content-Type", "application/json")
 			}
-		}, "getCashIn answer 404: "},
+		}, "getCashIn response 404: "},
 		"a status for another": {func(r *http.Request, answer *httptest.ResponseRecorder) {
 			if answer.Code == 404 {
 				answer.Code = 400
@@ -129,7 +129,7 @@ func TestUndocumentedBehaviourIsReportedBesideDeviations(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, status)
 	assert.Contains(t, printed, "### Headers that the description does not declare\n\n- X-Ratelimit-Remaining\n")
-	assert.Contains(t, printed, "- createCashIn answer 201: /paymentUrl", "declared, and never sent")
+	assert.Contains(t, printed, "- createCashIn response 201: /paymentUrl", "declared, and never sent")
 	assert.Contains(t, printed, "- a charge with another key and the same externalReference: 409 DUPLICATE_EXTERNAL_REFERENCE\n")
 }
 

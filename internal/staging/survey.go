@@ -19,8 +19,8 @@ import (
 type survey struct {
 	out      *redactingWriter
 	client   *connectpsp.Client
-	another  *connectpsp.Client // one with a memory of its own, which can give a payment a second key
-	unknown  *connectpsp.Client // one whose ApplicationToken the gateway does not know
+	another  *connectpsp.Client // a client with a journal of its own, which can give a payment a second key
+	unknown  *connectpsp.Client // a client whose ApplicationToken the gateway does not know
 	findings *findings
 	name     string // begins every externalReference of this run
 }
@@ -33,8 +33,8 @@ func newSurvey(config connectpsp.Config, description string, found *findings, ou
 	transport := observing{checker.Transport(http.DefaultTransport.(*http.Transport).Clone()), checker, found, out}
 	options := []connectpsp.Option{
 		connectpsp.WithHTTPClient(&http.Client{Transport: transport}),
-		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), // every answer counts, also the first
-		connectpsp.WithLogger(slog.New(slog.DiscardHandler)),               // the survey says what went wrong
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), // every response counts, also the first
+		connectpsp.WithLogger(slog.New(slog.DiscardHandler)),               // the survey reports failures itself
 	}
 	s := &survey{out: out, findings: found, name: "contract-" + uuid.NewString()[:8]}
 	if s.client, err = connectpsp.New(config, options...); err != nil {
@@ -48,8 +48,8 @@ func newSurvey(config connectpsp.Config, description string, found *findings, ou
 	return s, err
 }
 
-// drive calls the operations, those that move money only if somebody is named to be paid. Its error
-// says that a step failed which the others need.
+// drive calls the operations, and those that move money only if there is a payee. The error says
+// that a step failed that later steps need.
 func (s *survey) drive(ctx context.Context, payee *connectpsp.Payee) error {
 	balance, err := s.client.GetBalance(ctx)
 	if err := s.step("read the balance", err); err != nil {
@@ -71,7 +71,7 @@ func (s *survey) drive(ctx context.Context, payee *connectpsp.Payee) error {
 	return s.money(ctx, payee, balance.Consolidated.TransactionalBalance)
 }
 
-// charges creates a charge that nobody pays, and tries what may be done with it.
+// charges creates a charge that stays unpaid, and tries the operations on it.
 func (s *survey) charges(ctx context.Context) error {
 	request := connectpsp.CashInRequest{
 		Amount:              pix.Centavos(100),
@@ -113,7 +113,8 @@ func (s *survey) charges(ctx context.Context) error {
 	return nil
 }
 
-// money drives what moves it: a centavo to the payee, and a balance that is set to what it is.
+// money calls the operations that move money: it pays a centavo to the payee, and sets the balance
+// to its present value.
 func (s *survey) money(ctx context.Context, payee *connectpsp.Payee, transactional pix.Amount) error {
 	request := connectpsp.CashOutRequest{Amount: pix.Centavos(1), ExternalReference: s.name + "-out", Payee: *payee}
 	payment, err := s.client.CreateCashOut(ctx, request)
@@ -130,7 +131,7 @@ func (s *survey) money(ctx context.Context, payee *connectpsp.Payee, transaction
 	return s.step("set the balance to what it was", err)
 }
 
-// step notes a step that must go well.
+// step records a step that must succeed.
 func (s *survey) step(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("could not %s: %w", what, err)
@@ -139,28 +140,28 @@ func (s *survey) step(what string, err error) error {
 	return nil
 }
 
-// refused notes a step that must be refused, and how it was.
+// refused records a step that must be refused, and the refusal.
 func (s *survey) refused(what string, err error, status int) {
-	var answer *connectpsp.APIError
-	if errors.As(err, &answer) && answer.StatusCode == status {
+	var response *connectpsp.APIError
+	if errors.As(err, &response) && response.StatusCode == status {
 		fmt.Fprintf(s.out, "✓ %s: %s\n", what, refusal(err))
 		return
 	}
 	s.findings.breach(fmt.Errorf("%s: %s, where %d is published", what, refusal(err), status))
 }
 
-// refusal says how a call ended, without the gateway's own words, which may name somebody.
+// refusal describes how a call ended, without the gateway's own words, which may name a person.
 func refusal(err error) string {
-	var answer *connectpsp.APIError
+	var response *connectpsp.APIError
 	switch {
 	case err == nil:
 		return "it was accepted"
-	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return fmt.Sprintf("%d %s", answer.StatusCode, named(string(answer.Code)))
+	case errors.As(err, &response) && response.StatusCode != 0:
+		return fmt.Sprintf("%d %s", response.StatusCode, named(string(response.Code)))
 	default:
 		return err.Error()
 	}
 }
 
-// unknownToken is an ApplicationToken that no gateway has given to anybody.
+// unknownToken is an ApplicationToken that no gateway has issued.
 func unknownToken() auth.Secret { return auth.NewSecret(uuid.NewString()) }

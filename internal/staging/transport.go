@@ -10,7 +10,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/internal/contract"
 )
 
-// observing is a transport that notes what answers hold and the description does not say.
+// observing is a transport that records members and headers of responses that the description does
+// not declare.
 type observing struct {
 	base     http.RoundTripper
 	checker  *contract.Checker
@@ -28,24 +29,24 @@ var ordinary = []string{
 func (o observing) RoundTrip(request *http.Request) (*http.Response, error) {
 	token, _ := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")
 	o.out.hide(append(strings.Split(token, "."), token, request.Header.Get("DigitalSignature"))...)
-	answer, err := o.base.RoundTrip(request)
+	response, err := o.base.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(answer.Body)
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
 	}
-	_ = answer.Body.Close()
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	if silence := o.checker.Silences(request, answer.StatusCode, answer.Header, body); silence != nil {
+	_ = response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	if silence := o.checker.Silences(request, response.StatusCode, response.Header, body); silence != nil {
 		o.findings.silence(silence)
 	}
-	for name := range answer.Header {
+	for name := range response.Header {
 		own := !slices.Contains(ordinary, name) && !strings.HasPrefix(name, "Access-Control-")
-		if own && !o.checker.Declares(request, answer.StatusCode, name) {
+		if own && !o.checker.Declares(request, response.StatusCode, name) {
 			o.findings.header(name)
 		}
 	}
-	return answer, nil
+	return response, nil
 }
