@@ -12,7 +12,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// gateway is what the tour talks to: the sandbox in this process, or staging.
+// gateway is the gateway of the tour: the sandbox in this process, or staging.
 type gateway struct {
 	config     connectpsp.Config
 	sandbox    *sandbox.Sandbox // nil on staging
@@ -65,8 +65,8 @@ func openStaging(out io.Writer) (*gateway, error) {
 	return &gateway{config: config}, nil
 }
 
-// loseNextAnswer makes the connection break after the next cash-out was executed.
-func (g *gateway) loseNextAnswer() { g.sandbox.FailNext("createCashOut", sandbox.LoseAnswer) }
+// loseNextResponse cuts the connection after the gateway has executed the next cash-out.
+func (g *gateway) loseNextResponse() { g.sandbox.FailNext("createCashOut", sandbox.LoseAnswer) }
 
 func (g *gateway) close() {
 	if g.sandbox != nil {

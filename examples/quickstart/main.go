@@ -1,10 +1,12 @@
-// Quickstart takes a PIX payment in, returns it, sends one out and verifies the webhooks of all that.
+// Quickstart receives a PIX payment, refunds it, sends a payment and verifies the webhook of each
+// step.
 //
-// Without set-up it runs against the sandbox, in this process: no account, no network, no money. With the CONNECTPSP_*
-// variables set it runs against staging and says what it cannot make happen there. It refuses to run against production.
+// Without set-up it runs against the sandbox in this process: no account, no network, no money.
+// With the CONNECTPSP_* variables set it runs against staging, and names the steps that it cannot
+// make happen there. It refuses to run against production.
 //
-// It exits 0 if everything was verified, 1 if something went wrong, and 2 if nothing did but some steps could not be made
-// to happen.
+// The exit status is 0 if every step was verified, 1 if a step failed, and 2 if no step failed but
+// some could not be made to happen.
 package main
 
 import (
@@ -22,7 +24,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// errNotAllVerified ends a run in which nothing went wrong and not everything could be made to happen.
+// errNotAllVerified ends a run without a failure in which some steps could not be made to happen.
 var errNotAllVerified = errors.New("not every step could be verified")
 
 func main() {
@@ -48,19 +50,19 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tour := tour{out: out, client: client, gateway: gateway, name: "quickstart-" + uuid.NewString()[:8]}
+	t := tour{out: out, client: client, gateway: gateway, name: "quickstart-" + uuid.NewString()[:8]}
 	for _, step := range []func(context.Context) error{
-		tour.readBalance, tour.receive, tour.refund, tour.send, tour.sendThroughAnOutage, tour.compareBalance,
+		t.readBalance, t.receive, t.refund, t.send, t.sendThroughAnOutage, t.compareBalance,
 	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	if gateway.sandbox == nil {
-		tour.say("\nNothing went wrong. Steps marked – could not be made to happen on staging and were not verified.")
+		t.say("\nNo step failed. Steps marked – could not be made to happen on staging and were not verified.")
 		return errNotAllVerified
 	}
-	tour.say("\nEverything was verified.")
+	t.say("\nEverything was verified.")
 	return nil
 }
 
@@ -124,7 +126,7 @@ func (t *tour) receive(ctx context.Context) error {
 	return expect("the charge", paid.Status, connectpsp.CashInPaid)
 }
 
-// showCode prints what the payer would scan or paste, and checks that it asks for the right amount.
+// showCode prints the code that the payer would scan or paste, and checks its amount.
 func (t *tour) showCode(data *connectpsp.PIXData) error {
 	if data == nil {
 		return errors.New("the charge has no QR code")
@@ -180,20 +182,20 @@ func (t *tour) send(ctx context.Context) error {
 	return t.complete(ctx, payment.TransactionID)
 }
 
-// sendThroughAnOutage sends a payment whose answer is lost. The client asks again with the same key, and learns that it was
-// made.
+// sendThroughAnOutage sends a payment whose response is lost. The client retries with the same key,
+// and the response says that the payment was made.
 func (t *tour) sendThroughAnOutage(ctx context.Context) error {
 	t.say("\n5. Cash-out again, and the connection breaks after the gateway has done it")
 	if t.gateway.sandbox == nil {
 		t.say("   – staging does not break on request")
 		return nil
 	}
-	t.gateway.loseNextAnswer()
+	t.gateway.loseNextResponse()
 	payment, err := t.pay(ctx, "-withdrawal-2")
 	if err != nil {
 		return err
 	}
-	t.say("   the client asked again with the same idempotency key: paid once, not twice")
+	t.say("   the client retried with the same idempotency key: paid once, not twice")
 	return t.complete(ctx, payment.TransactionID)
 }
 
@@ -225,7 +227,7 @@ func (t *tour) complete(ctx context.Context, transactionID string) error {
 	if err := t.gateway.sandbox.CompleteCashOut(transactionID); err != nil {
 		return err
 	}
-	t.say("   the banking network settles it")
+	t.say("   the banking network completes it")
 	if err := t.expectEvent(ctx, webhook.CashOutCompleted, transactionID); err != nil {
 		return err
 	}
@@ -248,7 +250,7 @@ func (t *tour) compareBalance(ctx context.Context) error {
 		t.say("   R$ %v transactional\n   – others use this account, so it is not compared", now)
 		return nil
 	}
-	t.say("   R$ %v transactional: R$ %v less than before, what was received went back and what was sent went out once", now, t.payments)
+	t.say("   R$ %v transactional: R$ %v less than before, the charge was refunded and each payment went out once", now, t.payments)
 	return expect("the balance", now, pix.Centavos(t.balance.Centavos()-t.payments.Centavos()))
 }
 

@@ -14,14 +14,14 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// receiver takes webhooks on loopback and keeps the first of each event.
+// receiver receives webhooks on loopback, and keeps the first delivery of each event.
 type receiver struct {
 	url    string
 	server *http.Server
 	secret auth.Secret
 
 	mu     sync.Mutex
-	seen   map[string]bool // keys of events: the gateway may send one twice
+	seen   map[string]bool // keys of events, to deduplicate
 	events []*webhook.Event
 	news   chan struct{} // closed and replaced when an event arrives
 }
@@ -38,13 +38,14 @@ func startReceiver(secret auth.Secret) (*receiver, error) {
 		news:   make(chan struct{}),
 	}
 	r.server = &http.Server{Handler: r, ReadTimeout: 2 * time.Second}
-	go func() { _ = r.server.Serve(listener) }() // ends with an error when it is closed
+	go func() { _ = r.server.Serve(listener) }() // returns an error after close
 	return r, nil
 }
 
 func (r *receiver) close() { _ = r.server.Close() }
 
-// ServeHTTP verifies an event, keeps it and answers 200. Anything but 200 makes the gateway send it again.
+// ServeHTTP verifies an event, keeps it and responds 200. After any other status the gateway sends
+// the event again.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, 64<<10))
 	if err != nil {
@@ -57,7 +58,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	case err != nil:
-		return // signed and unreadable: the same bytes would come again; a real receiver keeps them
+		return // signed but unparseable: 200, or it would come again; a real receiver stores the body
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +70,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// wait returns the event of a transaction, waiting for it if need be.
+// wait waits for the event of a transaction and returns it.
 func (r *receiver) wait(ctx context.Context, eventType webhook.EventType, transactionID string) (*webhook.Event, error) {
 	for {
 		r.mu.Lock()

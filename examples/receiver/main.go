@@ -1,8 +1,10 @@
-// Receiver credits wallets with what customers pay in by PIX, told by webhooks, on PostgreSQL or SQLite.
+// Receiver credits wallets when webhooks report the PIX payments of customers, on PostgreSQL or
+// SQLite.
 //
-// Without set-up it uses a SQLite database in memory; DATABASE_URL, such as postgres://localhost/shop, names a PostgreSQL one.
-// The gateway is the sandbox, in this process, and does what receivers fear: it sends events twice, an old one again, and one
-// that somebody else has signed.
+// Without set-up it uses a SQLite database in memory. DATABASE_URL, such as
+// postgres://localhost/shop, names a PostgreSQL database. The gateway is the sandbox in this
+// process. The tour shows the dangers of a receiver: an event that is repeated, one that is
+// replayed, and one with a forged signature.
 package main
 
 import (
@@ -49,18 +51,18 @@ func run(ctx context.Context, out io.Writer, database string) error {
 		return err
 	}
 	defer db.Close()
-	service, err := startService(ctx, gateway.Config(), db, dialect)
+	s, err := startService(ctx, gateway.Config(), db, dialect)
 	if err != nil {
 		return err
 	}
-	defer service.stop()
-	tour := &tour{out: out, gateway: gateway, service: service}
-	for _, step := range []func(context.Context) error{tour.payIn, tour.repeat, tour.forge, tour.refund, tour.replay} {
+	defer s.stop()
+	t := &tour{out: out, gateway: gateway, service: s}
+	for _, step := range []func(context.Context) error{t.payIn, t.repeat, t.forge, t.refund, t.replay} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(out, "\nEvery payment counted once. Deliveries: %v\n", service.handler.Counts())
+	fmt.Fprintf(out, "\nEvery payment counted once. Deliveries: %v\n", s.handler.Counts())
 	return nil
 }
 
@@ -71,12 +73,12 @@ func openDatabase(address string) (*sql.DB, sqlinbox.Dialect, error) {
 	}
 	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(10000)")
 	if err == nil {
-		db.SetMaxOpenConns(1) // each connection would have a memory of its own
+		db.SetMaxOpenConns(1) // each connection would have a database of its own
 	}
 	return db, sqlinbox.SQLite, err
 }
 
-// service is all that a real receiver consists of.
+// service is a complete receiver, as in production.
 type service struct {
 	client  *connectpsp.Client
 	wallets *wallets
@@ -126,7 +128,7 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 		err = errors.Join(err, s.askForRefund(ctx, reference, transactionID))
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "refunds that are open:", err) // a person looks; the service goes on
+		fmt.Fprintln(os.Stderr, "refunds that are open, review them:", err) // the service goes on
 	}
 	s.stop = func() {
 		_ = s.server.Close()
@@ -136,8 +138,8 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 	return s, nil
 }
 
-// refund returns a deposit to its payer. It debits the wallet first, and credits it again only if the refund was rejected for
-// certain: one whose outcome is unknown may have been made.
+// refund returns a deposit to its payer. It debits the wallet first, and credits it again only if
+// the refund was rejected for certain: one whose outcome is unknown may have been made.
 func (s *service) refund(ctx context.Context, reference, transactionID string) error {
 	if err := s.wallets.takeOut(ctx, reference, transactionID); err != nil {
 		return err
@@ -145,10 +147,11 @@ func (s *service) refund(ctx context.Context, reference, transactionID string) e
 	return s.askForRefund(ctx, reference, transactionID)
 }
 
-// askForRefund asks for the refund of a deposit that was taken out. Asked again, also by the next process, it is the same refund.
+// askForRefund requests the refund of a deposit that was taken out. A second request, also by the
+// next process, is for the same refund.
 func (s *service) askForRefund(ctx context.Context, reference, transactionID string) error {
 	_, err := s.client.RefundCashIn(ctx, transactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
-	ctx = context.WithoutCancel(ctx) // the caller may have gone; what follows must happen all the same
+	ctx = context.WithoutCancel(ctx) // the outcome must be recorded even if the caller has gone
 	switch {
 	case err == nil:
 		return s.worker.WatchRefund(ctx, transactionID)
@@ -159,7 +162,7 @@ func (s *service) askForRefund(ctx context.Context, reference, transactionID str
 	}
 }
 
-// tour shows what happens.
+// tour shows the service at work.
 type tour struct {
 	out     io.Writer
 	gateway *sandbox.Sandbox
@@ -188,7 +191,7 @@ func (t *tour) payIn(ctx context.Context) error {
 		return err
 	}
 	t.charge = charge
-	// If no webhook ever came, the worker would find out by itself.
+	// The worker polls the charge, in case no webhook ever comes.
 	if err := t.service.worker.WatchCashIn(ctx, charge.TransactionID); err != nil {
 		return err
 	}
@@ -199,7 +202,7 @@ func (t *tour) payIn(ctx context.Context) error {
 	return t.expect(ctx, amount)
 }
 
-// body returns what an event of the charge looks like. Whoever records one has it too.
+// body returns the body of an event of the charge, as an attacker could have recorded it.
 func (t *tour) body(id string) []byte {
 	return fmt.Appendf(nil, `{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":%q,`+
 		`"internalCode":"US7B1JQ","externalReference":"deposit-1","status":"PAID","amount":250.00,`+
@@ -207,7 +210,7 @@ func (t *tour) body(id string) []byte {
 }
 
 func (t *tour) repeat(ctx context.Context) error {
-	t.say("\n2. The gateway sends the event again, as it does when it has not heard the answer")
+	t.say("\n2. The gateway sends the event again, as it does when it got no response")
 	for range 3 {
 		if err := t.gateway.Redeliver(t.charge.TransactionID); err != nil {
 			return err
@@ -220,13 +223,13 @@ func (t *tour) repeat(ctx context.Context) error {
 }
 
 func (t *tour) forge(ctx context.Context) error {
-	t.say("\n3. Somebody posts an event with a signature of his own")
+	t.say("\n3. An attacker posts an event with a forged signature")
 	status, err := t.post(ctx, t.old, "not the CryptoToken")
 	if err != nil {
 		return err
 	}
 	if status != http.StatusUnauthorized {
-		return fmt.Errorf("the answer was %d", status)
+		return fmt.Errorf("the status was %d and should be 401", status)
 	}
 	t.say("   401")
 	return t.expect(ctx, pix.Centavos(250_00))
@@ -244,7 +247,7 @@ func (t *tour) refund(ctx context.Context) error {
 }
 
 func (t *tour) replay(ctx context.Context) error {
-	t.say("\n5. An event of before the return comes late, and rightly signed")
+	t.say("\n5. An event from before the return comes late, with a valid signature")
 	status, err := t.post(ctx, t.old, t.gateway.Config().CryptoToken.Reveal())
 	if err != nil {
 		return err
@@ -259,28 +262,29 @@ func (t *tour) post(ctx context.Context, body []byte, token string) (status int,
 		return 0, err
 	}
 	r.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(token, body)))
-	answer, err := http.DefaultClient.Do(r)
+	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, err
 	}
-	return answer.StatusCode, answer.Body.Close()
+	return response.StatusCode, response.Body.Close()
 }
 
-// expect waits until nothing has changed for half a second, and fails if the wallet holds another amount then.
+// expect waits until the worker has been idle for half a second, and then compares the balance of
+// the wallet.
 func (t *tour) expect(ctx context.Context, amount pix.Amount) error {
 	if err := t.gateway.WaitWebhooks(ctx); err != nil {
 		return err
 	}
-	settled := time.NewTicker(50 * time.Millisecond)
-	defer settled.Stop()
-	for counts, quiet := t.service.worker.Counts(), 0; quiet < 10; quiet++ {
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	for counts, idle := t.service.worker.Counts(), 0; idle < 10; idle++ {
 		select {
-		case <-settled.C:
+		case <-poll.C:
 		case <-ctx.Done():
-			return errors.New("nothing happened in time")
+			return errors.New("the worker did not finish in time")
 		}
 		if now := t.service.worker.Counts(); now != counts {
-			counts, quiet = now, 0
+			counts, idle = now, 0
 		}
 	}
 	balance, err := t.service.wallets.balance(ctx, customer)

@@ -11,9 +11,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
-// wallets are the balances of the shop's customers and the deposits that fill them. A deposit is EXPECTED, then CREDITED when its
-// charge is paid; REFUNDING from when its amount is taken out of the wallet, and RETURNED when the payer has it back. Returns that
-// the shop did not ask for are in the table unasked, for a person.
+// wallets are the balances of the shop's customers, and the deposits into them. A deposit is
+// EXPECTED at first and CREDITED when its charge is paid. It is REFUNDING when its amount was taken
+// out of the wallet, and RETURNED when the payer has the money back. Returns that the shop did not
+// request are in the table unasked, for manual review.
 type wallets struct{ db *sql.DB }
 
 func openWallets(ctx context.Context, db *sql.DB) (*wallets, error) {
@@ -30,7 +31,7 @@ state text NOT NULL DEFAULT 'EXPECTED', transaction_id text NOT NULL DEFAULT '')
 	return &wallets{db}, nil
 }
 
-// expect writes down a deposit before its charge is made.
+// expect stores a deposit before its charge is created.
 func (w *wallets) expect(ctx context.Context, reference, customer string, amount pix.Amount) error {
 	_, err := w.db.ExecContext(ctx, `INSERT INTO deposit (external_reference, customer, centavos) VALUES ($1, $2, $3)`,
 		reference, customer, amount.Centavos())
@@ -46,7 +47,7 @@ func (w *wallets) apply(ctx context.Context, t webhook.Transition) error {
 		return w.credit(ctx, t)
 	case t.To == webhook.StatusRefunded:
 		return w.returned(ctx, t)
-	default: // it was not paid
+	default: // the charge was not paid
 		return nil
 	}
 }
@@ -57,16 +58,16 @@ func (w *wallets) credit(ctx context.Context, t webhook.Transition) error {
 	var centavos int64
 	err := tx.QueryRowContext(ctx, `SELECT centavos FROM deposit WHERE external_reference = $1`, t.CashIn.ExternalReference).Scan(&centavos)
 	if err != nil {
-		return fmt.Errorf("a charge that is no deposit: %w", err)
+		return fmt.Errorf("the charge belongs to no deposit: %w", err)
 	}
 	if t.CashIn.Amount != pix.Centavos(centavos) {
-		return fmt.Errorf("a deposit of %v, and the charge is %v", pix.Centavos(centavos), t.CashIn.Amount)
+		return fmt.Errorf("the deposit is of %v and the charge of %v", pix.Centavos(centavos), t.CashIn.Amount)
 	}
 	return move(ctx, tx, t.CashIn.ExternalReference, "EXPECTED", "CREDITED", 1)
 }
 
-// returned notes that money is back with the payer. It books nothing: what the shop refunds was taken out of the wallet before,
-// and how much any other return is of is not known.
+// returned records that money is back with the payer. It books nothing: a refund of the shop was
+// taken out of the wallet before, and the amount of any other return is not known.
 func (w *wallets) returned(ctx context.Context, t webhook.Transition) error {
 	tx := sqlinbox.Tx(ctx)
 	err := move(ctx, tx, t.CashIn.ExternalReference, "REFUNDING", "RETURNED", 0)
@@ -77,7 +78,8 @@ func (w *wallets) returned(ctx context.Context, t webhook.Transition) error {
 	return err
 }
 
-// takeOut takes a deposit out of its wallet before its refund is asked for: afterwards the customer could have spent it.
+// takeOut takes a deposit out of its wallet before the refund is requested: after that the customer
+// could have spent it.
 func (w *wallets) takeOut(ctx context.Context, reference, transactionID string) error {
 	return w.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := move(ctx, tx, reference, "CREDITED", "REFUNDING", -1); err != nil {
@@ -88,7 +90,7 @@ func (w *wallets) takeOut(ctx context.Context, reference, transactionID string) 
 	})
 }
 
-// refunding returns the charges of the deposits that were taken out and are not known to be returned, by reference.
+// refunding returns the charges of the deposits in state REFUNDING, by reference.
 func (w *wallets) refunding(ctx context.Context) (charges map[string]string, err error) {
 	rows, err := w.db.QueryContext(ctx, `SELECT external_reference, transaction_id FROM deposit WHERE state = 'REFUNDING'`)
 	if err != nil {
@@ -127,7 +129,8 @@ var (
 	errTooLittle     = errors.New("the wallet holds less than the deposit")
 )
 
-// move takes a deposit from one state to the next, and adds its amount, times a sign, to its customer's wallet.
+// move moves a deposit from one state to the next, and adds its amount, times a sign, to its
+// customer's wallet.
 func move(ctx context.Context, tx *sql.Tx, reference, from, to string, sign int64) error {
 	var customer string
 	var centavos, balance int64
@@ -147,7 +150,7 @@ ON CONFLICT (customer) DO UPDATE SET centavos = wallet.centavos + excluded.centa
 	return err
 }
 
-// balance returns what a customer has.
+// balance returns the balance of a customer's wallet.
 func (w *wallets) balance(ctx context.Context, customer string) (pix.Amount, error) {
 	var centavos int64
 	err := w.db.QueryRowContext(ctx, `SELECT coalesce(sum(centavos), 0) FROM wallet WHERE customer = $1`, customer).Scan(&centavos)
