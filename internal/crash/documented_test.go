@@ -15,8 +15,9 @@ import (
 
 // The program that is killed consists of the code of docs/money-safety.md, word for word.
 
-// orderBook is the orders in your database. Each method changes an order only while that is open, so that it does no harm when it
-// is called twice. An order is debited, and stored with its request, before it is paid.
+// orderBook is the orders in your database. Each method changes an order only while that is open,
+// so that it does no harm when it is called twice. An order is debited, and stored with its
+// request, before it is paid.
 type orderBook interface {
 	accepted(reference, transactionID string) error
 	keepOpen(reference string, reason error) error
@@ -27,7 +28,8 @@ type orderBook interface {
 	notRefunded(chargeID string, reason error) error
 }
 
-// payOut pays an order that is open in the books: look there first. Call it again for one that stays open.
+// payOut pays an order that is open in the books: look there first. Call it again for one that
+// stays open.
 func payOut(
 	ctx context.Context, client *connectpsp.Client, books orderBook, request connectpsp.CashOutRequest, options ...connectpsp.CallOption,
 ) error {
@@ -51,8 +53,9 @@ func bookPayout(books orderBook, reference, transactionID string, err error) err
 	}
 }
 
-// start brings the books to what the gateway did before the process began. Pay nothing before it returns; then call payOut for
-// every order that is still open in the books, and worker.WatchRecovered with what it returns.
+// start brings the books to what the gateway did before the process began. Pay nothing before it
+// returns; then call payOut for every order that is still open in the books, and
+// worker.WatchRecovered with what it returns.
 func start(
 	ctx context.Context, config connectpsp.Config, payments connectpsp.Journal, books orderBook, options ...connectpsp.Option,
 ) (*connectpsp.Client, []connectpsp.Recovered, error) {
