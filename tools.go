@@ -1,6 +1,7 @@
 //go:build tools
 
-// Package tools keeps the code generator's version in go.mod. Nothing imports it, so users of the SDK do not build it.
+// Package tools keeps the code generator's version in go.mod. Nothing imports it, so users of the
+// SDK do not build it.
 package tools
 
 import (
