@@ -9,8 +9,8 @@ import (
 // ApplicationTokenHeader is the header that names the integration.
 const ApplicationTokenHeader = "ApplicationToken"
 
-// canonicalHeader is ApplicationTokenHeader as [http.Header] has it. Set would allocate it for every
-// request.
+// canonicalHeader is ApplicationTokenHeader as [http.Header] has it. Set would allocate it for
+// every request.
 var canonicalHeader = http.CanonicalHeaderKey(ApplicationTokenHeader)
 
 // TokenSource supplies access tokens. [ClientCredentials] requests them from the gateway; a fleet

@@ -56,7 +56,8 @@ func Sign(cryptoToken, accessToken string) string {
 // method. No output of the editor contains it.
 //
 // The editor fails with [ErrNoKey] if cryptoToken is empty, and with [ErrNoToken] if the request
-// has no token. Goroutines may share it. It caches the last signature, so each token is signed once.
+// has no token. Goroutines may share it. It caches the last signature, so each token is signed
+// once.
 func Editor(cryptoToken string) func(context.Context, *http.Request) error {
 	type signed struct{ token, signature string }
 	var last atomic.Pointer[signed]

@@ -2,8 +2,8 @@ package webhook
 
 import "time"
 
-// slots bounds the goroutines of a Run: one works at a time, and up to maxReads wait for the gateway
-// meanwhile. A nil slots is for a caller that works alone: Work.
+// slots bounds the goroutines of a Run: one works at a time, and up to maxReads wait for the
+// gateway meanwhile. A nil slots is for a caller that works alone: Work.
 type slots struct {
 	work  chan struct{} // has one element while a goroutine works
 	reads chan struct{} // has one element for each goroutine that waits for the gateway
