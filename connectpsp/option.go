@@ -81,7 +81,7 @@ func WithHTTPClient(h *http.Client) Option {
 //	externalReference  the request's
 //	idempotencyKey     the key that it carries
 //	transactionId      the gateway's id, or that of the charge to refund
-//	outcome            accepted, rejected, not sent or unknown: of this attempt, or of the payment that was recovered
+//	outcome            accepted, rejected, not sent or unknown: of this attempt or recovered payment
 //	firstSentAt        when the payment was first sent
 //	status             the HTTP status of the response, 0 if none came
 //	code               the gateway's code, such as INSUFFICIENT_FUNDS

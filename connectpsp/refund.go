@@ -70,8 +70,8 @@ const (
 )
 
 // RefundCashIn returns a paid charge to its payer, always in full (a PIX devolution). The refund is
-// accepted, and the money is not back yet: the event CASHIN_REFUNDED or [Client.GetCashIn] tells when the money is
-// back. Id is as for [Client.GetCashIn].
+// accepted, and the money is not back yet: the event CASHIN_REFUNDED or [Client.GetCashIn] tells
+// when the money is back. Id is as for [Client.GetCashIn].
 //
 // Its error is a [*ValidationError] or ValidationErrors (nothing was sent), an [*APIError]
 // (rejected for certain), or unknown: an [*UnknownOutcomeError], or an [*APIError] that is a

@@ -35,10 +35,11 @@ const (
 	overHTTP2 = "HTTP/2"
 )
 
-// TestOverRealSocketsAnOrderIsPaidOnceAndReportedRight pays orders over connections that are kept, cut, reset and closed at
-// the wrong moment, many at once through few clients, and does what the SDK says: who is told of a rejection pays again under
-// a new reference or with WithAttempt, who is told that the outcome is unknown asks again. Every order is paid once,
-// nothing that is executed at any time is called rejected, nothing that is not is called accepted, and the gateway receives
+// TestOverRealSocketsAnOrderIsPaidOnceAndReportedRight pays orders over connections that are kept,
+// cut, reset and closed at the wrong moment, many at once through few clients, and does what the
+// SDK says: who is told of a rejection pays again under a new reference or with WithAttempt, who is
+// told that the outcome is unknown asks again. Every order is paid once, nothing that is executed
+// at any time is called rejected, nothing that is not is called accepted, and the gateway receives
 // nothing that the SDK did not send.
 func TestOverRealSocketsAnOrderIsPaidOnceAndReportedRight(t *testing.T) {
 	t.Logf("-sockets.n=%d -sockets.seed=%d", *socketSchedules, *socketSeed)

@@ -17,9 +17,9 @@ import (
 // encoding/json writes these types as the gateway reads them, with all their personal data. Under
 // every verb of package fmt, and in log/slog, a type that holds more than amounts prints only the
 // identity of a payment: reference, transaction id, status and amount. The rest is personal data,
-// or a text in which the gateway may have put some. The fields of a request are in the order in which they
-// are sent: the same request gives the same bytes in every version of the SDK, which is how the
-// journal and the gateway recognise a call that is repeated.
+// or a text in which the gateway may have put some. The fields of a request are in the order in
+// which they are sent: the same request gives the same bytes in every version of the SDK, which is
+// how the journal and the gateway recognise a call that is repeated.
 
 // PIXKeyType is the kind of a PIX key. It is [pix.KeyType] by another name.
 type PIXKeyType = pix.KeyType
