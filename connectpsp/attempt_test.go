@@ -54,36 +54,6 @@ func TestAReadResponseDoesNotChangeWhenTheNextOneIsRead(t *testing.T) {
 	assert.Equal(t, "There is no such charge.", refusal.Detail)
 }
 
-// peeking is the body of a response. It records what was in the buffer that it is read into.
-type peeking struct {
-	io.Reader
-	seen *strings.Builder
-}
-
-func (p peeking) Read(into []byte) (int, error) {
-	p.seen.Write(into)
-	return p.Reader.Read(into)
-}
-
-func (p peeking) Close() error { return nil }
-
-// A transport of the caller's sees the buffer, and must not see another payer's data there.
-func TestABufferThatIsUsedAgainHoldsNothingOfEarlierResponses(t *testing.T) {
-	var seen strings.Builder
-	client := newClient(t, "https://api.connectpsp.com", connectpsp.WithTokenSource(fixedToken("a.b.c")),
-		connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			response := answerOf(200, `{"transactionId":"one","status":"PAID","payer":{"name":"Maria Silva"}}`)
-			response.Body = peeking{response.Body, &seen}
-			return response, nil
-		})}))
-	for range 20 { // a pool keeps what it is given more often than not
-		charge, err := client.GetCashIn(t.Context(), "one")
-		require.NoError(t, err)
-		require.Equal(t, "Maria Silva", charge.Payer.Name)
-	}
-	assert.NotContains(t, seen.String(), "Maria")
-}
-
 func TestTheCallersCookieJarIsKept(t *testing.T) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)

@@ -227,7 +227,7 @@ func notRecorded(err error) error {
 	return fmt.Errorf("the journal could not record the payment: %w", err)
 }
 
-// journalSilent is why nobody knows whether an earlier call was sent.
+// journalSilent is the doubt about an earlier call that the journal cannot remove.
 func journalSilent(err error) error {
 	return fmt.Errorf("the journal cannot say whether an earlier call was sent: %w", err)
 }

@@ -243,7 +243,7 @@ func TestEachRecoveredPaymentIsLoggedAsAWarning(t *testing.T) {
 	}
 }
 
-// Without any option, the one event that nobody must overlook is logged.
+// The event that must not be overlooked is logged without any option.
 func TestUnknownOutcomesGoToTheDefaultLogger(t *testing.T) {
 	logger, log := logAt(slog.LevelInfo)
 	silent := slog.Default()

@@ -114,9 +114,9 @@ func differing(t *testing.T, change func(*Traffic), replacements ...string) Repo
 	require.NoError(t, err, text)
 	facts := Facts{
 		"POST /tickets response":     {"id": "published", "total": "published", "paidAt": "assumed", "status": "seen"},
-		"POST /tickets request":    {"note": "published"},
+		"POST /tickets request":      {"note": "published"},
 		"GET /cash-in/{id} response": {"total": "published"},
-		"event":                    {"eventType": "published"},
+		"event":                      {"eventType": "published"},
 	}
 	ours := Traffic{Operation: "POST /tickets", Signed: true, Request: order{}, Response: ticket{}, Problem: fault{}}
 	if change != nil {
