@@ -127,7 +127,8 @@ func (c *Client) perform(ctx context.Context, call *call) (result any, err error
 	if err = c.lockPayment(ctx, p); err != nil {
 		return nil, err
 	}
-	defer func() { p.unlock(err) }() // also if a journal or a transport panics
+	var shared error // nil if a journal or a transport panics: a rejection may not be certain yet
+	defer func() { p.unlock(shared) }()
 	err = c.lockKey(ctx, p)
 	// The journal knows of the payment before it is sent: journaled.go.
 	if err == nil {
@@ -147,5 +148,6 @@ func (c *Client) perform(ctx context.Context, call *call) (result any, err error
 	if isRejection(err) {
 		err = c.checkRejection(ctx, p, err)
 	}
+	shared = err
 	return p.verdict.result, err
 }

@@ -311,6 +311,36 @@ func TestAPanicOfTheJournalReleasesTheLock(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// Recover may still send a payment whose rejection is not recorded.
+func TestAPanicOfTheJournalSharesNoRejection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			problem(422, "INSUFFICIENT_FUNDS")(w, r)
+		}, replyJSON(202, cashOutAccepted))
+		client := gateway.memoryClient(connectpsp.WithJournal(panickyFinish{newNotebook()}))
+		first := make(chan struct{})
+		go func() {
+			defer close(first)
+			assert.Panics(t, func() { _, _ = client.CreateCashOut(t.Context(), cashOutRequest()) })
+		}()
+		synctest.Wait()
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, accepted, outcomeOf(err), "%v", err)
+		receive(t, first)
+	})
+}
+
+// panickyFinish is a journal that panics when it is to record a rejection.
+type panickyFinish struct{ *notebook }
+
+func (p panickyFinish) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
+	if outcome == connectpsp.OutcomeRejected {
+		panic("a bug in the journal")
+	}
+	return p.notebook.Finish(ctx, key, outcome, transactionID)
+}
+
 type panickyJournal struct {
 	*notebook
 	panics *bool
