@@ -134,12 +134,23 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 // checkRejection returns the error of a call that was rejected: err, unless the payment may have
 // been made by another call.
 func (c *Client) checkRejection(ctx context.Context, p *callState, err error) error {
-	if id, accepted := locks.acceptedMeanwhile(p.lock); accepted {
-		p.transactionID = id
-		_ = c.journal.Finish(ctx, p.call.payment.IdempotencyKey, OutcomeAccepted, id) // if it fails it is found again
-		return p.unknown(errReadAsAccepted)
+	if err = c.checkOtherName(ctx, p, err); !isRejection(err) {
+		return err
 	}
-	return c.checkOtherName(ctx, p, err)
+	id, accepted := locks.acceptedMeanwhile(p.lock)
+	if !accepted {
+		return err
+	}
+	p.transactionID = id
+	if p.keyLock != nil { // else the key may be that of another payment, which is under way
+		// A journal forgets a payment that ends and was not sent.
+		intent := p.call.payment
+		intent.SentAt = p.begun.UTC()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+		defer cancel()
+		c.recordAccepted(ctx, intent, id)
+	}
+	return p.unknown(errReadAsAccepted)
 }
 
 // notBegun returns the error of a call that ended before the journal was asked to begin it: it was
@@ -204,14 +215,21 @@ func (c *Client) accept(ctx context.Context, call *call, first time.Time, transa
 		return
 	}
 	defer locks.release(own, nil)
+	c.recordAccepted(ctx, intent, transactionID)
+}
+
+// recordAccepted ends the open intent of a payment as accepted, or records intent as such if there
+// is none. The caller has the lock of the payment.
+func (c *Client) recordAccepted(ctx context.Context, intent Intent, transactionID string) {
 	earlier, err := c.journal.Begin(ctx, intent)
+	key := intent.IdempotencyKey
 	switch {
 	case err != nil, earlier != nil && (earlier.Outcome != "" || earlier.Payment() != intent.Payment()):
 		return
 	case earlier != nil:
-		intent = *earlier
+		key = earlier.IdempotencyKey
 	}
-	_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeAccepted, readable(transactionID))
+	_ = c.journal.Finish(ctx, key, OutcomeAccepted, readable(transactionID))
 }
 
 // readable returns an id that a transaction can be read by, or nothing: a response may hold

@@ -1,6 +1,7 @@
 package connectpsp_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -299,6 +300,118 @@ func TestACallUnderWayIsNotRejectedWhenItsPaymentWasReadAsAccepted(t *testing.T)
 			})
 		})
 	}
+}
+
+// The call that was read as accepted ends before it is sent, and the journal has nothing to end.
+func TestAPaymentThatWasReadAsAcceptedIsRememberedThoughItsCallSentNothing(t *testing.T) {
+	var completed connectpsp.CashOut
+	require.NoError(t, json.Unmarshal([]byte(cashOutCompleted), &completed))
+	for name, options := range map[string]func(*testing.T) []connectpsp.Option{
+		"without a journal": func(*testing.T) []connectpsp.Option { return nil },
+		"with another journal": func(*testing.T) []connectpsp.Option {
+			return []connectpsp.Option{connectpsp.WithJournal(newNotebook())}
+		},
+		"with a file": func(t *testing.T) []connectpsp.Option {
+			file := must(journal.Open(filepath.Join(t.TempDir(), "p.journal")))
+			t.Cleanup(func() { _ = file.Close() })
+			return []connectpsp.Option{connectpsp.WithJournal(file)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tokens := newGatedToken()
+			gateway := newGateway(t, problem(422, "INSUFFICIENT_FUNDS"))
+			client := gateway.memoryClient(append(options(t), connectpsp.WithTokenSource(tokens))...)
+			ctx, cancel := context.WithCancel(t.Context())
+			result := make(chan error, 1)
+			go func() { result <- second(client.CreateCashOut(ctx, cashOutRequest())) }()
+			receive(t, tokens.asked)
+			require.NoError(t, client.ReconcileCashOut(t.Context(), &completed))
+			cancel()
+			close(tokens.give)
+			assert.Equal(t, unknown, outcomeOf(receive(t, result)))
+			require.Empty(t, gateway.requests())
+			for _, option := range []connectpsp.CallOption{connectpsp.WithAttempt(0), connectpsp.WithAttempt(1)} {
+				_, err := client.CreateCashOut(t.Context(), cashOutRequest(), option)
+				assert.Equal(t, unknown, outcomeOf(err), "%v", err)
+			}
+		})
+	}
+}
+
+// Two payments have one key: what was read about one says nothing about the other.
+func TestAPaymentThatWasReadAsAcceptedDoesNotEndAnotherWithItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var completed connectpsp.CashOut
+		require.NoError(t, json.Unmarshal([]byte(cashOutCompleted), &completed))
+		tokens := newGatedToken()
+		book := newNotebook()
+		client := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).
+			memoryClient(connectpsp.WithJournal(book), connectpsp.WithTokenSource(tokens))
+		key := connectpsp.WithIdempotencyKey("5f0f1d2c-0000-4000-8000-000000000001")
+		another := cashOutRequest()
+		another.ExternalReference = "withdrawal-41"
+		result := make(chan error, 1)
+		go func() { result <- second(client.CreateCashOut(t.Context(), another, key)) }()
+		receive(t, tokens.asked)
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := make(chan error, 1)
+		go func() { waiting <- second(client.CreateCashOut(ctx, cashOutRequest(), key)) }()
+		synctest.Wait()
+		require.NoError(t, client.ReconcileCashOut(t.Context(), &completed))
+		cancel()
+		assert.Equal(t, unknown, outcomeOf(receive(t, waiting)))
+		close(tokens.give)
+		assert.Equal(t, rejected, outcomeOf(receive(t, result)), "the other payment was refused")
+	})
+}
+
+// ResolveCashOut has the lock of the payment while a webhook settles it.
+func TestAPaymentIsReadAsAcceptedTwiceAtOnce(t *testing.T) {
+	var completed connectpsp.CashOut
+	require.NoError(t, json.Unmarshal([]byte(cashOutCompleted), &completed))
+	book := meetingJournal{newNotebook(), make(chan struct{}), make(chan struct{})}
+	gateway := newGateway(t, redirect(303, "/"), replyJSON(200, cashOutAccepted))
+	client := gateway.memoryClient(connectpsp.WithJournal(book))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	doubt := must2(asUnknown(err))
+	doubt.TransactionID = cashOutID
+	reconciled := make(chan error, 1)
+	go func() {
+		<-book.begun
+		reconciled <- client.ReconcileCashOut(t.Context(), &completed)
+	}()
+	_, err = client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	require.NoError(t, err)
+	assert.NoError(t, receive(t, reconciled))
+}
+
+// meetingJournal says when a call begins that finds an earlier one, and records no outcome until
+// Find was called after that.
+type meetingJournal struct {
+	*notebook
+	begun, found chan struct{}
+}
+
+func (m meetingJournal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	earlier, err := m.notebook.Begin(ctx, intent)
+	if earlier != nil {
+		close(m.begun)
+	}
+	return earlier, err
+}
+
+func (m meetingJournal) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	select {
+	case <-m.begun:
+		close(m.found)
+	default:
+	}
+	return m.notebook.Find(ctx, intent)
+}
+
+func (m meetingJournal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
+	<-m.found
+	return m.notebook.Finish(ctx, key, outcome, transactionID)
 }
 
 func TestAPaymentThatResolveFoundAcceptedIsRemembered(t *testing.T) {
