@@ -13,20 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
+	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
 // server is a kind of database that a test runs on.
 type server struct {
 	name    string
-	dialect sqlinbox.Dialect
+	dialect sqlstore.Dialect
 	open    func(t testing.TB) *sql.DB // a new database, empty
 }
 
 var databases atomic.Int64
 
 var servers = []server{
-	{"PostgreSQL", sqlinbox.PostgreSQL, func(t testing.TB) *sql.DB {
+	{"PostgreSQL", sqlstore.PostgreSQL, func(t testing.TB) *sql.DB {
 		address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
 		if address == "" {
 			t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
@@ -38,7 +39,7 @@ var servers = []server{
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
 	}},
-	{"SQLite", sqlinbox.SQLite, func(t testing.TB) *sql.DB {
+	{"SQLite", sqlstore.SQLite, func(t testing.TB) *sql.DB {
 		file := filepath.Join(t.TempDir(), "test.db")
 		db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)")
 		require.NoError(t, err)
@@ -65,10 +66,24 @@ func onServers(t *testing.T, test func(t *testing.T, s server, db *sql.DB)) {
 	}
 }
 
-func openInbox(t testing.TB, s server, db *sql.DB) *sqlinbox.Inbox {
-	inbox, err := sqlinbox.Open(t.Context(), db, s.dialect)
+func openStore(t testing.TB, s server, db *sql.DB, options ...sqlstore.Option) *sqlstore.Store {
+	t.Helper()
+	store, err := sqlstore.Open(t.Context(), db, s.dialect, options...)
 	require.NoError(t, err)
-	return inbox
+	return store
+}
+
+func openInbox(t testing.TB, s server, db *sql.DB) *sqlstore.Inbox {
+	t.Helper()
+	return openStore(t, s, db).Inbox()
+}
+
+// one returns the item of a claim of one, nil if none was due.
+func one(claims []*webhook.Claim, err error) (*webhook.Claim, error) {
+	if len(claims) == 0 {
+		return nil, err
+	}
+	return claims[0], err
 }
 
 func execute(t testing.TB, db *sql.DB, statement string, arguments ...any) {

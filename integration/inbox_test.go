@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 var past = time.Date(2026, 3, 10, 11, 22, 18, 123456000, time.UTC)
@@ -38,7 +38,7 @@ func claim(t testing.TB, inbox webhook.Inbox) *webhook.Claim {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // so that a lock that is waited for is a failure
 	defer cancel()
-	claim, err := inbox.Claim(ctx, time.Minute)
+	claim, err := one(inbox.Claim(ctx, time.Minute, 1))
 	require.NoError(t, err)
 	return claim
 }
@@ -60,9 +60,9 @@ func TestAnItemIsKeptOnceAsItWas(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, webhook.Digest(sha256.Sum256(given.Body)), *earlier)
 		}
-		assert.Equal(t, 3, number(t, db, `SELECT count(*) FROM connectpsp_inbox`), "keys distinguish capitals")
+		assert.Equal(t, 3, number(t, db, `SELECT count(*) FROM connectpsp_event`), "keys distinguish capitals")
 
-		execute(t, db, `DELETE FROM connectpsp_inbox WHERE key <> 'a/E1'`)
+		execute(t, db, `DELETE FROM connectpsp_queue WHERE key <> 'a/E1'`)
 		kept := claim(t, inbox)
 		require.NotNil(t, kept)
 		assert.WithinDuration(t, time.Now().Add(time.Minute), kept.Due, 10*time.Second)
@@ -79,13 +79,13 @@ func TestItemsAreClaimedByOneAtATimeWhenTheyAreDue(t *testing.T) {
 		second, later, held := item("second"), item("later"), item("held")
 		later.Due, held.Held = past.Add(time.Hour), "unreadable"
 		put(t, inbox, second, item("first"), later, held)
-		execute(t, db, `UPDATE connectpsp_inbox SET due_at = due_at - 1000000 WHERE key = 'first'`)
+		execute(t, db, `UPDATE connectpsp_queue SET due_at = due_at - 1000000 WHERE key = 'first'`)
 		first := claim(t, inbox)
 		assert.Equal(t, "first", first.Key)
 		assert.Equal(t, "second", claim(t, inbox).Key)
 		assert.Nil(t, claim(t, inbox))
 
-		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'first'`) // the lease is over
+		execute(t, db, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0 WHERE key = 'first'`) // the lease is over
 		again := claim(t, inbox)
 		assert.Equal(t, "first", again.Key)
 		assert.Equal(t, 2, again.Attempts)
@@ -108,7 +108,7 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 		execute(t, db, `CREATE TABLE wallet (credit integer NOT NULL)`)
 		credit := func(fail error, result webhook.Result) func(context.Context, webhook.TransactionState) (webhook.Result, error) {
 			return func(ctx context.Context, _ webhook.TransactionState) (webhook.Result, error) {
-				_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `INSERT INTO wallet (credit) VALUES (1)`)
+				_, err := sqlstore.Tx(ctx).ExecContext(ctx, `INSERT INTO wallet (credit) VALUES (1)`)
 				return result, errors.Join(err, fail)
 			}
 		}
@@ -117,7 +117,7 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 		failure := errors.New("no")
 		err := inbox.Complete(t.Context(), first, credit(failure, webhook.Result{State: webhook.TransactionState{Status: webhook.StatusPaid}}))
 		assert.ErrorIs(t, err, failure)
-		assert.NotContains(t, err.Error(), "sqlinbox", "somebody else's error is returned as it is")
+		assert.NotContains(t, err.Error(), "sqlstore", "somebody else's error is returned as it is")
 		assert.Zero(t, number(t, db, `SELECT count(*) FROM wallet`))
 
 		ctx, cancel := context.WithCancel(t.Context())
@@ -198,11 +198,11 @@ func TestAClaimThatIsLostWhileItsItemIsSettledHasNoEffect(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
 		put(t, inbox, item("a"))
-		slow, err := inbox.Claim(t.Context(), time.Millisecond)
+		slow, err := one(inbox.Claim(t.Context(), time.Millisecond, 1))
 		require.NoError(t, err)
 		time.Sleep(5 * time.Millisecond)
 		require.NoError(t, inbox.Complete(t.Context(), slow, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
-			if s.dialect == sqlinbox.PostgreSQL { // SQLite would wait for the writer
+			if s.dialect == sqlstore.PostgreSQL { // SQLite would wait for the writer
 				assert.Nil(t, claim(t, inbox), "whoever settles an item has it, also if the lease ends")
 			}
 			return webhook.Result{State: known}, nil
@@ -244,7 +244,7 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "down\x00\xff"))
 		assert.Nil(t, claim(t, inbox))
 		assert.ErrorIs(t, inbox.Complete(t.Context(), first, done), webhook.ErrClaimLost, "it was given back")
-		execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE key = 'a'`)
+		execute(t, db, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0 WHERE key = 'a'`)
 		first = claim(t, inbox)
 		require.NoError(t, inbox.Hold(t.Context(), first, "it was tried too often\x00\xff"))
 		assert.Nil(t, claim(t, inbox))
@@ -279,7 +279,7 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 		assert.Equal(t, 1, again.Attempts)
 		require.NoError(t, inbox.Complete(t.Context(), again, done))
 
-		n, err := inbox.Forget(t.Context(), time.Now().Add(-time.Hour))
+		n, err := inbox.Forget(t.Context(), past)
 		assert.NoError(t, err)
 		assert.Zero(t, n)
 		n, err = inbox.Forget(t.Context(), time.Now().Add(time.Hour))
@@ -306,7 +306,7 @@ func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				for range 100 * items {
-					claim, err := inbox.Claim(ctx, time.Minute)
+					claim, err := one(inbox.Claim(ctx, time.Minute, 1))
 					if !assert.NoError(t, err) || claim == nil {
 						return
 					}
@@ -323,64 +323,8 @@ func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
 		}
 		all.Wait()
 		var returns string
-		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT returns FROM connectpsp_transaction`).Scan(&returns))
+		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT returns FROM connectpsp_state`).Scan(&returns))
 		assert.Len(t, strings.Fields(returns), items)
-	})
-}
-
-func TestTheTablesAreMadeOnceByWhoeverComesFirst(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				_, err := sqlinbox.Open(t.Context(), db, s.dialect)
-				assert.NoError(t, err)
-			})
-		}
-		all.Wait()
-		put(t, openInbox(t, s, db), item("a"))
-		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_schema`))
-
-		execute(t, db, `UPDATE connectpsp_schema SET version = 99`)
-		_, err := sqlinbox.Open(t.Context(), db, s.dialect)
-		assert.ErrorContains(t, err, "newer version")
-	})
-}
-
-// A database that an earlier version made has the first tables only.
-func TestTablesOfAnEarlierVersionAreBroughtUpToDate(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		all := sqlinbox.Migrations(s.dialect)
-		const made = 2
-		for _, statement := range all[:2+made] {
-			execute(t, db, statement)
-		}
-		execute(t, db, `UPDATE connectpsp_schema SET version = $1`, made)
-		inbox := openInbox(t, s, db)
-		put(t, inbox, item("a"))
-		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done))
-		assert.Equal(t, len(all)-2, number(t, db, `SELECT version FROM connectpsp_schema`))
-		openInbox(t, s, db)
-		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_inbox`))
-	})
-}
-
-// A database of before the end-to-end ids of payments were kept.
-func TestWhatAnEarlierVersionKnewIsKnownStill(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		const made = 4
-		for _, statement := range sqlinbox.Migrations(s.dialect)[:2+made] {
-			execute(t, db, statement)
-		}
-		execute(t, db, `UPDATE connectpsp_schema SET version = $1`, made)
-		execute(t, db, `INSERT INTO connectpsp_transaction (key, status, returns, centavos, reference, changed_at)
-VALUES ('CASHIN/a', 'PAID', '', 1050, 'order-1', 0)`)
-		inbox := openInbox(t, s, db)
-		put(t, inbox, item("a"))
-		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
-			assert.Equal(t, webhook.TransactionState{Status: webhook.StatusPaid, Amount: pix.Centavos(1050), ExternalReference: "order-1"}, known)
-			return webhook.Result{State: known}, nil
-		}))
 	})
 }
 
@@ -408,32 +352,6 @@ func TestOnlyAHeldItemIsRetried(t *testing.T) {
 		}
 		assert.Nil(t, claim(t, inbox))
 		require.NoError(t, inbox.Complete(t.Context(), working, done), "its claim still holds")
-	})
-}
-
-// An inbox keeps every event for ever, and is asked five times a second: neither what is due nor
-// what is held may be looked for among all that is done.
-func TestWhatIsDueIsFoundHoweverMuchIsDone(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		const done = 5000
-		execute(t, db, fmt.Sprintf(`INSERT INTO connectpsp_inbox (key, "transaction", body, body_sha256, delivery_id, received_at, state, due_at)
-WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < %d)
-SELECT 'done' || n, 'CASHIN/' || n, $1, $1, '', n, 'DONE', n FROM number`, done), []byte("body"))
-		held := item("held")
-		held.Held = "it is unreadable"
-		put(t, inbox, item("due"), held)
-		execute(t, db, `ANALYZE`)
-		explain := "EXPLAIN QUERY PLAN "
-		if s.dialect == sqlinbox.PostgreSQL {
-			explain = "EXPLAIN "
-		}
-		for query, index := range map[string]string{
-			`SELECT key FROM connectpsp_inbox WHERE state = 'PENDING' AND due_at <= 5000 ORDER BY due_at LIMIT 1`: "connectpsp_inbox_due",
-			`SELECT key FROM connectpsp_inbox WHERE state = 'HELD' ORDER BY received_at LIMIT 10`:                 "connectpsp_inbox_held",
-		} {
-			assert.Contains(t, plan(t, db, explain+query), index)
-		}
 	})
 }
 
@@ -500,7 +418,7 @@ func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func
 // SQLite has one writer at a time, whatever the transaction.
 func TestAnItemOfALockedTransactionIsNotWaitedFor(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		if s.dialect == sqlinbox.SQLite {
+		if s.dialect == sqlstore.SQLite {
 			t.Skip("SQLite has one writer at a time")
 		}
 		inbox := openInbox(t, s, db)
@@ -535,47 +453,6 @@ func TestAttemptsAreCountedFromTheLastResult(t *testing.T) {
 	})
 }
 
-// A backup holds a lock on every table for as long as it takes, or another process writes.
-func TestTablesThatAreUpToDateAreOpenedWithoutALock(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		openInbox(t, s, db)
-		other, err := db.BeginTx(t.Context(), nil)
-		require.NoError(t, err)
-		defer func() { assert.NoError(t, other.Rollback()) }()
-		_, err = other.ExecContext(t.Context(), map[sqlinbox.Dialect]string{
-			sqlinbox.PostgreSQL: `LOCK TABLE connectpsp_schema IN ACCESS SHARE MODE`,
-			sqlinbox.SQLite:     `DELETE FROM connectpsp_schema WHERE version < 0`,
-		}[s.dialect])
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		_, err = sqlinbox.Open(ctx, db, s.dialect)
-		assert.NoError(t, err)
-	})
-}
-
-func TestTheTablesCanBeMadeByHand(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		for _, statement := range sqlinbox.Migrations(s.dialect) {
-			execute(t, db, statement)
-		}
-		put(t, openInbox(t, s, db), item("a"))
-	})
-}
-
-func TestAnInboxWithoutADatabaseIsNotMade(t *testing.T) {
-	_, err := sqlinbox.Open(t.Context(), nil, sqlinbox.SQLite)
-	assert.Error(t, err)
-	db, err := sql.Open("sqlite", "file::memory:")
-	require.NoError(t, err)
-	_, err = sqlinbox.Open(t.Context(), db, 0)
-	assert.Error(t, err)
-	require.NoError(t, db.Close())
-	_, err = sqlinbox.Open(t.Context(), db, sqlinbox.SQLite)
-	assert.ErrorContains(t, err, "sqlinbox")
-	assert.Panics(t, func() { sqlinbox.Tx(t.Context()) })
-}
-
 func TestADatabaseThatIsGoneIsAnErrorAndNoLoss(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)
@@ -584,7 +461,7 @@ func TestADatabaseThatIsGoneIsAnErrorAndNoLoss(t *testing.T) {
 		require.NoError(t, db.Close())
 		_, err := inbox.Put(t.Context(), item("c"))
 		assert.Error(t, err)
-		_, err = inbox.Claim(t.Context(), time.Minute)
+		_, err = one(inbox.Claim(t.Context(), time.Minute, 1))
 		assert.Error(t, err)
 		assert.Error(t, inbox.Complete(t.Context(), first, done))
 		assert.Error(t, inbox.Postpone(t.Context(), first, past, ""))

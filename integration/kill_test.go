@@ -24,23 +24,24 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 var kills = flag.Int("kills", 15, "how often a receiver is killed on each kind of database")
 
 // serveUntilKilled is the program that is killed: a handler and two workers, which count every
 // effect in a table.
-func serveUntilKilled(ctx context.Context, driver, address string, dialect sqlinbox.Dialect) error {
+func serveUntilKilled(ctx context.Context, driver, address string, dialect sqlstore.Dialect) error {
 	db, err := sql.Open(driver, address)
 	if err != nil {
 		return err
 	}
-	inbox, err := sqlinbox.Open(ctx, db, dialect)
+	store, err := sqlstore.Open(ctx, db, dialect)
 	if err != nil {
 		return err
 	}
+	inbox := store.Inbox()
 	handler, err := webhook.NewHandler(inbox, auth.NewSecret(currentSecret))
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func serveUntilKilled(ctx context.Context, driver, address string, dialect sqlin
 		return err
 	}
 	worker := webhook.NewWorker(inbox, client, func(ctx context.Context, step webhook.Transition) error {
-		_, err := sqlinbox.Tx(ctx).ExecContext(ctx, `INSERT INTO effect (tx, to_status) VALUES ($1, $2)`, step.TransactionID, string(step.To))
+		_, err := sqlstore.Tx(ctx).ExecContext(ctx, `INSERT INTO effect (tx, to_status) VALUES ($1, $2)`, step.TransactionID, string(step.To))
 		return err
 	})
 	for range 2 {
@@ -87,9 +88,9 @@ func startReceiver(t *testing.T, driver, address string) (url string, kill func(
 // its effect once, whenever the receiver dies.
 func TestAReceiverThatIsKilledLosesNothingAndRepeatsNothing(t *testing.T) {
 	if driver := os.Getenv("RECEIVER_DRIVER"); driver != "" {
-		dialect := sqlinbox.PostgreSQL
+		dialect := sqlstore.PostgreSQL
 		if driver == "sqlite" {
-			dialect = sqlinbox.SQLite
+			dialect = sqlstore.SQLite
 		}
 		fmt.Fprintln(os.Stderr, serveUntilKilled(t.Context(), driver, os.Getenv("RECEIVER_DATABASE"), dialect))
 		os.Exit(1)
@@ -132,9 +133,9 @@ func killReceivers(t *testing.T, driver, address string) {
 	for n := range posted {
 		require.True(t, deliverAll(t, url, n))
 	}
-	execute(t, db, `UPDATE connectpsp_inbox SET due_at = 0 WHERE state = 'PENDING'`)
+	execute(t, db, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0 WHERE due_at IS NOT NULL`)
 	require.Eventually(t, func() bool {
-		return number(t, db, `SELECT count(*) FROM connectpsp_inbox WHERE state <> 'DONE'`) == 0
+		return number(t, db, `SELECT count(*) FROM connectpsp_queue`) == 0
 	}, time.Minute, 50*time.Millisecond)
 	// The payment is passed over where its return was worked off first.
 	assert.Equal(t, posted, number(t, db, `SELECT count(*) FROM effect WHERE to_status = 'REFUNDED'`), "every transaction ended")

@@ -31,7 +31,7 @@ func ExampleNewWorker() {
 		log.Fatal(err)
 	}
 
-	inbox := webhook.NewMemoryInbox() // a service that must lose nothing has a database: see package sqlinbox
+	inbox := webhook.NewMemoryInbox() // a service that must lose nothing has a database: see package sqlstore
 	handler, err := webhook.NewHandler(inbox, gateway.Config().CryptoToken)
 	if err != nil {
 		log.Fatal(err)

@@ -143,7 +143,7 @@ func TestADeliveryIDIsSanitized(t *testing.T) {
 	w := httptest.NewRecorder()
 	newHandler(t, inbox).ServeHTTP(w, r)
 	require.Equal(t, 200, w.Code)
-	claim, err := inbox.Claim(t.Context(), time.Minute)
+	claim, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 	require.NoError(t, err)
 	assert.Equal(t, "a??"+strings.Repeat("x", 97), claim.DeliveryID)
 }
@@ -304,7 +304,7 @@ func TestADeliveryIsStoredEvenIfTheSenderHangsUp(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(paid))
 	r.Header.Set("X-Connect-Signature", sign(paid))
 	newHandler(t, inbox).ServeHTTP(httptest.NewRecorder(), r)
-	claim, err := inbox.Claim(t.Context(), time.Minute)
+	claim, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 	require.NoError(t, err)
 	require.NotNil(t, claim)
 	assert.Equal(t, paid, string(claim.Body))
@@ -446,7 +446,7 @@ func FuzzHandler(f *testing.F) {
 		handler := newHandler(t, inbox)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		claim, err := inbox.Claim(t.Context(), time.Minute)
+		claim, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 		require.NoError(t, err)
 		kept := len(inbox.Held())
 		if claim != nil {

@@ -75,6 +75,14 @@ func post(handler http.Handler, body string, signatures ...string) *httptest.Res
 	return w
 }
 
+// one returns the item of a claim of one, nil if none was due.
+func one(claims []*webhook.Claim, err error) (*webhook.Claim, error) {
+	if len(claims) == 0 {
+		return nil, err
+	}
+	return claims[0], err
+}
+
 func newHandler(t testing.TB, inbox webhook.Inbox, secrets ...auth.Secret) *webhook.Handler {
 	handler, err := webhook.NewHandler(inbox, append(secrets, secret)...)
 	require.NoError(t, err)

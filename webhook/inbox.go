@@ -14,7 +14,7 @@ import (
 
 // Inbox stores deliveries until they are processed, and the recorded state of every transaction. It
 // deduplicates items by key. A [Handler] fills an Inbox and [Worker] values empty it, in one
-// process or many. [NewMemoryInbox] makes one for tests and small services; package sqlinbox has
+// process or many. [NewMemoryInbox] makes one for tests and small services; package sqlstore has
 // one on database/sql. Goroutines call the methods concurrently.
 type Inbox interface {
 	// Put stores an item, and returns when the item is durable. If the Inbox already has an item
@@ -22,10 +22,11 @@ type Inbox interface {
 	// item's Body. An item whose Held is set is never claimed. Keys are case-sensitive.
 	Put(ctx context.Context, item Item) (earlier *Digest, err error)
 
-	// Claim returns an item that is due, and counts the attempt. The item is the caller's alone
-	// until the lease expires. Then it is due again, unless it was completed, postponed or held, or
-	// a call of Complete for it is running. Claim returns nil if no item is due.
-	Claim(ctx context.Context, lease time.Duration) (*Claim, error)
+	// Claim returns up to limit items that are due, oldest first, and counts the attempt of each.
+	// The items are the caller's alone until the lease expires. Then each is due again, unless it
+	// was completed, postponed or held, or a call of Complete for it is running. Claim returns none
+	// if no item is due.
+	Claim(ctx context.Context, lease time.Duration, limit int) ([]*Claim, error)
 
 	// Complete ends a claimed item. It locks the item's transaction, calls change with the recorded
 	// state of that transaction, and stores the Result. The following are one atomic write: the new
@@ -47,6 +48,11 @@ type Inbox interface {
 	// Hold puts a claimed item aside for manual review, as a dead letter: it is never claimed
 	// again. Hold returns [ErrClaimLost] as Complete does.
 	Hold(ctx context.Context, claim *Claim, reason string) error
+
+	// Added returns a channel that receives after a Put of this Inbox has stored an item, so that a
+	// [Worker] of the same process claims the item at once. The channel may receive once for several
+	// items. It may be nil: a Worker polls too.
+	Added() <-chan struct{}
 }
 
 // ErrClaimLost is returned by an [Inbox] if the lease of a claim expired and another caller has

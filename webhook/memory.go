@@ -20,7 +20,7 @@ var ErrInboxFull = errors.New("webhook: the inbox is full of items that are not 
 // it. When the process ends, events that the gateway got a 200 for and that were not processed yet
 // are lost, and so is the record for deduplication. A MemoryInbox has at most 65,536 items. Beyond
 // that it forgets the items that were done or dismissed first; a forgotten event that comes again
-// is a new one. Package sqlinbox has an Inbox that keeps everything. The zero value is not usable;
+// is a new one. Package sqlstore has an Inbox that keeps everything. The zero value is not usable;
 // use [NewMemoryInbox]. Goroutines may share a MemoryInbox. It must not be copied.
 type MemoryInbox struct {
 	mu           sync.Mutex
@@ -29,6 +29,7 @@ type MemoryInbox struct {
 	due          dueItems // the pending items
 	done         []string // keys, oldest first
 	transactions map[string]*memoryTransaction
+	added        chan struct{}
 }
 
 type memoryItem struct {
@@ -49,8 +50,14 @@ const memoryLimit = 1 << 16
 
 // NewMemoryInbox returns an empty inbox.
 func NewMemoryInbox() *MemoryInbox {
-	return &MemoryInbox{limit: memoryLimit, items: map[string]*memoryItem{}, transactions: map[string]*memoryTransaction{}}
+	return &MemoryInbox{
+		limit: memoryLimit, items: map[string]*memoryItem{}, transactions: map[string]*memoryTransaction{},
+		added: make(chan struct{}, 1),
+	}
 }
+
+// Added returns a channel that receives after a Put has stored an item. See [Inbox].
+func (m *MemoryInbox) Added() <-chan struct{} { return m.added }
 
 // staged collects the items that are put while an item is being completed. The context of change
 // carries it. The items enter the inbox if the completion succeeds.
@@ -114,6 +121,10 @@ func (m *MemoryInbox) keepLocked(item *memoryItem) {
 	if item.Held == "" {
 		heap.Push(&m.due, item)
 	}
+	select {
+	case m.added <- struct{}{}:
+	default: // the worker that will receive finds this item too
+	}
 }
 
 // forgetLocked removes an item. It removes the transaction with its last item.
@@ -125,21 +136,21 @@ func (m *MemoryInbox) forgetLocked(key string) {
 	}
 }
 
-// Claim claims an item that is due. See [Inbox].
-func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration) (*Claim, error) {
+// Claim claims items that are due. See [Inbox].
+func (m *MemoryInbox) Claim(_ context.Context, lease time.Duration, limit int) (claims []*Claim, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if len(m.due) == 0 || m.due[0].due.After(now) {
-		return nil, nil
+	for len(claims) < limit && len(m.due) > 0 && !m.due[0].due.After(now) {
+		item := m.due[0]
+		item.Attempts++
+		item.Token = uuid.NewString()
+		item.due = now.Add(lease)
+		heap.Fix(&m.due, item.place)
+		claim := item.Claim
+		claims = append(claims, &claim)
 	}
-	item := m.due[0]
-	item.Attempts++
-	item.Token = uuid.NewString()
-	item.due = now.Add(lease)
-	heap.Fix(&m.due, item.place)
-	claim := item.Claim
-	return &claim, nil
+	return claims, nil
 }
 
 // Complete ends an item. See [Inbox]. It locks only the transaction while change runs.

@@ -82,7 +82,7 @@ func TestAnItemOfALockedTransactionIsNotWaitedFor(t *testing.T) {
 	for key, transaction := range map[string]string{"a": "CASHIN/1", "b": "CASHIN/1"} {
 		_, err := inbox.Put(t.Context(), webhook.Item{Key: key, Transaction: transaction})
 		require.NoError(t, err)
-		claim, err := inbox.Claim(t.Context(), time.Hour)
+		claim, err := one(inbox.Claim(t.Context(), time.Hour, 1))
 		require.NoError(t, err)
 		claims = append(claims, claim)
 	}
@@ -111,11 +111,11 @@ func TestAnItemBeingCompletedIsNotClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 		inbox := webhook.NewMemoryInbox()
 		_, err := inbox.Put(t.Context(), webhook.Item{Key: "a", Transaction: "CASHIN/1"})
 		require.NoError(t, err)
-		slow, err := inbox.Claim(t.Context(), time.Minute)
+		slow, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 		require.NoError(t, err)
 		end := settling(t, inbox, slow)
 		time.Sleep(time.Hour)
-		again, err := inbox.Claim(t.Context(), time.Minute)
+		again, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 		require.NoError(t, err)
 		assert.Nil(t, again)
 		assert.ErrorIs(t, inbox.Postpone(t.Context(), slow, time.Now(), "late"), webhook.ErrClaimLost)
@@ -131,11 +131,11 @@ func TestAnItemIsDueByTheClockOfTheInbox(t *testing.T) {
 			there := time.Now().Add(ahead)
 			_, err := inbox.Put(t.Context(), webhook.Item{Key: ahead.String(), ReceivedAt: there, Due: there.Add(time.Minute)})
 			require.NoError(t, err)
-			claim, err := inbox.Claim(t.Context(), 2*time.Hour)
+			claim, err := one(inbox.Claim(t.Context(), 2*time.Hour, 1))
 			require.NoError(t, err)
 			require.Nil(t, claim)
 			time.Sleep(time.Minute)
-			claim, err = inbox.Claim(t.Context(), 2*time.Hour)
+			claim, err = one(inbox.Claim(t.Context(), 2*time.Hour, 1))
 			require.NoError(t, err)
 			require.NotNil(t, claim)
 		}
@@ -155,7 +155,7 @@ func TestAnItemThatAStepPutsTwiceIsADuplicate(t *testing.T) {
 	inbox := webhook.NewMemoryInbox()
 	_, err := inbox.Put(t.Context(), webhook.Item{Key: "a"})
 	require.NoError(t, err)
-	claim, err := inbox.Claim(t.Context(), time.Minute)
+	claim, err := one(inbox.Claim(t.Context(), time.Minute, 1))
 	require.NoError(t, err)
 	require.NoError(t, inbox.Complete(t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
 		for n, body := range []string{"first", "second"} {

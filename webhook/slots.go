@@ -1,17 +1,20 @@
 package webhook
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// slots bounds the goroutines of a Run: one works at a time, and up to maxReads wait for the
-// gateway meanwhile. A nil slots is for a caller that works alone: Work.
+// slots bounds the goroutines of a Run: as many work at a time as WithConcurrency says, and up to
+// maxReads wait for the gateway meanwhile. A nil slots is for a caller that works alone: Work.
 type slots struct {
-	work  chan struct{} // has one element while a goroutine works
+	work  chan struct{} // has one element for each goroutine that works
 	reads chan struct{} // has one element for each goroutine that waits for the gateway
-	slow  bool          // the gateway has left a goroutine without a slot; guarded by work
+	slow  atomic.Bool   // the gateway has left a goroutine without a slot
 }
 
-func newSlots() *slots {
-	return &slots{work: make(chan struct{}, 1), reads: make(chan struct{}, maxReads)}
+func newSlots(concurrency int) *slots {
+	return &slots{work: make(chan struct{}, concurrency), reads: make(chan struct{}, maxReads)}
 }
 
 func (s *slots) acquire() { s.work <- struct{}{} }
@@ -34,7 +37,7 @@ func (s *slots) releaseDuring(read func() error) error {
 		defer func() { begun = time.Now() }()
 		return read()
 	}()
-	s.slow = err != nil
+	s.slow.Store(err != nil)
 	if err == nil && time.Since(begun) > fetchTimeout {
 		return errNoSlot // the wait for work was so long that the function would lack the time
 	}
@@ -50,16 +53,16 @@ func (s *slots) acquireRead() bool {
 		return true
 	default:
 	}
-	if s.slow {
+	if s.slow.Load() {
 		return false
 	}
-	waited := time.NewTimer(pollInterval)
+	waited := time.NewTimer(slotTimeout)
 	defer waited.Stop()
 	select {
 	case s.reads <- struct{}{}:
 		return true
 	case <-waited.C:
-		s.slow = true
+		s.slow.Store(true)
 		return false
 	}
 }

@@ -25,9 +25,11 @@ const (
 	maxAttempts  = 20               // over some nine hours
 	missingGrace = 10 * time.Minute // before an item is held whose transaction is not found
 	maxPause     = time.Hour
-	pollInterval = 200 * time.Millisecond
+	pollInterval = 80 * time.Millisecond
+	failurePause = 200 * time.Millisecond // before the next claim from an inbox that has failed
 	lockedPause  = 500 * time.Millisecond // before the retry of an item whose transaction was locked
 	noSlotPause  = time.Minute            // before the retry of an item that got no slot for a read
+	slotTimeout  = 200 * time.Millisecond // of the wait for such a slot while the gateway is quick
 	maxReads     = 8                      // goroutines of one Run that wait for the gateway
 )
 
@@ -41,6 +43,7 @@ type Worker struct {
 	apply       func(context.Context, Transition) error
 	confirms    bool
 	confirmFrom pix.Amount
+	concurrency int
 	logger      *slog.Logger
 	missing     sync.Map // by key of the item: when the gateway first did not find the transaction
 	applied     atomic.Uint64
@@ -69,6 +72,12 @@ func WithConfirmation(from pix.Amount) WorkerOption {
 	return func(w *Worker) { w.confirms, w.confirmFrom = true, from }
 }
 
+// WithConcurrency makes [Worker.Run] call your function for up to n steps at the same time, each of
+// another transaction. Without this option, or with n below 1, it calls it for one at a time.
+func WithConcurrency(n int) WorkerOption {
+	return func(w *Worker) { w.concurrency = max(n, 1) }
+}
+
 // WithLogger makes the [Worker] log failures to logger: at level error each item that is held for
 // manual review, at level warning each item that will be retried. The log has ids, and the errors
 // of your function and of the [Inbox] in their own words; the Inbox stores the errors of your
@@ -85,12 +94,12 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 // returns an error, or the process dies, the Worker calls it again for the same step later, up to
 // twenty times over nine hours. Then the event is held for manual review.
 //
-// With package sqlinbox the context of apply carries the database transaction that completes the
+// With package sqlstore the context of apply carries the database transaction that completes the
 // step, so your writes in it happen exactly once. All other effects of apply may happen again. The
-// context lasts for at least a minute. Goroutines call apply concurrently, as many as call
-// [Worker.Run] or [Worker.Work], but never two for the same transaction. A panic in apply is an
-// error like others. It is logged at level error with its place, and with its text only if that is
-// the Go runtime's.
+// context lasts for at least a minute. Goroutines call apply concurrently: each [Worker.Run] has as
+// many as [WithConcurrency] says, each [Worker.Work] one, and never two for the same transaction. A
+// panic in apply is an error like others. It is logged at level error with its place, and with its
+// text only if that is the Go runtime's.
 //
 // A Watch method of the Worker that apply calls with its context is part of the step: the watch
 // begins if the step is completed, and not if the step fails.
@@ -100,7 +109,7 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	if inbox == nil || client == nil || apply == nil {
 		panic("webhook: a Worker needs an Inbox, a Client and a function")
 	}
-	w := &Worker{inbox: inbox, client: client, apply: apply, logger: slog.Default()}
+	w := &Worker{inbox: inbox, client: client, apply: apply, concurrency: 1, logger: slog.Default()}
 	for _, option := range options {
 		option(w)
 	}
@@ -108,40 +117,54 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 }
 
 // Run processes items until ctx ends, and returns the error of ctx. Call it in a goroutine of its
-// own, and in several if your function is slow: one Run calls it for one step at a time. While an
-// item waits for the gateway, Run goes on with other items, so a slow gateway delays only the items
-// that need it. Up to eight items wait at once, for up to ten seconds a read.
+// own. It calls your function for one step at a time, or for as many as [WithConcurrency] says.
+// While an item waits for the gateway, Run goes on with other items, so a slow gateway delays only
+// the items that need it. Up to eight items wait at once, for up to ten seconds a read.
+//
+// Run claims items in batches. It releases the items that it has not begun when ctx ends, and those
+// that waited for so long that their lease would expire during the work.
 func (w *Worker) Run(ctx context.Context) error {
-	s := newSlots()
+	s := newSlots(w.concurrency)
 	var working sync.WaitGroup
 	defer working.Wait()
-	for ctx.Err() == nil {
+	for size := w.concurrency; ctx.Err() == nil; {
 		s.acquire()
-		claim, err := w.claim(ctx)
-		if err != nil || claim == nil {
+		claims, err := w.claim(ctx, size)
+		if err != nil || len(claims) == 0 {
 			s.release()
 			w.pause(ctx, err)
 			continue
 		}
-		working.Go(func() {
-			defer s.release()
-			if err := w.process(ctx, claim, s); err != nil {
-				w.pause(ctx, err)
+		b := newBatch(claims)
+		for n, claims := range b.transactions {
+			if n > 0 {
+				s.acquire()
 			}
-		})
+			working.Go(func() {
+				defer s.release()
+				w.processAll(ctx, b, claims, s)
+			})
+		}
+		size = b.nextSize(size, w.concurrency)
 	}
 	return ctx.Err()
 }
 
-// pause waits before the next claim, after one that failed or found no item.
+// pause waits before the next claim, after one that failed or found no item. An item that is added
+// ends the wait, unless the inbox has failed.
 func (w *Worker) pause(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil {
-		w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
+	added, interval := w.inbox.Added(), pollInterval
+	if err != nil {
+		added, interval = nil, failurePause
+		if ctx.Err() == nil {
+			w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
+		}
 	}
-	ended := time.NewTimer(pollInterval)
+	ended := time.NewTimer(interval)
 	defer ended.Stop()
 	select {
 	case <-ended.C:
+	case <-added:
 	case <-ctx.Done():
 	}
 }
@@ -150,17 +173,17 @@ func (w *Worker) pause(ctx context.Context, err error) {
 // your function or of the gateway is logged, and the item is retried later. [Worker.Run] calls the
 // same code in a loop; call Work yourself in tests.
 func (w *Worker) Work(ctx context.Context) (worked bool, err error) {
-	claim, err := w.claim(ctx)
-	if err != nil || claim == nil {
+	claims, err := w.claim(ctx, 1)
+	if err != nil || len(claims) == 0 {
 		return false, err
 	}
-	return true, w.process(ctx, claim, nil)
+	return true, w.process(ctx, claims[0], nil)
 }
 
-func (w *Worker) claim(ctx context.Context) (*Claim, error) {
+func (w *Worker) claim(ctx context.Context, limit int) ([]*Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	return w.inbox.Claim(ctx, leaseTime)
+	return w.inbox.Claim(ctx, leaseTime, limit)
 }
 
 // process processes a claimed item. The error is the inbox's.
@@ -427,6 +450,9 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 	case errors.Is(err, ErrLocked):
 		claim.Attempts-- // the item was not tried
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
+	case err == errNotBegun:
+		claim.Attempts--
+		err = w.inbox.Postpone(ctx, claim, time.Now(), err.Error())
 	case errors.Is(err, errNoSlot):
 		claim.Attempts--
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(noSlotPause), err.Error())

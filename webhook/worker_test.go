@@ -121,7 +121,7 @@ func TestAnItemIsClaimedAgainWhenItsLeaseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReceiver(t)
 		require.Equal(t, 200, deliver(r, paid))
-		claim, err := r.inbox.Claim(t.Context(), 2*time.Minute)
+		claim, err := one(r.inbox.Claim(t.Context(), 2*time.Minute, 1))
 		require.NoError(t, err)
 		require.NotNil(t, claim) // and its process dies
 		r.work(t)
@@ -201,11 +201,11 @@ type unsteadyInbox struct {
 	mended atomic.Bool
 }
 
-func (u *unsteadyInbox) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim, error) {
+func (u *unsteadyInbox) Claim(ctx context.Context, lease time.Duration, limit int) ([]*webhook.Claim, error) {
 	if !u.mended.Load() {
 		return nil, errDown
 	}
-	return u.Inbox.Claim(ctx, lease)
+	return u.Inbox.Claim(ctx, lease, limit)
 }
 
 func TestAWorkerOutlivesAFailureOfItsInbox(t *testing.T) {
@@ -387,9 +387,9 @@ type leases struct {
 	longest time.Duration
 }
 
-func (l *leases) Claim(ctx context.Context, lease time.Duration) (*webhook.Claim, error) {
+func (l *leases) Claim(ctx context.Context, lease time.Duration, limit int) ([]*webhook.Claim, error) {
 	l.longest = max(l.longest, lease)
-	return l.Inbox.Claim(ctx, lease)
+	return l.Inbox.Claim(ctx, lease, limit)
 }
 
 func TestAHangingInboxTimesOut(t *testing.T) {
@@ -405,7 +405,7 @@ func TestAHangingInboxTimesOut(t *testing.T) {
 // slowClaims is an inbox whose Claim waits until its context ends.
 type slowClaims struct{ webhook.Inbox }
 
-func (slowClaims) Claim(ctx context.Context, _ time.Duration) (*webhook.Claim, error) {
+func (slowClaims) Claim(ctx context.Context, _ time.Duration, _ int) ([]*webhook.Claim, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

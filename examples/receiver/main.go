@@ -27,8 +27,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 func main() {
@@ -66,16 +66,16 @@ func run(ctx context.Context, out io.Writer, database string) error {
 	return nil
 }
 
-func openDatabase(address string) (*sql.DB, sqlinbox.Dialect, error) {
+func openDatabase(address string) (*sql.DB, sqlstore.Dialect, error) {
 	if address != "" {
 		db, err := sql.Open("pgx", address)
-		return db, sqlinbox.PostgreSQL, err
+		return db, sqlstore.PostgreSQL, err
 	}
 	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(10000)")
 	if err == nil {
 		db.SetMaxOpenConns(1) // each connection would have a database of its own
 	}
-	return db, sqlinbox.SQLite, err
+	return db, sqlstore.SQLite, err
 }
 
 // service is a complete receiver, as in production.
@@ -89,7 +89,7 @@ type service struct {
 	stop    func()
 }
 
-func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dialect sqlinbox.Dialect) (*service, error) {
+func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dialect sqlstore.Dialect) (*service, error) {
 	s := &service{}
 	var err error
 	if s.client, err = connectpsp.New(config); err != nil {
@@ -98,10 +98,11 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 	if s.wallets, err = openWallets(ctx, db); err != nil {
 		return nil, err
 	}
-	inbox, err := sqlinbox.Open(ctx, db, dialect)
+	store, err := sqlstore.Open(ctx, db, dialect)
 	if err != nil {
 		return nil, err
 	}
+	inbox := store.Inbox()
 	if s.handler, err = webhook.NewHandler(inbox, config.CryptoToken); err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 func TestTheTourEndsWell(t *testing.T) {
@@ -98,14 +98,15 @@ func TestAWalletHoldsWhatItsStepsSay(t *testing.T) {
 			w, err := openWallets(t.Context(), db)
 			check(t, err)
 			check(t, w.expect(t.Context(), reference, customer, amount))
-			inbox, err := sqlinbox.Open(t.Context(), db, sqlinbox.SQLite)
+			store, err := sqlstore.Open(t.Context(), db, sqlstore.SQLite)
 			check(t, err)
+			inbox := store.Inbox()
 			for n, step := range c.steps {
 				_, err := inbox.Put(t.Context(), webhook.Item{Key: fmt.Sprint(n)})
 				check(t, err)
-				claim, err := inbox.Claim(t.Context(), time.Minute)
+				claims, err := inbox.Claim(t.Context(), time.Minute, 1)
 				check(t, err)
-				err = inbox.Complete(t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
+				err = inbox.Complete(t.Context(), claims[0], func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
 					return webhook.Result{State: known}, w.apply(ctx, step)
 				})
 				if fails := c.fails && n == len(c.steps)-1; fails != (err != nil) {
@@ -127,7 +128,7 @@ func openShop(t *testing.T) *shop {
 	gateway, err := sandbox.Start()
 	check(t, err)
 	t.Cleanup(func() { check(t, gateway.Close()) })
-	s, err := startService(t.Context(), gateway.Config(), openMemory(t), sqlinbox.SQLite)
+	s, err := startService(t.Context(), gateway.Config(), openMemory(t), sqlstore.SQLite)
 	check(t, err)
 	t.Cleanup(s.stop)
 	return &shop{s, gateway}

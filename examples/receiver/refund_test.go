@@ -13,8 +13,8 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 // A customer's browser hangs up just before the refund is sent.
@@ -84,7 +84,7 @@ func TestARefundThatWasKilledBeforeItWasAskedForIsNotForgotten(t *testing.T) {
 	check(t, s.gateway.PayCashIn(charge.TransactionID))
 	s.until(t, func(c webhook.WorkerCounts) bool { return c.Applied == 1 })
 	check(t, s.wallets.takeOut(t.Context(), reference, charge.TransactionID)) // and here it dies
-	again, err := startService(t.Context(), s.gateway.Config(), s.wallets.db, sqlinbox.SQLite)
+	again, err := startService(t.Context(), s.gateway.Config(), s.wallets.db, sqlstore.SQLite)
 	check(t, err)
 	defer again.stop()
 	holds(t, again.wallets, pix.Amount{}, 0)
@@ -100,6 +100,6 @@ func TestARefundThatWasKilledBeforeItWasAskedForIsNotForgotten(t *testing.T) {
 // watched counts the refunds that a worker asks the gateway about.
 func watched(t *testing.T, w *wallets) (n int) {
 	t.Helper()
-	check(t, w.db.QueryRowContext(t.Context(), `SELECT count(*) FROM connectpsp_inbox WHERE key LIKE 'READ#REFUND/%'`).Scan(&n))
+	check(t, w.db.QueryRowContext(t.Context(), `SELECT count(*) FROM connectpsp_event WHERE key LIKE 'READ#REFUND/%'`).Scan(&n))
 	return n
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 // wallets are the balances of the shop's customers, and the deposits into them. A deposit is
@@ -54,7 +54,7 @@ func (w *wallets) apply(ctx context.Context, t webhook.Transition) error {
 
 // credit adds a deposit to its customer's wallet.
 func (w *wallets) credit(ctx context.Context, t webhook.Transition) error {
-	tx := sqlinbox.Tx(ctx)
+	tx := sqlstore.Tx(ctx)
 	var centavos int64
 	err := tx.QueryRowContext(ctx, `SELECT centavos FROM deposit WHERE external_reference = $1`, t.CashIn.ExternalReference).Scan(&centavos)
 	if err != nil {
@@ -69,7 +69,7 @@ func (w *wallets) credit(ctx context.Context, t webhook.Transition) error {
 // returned records that money is back with the payer. It books nothing: a refund of the shop was
 // taken out of the wallet before, and the amount of any other return is not known.
 func (w *wallets) returned(ctx context.Context, t webhook.Transition) error {
-	tx := sqlinbox.Tx(ctx)
+	tx := sqlstore.Tx(ctx)
 	err := move(ctx, tx, t.CashIn.ExternalReference, "REFUNDING", "RETURNED", 0)
 	if errors.Is(err, errNoSuchDeposit) {
 		_, err = tx.ExecContext(ctx, `INSERT INTO unasked (external_reference, end_to_end_id) VALUES ($1, $2)`,

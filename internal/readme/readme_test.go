@@ -42,8 +42,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 var (
@@ -63,7 +63,7 @@ var (
 	_ = sandbox.Start
 	_ = signing.Editor
 	_ = webhook.Parse
-	_ = sqlinbox.Open
+	_ = sqlstore.Open
 	_ = http.HandleFunc
 )
 

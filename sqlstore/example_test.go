@@ -1,4 +1,4 @@
-package sqlinbox_test
+package sqlstore_test
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
-	"github.com/connectpsp/connectpsp-go/webhook/sqlinbox"
 )
 
 // With a driver imported, such as _ "github.com/jackc/pgx/v5/stdlib".
-func Example() {
+func ExampleStore_Inbox() {
 	ctx := context.Background()
 	config, err := connectpsp.ConfigFromEnv()
 	if err != nil {
@@ -27,20 +27,20 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	inbox, err := sqlinbox.Open(ctx, db, sqlinbox.PostgreSQL)
+	store, err := sqlstore.Open(ctx, db, sqlstore.PostgreSQL)
 	if err != nil {
 		log.Fatal(err)
 	}
-	handler, err := webhook.NewHandler(inbox, config.CryptoToken)
+	handler, err := webhook.NewHandler(store.Inbox(), config.CryptoToken)
 	if err != nil {
 		log.Fatal(err)
 	}
 	http.Handle("/webhooks/connectpsp", handler)
-	worker := webhook.NewWorker(inbox, client, func(ctx context.Context, step webhook.Transition) error {
+	worker := webhook.NewWorker(store.Inbox(), client, func(ctx context.Context, step webhook.Transition) error {
 		if step.Kind != webhook.KindCashIn || step.To != webhook.StatusPaid {
 			return nil
 		}
-		result, err := sqlinbox.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET paid = true WHERE reference = $1 AND centavos = $2`,
+		result, err := sqlstore.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET paid = true WHERE reference = $1 AND centavos = $2`,
 			step.CashIn.ExternalReference, step.CashIn.Amount.Centavos())
 		if err != nil {
 			return err
@@ -49,6 +49,6 @@ func Example() {
 			return errors.Join(errors.New("no such deposit"), err)
 		}
 		return nil
-	})
+	}, webhook.WithConcurrency(8))
 	log.Fatal(worker.Run(ctx))
 }

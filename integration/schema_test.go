@@ -1,0 +1,170 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/sqlstore"
+)
+
+func TestTwentyThatOpenAtOnceMakeTheTablesOnce(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				_, err := sqlstore.Open(t.Context(), db, s.dialect)
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+		put(t, openInbox(t, s, db), item("a"))
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM connectpsp_version`))
+	})
+}
+
+func TestAProgramOpensTablesOfALaterVersionThatSayItMay(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		openStore(t, s, db)
+		execute(t, db, `INSERT INTO connectpsp_version (version, usable_from) VALUES (99, 1)`)
+		put(t, openInbox(t, s, db), item("a"))
+
+		execute(t, db, `INSERT INTO connectpsp_version (version, usable_from) VALUES (100, 99)`)
+		_, err := sqlstore.Open(t.Context(), db, s.dialect)
+		assert.ErrorContains(t, err, "version 100")
+		assert.ErrorContains(t, err, "update it")
+	})
+}
+
+// A backup holds a lock on every table for as long as it takes, or another process writes.
+func TestTablesThatAreUpToDateAreOpenedWithoutALock(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		openStore(t, s, db)
+		other, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, other.Rollback()) }()
+		for _, statement := range map[sqlstore.Dialect][]string{
+			sqlstore.PostgreSQL: {
+				`LOCK TABLE connectpsp_version, connectpsp_event, connectpsp_queue, connectpsp_state IN ACCESS SHARE MODE`,
+				`SELECT pg_advisory_xact_lock(hashtextextended('connectpsp_version', 0))`,
+			},
+			sqlstore.SQLite: {`DELETE FROM connectpsp_version WHERE version < 0`},
+		}[s.dialect] {
+			_, err = other.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = sqlstore.Open(ctx, db, s.dialect)
+		assert.NoError(t, err)
+	})
+}
+
+func TestTablesThatAreUpToDateAreUsedWithoutTheRightToMakeAny(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		if s.dialect == sqlstore.SQLite {
+			t.Skip("SQLite has no rights")
+		}
+		db.SetMaxOpenConns(1) // SET ROLE is of a session
+		role := fmt.Sprintf("app_%d", time.Now().UnixNano())
+		execute(t, db, `CREATE ROLE `+role)
+		defer execute(t, db, `RESET ROLE; DROP OWNED BY `+role+`; DROP ROLE `+role)
+		execute(t, db, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
+		execute(t, db, `SET ROLE `+role)
+		_, err := sqlstore.Open(t.Context(), db, s.dialect)
+		assert.ErrorContains(t, err, "run the statements of Migrations")
+
+		execute(t, db, `RESET ROLE`)
+		openStore(t, s, db)
+		execute(t, db, `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO `+role)
+		execute(t, db, `SET ROLE `+role)
+		inbox := openInbox(t, s, db)
+		put(t, inbox, item("a"))
+		assert.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done))
+	})
+}
+
+func TestTheTablesCanBeMadeByHand(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		for _, option := range []sqlstore.Option{sqlstore.WithNamespace(""), sqlstore.WithNamespace("shop_2")} {
+			for n, migration := range sqlstore.Migrations(s.dialect, option) {
+				assert.Equal(t, n+1, migration.Version)
+				for _, statement := range migration.Statements {
+					execute(t, db, statement)
+				}
+			}
+			store, err := sqlstore.Open(t.Context(), db, s.dialect, option)
+			require.NoError(t, err)
+			put(t, store.Inbox(), item("a"))
+		}
+	})
+}
+
+func TestNamespacesShareNothing(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inboxes := map[string]*sqlstore.Inbox{}
+		for _, name := range []string{"", "shop", "inbox", "queue"} {
+			inboxes[name] = openStore(t, s, db, sqlstore.WithNamespace(name)).Inbox()
+			put(t, inboxes[name], item("a"))
+		}
+		for name, inbox := range inboxes {
+			require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), done), name)
+			assert.Nil(t, claim(t, inbox), name)
+		}
+	})
+}
+
+func TestAStoreThatCouldNotWorkIsNotOpened(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		_, err := sqlstore.Open(t.Context(), nil, s.dialect)
+		assert.ErrorContains(t, err, "needs a database")
+		_, err = sqlstore.Open(t.Context(), db, 0)
+		assert.ErrorContains(t, err, "PostgreSQL or SQLite")
+		for _, name := range []string{"Shop", "2shop", "_shop", "a;b", "shop\n", "água", "a234567890123456789012345678901"} {
+			_, err = sqlstore.Open(t.Context(), db, s.dialect, sqlstore.WithNamespace(name))
+			assert.ErrorContains(t, err, "the namespace", name)
+			assert.Panics(t, func() { sqlstore.Migrations(s.dialect, sqlstore.WithNamespace(name)) })
+		}
+		other := sqlstore.PostgreSQL + sqlstore.SQLite - s.dialect
+		_, err = sqlstore.Open(t.Context(), db, other)
+		assert.ErrorContains(t, err, "the database is not "+other.String())
+		assert.ErrorContains(t, err, "dialect")
+
+		require.NoError(t, db.Close())
+		_, err = sqlstore.Open(t.Context(), db, s.dialect)
+		assert.ErrorContains(t, err, "does not answer")
+	})
+	assert.Panics(t, func() { sqlstore.Tx(t.Context()) })
+}
+
+// An inbox keeps every event for ever, and is asked ten times a second: neither what is due nor what
+// is held nor what is to be forgotten may be looked for among all that is done.
+func TestWhatIsDueIsFoundHoweverMuchIsDone(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		inbox := openInbox(t, s, db)
+		execute(t, db, `INSERT INTO connectpsp_event (key, body_sha256, received_at)
+WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000)
+SELECT 'done' || n, $1, n FROM number`, []byte("body"))
+		held := item("held")
+		held.Held = "it is unreadable"
+		put(t, inbox, item("due"), held)
+		execute(t, db, `ANALYZE`)
+		explain := "EXPLAIN QUERY PLAN "
+		if s.dialect == sqlstore.PostgreSQL {
+			explain = "EXPLAIN "
+		}
+		for query, index := range map[string]string{
+			`SELECT id FROM connectpsp_event WHERE body IS NOT NULL AND received_at < 5000 ORDER BY received_at LIMIT 10`: "connectpsp_event_body",
+			`SELECT body FROM connectpsp_event WHERE key = 'a'`:                                                           "key",
+		} {
+			assert.Contains(t, plan(t, db, explain+query), index)
+		}
+		assert.Equal(t, 2, number(t, db, `SELECT count(*) FROM connectpsp_queue`), "what is done is not in the queue")
+	})
+}

@@ -1,0 +1,110 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Store keeps events, payments and tokens in a database. Make it with [Open]. It needs no closing:
+// the database is the caller's. Goroutines may share it, and any number of processes may have one
+// on the same database.
+type Store struct {
+	db      *sql.DB
+	dialect Dialect
+	names   *strings.Replacer // writes a statement for the dialect and the namespace
+	owner   string            // names this Store among those on the database
+	strict  bool              // the database's default isolation is not READ COMMITTED
+
+	inbox *Inbox
+}
+
+// Option changes a Store. Nil is not an Option.
+type Option func(*settings)
+
+type settings struct{ namespace string }
+
+// WithNamespace keeps integrations apart that share a database: each namespace has tables of its
+// own, whose names begin with connectpsp_ and the namespace. A name has up to 30 small letters,
+// digits and underscores, and begins with a letter. Without this option, or with an empty name, the
+// names begin with connectpsp_ alone.
+func WithNamespace(name string) Option {
+	return func(s *settings) { s.namespace = name }
+}
+
+var namespaceForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
+
+// namesOf returns what writes statements for a dialect and the options.
+func namesOf(dialect Dialect, options []Option) (*strings.Replacer, error) {
+	var settings settings
+	for _, option := range options {
+		option(&settings)
+	}
+	switch name := settings.namespace; {
+	case dialect != PostgreSQL && dialect != SQLite:
+		return nil, errors.New("sqlstore: the dialect must be PostgreSQL or SQLite")
+	case name != "" && !namespaceForm.MatchString(name):
+		return nil, fmt.Errorf("sqlstore: the namespace %q must have up to 30 small letters, digits and underscores, "+
+			"and begin with a letter", name)
+	case name != "":
+		return dialect.replacer("connectpsp_" + name + "_"), nil
+	default:
+		return dialect.replacer("connectpsp_"), nil
+	}
+}
+
+// Open returns a Store on db, and makes or updates its tables. Where these are up to date it reads
+// their version and nothing else: it waits for no lock, and needs no right to change tables.
+//
+// Its error says what is wrong and what to do: the namespace is not a name, the dialect is not the
+// database's, the database is too old, its tables are of a newer version of this package, or they
+// are missing and may not be made. Any other error is the database's.
+func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("sqlstore: Open needs a database")
+	}
+	names, err := namesOf(dialect, options)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, dialect: dialect, names: names, owner: uuid.NewString()}
+	made, err := s.probe(ctx, s.db)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.upgrade(ctx, made); err != nil {
+		return nil, err
+	}
+	s.inbox = newInbox(s)
+	return s, nil
+}
+
+// probe checks that the database is of the dialect and new enough, and reports whether there is a
+// table of versions.
+func (s *Store) probe(ctx context.Context, db querier) (made bool, err error) {
+	var version, isolation string
+	row := db.QueryRowContext(ctx, s.text(s.dialect.probe()))
+	if err := row.Scan(&version, &isolation, &made); err != nil {
+		if other := db.QueryRowContext(ctx, `SELECT 1`).Scan(new(int)); other != nil {
+			return false, fmt.Errorf("sqlstore: the database does not answer: %w", other)
+		}
+		return false, fmt.Errorf("sqlstore: the database is not %v: give Open the dialect of its driver: %w", s.dialect, err)
+	}
+	if !s.dialect.supports(version) {
+		return false, fmt.Errorf("sqlstore: %v %s is too old: %s or newer is needed", s.dialect, version, s.dialect.oldest())
+	}
+	s.strict = isolation != "read committed"
+	return made, nil
+}
+
+// text writes a statement for the dialect and the namespace.
+func (s *Store) text(statement string) string { return s.names.Replace(statement) }
+
+// Inbox returns the [webhook.Inbox] in the database. It is the same one each time, so that a
+// handler and a worker that are given it wake each other.
+func (s *Store) Inbox() *Inbox { return s.inbox }
