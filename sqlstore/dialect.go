@@ -38,7 +38,7 @@ func (d Dialect) replacer(prefix string) *strings.Replacer {
 	if d == SQLite {
 		return strings.NewReplacer("connectpsp_", prefix,
 			"NOW", `CAST((julianday('now') - 2440587.5) * 86400000000 AS integer)`,
-			"FOR UPDATE OF item, state SKIP LOCKED", "", "FOR UPDATE SKIP LOCKED", "", "$", "?",
+			"FOR UPDATE OF item FOR UPDATE OF state SKIP LOCKED", "", "FOR UPDATE SKIP LOCKED", "", "$", "?",
 			` COLLATE "C"`, "", "bytea", "blob", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "integer PRIMARY KEY", "bigint", "integer",
 			storage, "")
 	}
