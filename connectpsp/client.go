@@ -35,6 +35,7 @@ type Client struct {
 	baseURL    string
 	canSign    bool
 	loopback   bool          // the gateway is on this machine
+	begun      time.Time     // when the client was made
 	recovered  atomic.Bool   // Recover has reported the payments that ended
 	rebalances chan struct{} // holds one element while a rebalance is under way
 }
@@ -78,6 +79,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		canSign:    !cfg.CryptoToken.IsZero(),
 		loopback:   isLoopback(base.Hostname()),
 		rebalances: make(chan struct{}, 1),
+		begun:      time.Now(),
 	}
 	client.scope = client.lockScope()
 	return client, nil

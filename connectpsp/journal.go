@@ -28,7 +28,9 @@ const (
 // Intents are kept for [Client.CreateCashIn], [Client.CreateCashOut] and [Client.RefundCashIn].
 // [Client.RebalanceAccount] has no key and sets a state: after a crash, read the balance and set it
 // again. Clients in one process may share a Journal, and lock each payment then: give all of them
-// the same comparable value. Processes must not share one.
+// the same comparable value. Processes must not share one, unless its documentation allows that, as
+// package sqlstore's does: there each intent belongs to one process at a time, which holds a lease
+// on it, see Leased in [Intent].
 type Journal interface {
 	// Begin records an intent. Its SentAt is zero, unless [Client.ResolveCashOut] settles an
 	// earlier call that the journal may not know of. It need not be durable before Sent is.
@@ -37,6 +39,10 @@ type Journal interface {
 	// that one, also when it returns an error; otherwise one with the same IdempotencyKey that is.
 	// An accepted one is remembered for an hour at least, counted anew when the process starts; its
 	// Body is not. One that was never sent, or was rejected, is replaced.
+	//
+	// While another process has the intent, Begin of a Journal that processes share waits, as long
+	// as ctx lasts. If that process gets a rejection meanwhile, Begin returns the rejected intent
+	// and begins nothing: the caller that got the rejection may already pay in another way.
 	Begin(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
 	// Find returns the intent that Begin would return, and changes nothing. The client calls it
@@ -45,9 +51,11 @@ type Journal interface {
 	// If Find fails too, the outcome is unknown.
 	Find(ctx context.Context, intent Intent) (earlier *Intent, err error)
 
-	// Sent records that the payment is about to be sent, for the first time; a SentAt that is set
-	// stays. When it returns nil the intent and this mark survive the death of the process and, as
-	// far as the journal promises that, of the machine.
+	// Sent records that the payment is about to be sent. The client calls it before each attempt; a
+	// SentAt that is set stays. When Sent returns nil the intent and this mark survive the death of
+	// the process and, as far as the journal promises that, of the machine. If another process has
+	// the intent by now, Sent returns an error, and nothing is sent. If the intent was accepted
+	// meanwhile, as a webhook may report, Sent returns nil.
 	Sent(ctx context.Context, idempotencyKey string, at time.Time) error
 
 	// Finish records a certain outcome and erases Body. When it returns nil for a rejection, that

@@ -50,6 +50,9 @@ func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err
 			return nil, p.unknown(journalSilent(failure))
 		}
 	}
+	if earlier != nil && earlier.Outcome == OutcomeRejected {
+		return nil, p.rejectedElsewhere(earlier)
+	}
 	if earlier != nil {
 		if differs := c.follow(p, earlier); differs != nil {
 			return nil, differs
@@ -65,13 +68,26 @@ func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err
 	return earlier, nil
 }
 
+// rejectedElsewhere returns the error of a call that waited for another process, which got a
+// rejection for the payment: the same rejection, unless there is doubt about an earlier call.
+func (p *callState) rejectedElsewhere(earlier *Intent) error {
+	switch {
+	case p.call.recovering:
+		return errSettled
+	case p.doubt:
+		return p.unknown(errUnderWay)
+	default:
+		return rejectedBefore(*earlier)
+	}
+}
+
 // follow takes over the doubt about an earlier call for the payment. Its error says that this call
 // is no repetition of that one.
 func (c *Client) follow(p *callState, earlier *Intent) error {
 	if p.call.recovering && earlier.IdempotencyKey != p.call.payment.IdempotencyKey {
 		return errSettled // by the attempt that came after it
 	}
-	p.recorded = true
+	p.ended = earlier.Outcome != ""
 	p.inherit(earlier)
 	locks.sentAt(p.lock, p.first)
 	if differs := c.differs(p.call, earlier); differs != nil {
@@ -93,15 +109,15 @@ func (c *Client) left(first time.Time) time.Duration {
 	return c.window - age
 }
 
-// announce records that the call is about to be sent. Only the first attempt does.
+// announce records that the call is about to be sent. Each attempt does, because another process
+// may have the payment by now.
 func (c *Client) announce(ctx context.Context, p *callState) error {
-	if p.recorded || !p.call.operation.Keyed {
+	if p.ended || !p.call.operation.Keyed {
 		return nil
 	}
 	if err := c.journal.Sent(ctx, p.call.payment.IdempotencyKey, time.Now().UTC()); err != nil {
 		return notRecorded(err)
 	}
-	p.recorded = true
 	return nil
 }
 

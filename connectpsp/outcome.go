@@ -16,7 +16,7 @@ type callState struct {
 	attempts int
 	tries    int  // attempts that count against the policy: all but the one with a renewed token
 	renewed  bool // the access token was replaced once already
-	recorded bool // the journal knows that the payment is being sent
+	ended    bool // an earlier call was accepted: the journal has nothing more to record
 
 	lock, keyLock *paymentLock // of the payment and of the idempotency key, nil until they are taken
 

@@ -54,6 +54,11 @@ type Intent struct {
 	BegunAt, SentAt, EndedAt time.Time
 	// Outcome is empty unless it is certain.
 	Outcome Outcome
+	// Leased says that another process works on the payment, or has just ended it and is reporting
+	// the outcome to its caller. [Client.Recover] leaves the intent to that process. SentAt is set
+	// then, because that process may send the payment at any time. Only a Journal that processes
+	// share sets Leased.
+	Leased bool
 }
 
 // Payment identifies the payment that the intent is an attempt of: its operation, and its

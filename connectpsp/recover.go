@@ -50,7 +50,8 @@ type Recovered struct {
 // Recover settles the payments that the journal holds without an outcome, because the process died
 // before the response or because their calls ended unknown. Call it after New, before other calls
 // are made, and again whenever there are unknown outcomes to settle; payments that another call
-// works on just now are left to it.
+// works on just now are left to it. If processes share the journal, call it about every minute:
+// payments of a process that died are left alone until its lease expires.
 //
 // Each is sent again with the same key and the same bytes, if it was first sent within the replay
 // window. After that a refund is looked up, and every other is reported as it is: wait for its
@@ -79,7 +80,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	places := make(chan struct{}, recoverAtOnce)
 	var all sync.WaitGroup
 	for i, intent := range pending {
-		if intent.SentAt.IsZero() {
+		if intent.SentAt.IsZero() || intent.Leased {
 			continue
 		}
 		places <- struct{}{}
@@ -151,6 +152,12 @@ func (r *recovery) release() {
 func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*Recovered) {
 	for i := range ended {
 		intent := &ended[i]
+		if intent.Leased {
+			// Its process may die before it stores the outcome, so a later Recover reports the payment.
+			// If it ended long after this client was made, that is left to clients that are made later.
+			r.incomplete = r.incomplete || intent.EndedAt.Before(r.client.begun.Add(time.Minute))
+			continue
+		}
 		report := newRecovered(*intent)
 		if intent.Outcome != OutcomeAccepted {
 			if ctx.Err() != nil || !r.lock(intent, report) {

@@ -127,8 +127,10 @@ func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
 	number, err := f.append(ctx, func() ([]record, error) {
 		e := f.state.byKey[key]
 		switch {
-		case e == nil || e.past != nil || at.IsZero():
+		case e == nil || at.IsZero():
 			return nil, errUnknown
+		case e.past != nil: // accepted meanwhile, as a webhook reported between two attempts
+			return nil, nil
 		case e.unsent():
 			return []record{{Sent: &sent{Key: key, At: at.UTC()}}}, nil
 		}

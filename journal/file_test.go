@@ -112,7 +112,7 @@ func TestAnAcceptedPaymentIsRememberedForAnHourWithoutItsBody(t *testing.T) {
 		assert.Equal(t, &want, earlier)
 		file = reopen(t, file, path)
 	}
-	assert.Error(t, file.Sent(t.Context(), key(1), noon))
+	assert.NoError(t, file.Sent(t.Context(), key(1), noon), "a webhook may report it between two attempts")
 
 	journal.Age(file, 59*time.Minute)
 	found := find(t, file, 1)
@@ -415,7 +415,7 @@ func TestAJournalBehavesLikeAMapInMemory(t *testing.T) {
 				}
 			case 2:
 				err := file.Sent(t.Context(), key, noon)
-				require.Equal(t, isThis && !m.accepted, err == nil, "%s: %v", at, err)
+				require.Equal(t, isThis, err == nil, "%s: %v", at, err)
 				if err == nil {
 					m.sent = true
 				}

@@ -125,7 +125,7 @@ func (j *journalWriter) Ended(ctx context.Context) (ended []connectpsp.Intent, e
 
 func (j *journalWriter) Sent(ctx context.Context, key string, at time.Time) error {
 	return j.access(ctx, "sent "+key, func() {
-		if intent := j.schedule.disk.intents[key]; intent.SentAt.IsZero() {
+		if intent, found := j.schedule.disk.intents[key]; found && intent.SentAt.IsZero() {
 			intent.SentAt = at
 			j.schedule.disk.intents[key] = intent
 		}
