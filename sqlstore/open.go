@@ -21,7 +21,8 @@ type Store struct {
 	owner   string            // names this Store among those on the database
 	strict  bool              // the database's default isolation is not READ COMMITTED
 
-	inbox *Inbox
+	inbox   *Inbox
+	journal *Journal
 }
 
 // Option changes a Store. Nil is not an Option.
@@ -80,7 +81,7 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (
 	if err := s.upgrade(ctx, made); err != nil {
 		return nil, err
 	}
-	s.inbox = newInbox(s)
+	s.inbox, s.journal = newInbox(s), newJournal(s)
 	return s, nil
 }
 
@@ -108,3 +109,7 @@ func (s *Store) text(statement string) string { return s.names.Replace(statement
 // Inbox returns the [webhook.Inbox] in the database. It is the same one each time, so that a
 // handler and a worker that are given it wake each other.
 func (s *Store) Inbox() *Inbox { return s.inbox }
+
+// Journal returns the [connectpsp.Journal] in the database. It is the same one each time, so that
+// the clients of a process that are given it lock each payment.
+func (s *Store) Journal() *Journal { return s.journal }

@@ -83,6 +83,29 @@ var schema = [][]string{{
 	payment_id text NOT NULL DEFAULT '',
 	changed_at bigint NOT NULL DEFAULT 0
 )`,
+	`CREATE TABLE connectpsp_payment (
+	payment            text COLLATE "C" NOT NULL PRIMARY KEY,
+	key                text COLLATE "C" NOT NULL,
+	operation          text NOT NULL,
+	external_reference text NOT NULL,
+	charge_id          text NOT NULL,
+	transaction_id     text NOT NULL,
+	centavos           bigint NOT NULL,
+	body_sha256        text NOT NULL,
+	client_id          text NOT NULL,
+	base_url           text NOT NULL,
+	body               bytea,
+	outcome            text NOT NULL DEFAULT '',
+	begun_at           bigint NOT NULL,
+	sent_at            bigint,
+	ended_at           bigint,
+	owner              text NOT NULL,
+	leased_until       bigint NOT NULL,
+	epoch              bigint NOT NULL
+)`,
+	`CREATE UNIQUE INDEX connectpsp_payment_key ON connectpsp_payment (key) WHERE outcome <> 'REJECTED'`,
+	`CREATE INDEX connectpsp_payment_open ON connectpsp_payment (begun_at) WHERE outcome = ''`,
+	`CREATE INDEX connectpsp_payment_ended ON connectpsp_payment (ended_at) WHERE outcome <> ''`,
 	`INSERT INTO connectpsp_version (version, usable_from) VALUES (1, 1)`,
 }}
 

@@ -1,0 +1,303 @@
+// Package journaltest tests implementations of [connectpsp.Journal].
+//
+//	func TestMyJournal(t *testing.T) {
+//		journaltest.Run(t, func(t *testing.T) connectpsp.Journal { return openMine(t) })
+//	}
+//
+// [RunShared] tests in addition one that several processes share.
+package journaltest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// Run tests what every Journal promises. Open returns an empty one for each test, and may skip it.
+func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
+	for name, test := range map[string]func(*testing.T, connectpsp.Journal){
+		"an intent that was sent is found as it was":              found,
+		"a payment is found under any key, and a key under any":   foundByEither,
+		"an intent that was never sent is not in the way":         neverSent,
+		"the first sending counts":                                firstSending,
+		"a rejected intent is gone":                               rejected,
+		"an accepted intent is remembered without its body":       accepted,
+		"an accepted intent cannot be rejected":                   acceptedForGood,
+		"an intent that was accepted without being sent is known": acceptedUnsent,
+		"pending and ended intents are listed in order":           listed,
+		"intents that are handed out are copies":                  copies,
+		"goroutines may share it":                                 goroutines,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+// newIntent returns an intent of a cash-out that nobody knows. The number is in its amount.
+func newIntent(n int) connectpsp.Intent {
+	reference := uuid.NewString()
+	body := []byte(`{"amount":1.00,"externalReference":"` + reference + `"}`)
+	digest := sha256.Sum256(body)
+	return connectpsp.Intent{
+		Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: uuid.NewString(), ExternalReference: reference,
+		Amount: pix.Centavos(int64(n)), Body: body, BodySHA256: hex.EncodeToString(digest[:]),
+		ClientID: "1024", BaseURL: "https://gateway.example", BegunAt: time.Now().UTC(),
+	}
+}
+
+// begin begins an intent that is not known.
+func begin(t *testing.T, journal connectpsp.Journal, intent connectpsp.Intent) {
+	t.Helper()
+	earlier, err := journal.Begin(t.Context(), intent)
+	require.NoError(t, err)
+	require.Nil(t, earlier)
+}
+
+// send begins and sends an intent.
+func send(t *testing.T, journal connectpsp.Journal, intent connectpsp.Intent) {
+	t.Helper()
+	begin(t, journal, intent)
+	require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now().UTC()))
+}
+
+func finish(t *testing.T, journal connectpsp.Journal, intent connectpsp.Intent, outcome connectpsp.Outcome) {
+	t.Helper()
+	require.NoError(t, journal.Finish(t.Context(), intent.IdempotencyKey, outcome, transactionID(outcome)))
+}
+
+func transactionID(outcome connectpsp.Outcome) string {
+	if outcome == connectpsp.OutcomeAccepted {
+		return "transaction-1"
+	}
+	return ""
+}
+
+// look returns what Find returns, and checks that Begin returns the same.
+func look(t *testing.T, journal connectpsp.Journal, intent connectpsp.Intent) *connectpsp.Intent {
+	t.Helper()
+	found, err := journal.Find(t.Context(), intent)
+	require.NoError(t, err)
+	if found != nil {
+		earlier, err := journal.Begin(t.Context(), intent)
+		require.NoError(t, err)
+		require.NotNil(t, earlier)
+		require.Equal(t, found.IdempotencyKey, earlier.IdempotencyKey)
+		require.Equal(t, found.Outcome, earlier.Outcome)
+	}
+	return found
+}
+
+// same checks that two intents are equal but for their times, which are near.
+func same(t *testing.T, want, got connectpsp.Intent) {
+	t.Helper()
+	const near = 10 * time.Second
+	assert.WithinDuration(t, want.BegunAt, got.BegunAt, near)
+	assert.WithinDuration(t, want.SentAt, got.SentAt, near)
+	assert.WithinDuration(t, want.EndedAt, got.EndedAt, near)
+	want.BegunAt, want.SentAt, want.EndedAt = got.BegunAt, got.SentAt, got.EndedAt
+	if len(want.Body) == 0 && len(got.Body) == 0 {
+		want.Body = got.Body
+	}
+	assert.Equal(t, want, got)
+}
+
+func found(t *testing.T, journal connectpsp.Journal) {
+	refund := newIntent(0)
+	refund.Operation, refund.ExternalReference = connectpsp.OperationRefundCashIn, ""
+	refund.ChargeID, refund.TransactionID = "charge-1", "charge-1"
+	for _, intent := range []connectpsp.Intent{newIntent(1050), refund} {
+		require.Nil(t, look(t, journal, intent))
+		send(t, journal, intent)
+		got := look(t, journal, intent)
+		require.NotNil(t, got)
+		intent.SentAt = time.Now()
+		same(t, intent, *got)
+	}
+}
+
+func foundByEither(t *testing.T, journal connectpsp.Journal) {
+	first, second := newIntent(1), newIntent(2)
+	send(t, journal, first)
+	send(t, journal, second)
+	otherKey, otherPayment, both := first, newIntent(3), first
+	otherKey.IdempotencyKey = uuid.NewString()
+	otherPayment.IdempotencyKey = first.IdempotencyKey
+	both.IdempotencyKey = second.IdempotencyKey
+	noKey := first
+	noKey.IdempotencyKey = ""
+	for name, intent := range map[string]connectpsp.Intent{"the payment": otherKey, "the key": otherPayment, "the payment before the key": both} {
+		got := look(t, journal, intent)
+		require.NotNil(t, got, name)
+		assert.Equal(t, first.ExternalReference, got.ExternalReference, name)
+	}
+	got, err := journal.Find(t.Context(), noKey)
+	require.NoError(t, err)
+	require.NotNil(t, got)
+	capitals := first
+	capitals.Operation, capitals.IdempotencyKey = connectpsp.OperationCreateCashIn, uuid.NewString()
+	assert.Nil(t, look(t, journal, capitals), "a charge with the reference of a payment is another payment")
+}
+
+func neverSent(t *testing.T, journal connectpsp.Journal) {
+	first := newIntent(1)
+	begin(t, journal, first)
+	assert.Nil(t, look(t, journal, first))
+	other := first
+	other.IdempotencyKey = uuid.NewString()
+	begin(t, journal, other)
+	require.NoError(t, journal.Sent(t.Context(), other.IdempotencyKey, time.Now().UTC()))
+	got := look(t, journal, first)
+	require.NotNil(t, got)
+	assert.Equal(t, other.IdempotencyKey, got.IdempotencyKey)
+	require.NoError(t, journal.Finish(t.Context(), uuid.NewString(), connectpsp.OutcomeRejected, ""), "an unknown key is no error")
+	require.NoError(t, journal.Finish(t.Context(), uuid.NewString(), connectpsp.OutcomeAccepted, "t"), "an unknown key is no error")
+}
+
+func firstSending(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	intent.SentAt = time.Now().Add(-10 * time.Minute).UTC() // of an earlier call that the journal does not know
+	begin(t, journal, intent)
+	for range 2 {
+		require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now().UTC()))
+		got := look(t, journal, intent)
+		require.NotNil(t, got)
+		same(t, intent, *got)
+	}
+}
+
+func rejected(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	for _, sent := range []bool{true, false, true} {
+		begin(t, journal, intent)
+		if sent {
+			require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now().UTC()))
+		}
+		finish(t, journal, intent, connectpsp.OutcomeRejected)
+		assert.Nil(t, look(t, journal, intent))
+		pending, err := journal.Pending(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, pending)
+	}
+	again := newIntent(2) // the key of a rejected intent may be used for another payment
+	again.IdempotencyKey = intent.IdempotencyKey
+	send(t, journal, again)
+	assert.NotNil(t, look(t, journal, again))
+}
+
+func accepted(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	send(t, journal, intent)
+	finish(t, journal, intent, connectpsp.OutcomeAccepted)
+	got := look(t, journal, intent)
+	require.NotNil(t, got)
+	intent.Outcome, intent.TransactionID, intent.Body = connectpsp.OutcomeAccepted, "transaction-1", nil
+	intent.SentAt, intent.EndedAt = time.Now(), time.Now()
+	same(t, intent, *got)
+	assert.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now().UTC()), "a webhook may report it between two attempts")
+}
+
+func acceptedForGood(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	send(t, journal, intent)
+	finish(t, journal, intent, connectpsp.OutcomeAccepted)
+	assert.Error(t, journal.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""))
+	assert.NoError(t, journal.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, ""))
+	got := look(t, journal, intent)
+	require.NotNil(t, got)
+	assert.Equal(t, connectpsp.OutcomeAccepted, got.Outcome)
+	assert.Equal(t, "transaction-1", got.TransactionID)
+}
+
+func acceptedUnsent(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	intent.SentAt = time.Now().UTC()
+	begin(t, journal, intent)
+	finish(t, journal, intent, connectpsp.OutcomeAccepted)
+	got := look(t, journal, intent)
+	require.NotNil(t, got)
+	assert.Equal(t, connectpsp.OutcomeAccepted, got.Outcome)
+}
+
+func listed(t *testing.T, journal connectpsp.Journal) {
+	var intents []connectpsp.Intent
+	for n := range 6 {
+		intent := newIntent(n)
+		intent.BegunAt = time.Now().Add(time.Duration(n-10) * time.Minute).UTC()
+		intents = append(intents, intent)
+	}
+	for _, n := range []int{3, 0, 4, 1, 5, 2} {
+		send(t, journal, intents[n])
+	}
+	for _, n := range []int{4, 1} {
+		finish(t, journal, intents[n], connectpsp.OutcomeAccepted)
+		time.Sleep(2 * time.Millisecond) // the clock of a database may count milliseconds
+	}
+	pending, err := journal.Pending(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []int64{0, 2, 3, 5}, amounts(pending))
+	ended, err := journal.Ended(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []int64{4, 1}, amounts(ended))
+	for _, intent := range ended {
+		assert.WithinDuration(t, time.Now(), intent.EndedAt, 10*time.Second)
+	}
+}
+
+func amounts(intents []connectpsp.Intent) []int64 {
+	all := []int64{}
+	for _, intent := range intents {
+		all = append(all, intent.Amount.Centavos())
+	}
+	return all
+}
+
+func copies(t *testing.T, journal connectpsp.Journal) {
+	intent := newIntent(1)
+	want := newIntent(1)
+	want.Body = append([]byte{}, intent.Body...)
+	send(t, journal, intent)
+	got := look(t, journal, intent)
+	require.NotNil(t, got)
+	got.SentAt, got.ExternalReference, got.Outcome = time.Time{}, "another", connectpsp.OutcomeAccepted
+	again := look(t, journal, intent)
+	require.NotNil(t, again)
+	assert.Equal(t, intent.ExternalReference, again.ExternalReference)
+	assert.Equal(t, want.Body, again.Body)
+	assert.Empty(t, again.Outcome)
+	assert.False(t, again.SentAt.IsZero())
+}
+
+func goroutines(t *testing.T, journal connectpsp.Journal) {
+	var all sync.WaitGroup
+	const each = 10
+	for n := range 8 {
+		all.Go(func() {
+			for m := range each {
+				intent := newIntent(n*each + m)
+				outcome := []connectpsp.Outcome{"", connectpsp.OutcomeAccepted, connectpsp.OutcomeRejected}[m%3]
+				_, err := journal.Begin(t.Context(), intent)
+				assert.NoError(t, err)
+				assert.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now().UTC()))
+				if outcome != "" {
+					assert.NoError(t, journal.Finish(t.Context(), intent.IdempotencyKey, outcome, transactionID(outcome)))
+				}
+				got, err := journal.Find(t.Context(), intent)
+				assert.NoError(t, err)
+				assert.Equal(t, outcome == connectpsp.OutcomeRejected, got == nil, fmt.Sprint(n, m))
+			}
+		})
+	}
+	all.Wait()
+	pending, err := journal.Pending(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, pending, 8*4)
+}

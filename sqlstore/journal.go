@@ -1,0 +1,330 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+)
+
+// Journal is a [connectpsp.Journal] that any number of processes share. [Store.Journal] returns it.
+// Goroutines may share it, and so may the clients of a process.
+//
+// Each payment belongs to the process that calls, which holds a lease on it: two minutes from each
+// attempt, by the database's clock. Begin writes nothing. Sent writes the intent and takes the
+// lease, in one commit, and each later one renews it; Finish ends both in another. A process that
+// was frozen, or cut off from the database, until its lease was over finds that another has the
+// payment, and sends nothing.
+//
+// A call for a payment that another process has waits for its outcome, and hears the same; that of
+// a refund does not wait and is unknown. [connectpsp.Client.Recover] takes only payments whose lease
+// is over, so call it every minute or so, in one process or in all.
+//
+// Two processes that refund one charge at the same time under two of its ids both ask the gateway,
+// which refuses the second.
+type Journal struct {
+	store *Store
+
+	mu    sync.Mutex
+	begun map[string]attempt // by idempotency key
+	swept time.Time
+}
+
+var _ connectpsp.Journal = (*Journal)(nil)
+
+// ErrLeaseLost is returned by a [Journal] when another process has the payment by now. Nothing was
+// sent. The outcome of the payment is that of the other process.
+var ErrLeaseLost = errors.New("sqlstore: another process has the payment, and its outcome is the payment's: " +
+	"call again with the same request, or wait for the webhook")
+
+var (
+	errPaid      = errors.New("sqlstore: the payment was accepted, and cannot be rejected")
+	errNotBegun  = errors.New("sqlstore: no payment with this idempotency key was begun here")
+	errRejected  = errors.New("sqlstore: another process was told meanwhile that the payment is rejected")
+	errForbidden = errors.New("sqlstore: an idempotency key is missing, or a text of the payment is no UTF-8 or holds a NUL")
+	errRefunding = errors.New("sqlstore: another process is asking for the refund")
+)
+
+const (
+	// paymentLease is longer than a client goes on between two attempts, which is 90 seconds, and
+	// than an attempt takes with what follows it.
+	paymentLease = 2 * time.Minute
+	// remembered is for how long an attempt is known here: longer than a call lasts.
+	remembered = 5 * time.Minute
+
+	shortestPoll = 20 * time.Millisecond
+	longestPoll  = 500 * time.Millisecond
+)
+
+// attempt is what this process knows of a call, or of one that has ended.
+type attempt struct {
+	intent connectpsp.Intent
+	begun  time.Time
+	epoch  int64 // of the row that Begin saw, 0 if there was none, or since leased that this process wrote
+	open   bool  // Begin saw a row that is open
+	leased bool  // this process has the lease
+	unsure bool  // a write has failed, and may have been made or be made later
+}
+
+func newJournal(s *Store) *Journal { return &Journal{store: s, begun: map[string]attempt{}} }
+
+// Begin looks an intent up, and remembers it until Sent writes it. See [connectpsp.Journal].
+func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	if err := validate(intent); err != nil {
+		return nil, err
+	}
+	waited := false
+	for poll := shortestPoll; ; poll = min(2*poll, longestPoll) {
+		found, err := j.find(ctx, intent)
+		switch {
+		case err != nil:
+			return nil, err
+		case found == nil, found.Outcome == connectpsp.OutcomeRejected && !waited:
+			j.remember(intent, found)
+			return nil, nil
+		case found.Outcome != "" || !found.Leased:
+			j.remember(intent, found)
+			return &found.Intent, nil
+		case intent.Operation == connectpsp.OperationRefundCashIn:
+			return &found.Intent, errRefunding // one that waits here would hold up all others
+		}
+		waited = true
+		if err := sleep(ctx, poll); err != nil {
+			return &found.Intent, err
+		}
+	}
+}
+
+func validate(intent connectpsp.Intent) error {
+	text := strings.Join([]string{intent.IdempotencyKey, intent.ExternalReference, intent.ChargeID, intent.TransactionID, intent.ClientID,
+		intent.BaseURL}, " ")
+	if intent.IdempotencyKey == "" || !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+		return errForbidden
+	}
+	return nil
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// remember notes that an intent was begun, and forgets those of calls that have ended.
+func (j *Journal) remember(intent connectpsp.Intent, found *row) {
+	a := attempt{intent: intent, begun: time.Now()}
+	if found != nil {
+		a.epoch, a.open = found.epoch, found.Outcome == ""
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if time.Since(j.swept) > time.Minute {
+		for key, old := range j.begun {
+			if time.Since(old.begun) > remembered {
+				delete(j.begun, key)
+			}
+		}
+		j.swept = time.Now()
+	}
+	j.begun[intent.IdempotencyKey] = a
+}
+
+// attemptOf returns the attempt that was begun with a key.
+func (j *Journal) attemptOf(key string) (a attempt, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	a, known = j.begun[key]
+	return a, known
+}
+
+// update replaces what is known of an attempt. The client makes the calls with one key one after the
+// other, so that nothing is lost.
+func (j *Journal) update(a attempt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.begun[a.intent.IdempotencyKey] = a
+}
+
+// Find looks an intent up. See [connectpsp.Journal].
+func (j *Journal) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	found, err := j.find(ctx, intent)
+	if err != nil || found == nil || found.Outcome == connectpsp.OutcomeRejected {
+		return nil, err
+	}
+	return &found.Intent, nil
+}
+
+// Sent writes an intent with its lease, or renews the lease. It waits while another process has the
+// payment. See [connectpsp.Journal].
+func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
+	a, known := j.attemptOf(key)
+	if !known {
+		return errNotBegun
+	}
+	if a.leased {
+		return j.renew(ctx, a)
+	}
+	taken, err := j.take(ctx, a, at)
+	switch {
+	case err != nil:
+		a.unsure = true
+		j.update(a)
+		return err
+	case taken == 1:
+		j.lease(a)
+		return nil
+	default:
+		return j.conflict(ctx, a)
+	}
+}
+
+// lease notes that this process has the lease. The request is in the database now.
+func (j *Journal) lease(a attempt) {
+	a.leased, a.epoch, a.intent.Body = true, a.epoch+1, nil
+	j.update(a)
+}
+
+// take writes the intent, or takes over the one that Begin saw open. It changes nothing if the row is
+// no longer as Begin saw it.
+func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int64, err error) {
+	if a.open {
+		return j.store.change(ctx, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds())
+	}
+	sent := a.intent.SentAt
+	if sent.IsZero() {
+		sent = at
+	}
+	arguments := append(j.identity(a.intent), a.intent.Body, ago(a.intent.BegunAt), ago(sent), j.store.owner, paymentLease.Microseconds(), a.epoch)
+	return j.store.change(ctx, writeIntent, arguments...)
+}
+
+// conflict returns why an intent could not be written, nil if it may be sent all the same.
+func (j *Journal) conflict(ctx context.Context, a attempt) error {
+	for poll := shortestPoll; ; poll = min(2*poll, longestPoll) {
+		found, err := j.find(ctx, a.intent)
+		switch {
+		case err != nil:
+			return err
+		case found == nil, found.Outcome == connectpsp.OutcomeRejected:
+			return errRejected
+		case found.isOf(j.store.owner, a.epoch+1) && a.unsure:
+			j.lease(a) // a write of ours was made that seemed to fail
+			return nil
+		case found.Outcome == connectpsp.OutcomeAccepted && found.sameAs(a.intent) && time.Since(found.SentAt) < paymentLease:
+			return nil // the gateway repeats its response to the same key
+		case a.open, !found.Leased, found.Outcome != "":
+			return ErrLeaseLost
+		}
+		if err := sleep(ctx, poll); err != nil {
+			return errors.Join(ErrLeaseLost, err)
+		}
+	}
+}
+
+// renew renews the lease before another attempt.
+func (j *Journal) renew(ctx context.Context, a attempt) error {
+	renewed, err := j.store.change(ctx, renewLease, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
+	if err != nil || renewed == 1 {
+		return err
+	}
+	found, err := j.find(ctx, a.intent)
+	switch {
+	case err != nil:
+		return err
+	case found != nil && found.Outcome == connectpsp.OutcomeAccepted && found.epoch == a.epoch:
+		return nil // a webhook has told of it, and the gateway repeats its response
+	default:
+		return ErrLeaseLost
+	}
+}
+
+// Finish writes a certain outcome and erases the request. Any process may write that a payment was
+// accepted: the gateway says so. A rejection is written by the process that has the lease, or by any
+// once it is over. See [connectpsp.Journal].
+func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
+	a, known := j.attemptOf(key)
+	switch outcome {
+	case connectpsp.OutcomeAccepted:
+		// The attempt stays known: a webhook may tell of it between two attempts of a call.
+		return j.accept(ctx, a, known, key, transactionID)
+	case connectpsp.OutcomeRejected:
+		err := j.reject(ctx, a, known, key)
+		if err == nil {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			delete(j.begun, key)
+		}
+		return err
+	default:
+		return errors.New("sqlstore: the outcome of a payment is accepted or rejected")
+	}
+}
+
+func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transactionID string) error {
+	accepted, err := j.store.change(ctx, acceptOpen, key, transactionID, j.store.owner, paymentLease.Microseconds())
+	if err != nil || accepted > 0 || !known || a.leased || a.open {
+		return err
+	}
+	a.intent.TransactionID = cmp.Or(transactionID, a.intent.TransactionID)
+	_, err = j.endUnsent(ctx, a, connectpsp.OutcomeAccepted)
+	return err // if it has changed nothing, it was accepted before
+}
+
+func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string) error {
+	var rejected int64
+	var err error
+	switch {
+	case known && a.leased:
+		rejected, err = j.store.change(ctx, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
+	case !known || a.open:
+		rejected, err = j.store.change(ctx, rejectFree, key, j.store.owner)
+	case a.unsure: // what was not written yet must not be written any more
+		rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected)
+	}
+	if err != nil || rejected > 0 {
+		return err
+	}
+	a.intent.IdempotencyKey = key
+	found, err := j.find(ctx, a.intent)
+	switch {
+	case err != nil:
+		return err
+	case found == nil, found.Outcome == connectpsp.OutcomeRejected:
+		return nil
+	case found.Outcome == connectpsp.OutcomeAccepted:
+		return errPaid
+	default:
+		return ErrLeaseLost
+	}
+}
+
+// endUnsent writes the outcome of an attempt that was not written before.
+func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.Outcome) (int64, error) {
+	var sent any // never
+	if !a.intent.SentAt.IsZero() {
+		sent = ago(a.intent.SentAt)
+	}
+	arguments := append(j.identity(a.intent), string(outcome), ago(a.intent.BegunAt), sent, j.store.owner, paymentLease.Microseconds(), a.epoch)
+	return j.store.change(ctx, writeEnd, arguments...)
+}
+
+// Pending returns the intents without an outcome. See [connectpsp.Journal].
+func (j *Journal) Pending(ctx context.Context) ([]connectpsp.Intent, error) {
+	return j.list(ctx, selectPending)
+}
+
+// Ended returns the intents that ended in the last hour in which any did. See [connectpsp.Journal].
+func (j *Journal) Ended(ctx context.Context) ([]connectpsp.Intent, error) {
+	return j.list(ctx, selectEnded)
+}
