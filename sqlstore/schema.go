@@ -106,6 +106,16 @@ var schema = [][]string{{
 	`CREATE UNIQUE INDEX connectpsp_payment_key ON connectpsp_payment (key) WHERE outcome <> 'REJECTED'`,
 	`CREATE INDEX connectpsp_payment_open ON connectpsp_payment (begun_at) WHERE outcome = ''`,
 	`CREATE INDEX connectpsp_payment_ended ON connectpsp_payment (ended_at) WHERE outcome <> ''`,
+	`CREATE TABLE connectpsp_token (
+	integration   text COLLATE "C" NOT NULL PRIMARY KEY,
+	version       bigint NOT NULL DEFAULT 0,
+	sealed        bytea,
+	renew_at      bigint NOT NULL DEFAULT 0,
+	ends_at       bigint NOT NULL DEFAULT 0,
+	fetcher       text NOT NULL,
+	fetched_until bigint NOT NULL,
+	failure       integer
+)`,
 	`INSERT INTO connectpsp_version (version, usable_from) VALUES (1, 1)`,
 }}
 
