@@ -23,7 +23,8 @@ func TestPackagesImportOnlyLowerFloors(t *testing.T) {
 	const module = "github.com/connectpsp/connectpsp-go/"
 	floors := map[string]int{"pix": 0, "internal/redact": 0, "internal/api": 0, "internal/jitter": 0, "gen": 1, "internal/answer": 1,
 		"auth": 2, "signing": 2, "idempotency": 2, "connectpsp": 3,
-		"webhook": 4, "journal": 4, "sandbox": 4, "connectpsp/journaltest": 4, "sqlstore": 5, "examples/quickstart": 5}
+		"webhook": 4, "journal": 4, "sandbox": 4, "connectpsp/journaltest": 4, "webhook/inboxtest": 5,
+		"sqlstore": 5, "examples/quickstart": 5}
 	output, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(output)) {

@@ -5,9 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
-	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,60 +43,6 @@ func claim(t testing.TB, inbox webhook.Inbox) *webhook.Claim {
 // done settles without a change.
 func done(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
 	return webhook.Result{State: known}, nil
-}
-
-func TestAnItemIsKeptOnceAsItWas(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		given := item("a/E1")
-		put(t, inbox, given, item("a/e1"), item("A/E1"))
-		changed := given
-		changed.Body = []byte("another")
-		for _, again := range []webhook.Item{given, changed} {
-			earlier, err := inbox.Put(t.Context(), again)
-			require.NoError(t, err)
-			assert.Equal(t, webhook.Digest(sha256.Sum256(given.Body)), *earlier)
-		}
-		assert.Equal(t, 3, number(t, db, `SELECT count(*) FROM connectpsp_event`), "keys distinguish capitals")
-
-		execute(t, db, `DELETE FROM connectpsp_queue WHERE key <> 'a/E1'`)
-		kept := claim(t, inbox)
-		require.NotNil(t, kept)
-		assert.WithinDuration(t, time.Now().Add(time.Minute), kept.Due, 10*time.Second)
-		kept.Due = past
-		assert.Equal(t, given, kept.Item)
-		assert.Equal(t, 1, kept.Attempts)
-		assert.NotEmpty(t, kept.Token)
-	})
-}
-
-func TestItemsAreClaimedByOneAtATimeWhenTheyAreDue(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		second, later, held := item("second"), item("later"), item("held")
-		later.Due, held.Held = past.Add(time.Hour), "unreadable"
-		put(t, inbox, second, item("first"), later, held)
-		execute(t, db, `UPDATE connectpsp_queue SET due_at = due_at - 1000000 WHERE key = 'first'`)
-		first := claim(t, inbox)
-		assert.Equal(t, "first", first.Key)
-		assert.Equal(t, "second", claim(t, inbox).Key)
-		assert.Nil(t, claim(t, inbox))
-
-		execute(t, db, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0 WHERE key = 'first'`) // the lease is over
-		again := claim(t, inbox)
-		assert.Equal(t, "first", again.Key)
-		assert.Equal(t, 2, again.Attempts)
-		for name, err := range map[string]error{
-			"settle":   inbox.Complete(t.Context(), first, func(context.Context, webhook.TransactionState) (webhook.Result, error) { panic("not ours") }),
-			"postpone": inbox.Postpone(t.Context(), first, past, "late"),
-			"hold":     inbox.Hold(t.Context(), first, "late"),
-		} {
-			assert.ErrorIs(t, err, webhook.ErrClaimLost, name)
-		}
-		require.NoError(t, inbox.Complete(t.Context(), again, done))
-		assert.ErrorIs(t, inbox.Complete(t.Context(), again, done), webhook.ErrClaimLost, "it is done")
-		assert.Nil(t, claim(t, inbox))
-	})
 }
 
 func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
@@ -153,60 +96,6 @@ func TestWhatTheFunctionWritesIsCommittedWithTheStepOrNotAtAll(t *testing.T) {
 			}))
 		}
 		assert.ElementsMatch(t, []string{"a", "b"}, keys)
-		assert.Nil(t, claim(t, inbox))
-	})
-}
-
-// A transaction to be read has no body.
-func TestAnItemWithoutABodyIsKept(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		watch := item("READ#PAYMENT/CASHIN/a")
-		watch.Body = nil
-		put(t, inbox, watch)
-		kept := claim(t, inbox)
-		require.NotNil(t, kept)
-		assert.Empty(t, kept.Body)
-		require.NoError(t, inbox.Complete(t.Context(), kept, done))
-	})
-}
-
-// What is known of a transaction is written also if only its amount or its reference is news.
-func TestEveryChangeOfWhatIsKnownIsKept(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		put(t, inbox, item("a"))
-		for n, want := range []webhook.TransactionState{
-			{Status: webhook.StatusPaid}, {Status: webhook.StatusPaid, Returns: []string{"D1"}},
-			{Amount: pix.Centavos(1), Returns: []string{"D1"}}, {ExternalReference: "r", Returns: []string{"D1"}},
-			{PaymentID: "E1", Returns: []string{"D1"}},
-		} {
-			var now webhook.TransactionState
-			for range 2 {
-				require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
-					now = known
-					return webhook.Result{State: want, RetryAt: past}, nil
-				}))
-			}
-			assert.Equal(t, want, now, n)
-		}
-	})
-}
-
-// Two that try to end one item: a worker whose lease is over, and the one that has it now.
-func TestAClaimThatIsLostWhileItsItemIsSettledHasNoEffect(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		put(t, inbox, item("a"))
-		slow, err := one(inbox.Claim(t.Context(), time.Millisecond, 1))
-		require.NoError(t, err)
-		time.Sleep(5 * time.Millisecond)
-		require.NoError(t, inbox.Complete(t.Context(), slow, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
-			if s.dialect == sqlstore.PostgreSQL { // SQLite would wait for the writer
-				assert.Nil(t, claim(t, inbox), "whoever settles an item has it, also if the lease ends")
-			}
-			return webhook.Result{State: known}, nil
-		}))
 		assert.Nil(t, claim(t, inbox))
 	})
 }
@@ -291,43 +180,6 @@ func TestItemsArePostponedHeldRetriedAndForgotten(t *testing.T) {
 	})
 }
 
-// Every worker settles items of one transaction; the last value would be lost if two did so at
-// once.
-func TestItemsOfOneTransactionAreSettledOneAfterAnother(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		const items = 200
-		for n := range items {
-			put(t, inbox, item(fmt.Sprint(n)))
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				for range 100 * items {
-					claim, err := one(inbox.Claim(ctx, time.Minute, 1))
-					if !assert.NoError(t, err) || claim == nil {
-						return
-					}
-					err = inbox.Complete(ctx, claim, func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
-						known.Returns = append(known.Returns, "D"+claim.Key)
-						return webhook.Result{State: known}, nil
-					})
-					if errors.Is(err, webhook.ErrLocked) {
-						err = inbox.Postpone(ctx, claim, time.Now(), "locked")
-					}
-					assert.NoError(t, err)
-				}
-			})
-		}
-		all.Wait()
-		var returns string
-		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT returns FROM connectpsp_state`).Scan(&returns))
-		assert.Len(t, strings.Fields(returns), items)
-	})
-}
-
 // Retry is for what is held. What is done, or was dismissed by a person, or is under work, must not
 // be worked off again.
 func TestOnlyAHeldItemIsRetried(t *testing.T) {
@@ -376,22 +228,6 @@ func plan(t *testing.T, db *sql.DB, explain string) (plan string) {
 	return plan
 }
 
-func TestItemsAreDueByTheClockOfTheDatabase(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		for key, there := range map[string]time.Time{"ahead": time.Now().Add(time.Hour), "behind": time.Now().Add(-time.Hour)} {
-			now, later := item(key), item(key+", later")
-			now.ReceivedAt, now.Due = there, there
-			later.ReceivedAt, later.Due = there, there.Add(30*time.Minute)
-			put(t, inbox, now, later)
-			claimed := claim(t, inbox)
-			require.NotNil(t, claimed, key)
-			assert.Equal(t, key, claimed.Key)
-			assert.Nil(t, claim(t, inbox), key)
-		}
-	})
-}
-
 // settling begins to settle an item and returns what ends it, and its error.
 func settling(t *testing.T, inbox webhook.Inbox, claim *webhook.Claim) (end func() error) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -436,20 +272,6 @@ func TestAnItemOfALockedTransactionIsNotWaitedFor(t *testing.T) {
 		again := claim(t, inbox)
 		assert.Equal(t, 1, again.Attempts, "an attempt that was none is not counted")
 		assert.NoError(t, inbox.Complete(t.Context(), again, done))
-	})
-}
-
-func TestAttemptsAreCountedFromTheLastResult(t *testing.T) {
-	onServers(t, func(t *testing.T, s server, db *sql.DB) {
-		inbox := openInbox(t, s, db)
-		put(t, inbox, item("a"))
-		for range 3 {
-			require.NoError(t, inbox.Postpone(t.Context(), claim(t, inbox), time.Now(), "down"))
-		}
-		require.NoError(t, inbox.Complete(t.Context(), claim(t, inbox), func(_ context.Context, known webhook.TransactionState) (webhook.Result, error) {
-			return webhook.Result{State: known, RetryAt: time.Now().Add(-time.Second)}, nil
-		}))
-		assert.Equal(t, 1, claim(t, inbox).Attempts)
 	})
 }
 
