@@ -103,7 +103,9 @@ var schema = [][]string{{
 	leased_until       bigint NOT NULL,
 	epoch              bigint NOT NULL
 )`,
-	`CREATE UNIQUE INDEX connectpsp_payment_key ON connectpsp_payment (key) WHERE outcome <> 'REJECTED'`,
+	// Not unique: of two that write the same payment at the same time, one would fail by its key before
+	// it sees that the payment is there. Begin looks a key up.
+	`CREATE INDEX connectpsp_payment_key ON connectpsp_payment (key) WHERE outcome <> 'REJECTED'`,
 	`CREATE INDEX connectpsp_payment_open ON connectpsp_payment (begun_at) WHERE outcome = ''`,
 	`CREATE INDEX connectpsp_payment_ended ON connectpsp_payment (ended_at) WHERE outcome <> ''`,
 	`CREATE TABLE connectpsp_token (

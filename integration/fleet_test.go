@@ -1,0 +1,243 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
+)
+
+// slowSandbox is a gateway that takes a moment for each payment, and counts its requests by path.
+func slowSandbox(t *testing.T) (*sandbox.Sandbox, *sync.Map) {
+	requests := &sync.Map{}
+	gateway, err := sandbox.Start(sandbox.WithMiddleware(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			count, _ := requests.LoadOrStore(r.URL.Path, &atomic.Int64{})
+			count.(*atomic.Int64).Add(1)
+			if r.Method == http.MethodPost {
+				time.Sleep(5 * time.Millisecond)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, gateway.Close()) })
+	return gateway, requests
+}
+
+// process returns the client of another process, with the journal of its own store.
+func process(t *testing.T, gateway *sandbox.Sandbox, store *sqlstore.Store, options ...connectpsp.Option) *connectpsp.Client {
+	client, err := connectpsp.New(gateway.Config(), append(options, connectpsp.WithJournal(store.Journal()),
+		connectpsp.WithLogger(slog.New(slog.DiscardHandler)))...)
+	require.NoError(t, err)
+	return client
+}
+
+func withdrawal(reference string, amount pix.Amount) connectpsp.CashOutRequest {
+	return connectpsp.CashOutRequest{
+		Amount: amount, ExternalReference: reference, WebhookURL: "https://wallet.example/webhooks",
+		Payee: connectpsp.Payee{Name: "Maria Silva", Document: "12345678909", Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, "12345678909")},
+	}
+}
+
+func TestAPaymentThatProcessesCallAtOnceIsMadeOnceAndAllHearTheSame(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		gateway, _ := slowSandbox(t)
+		const payments, processes = 10, 4
+		before := balance(t, gateway)
+		var mu sync.Mutex
+		heard := map[string]map[string]int{}
+		note := func(reference, what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if heard[reference] == nil {
+				heard[reference] = map[string]int{}
+			}
+			heard[reference][what]++
+		}
+		var all sync.WaitGroup
+		for range processes {
+			client := process(t, gateway, openStore(t, s, db))
+			for n := range payments {
+				all.Go(func() {
+					amount := pix.Centavos(100)
+					if n%2 == 1 {
+						amount = pix.Centavos(9_999_999_00) // more than there is
+					}
+					reference := fmt.Sprint("withdrawal-", n)
+					payment, err := client.CreateCashOut(t.Context(), withdrawal(reference, amount))
+					switch {
+					case err == nil:
+						note(reference, payment.TransactionID)
+					case errors.Is(err, connectpsp.ErrUnknownOutcome):
+						note(reference, "unknown: "+err.Error())
+					default:
+						note(reference, "rejected")
+					}
+				})
+			}
+		}
+		all.Wait()
+		for reference, results := range heard {
+			assert.Len(t, results, 1, "%s: %v", reference, results)
+		}
+		assert.Len(t, heard, payments)
+		assert.Equal(t, before.Centavos()-payments/2*100, balance(t, gateway).Centavos())
+	})
+}
+
+func balance(t *testing.T, gateway *sandbox.Sandbox) pix.Amount {
+	client, err := connectpsp.New(gateway.Config())
+	require.NoError(t, err)
+	balance, err := client.GetBalance(t.Context())
+	require.NoError(t, err)
+	return balance.Consolidated.TransactionalBalance
+}
+
+func TestThePaymentsOfAProcessThatDiedAreSettledByAnotherWhenItsLeaseIsOver(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		gateway, requests := slowSandbox(t)
+		before := balance(t, gateway)
+		once := connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})
+		first := process(t, gateway, openStore(t, s, db), once)
+		gateway.FailNext("createCashOut", sandbox.LoseAnswer)
+		_, err := first.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
+		require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+
+		second := process(t, gateway, openStore(t, s, db), once)
+		recovered, err := second.Recover(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, recovered, "the first may live")
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err = second.CreateCashOut(ctx, withdrawal("withdrawal-1", pix.Centavos(100)))
+		require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+		count, _ := requests.Load("/cash-out")
+		require.NotNil(t, count)
+		assert.EqualValues(t, 1, count.(*atomic.Int64).Load())
+
+		execute(t, db, `UPDATE connectpsp_payment SET leased_until = 0`)
+		recovered, err = second.Recover(t.Context())
+		require.NoError(t, err)
+		require.Len(t, recovered, 1)
+		require.NoError(t, recovered[0].Err)
+		payment, err := first.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
+		require.NoError(t, err)
+		assert.Equal(t, recovered[0].TransactionID, payment.TransactionID)
+		assert.Equal(t, before.Centavos()-100, balance(t, gateway).Centavos())
+		assert.Zero(t, number(t, db, `SELECT count(*) FROM connectpsp_payment WHERE body IS NOT NULL`), "no personal data is left")
+	})
+}
+
+// faultyConn is a connection to PostgreSQL on which a statement may seem to fail.
+type faultyConn struct {
+	*stdlib.Conn
+	faults *faults
+}
+
+type faults struct {
+	driver.Driver
+	next func(run func() (driver.Result, error)) (driver.Result, error) // of the next INSERT or UPDATE, nil for none
+}
+
+func (f *faults) Open(name string) (driver.Conn, error) {
+	conn, err := f.Driver.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyConn{conn.(*stdlib.Conn), f}, nil
+}
+
+func (c *faultyConn) ExecContext(ctx context.Context, query string, arguments []driver.NamedValue) (driver.Result, error) {
+	run := func() (driver.Result, error) { // also after the call has ended
+		return c.Conn.ExecContext(context.WithoutCancel(ctx), query, arguments)
+	}
+	next := c.faults.next
+	if next == nil || strings.Contains(query, "_version") {
+		return run()
+	}
+	c.faults.next = nil
+	return next(run)
+}
+
+type faultyConnector struct {
+	*faults
+	address string
+}
+
+func (c faultyConnector) Connect(context.Context) (driver.Conn, error) { return c.Open(c.address) }
+func (c faultyConnector) Driver() driver.Driver                        { return c.faults }
+
+var errCut = errors.New("the connection was cut")
+
+// The answer to a COMMIT, or to a statement that commits itself, may be lost, or the statement may be
+// carried out after the program has given up.
+func TestAPaymentWhoseRecordSeemedToFailIsNeitherLostNorSentLater(t *testing.T) {
+	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
+	if address == "" {
+		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
+	}
+	var late func() (driver.Result, error)
+	lost := map[string]func(func() (driver.Result, error)) (driver.Result, error){
+		"its answer was lost": func(run func() (driver.Result, error)) (driver.Result, error) {
+			_, err := run()
+			return nil, errors.Join(errCut, err)
+		},
+		"it was lost": func(func() (driver.Result, error)) (driver.Result, error) { return nil, errCut },
+		"it came late": func(run func() (driver.Result, error)) (driver.Result, error) {
+			late = run
+			return nil, errCut
+		},
+	}
+	for name, lose := range lost {
+		t.Run(name, func(t *testing.T) {
+			broken := &faults{Driver: stdlib.GetDefaultDriver()}
+			db := sql.OpenDB(faultyConnector{broken, newPostgres(t, address)})
+			defer db.Close()
+			db.SetMaxOpenConns(1)
+			gateway, requests := slowSandbox(t)
+			late = nil
+			client := process(t, gateway, openStore(t, servers[0], db))
+			broken.next = lose
+			_, err := client.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
+			require.ErrorIs(t, err, errCut)
+			assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+			assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+			if late != nil {
+				_, err := late()
+				require.NoError(t, err)
+			}
+			_, sent := requests.Load("/cash-out")
+			require.False(t, sent)
+			execute(t, db, `UPDATE connectpsp_payment SET leased_until = 0`)
+			recovered, err := process(t, gateway, openStore(t, servers[0], db)).Recover(t.Context())
+			require.NoError(t, err)
+			for _, payment := range recovered {
+				assert.ErrorIs(t, payment.Err, connectpsp.ErrNotSent, "the caller may be paying in another way")
+			}
+			_, sent = requests.Load("/cash-out")
+			assert.False(t, sent)
+
+			_, err = client.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
+			require.NoError(t, err, "it may be paid")
+		})
+	}
+}
