@@ -125,8 +125,8 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 }
 
 // Fetch asks the gateway for a token, however many there are, and returns it with how long it lives
-// from now on. It neither uses nor changes what Token gives out. It is for a TokenSource that shares
-// tokens between processes. Its error is an *Error.
+// from now on. It neither uses nor changes what Token gives out. It is for a TokenSource that
+// shares tokens between processes. Its error is an *Error.
 func (c *ClientCredentials) Fetch(ctx context.Context) (token Secret, life time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, fetching{}, c), fetchTimeout)
 	defer cancel()

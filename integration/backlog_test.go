@@ -67,8 +67,8 @@ func touched(t *testing.T, db *sql.DB, completed int) int {
 FROM pg_statio_user_tables WHERE relname = 'connectpsp_queue'`)
 }
 
-// A backup holds a transaction open for an hour. Nothing may remove dead rows then, and a claim must
-// not step over all of them.
+// A backup holds a transaction open for an hour. Nothing may remove dead rows then, and a claim
+// must not step over all of them.
 func TestAClaimLooksAtFewPagesWhileAnotherTransactionStaysOpen(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		if s.dialect == sqlstore.SQLite {

@@ -188,8 +188,8 @@ func (c faultyConnector) Driver() driver.Driver                        { return 
 
 var errCut = errors.New("the connection was cut")
 
-// The answer to a COMMIT, or to a statement that commits itself, may be lost, or the statement may be
-// carried out after the program has given up.
+// The answer to a COMMIT, or to a statement that commits itself, may be lost, or the statement may
+// be carried out after the program has given up.
 func TestAPaymentWhoseRecordSeemedToFailIsNeitherLostNorSentLater(t *testing.T) {
 	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
 	if address == "" {

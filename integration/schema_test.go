@@ -143,8 +143,8 @@ func TestAStoreThatCouldNotWorkIsNotOpened(t *testing.T) {
 	assert.Panics(t, func() { sqlstore.Tx(t.Context()) })
 }
 
-// An inbox keeps every event for ever, and is asked ten times a second: neither what is due nor what
-// is held nor what is to be forgotten may be looked for among all that is done.
+// An inbox keeps every event for ever, and is asked ten times a second: neither what is due nor
+// what is held nor what is to be forgotten may be looked for among all that is done.
 func TestWhatIsDueIsFoundHoweverMuchIsDone(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		inbox := openInbox(t, s, db)

@@ -12,10 +12,10 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// The row of the item is locked until the end: its claimer keeps it, also if the lease ends. A claim
-// that passes over it has it for a moment, and is waited for. The state of the transaction is locked
-// without waiting: else one long function would hold up every worker that meets its transaction. A
-// row that has changed since the statement began is read as it is now.
+// The row of the item is locked until the end: its claimer keeps it, also if the lease ends. A
+// claim that passes over it has it for a moment, and is waited for. The state of the transaction is
+// locked without waiting: else one long function would hold up every worker that meets its
+// transaction. A row that has changed since the statement began is read as it is now.
 const lockItem = `SELECT item.id, state.status, state.returns, state.centavos, state.reference, state.payment_id
 	FROM connectpsp_queue item JOIN connectpsp_state state ON state.key = item."transaction"
 	WHERE item.id = (SELECT id FROM connectpsp_event WHERE key = $1) AND item.claim = $2 AND item.due_at IS NOT NULL

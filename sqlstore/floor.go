@@ -22,9 +22,9 @@ func (p place) compare(other place) int {
 // them. So a claim begins where the last one ended.
 //
 // An item may come to lie before that place: its lease has ended, or its Put has committed late or
-// in another order. So a claim that finds nothing looks at the whole queue as long as that is quick,
-// and now and then one does so anyway, no more often than costs a twentieth of the time. It also
-// moves the place back, to behind the items that it has found.
+// in another order. So a claim that finds nothing looks at the whole queue as long as that is
+// quick, and now and then one does so anyway, no more often than costs a twentieth of the time. It
+// also moves the place back, to behind the items that it has found.
 //
 // The zero value is ready. Goroutines may share it.
 type floor struct {

@@ -22,8 +22,8 @@ import (
 // payment, and sends nothing.
 //
 // A call for a payment that another process has waits for its outcome, and hears the same; that of
-// a refund does not wait and is unknown. [connectpsp.Client.Recover] takes only payments whose lease
-// is over, so call it every minute or so, in one process or in all.
+// a refund does not wait and is unknown. [connectpsp.Client.Recover] takes only payments whose
+// lease is over, so call it every minute or so, in one process or in all.
 //
 // Two processes that refund one charge at the same time under two of its ids both ask the gateway,
 // which refuses the second.
@@ -148,8 +148,8 @@ func (j *Journal) attemptOf(key string) (a attempt, known bool) {
 	return a, known
 }
 
-// update replaces what is known of an attempt. The client makes the calls with one key one after the
-// other, so that nothing is lost.
+// update replaces what is known of an attempt. The client makes the calls with one key one after
+// the other, so that nothing is lost.
 func (j *Journal) update(a attempt) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -195,8 +195,8 @@ func (j *Journal) lease(a attempt) {
 	j.update(a)
 }
 
-// take writes the intent, or takes over the one that Begin saw open. It changes nothing if the row is
-// no longer as Begin saw it.
+// take writes the intent, or takes over the one that Begin saw open. It changes nothing if the row
+// is no longer as Begin saw it.
 func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int64, err error) {
 	if a.open {
 		return j.store.change(ctx, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds())
@@ -205,7 +205,8 @@ func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int6
 	if sent.IsZero() {
 		sent = at
 	}
-	arguments := append(j.identity(a.intent), a.intent.Body, ago(a.intent.BegunAt), ago(sent), j.store.owner, paymentLease.Microseconds(), a.epoch)
+	arguments := append(j.identity(a.intent), a.intent.Body, ago(a.intent.BegunAt), ago(sent),
+		j.store.owner, paymentLease.Microseconds(), a.epoch)
 	return j.store.change(ctx, writeIntent, arguments...)
 }
 
@@ -250,8 +251,8 @@ func (j *Journal) renew(ctx context.Context, a attempt) error {
 }
 
 // Finish writes a certain outcome and erases the request. Any process may write that a payment was
-// accepted: the gateway says so. A rejection is written by the process that has the lease, or by any
-// once it is over. See [connectpsp.Journal].
+// accepted: the gateway says so. A rejection is written by the process that has the lease, or by
+// any once it is over. See [connectpsp.Journal].
 func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
 	a, known := j.attemptOf(key)
 	switch outcome {
@@ -315,7 +316,8 @@ func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.O
 	if !a.intent.SentAt.IsZero() {
 		sent = ago(a.intent.SentAt)
 	}
-	arguments := append(j.identity(a.intent), string(outcome), ago(a.intent.BegunAt), sent, j.store.owner, paymentLease.Microseconds(), a.epoch)
+	arguments := append(j.identity(a.intent), string(outcome), ago(a.intent.BegunAt), sent,
+		j.store.owner, paymentLease.Microseconds(), a.epoch)
 	return j.store.change(ctx, writeEnd, arguments...)
 }
 

@@ -32,8 +32,9 @@ func (r *row) sameAs(other connectpsp.Intent) bool {
 }
 
 const (
-	selectRow = `SELECT payment, key, operation, external_reference, charge_id, transaction_id, centavos, body_sha256, client_id, base_url,
-	body, outcome, epoch, owner, NOW - begun_at, NOW - sent_at, NOW - ended_at, owner <> $1 AND leased_until > NOW FROM connectpsp_payment `
+	selectRow = `SELECT key, operation, external_reference, charge_id, transaction_id, centavos, body_sha256, client_id, base_url,
+	body, outcome, epoch, owner, NOW - begun_at, NOW - sent_at, NOW - ended_at, owner <> $1 AND leased_until > NOW
+FROM connectpsp_payment `
 
 	selectFound   = selectRow + `WHERE payment = $2 OR (key = $3 AND outcome <> 'REJECTED')`
 	selectPending = selectRow + `WHERE outcome = '' ORDER BY begun_at, key`
@@ -50,8 +51,8 @@ ON CONFLICT (payment) DO UPDATE SET key = excluded.key, charge_id = excluded.cha
 	leased_until = excluded.leased_until, epoch = excluded.epoch
 WHERE connectpsp_payment.epoch = CAST($16 AS bigint) AND connectpsp_payment.outcome = 'REJECTED'`
 
-	// The same for an attempt that ends without having been written, or that may be written later by
-	// a statement that seemed to fail: that one finds another epoch then.
+	// The same for an attempt that ends without having been written, or that may be written later
+	// by a statement that seemed to fail: that one finds another epoch then.
 	writeEnd = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
 	body_sha256, client_id, base_url, outcome, begun_at, sent_at, owner, leased_until, epoch, ended_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, CAST($16 AS bigint) + 1, NOW)
@@ -143,10 +144,10 @@ func (j *Journal) rows(ctx context.Context, query string, arguments ...any) (fou
 // scan reads a row. The database tells how long ago its times are, so that its clock need not agree
 // with the local one.
 func (r *row) scan(rows *sql.Rows, now time.Time) error {
-	var payment, outcome string
+	var outcome string
 	var centavos int64
 	var begun, sent, ended sql.NullInt64
-	err := rows.Scan(&payment, &r.IdempotencyKey, &r.Operation, &r.ExternalReference, &r.ChargeID, &r.TransactionID, &centavos,
+	err := rows.Scan(&r.IdempotencyKey, &r.Operation, &r.ExternalReference, &r.ChargeID, &r.TransactionID, &centavos,
 		&r.BodySHA256, &r.ClientID, &r.BaseURL, &r.Body, &outcome, &r.epoch, &r.owner, &begun, &sent, &ended, &r.Leased)
 	at := func(ago sql.NullInt64) time.Time {
 		if !ago.Valid {

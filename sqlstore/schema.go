@@ -16,7 +16,8 @@ type Migration struct {
 }
 
 // Migrations returns the steps that make the tables, for those who run their own. [Open] runs those
-// that are missing, and none if another has. It panics if an option is wrong or the dialect is none.
+// that are missing, and none if another has. It panics if an option is wrong or the dialect is
+// none.
 func Migrations(dialect Dialect, options ...Option) []Migration {
 	names, err := namesOf(dialect, options)
 	if err != nil {
@@ -58,8 +59,8 @@ var schema = [][]string{{
 	received_at  bigint NOT NULL
 )`,
 	`CREATE INDEX connectpsp_event_body ON connectpsp_event (received_at) WHERE body IS NOT NULL`,
-	// An item of the queue that is held has no due_at. Neither leased_until nor claim is indexed, so
-	// that a claim leaves no dead entries in front of the next.
+	// An item of the queue that is held has no due_at. Neither leased_until nor claim is indexed,
+	// so that a claim leaves no dead entries in front of the next.
 	`CREATE TABLE connectpsp_queue (
 	id           bigint NOT NULL PRIMARY KEY,
 	key          text COLLATE "C" NOT NULL,
@@ -103,8 +104,8 @@ var schema = [][]string{{
 	leased_until       bigint NOT NULL,
 	epoch              bigint NOT NULL
 )`,
-	// Not unique: of two that write the same payment at the same time, one would fail by its key before
-	// it sees that the payment is there. Begin looks a key up.
+	// Not unique: of two that write the same payment at the same time, one would fail by its key
+	// before it sees that the payment is there. Begin looks a key up.
 	`CREATE INDEX connectpsp_payment_key ON connectpsp_payment (key) WHERE outcome <> 'REJECTED'`,
 	`CREATE INDEX connectpsp_payment_open ON connectpsp_payment (begun_at) WHERE outcome = ''`,
 	`CREATE INDEX connectpsp_payment_ended ON connectpsp_payment (ended_at) WHERE outcome <> ''`,
@@ -192,8 +193,8 @@ func (s *Store) lockSchema(ctx context.Context, tx *sql.Tx, made bool) error {
 	statements := []string{createVersion}
 	switch {
 	case s.dialect == PostgreSQL:
-		// The statements of a step wait no longer than that for a lock, such as one of a backup: they
-		// would hold up everybody who comes after them.
+		// The statements of a step wait no longer than that for a lock, such as one of a backup:
+		// they would hold up everybody who comes after them.
 		statements = []string{`SELECT pg_advisory_xact_lock(hashtextextended('connectpsp_version', 0))`, `SET LOCAL lock_timeout = '10s'`}
 	case made:
 		statements = []string{lockStatement}

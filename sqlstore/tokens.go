@@ -34,9 +34,9 @@ const (
 // to [connectpsp.WithTokenSource].
 //
 // In the last quarter of the life of a token one process fetches another, while all go on with the
-// old one, also if that fails. A token that the gateway has refused is replaced once. A process that
-// dies while it asks is succeeded by another after 40 seconds. A refusal of the credentials, and
-// any other failure, is for a few seconds the answer to all processes.
+// old one, also if that fails. A token that the gateway has refused is replaced once. A process
+// that dies while it asks is succeeded by another after 40 seconds. A refusal of the credentials,
+// and any other failure, is for a few seconds the answer to all processes.
 //
 // Source is an [auth.ClientCredentials]; the token is stored for its client id and gateway. Of any
 // other source the life of a token is not known, and taken to be a minute.
@@ -227,7 +227,8 @@ func (t *sharedTokens) fetchAndStore(ctx context.Context, fetcher string) error 
 	return err // if another has the lease by now, its token is as good
 }
 
-// fetchFromAny fetches a token from a source that may give out the same one until it is invalidated.
+// fetchFromAny fetches a token from a source that may give out the same one until it is
+// invalidated.
 func (t *sharedTokens) fetchFromAny(ctx context.Context) (auth.Secret, time.Duration, error) {
 	token, err := t.source.Token(ctx)
 	if err == nil && !token.IsZero() && token.Reveal() == t.last.Reveal() {

@@ -23,8 +23,8 @@ type step struct {
 }
 
 // Tx returns the transaction in which a step is settled, from the context of the function of a
-// [webhook.Worker]. Do not commit or roll it back. Tx panics if there is none: in any other context,
-// and with a [webhook.MemoryInbox].
+// [webhook.Worker]. Do not commit or roll it back. Tx panics if there is none: in any other
+// context, and with a [webhook.MemoryInbox].
 func Tx(ctx context.Context) *sql.Tx {
 	step, ok := ctx.Value(stepKey{}).(step)
 	if !ok {
