@@ -45,6 +45,16 @@ func (d Dialect) replacer(prefix string) *strings.Replacer {
 	return strings.NewReplacer("connectpsp_", prefix, "NOW", `(extract(epoch FROM statement_timestamp()) * 1000000)::bigint`)
 }
 
+// among returns the condition that a row is among those that are selected from a table. Their places
+// are looked up, whatever PostgreSQL takes the sizes of the tables to be: it counts the rows of a
+// queue when that is empty, and would then read all of it for each claim.
+func (d Dialect) among(from string) string {
+	if d == SQLite {
+		return `rowid IN (SELECT rowid FROM ` + from + `)`
+	}
+	return `ctid = ANY (ARRAY(SELECT ctid FROM ` + from + `))`
+}
+
 // probe is the statement that asks a database for its version, its default isolation, and whether
 // it has the table of versions. It is an error on a database of another dialect.
 func (d Dialect) probe() string {

@@ -52,10 +52,8 @@ func (i *Inbox) Dismiss(ctx context.Context, key string) (bool, error) {
 // forgetAtOnce is how many bodies one statement erases, so that none holds up the inbox.
 const forgetAtOnce = 1000
 
-const forgetStatement = `UPDATE connectpsp_event SET body = NULL WHERE id IN (SELECT id FROM connectpsp_event event
-	WHERE body IS NOT NULL AND received_at >= $1 AND received_at < $2
-		AND NOT EXISTS (SELECT 1 FROM connectpsp_queue queue WHERE queue.id = event.id)
-	ORDER BY received_at LIMIT $3) RETURNING received_at`
+const forgettable = `connectpsp_event event WHERE body IS NOT NULL AND received_at >= $1 AND received_at < $2
+	AND NOT EXISTS (SELECT 1 FROM connectpsp_queue queue WHERE queue.id = event.id) ORDER BY received_at LIMIT $3`
 
 // Forget erases the bodies of the events that were received before a time and are done, and with
 // them the personal data. Their keys and digests stay, so that none is ever taken for a new one. It
@@ -75,7 +73,8 @@ func (i *Inbox) Forget(ctx context.Context, before time.Time) (forgotten int64, 
 
 func (i *Inbox) forget(ctx context.Context, from int64, before time.Time) (erased, last int64, err error) {
 	err = i.store.atOnce(ctx, func(db querier) (err error) {
-		rows, err := db.QueryContext(ctx, i.store.text(forgetStatement), from, before.UnixMicro(), forgetAtOnce)
+		statement := `UPDATE connectpsp_event SET body = NULL WHERE ` + i.store.dialect.among(forgettable) + ` RETURNING received_at`
+		rows, err := db.QueryContext(ctx, i.store.text(statement), from, before.UnixMicro(), forgetAtOnce)
 		if err != nil {
 			return err
 		}

@@ -132,11 +132,14 @@ func plain(text string) string {
 
 // A claimed item is due again when its lease is over. An item that is being completed is locked,
 // and skipped whatever its lease.
-const claimStatement = `WITH due AS MATERIALIZED (SELECT id AS due_id FROM connectpsp_queue
-	WHERE due_at <= NOW AND (due_at, id) > ($1, $2) AND leased_until <= NOW ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-UPDATE connectpsp_queue SET leased_until = NOW + $4, claim = $5, attempts = attempts + 1 FROM due WHERE id = due_id
-RETURNING id, due_at, key, "transaction", (SELECT body FROM connectpsp_event WHERE connectpsp_event.id = connectpsp_queue.id),
+const (
+	dueItems = `connectpsp_queue WHERE due_at <= NOW AND (due_at, id) > ($1, $2) AND leased_until <= NOW
+	ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED`
+	claimThose = `UPDATE connectpsp_queue SET leased_until = NOW + $4, claim = $5, attempts = attempts + 1 WHERE `
+	claimed    = ` RETURNING id, due_at, key, "transaction",
+	(SELECT body FROM connectpsp_event WHERE connectpsp_event.id = connectpsp_queue.id),
 	delivery_id, received_at, leased_until, attempts`
+)
 
 // Claim takes up to limit items that are due, in the order in which they are. See [webhook.Inbox].
 func (i *Inbox) Claim(ctx context.Context, lease time.Duration, limit int) ([]*webhook.Claim, error) {
@@ -182,7 +185,8 @@ type placedClaim struct {
 
 func (i *Inbox) claim(ctx context.Context, db querier, from place, lease time.Duration, limit int) (found []placedClaim, err error) {
 	token := uuid.NewString()
-	rows, err := db.QueryContext(ctx, i.store.text(claimStatement), from.dueAt, from.id, limit, lease.Microseconds(), token)
+	statement := i.store.text(claimThose + i.store.dialect.among(dueItems) + claimed)
+	rows, err := db.QueryContext(ctx, statement, from.dueAt, from.id, limit, lease.Microseconds(), token)
 	if err != nil {
 		return nil, err
 	}
