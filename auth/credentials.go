@@ -124,9 +124,9 @@ func (c *ClientCredentials) Invalidate(token Secret) {
 	}
 }
 
-// Fetch asks the gateway for a token, however many there are, and returns it with how long it lives
-// from now on. It neither uses nor changes what Token gives out. It is for a TokenSource that
-// shares tokens between processes. Its error is an *Error.
+// Fetch requests a token from the gateway, and returns it with its remaining life. It neither uses
+// nor changes the cached token of Token. It is for a [TokenSource] that shares tokens between
+// processes. The error is an [*Error].
 func (c *ClientCredentials) Fetch(ctx context.Context) (token Secret, life time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, fetching{}, c), fetchTimeout)
 	defer cancel()
@@ -137,7 +137,7 @@ func (c *ClientCredentials) Fetch(ctx context.Context) (token Secret, life time.
 	return fetched.token, fetched.endsAge - fetched.age(), nil
 }
 
-// Identity returns the client id and the address of the gateway, with a space between them.
+// Identity returns the client id and the base URL of the gateway, with a space between them.
 func (c *ClientCredentials) Identity() string { return c.clientID + " " + c.client.Server }
 
 // String returns the type and the client id.

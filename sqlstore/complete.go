@@ -28,7 +28,7 @@ const (
 		changed_at = NOW WHERE key = $6`
 )
 
-// Complete ends an item in a transaction of the database, which change finds in its context. See
+// Complete ends an item in a database transaction, which the context of change carries. See
 // [webhook.Inbox] and [Tx].
 func (i *Inbox) Complete(
 	ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error),

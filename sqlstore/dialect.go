@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Dialect is the kind of a database. The zero value is none.
+// Dialect is the kind of a database. The zero value is not valid.
 type Dialect int
 
 const (
 	// PostgreSQL is PostgreSQL 13 or newer.
 	PostgreSQL Dialect = iota + 1
 	// SQLite is SQLite 3.35 or newer. Open it with a busy timeout of some seconds, such as
-	// _pragma=busy_timeout(10000): it has one writer at a time, and the others have to wait.
+	// _pragma=busy_timeout(10000): it has one writer at a time, and the others must wait.
 	SQLite
 )
 
@@ -45,9 +45,9 @@ func (d Dialect) replacer(prefix string) *strings.Replacer {
 	return strings.NewReplacer("connectpsp_", prefix, "NOW", `(extract(epoch FROM statement_timestamp()) * 1000000)::bigint`)
 }
 
-// among returns the condition that a row is among those that are selected from a table. Their places
-// are looked up, whatever PostgreSQL takes the sizes of the tables to be: it counts the rows of a
-// queue when that is empty, and would then read all of it for each claim.
+// among returns the condition that a row is among those that are selected from a table. Their
+// places are looked up, whatever PostgreSQL takes the sizes of the tables to be: it counts the rows
+// of a queue when that is empty, and would then read all of it for each claim.
 func (d Dialect) among(from string) string {
 	if d == SQLite {
 		return `rowid IN (SELECT rowid FROM ` + from + `)`

@@ -9,7 +9,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// Held returns up to limit items that are held for a person, oldest first.
+// Held returns up to limit items that are held for manual review: the dead letters, oldest first.
 func (i *Inbox) Held(ctx context.Context, limit int) (held []webhook.Item, err error) {
 	rows, err := i.store.db.QueryContext(ctx, i.store.text(`SELECT queue.key, queue."transaction", event.body, queue.delivery_id,
 		queue.received_at, queue.reason FROM connectpsp_queue queue JOIN connectpsp_event event ON event.id = queue.id
@@ -33,7 +33,8 @@ func (i *Inbox) Held(ctx context.Context, limit int) (held []webhook.Item, err e
 
 const ofHeldKey = ` WHERE due_at IS NULL AND id = (SELECT id FROM connectpsp_event WHERE key = $1)`
 
-// Retry makes a held item due now, as if it had never been tried. It reports whether there is one.
+// Retry makes a held item due now, with no attempts counted. It reports whether the inbox holds an
+// item with this key.
 func (i *Inbox) Retry(ctx context.Context, key string) (bool, error) {
 	changed, err := i.store.change(ctx, `UPDATE connectpsp_queue SET due_at = NOW, attempts = 0, reason = ''`+ofHeldKey, key)
 	if changed > 0 {
@@ -42,8 +43,8 @@ func (i *Inbox) Retry(ctx context.Context, key string) (bool, error) {
 	return changed > 0, err
 }
 
-// Dismiss ends a held item that a person has seen to: it has no effect any more. It reports whether
-// there is one.
+// Dismiss ends a held item without any effect, after somebody has dealt with it. It reports whether
+// the inbox holds an item with this key.
 func (i *Inbox) Dismiss(ctx context.Context, key string) (bool, error) {
 	changed, err := i.store.change(ctx, `DELETE FROM connectpsp_queue`+ofHeldKey, key)
 	return changed > 0, err
@@ -55,10 +56,10 @@ const forgetAtOnce = 1000
 const forgettable = `connectpsp_event event WHERE body IS NOT NULL AND received_at >= $1 AND received_at < $2
 	AND NOT EXISTS (SELECT 1 FROM connectpsp_queue queue WHERE queue.id = event.id) ORDER BY received_at LIMIT $3`
 
-// Forget erases the bodies of the events that were received before a time and are done, and with
-// them the personal data. Their keys and digests stay, so that none is ever taken for a new one. It
-// works in batches and returns how many bodies it has erased, also when a batch fails. Call it from
-// time to time, such as each hour with the time of 30 days ago.
+// Forget erases the bodies of the events that were received before the given time and are done, and
+// with them the personal data. Their keys and digests stay, so the inbox deduplicates them for
+// ever. Forget works in batches and returns the number of bodies that it has erased, also when a
+// batch fails. Call it regularly, such as each hour with the time of 30 days ago.
 func (i *Inbox) Forget(ctx context.Context, before time.Time) (forgotten int64, err error) {
 	from := int64(0)
 	for {
@@ -91,8 +92,9 @@ func (i *Inbox) forget(ctx context.Context, from int64, before time.Time) (erase
 	return erased, last, err
 }
 
-// ForgetHeld is [Inbox.Forget] for the events that are held: it ends them, as [Inbox.Dismiss] does,
-// and erases their bodies. Look at [Inbox.Held] before: each was held for a reason.
+// ForgetHeld ends the held events that were received before the given time, as [Inbox.Dismiss]
+// does, and erases their bodies. It returns their number. Look at [Inbox.Held] first: each was held
+// for a reason.
 func (i *Inbox) ForgetHeld(ctx context.Context, before time.Time) (forgotten int64, err error) {
 	const received = `FROM connectpsp_queue WHERE due_at IS NULL AND received_at < $1`
 	err = i.store.inTransaction(ctx, func(tx *sql.Tx) error {

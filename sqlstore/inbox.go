@@ -25,7 +25,7 @@ var _ webhook.Inbox = (*Inbox)(nil)
 
 func newInbox(s *Store) *Inbox { return &Inbox{store: s, added: make(chan struct{}, 1)} }
 
-// Added returns a channel that receives after [Inbox.Put] has kept an item. See [webhook.Inbox].
+// Added returns a channel that receives after [Inbox.Put] has stored an item. See [webhook.Inbox].
 func (i *Inbox) Added() <-chan struct{} { return i.added }
 
 // of returns the transaction of this store that the context carries, nil if there is none. With a
@@ -48,8 +48,8 @@ const (
 		state AS (INSERT INTO connectpsp_state (key) SELECT $5 FROM event ON CONFLICT (key) DO NOTHING) ` + putQueue + `event`
 )
 
-// Put keeps an item. See [webhook.Inbox]. With the context of a Worker's function it does so in the
-// transaction of the step.
+// Put stores an item. See [webhook.Inbox]. With the context of a Worker's function it stores the
+// item in the transaction of the step.
 func (i *Inbox) Put(ctx context.Context, item webhook.Item) (earlier *webhook.Digest, err error) {
 	tx, s := i.of(ctx), i.store
 	switch {
@@ -141,7 +141,7 @@ const (
 	delivery_id, received_at, leased_until, attempts`
 )
 
-// Claim takes up to limit items that are due, in the order in which they are. See [webhook.Inbox].
+// Claim claims up to limit items that are due, oldest first. See [webhook.Inbox].
 func (i *Inbox) Claim(ctx context.Context, lease time.Duration, limit int) ([]*webhook.Claim, error) {
 	from, whole := i.floor.begin()
 	if i.store.dialect == SQLite {
@@ -208,7 +208,7 @@ func (i *Inbox) claim(ctx context.Context, db querier, from place, lease time.Du
 const postponeStatement = `UPDATE connectpsp_queue SET due_at = NOW + $1, leased_until = 0, claim = '', reason = $2, attempts = $3
 	WHERE id = (SELECT id FROM connectpsp_event WHERE key = $4) AND claim = $5 AND due_at IS NOT NULL`
 
-// Postpone gives an item back. See [webhook.Inbox].
+// Postpone releases an item. See [webhook.Inbox].
 func (i *Inbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
 	return i.ours(i.store.change(ctx, postponeStatement, fromNow(due), plain(reason), claim.Attempts, claim.Key, claim.Token))
 }
@@ -216,7 +216,7 @@ func (i *Inbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Tim
 const holdStatement = `UPDATE connectpsp_queue SET due_at = NULL, leased_until = 0, claim = '', reason = $1
 	WHERE id = (SELECT id FROM connectpsp_event WHERE key = $2) AND claim = $3 AND due_at IS NOT NULL`
 
-// Hold keeps an item for a person. See [webhook.Inbox].
+// Hold puts an item aside for manual review. See [webhook.Inbox].
 func (i *Inbox) Hold(ctx context.Context, claim *webhook.Claim, reason string) error {
 	return i.ours(i.store.change(ctx, holdStatement, plain(reason), claim.Key, claim.Token))
 }

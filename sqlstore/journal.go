@@ -15,18 +15,18 @@ import (
 // Journal is a [connectpsp.Journal] that any number of processes share. [Store.Journal] returns it.
 // Goroutines may share it, and so may the clients of a process.
 //
-// Each payment belongs to the process that calls, which holds a lease on it: two minutes from each
-// attempt, by the database's clock. Begin writes nothing. Sent writes the intent and takes the
-// lease, in one commit, and each later one renews it; Finish ends both in another. A process that
-// was frozen, or cut off from the database, until its lease was over finds that another has the
-// payment, and sends nothing.
+// Each payment belongs to the process that sends it, which holds a lease on it: two minutes from
+// each attempt, by the database's clock. Begin writes nothing. The first Sent writes the intent and
+// takes the lease, in one commit, and each later one renews the lease; Finish ends both in another
+// commit. A process that was frozen, or cut off from the database, sends nothing more if another
+// process has taken the payment since the lease expired.
 //
-// A call for a payment that another process has waits for its outcome, and hears the same; that of
-// a refund does not wait and is unknown. [connectpsp.Client.Recover] takes only payments whose
-// lease is over, so call it every minute or so, in one process or in all.
+// A call for a payment that another process has waits for the outcome, and returns the same; a
+// refund does not wait, and its outcome is unknown. [connectpsp.Client.Recover] takes only payments
+// whose lease has expired, so call it about every minute, in one process or in all.
 //
-// Two processes that refund one charge at the same time under two of its ids both ask the gateway,
-// which refuses the second.
+// Two processes that refund one charge at the same time, under two of its ids, both send a request.
+// The gateway rejects the second.
 type Journal struct {
 	store *Store
 
@@ -37,17 +37,17 @@ type Journal struct {
 
 var _ connectpsp.Journal = (*Journal)(nil)
 
-// ErrLeaseLost is returned by a [Journal] when another process has the payment by now. Nothing was
-// sent. The outcome of the payment is that of the other process.
+// ErrLeaseLost is returned by a [Journal] if another process has the payment by now. The attempt
+// was not sent. The outcome of the payment is that of the other process.
 var ErrLeaseLost = errors.New("sqlstore: another process has the payment, and its outcome is the payment's: " +
 	"call again with the same request, or wait for the webhook")
 
 var (
 	errPaid      = errors.New("sqlstore: the payment was accepted, and cannot be rejected")
 	errNotBegun  = errors.New("sqlstore: no payment with this idempotency key was begun here")
-	errRejected  = errors.New("sqlstore: another process was told meanwhile that the payment is rejected")
+	errRejected  = errors.New("sqlstore: another process got a rejection of the payment meanwhile")
 	errForbidden = errors.New("sqlstore: an idempotency key is missing, or a text of the payment is no UTF-8 or holds a NUL")
-	errRefunding = errors.New("sqlstore: another process is asking for the refund")
+	errRefunding = errors.New("sqlstore: another process requests the refund just now")
 )
 
 const (
@@ -73,7 +73,8 @@ type attempt struct {
 
 func newJournal(s *Store) *Journal { return &Journal{store: s, begun: map[string]attempt{}} }
 
-// Begin looks an intent up, and remembers it until Sent writes it. See [connectpsp.Journal].
+// Begin looks an intent up, and remembers it until Sent writes it. While another process has the
+// payment it waits. See [connectpsp.Journal].
 func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	if err := validate(intent); err != nil {
 		return nil, err
@@ -326,7 +327,8 @@ func (j *Journal) Pending(ctx context.Context) ([]connectpsp.Intent, error) {
 	return j.list(ctx, selectPending)
 }
 
-// Ended returns the intents that ended in the last hour in which any did. See [connectpsp.Journal].
+// Ended returns the intents that ended within an hour before the latest end. See
+// [connectpsp.Journal].
 func (j *Journal) Ended(ctx context.Context) ([]connectpsp.Intent, error) {
 	return j.list(ctx, selectEnded)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store keeps events, payments and tokens in a database. Make it with [Open]. It needs no closing:
-// the database is the caller's. Goroutines may share it, and any number of processes may have one
-// on the same database.
+// Store stores events, payments and tokens in a database. Make it with [Open]. It needs no Close:
+// the database is the caller's. The zero value is not usable. Goroutines may share a Store, and any
+// number of processes may have one on the same database.
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
@@ -25,13 +25,13 @@ type Store struct {
 	journal *Journal
 }
 
-// Option changes a Store. Nil is not an Option.
+// Option configures a [Store]. A nil Option is not allowed.
 type Option func(*settings)
 
 type settings struct{ namespace string }
 
-// WithNamespace keeps integrations apart that share a database: each namespace has tables of its
-// own, whose names begin with connectpsp_ and the namespace. A name has up to 30 small letters,
+// WithNamespace separates integrations that share a database: each namespace has tables of its own,
+// whose names begin with connectpsp_ and the namespace. A name has up to 30 lower-case letters,
 // digits and underscores, and begins with a letter. Without this option, or with an empty name, the
 // names begin with connectpsp_ alone.
 func WithNamespace(name string) Option {
@@ -59,12 +59,12 @@ func namesOf(dialect Dialect, options []Option) (*strings.Replacer, error) {
 	}
 }
 
-// Open returns a Store on db, and makes or updates its tables. Where these are up to date it reads
-// their version and nothing else: it waits for no lock, and needs no right to change tables.
+// Open returns a [Store] on db, and creates or updates its tables. If the tables are up to date it
+// only reads their version: it waits for no lock, and needs no right to change tables.
 //
-// Its error says what is wrong and what to do: the namespace is not a name, the dialect is not the
+// The error says what is wrong and what to do: the namespace is not a name, the dialect is not the
 // database's, the database is too old, its tables are of a newer version of this package, or they
-// are missing and may not be made. Any other error is the database's.
+// are missing and this user may not create them. Any other error is the database's.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: Open needs a database")
@@ -106,10 +106,10 @@ func (s *Store) probe(ctx context.Context, db querier) (made bool, err error) {
 // text writes a statement for the dialect and the namespace.
 func (s *Store) text(statement string) string { return s.names.Replace(statement) }
 
-// Inbox returns the [webhook.Inbox] in the database. It is the same one each time, so that a
-// handler and a worker that are given it wake each other.
+// Inbox returns the [webhook.Inbox] in the database. It returns the same one each time, so a
+// Handler and a Worker of this Store share it, and each new event wakes the Worker.
 func (s *Store) Inbox() *Inbox { return s.inbox }
 
-// Journal returns the [connectpsp.Journal] in the database. It is the same one each time, so that
-// the clients of a process that are given it lock each payment.
+// Journal returns the [connectpsp.Journal] in the database. It returns the same one each time, so
+// the clients of a process that share it lock each payment.
 func (s *Store) Journal() *Journal { return s.journal }

@@ -8,16 +8,16 @@ import (
 
 // Migration is one step of the schema.
 type Migration struct {
-	// Version is that of the tables after this step. The first is 1.
+	// Version is the version of the tables after this step. The first is 1.
 	Version int
-	// Statements are to be run in order, in one transaction. The last writes Version into the table
+	// Statements must run in order, in one transaction. The last one writes Version into the table
 	// of versions.
 	Statements []string
 }
 
-// Migrations returns the steps that make the tables, for those who run their own. [Open] runs those
-// that are missing, and none if another has. It panics if an option is wrong or the dialect is
-// none.
+// Migrations returns the steps that create the tables, for users who run migrations themselves.
+// [Open] runs the steps that are missing. Migrations panics if an option or the dialect is not
+// valid.
 func Migrations(dialect Dialect, options ...Option) []Migration {
 	names, err := namesOf(dialect, options)
 	if err != nil {

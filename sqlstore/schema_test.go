@@ -12,8 +12,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 )
 
-// Databases out there say which steps they have run: one that was released and is changed would never
-// reach them. If this fails add a step at the end, and a line for it here.
+// Databases out there say which steps they have run: one that was released and is changed would
+// never reach them. If this fails add a step at the end, and a line for it here.
 func TestAMigrationIsNeverChanged(t *testing.T) {
 	for dialect, pinned := range map[sqlstore.Dialect][]string{
 		sqlstore.PostgreSQL: {"94b5d52d40ff7f94"},

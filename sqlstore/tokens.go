@@ -28,21 +28,21 @@ const (
 	assumedLife  = time.Minute      // of a token of a source that does not tell
 )
 
-// Tokens returns a source of access tokens that the processes on the database share: one of them
-// asks source for a token, and the others use it. It is kept in the database, encrypted with
-// AES-256-GCM under key, which has 32 characters at least and is the same in all processes. Give it
-// to [connectpsp.WithTokenSource].
+// Tokens returns an [auth.TokenSource] that the processes on the database share: one of them
+// fetches a token from source, and the others use it. The database has the token encrypted with
+// AES-256-GCM under key, which has at least 32 characters and is the same in all processes. Pass
+// the result to [connectpsp.WithTokenSource].
 //
-// In the last quarter of the life of a token one process fetches another, while all go on with the
-// old one, also if that fails. A token that the gateway has refused is replaced once. A process
-// that dies while it asks is succeeded by another after 40 seconds. A refusal of the credentials,
-// and any other failure, is for a few seconds the answer to all processes.
+// In the last quarter of the life of a token one process fetches another. All go on with the old
+// token meanwhile, also if the fetch fails. A token that the gateway has refused is replaced once.
+// If a process dies while it fetches, another fetches after 40 seconds. If the gateway refuses the
+// credentials, or a fetch fails in another way, all processes get that error for a few seconds.
 //
-// Source is an [auth.ClientCredentials]; the token is stored for its client id and gateway. Of any
-// other source the life of a token is not known, and taken to be a minute.
+// Source is an [auth.ClientCredentials]; the token is stored for its client id and gateway. The
+// life of a token of any other source is not known: it counts as one minute.
 //
-// No request is made before the first call of Token. If the key is wrong, Token says so and nothing
-// is sent.
+// Tokens sends nothing before the first call of Token. If the key is not valid or not that of the
+// stored token, Token returns an error, and nothing is sent.
 func (s *Store) Tokens(source auth.TokenSource, key auth.Secret) auth.TokenSource {
 	t := &sharedTokens{store: s, source: source}
 	if credentials, ok := source.(*auth.ClientCredentials); ok {

@@ -22,9 +22,9 @@ type step struct {
 	tx    *sql.Tx
 }
 
-// Tx returns the transaction in which a step is settled, from the context of the function of a
-// [webhook.Worker]. Do not commit or roll it back. Tx panics if there is none: in any other
-// context, and with a [webhook.MemoryInbox].
+// Tx returns the database transaction that completes a step, from the context of the function of a
+// [webhook.Worker]. Do not commit it or roll it back. Tx panics if the context has none, as any
+// other context and that of a [webhook.MemoryInbox] do.
 func Tx(ctx context.Context) *sql.Tx {
 	step, ok := ctx.Value(stepKey{}).(step)
 	if !ok {

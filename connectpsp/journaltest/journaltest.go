@@ -4,7 +4,7 @@
 //		journaltest.Run(t, func(t *testing.T) connectpsp.Journal { return openMine(t) })
 //	}
 //
-// [RunShared] tests in addition one that several processes share.
+// [RunShared] also tests a journal that several processes share.
 package journaltest
 
 import (
@@ -23,7 +23,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Run tests what every Journal promises. Open returns an empty one for each test, and may skip it.
+// Run tests the promises of every [connectpsp.Journal]. Open returns an empty one for each test,
+// and may skip the test.
 func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 	for name, test := range map[string]func(*testing.T, connectpsp.Journal){
 		"an intent that was sent is found as it was":              found,

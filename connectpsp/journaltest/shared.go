@@ -15,14 +15,14 @@ import (
 
 // Shared is a journal that processes share.
 type Shared struct {
-	// Open returns the journal as another process has it.
+	// Open returns the journal of one more process.
 	Open func() connectpsp.Journal
-	// Expire ends every lease, as time would if all processes were frozen.
+	// Expire makes every lease expire, as if all processes were frozen for long.
 	Expire func()
 }
 
-// RunShared tests what a Journal promises that processes share. Open returns an empty one for each
-// test, and may skip it.
+// RunShared tests the promises of a [connectpsp.Journal] that processes share. Open returns an
+// empty one for each test, and may skip the test.
 func RunShared(t *testing.T, open func(t *testing.T) Shared) {
 	for name, test := range map[string]func(*testing.T, Shared){
 		"another process leaves alone what is sent":                       leftAlone,
