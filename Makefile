@@ -141,7 +141,7 @@ integration: N ?= 20000
 
 .PHONY: integration
 integration: ## Test what needs a database, on a PostgreSQL server that it starts (or installs) and on SQLite, with N events
-	@{ .ci/with-postgres sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
+	@{ .ci/with-postgres --pgbouncer sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
 		-coverpkg=github.com/connectpsp/connectpsp-go/sqlstore ./... && \
 		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \

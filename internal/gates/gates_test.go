@@ -58,7 +58,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		s.write(t, filepath.Join(tree, name), string(text))
 	}
 	for name, text := range map[string]string{
-		".ci/with-postgres":   "#!/bin/sh\nexec \"$@\"\n",
+		".ci/with-postgres":   "#!/bin/sh\nif [ \"$1\" = --pgbouncer ]; then shift; fi\nexec \"$@\"\n",
 		"gen/gen.gen.go":      "generated\n",
 		"pix/fuzz_test.go":    "func FuzzFirst(f *testing.F) {}\nfunc FuzzSecond(f *testing.F) {}\n",
 		"auth/fuzz_test.go":   "func FuzzThird(f *testing.F) {}\n",
@@ -263,16 +263,16 @@ func TestNoGateThatFailedIsPassedOver(t *testing.T) {
 }
 
 func TestADatabaseServerIsStoppedAndHidesNoFailure(t *testing.T) {
-	s := newScene(t, "go", "id", "pg_config", "initdb", "pg_ctl")
+	s := newScene(t, "go", "id", "pg_config", "initdb", "pg_ctl", "pg_isready", "pgbouncer")
 	text, err := os.ReadFile(filepath.Join(root, ".ci", "with-postgres"))
 	require.NoError(t, err)
 	s.write(t, filepath.Join(s.tree, ".ci", "with-postgres"), string(text))
-	command := []string{"bash", ".ci/with-postgres", "go", "test", "./..."}
+	command := []string{"bash", ".ci/with-postgres", "--pgbouncer", "go", "test", "./..."}
 	calls, printed, passed := s.run(t, command)
 	require.True(t, passed, printed)
 	assert.Equal(t, []string{s.tree, "go", "test", "./..."}, calls[len(calls)-2])
 	for n, call := range calls[:len(calls)-1] {
-		if !slices.Contains([]string{"initdb", "pg_ctl", "go"}, call[1]) {
+		if !slices.Contains([]string{"initdb", "pg_ctl", "pgbouncer", "go"}, call[1]) {
 			continue
 		}
 		calls, printed, passed := s.run(t, command, fmt.Sprint("FAIL_AT=", n+1))
