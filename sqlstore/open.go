@@ -64,7 +64,8 @@ func namesOf(dialect Dialect, options []Option) (*strings.Replacer, error) {
 //
 // The error says what is wrong and what to do: the namespace is not a name, the dialect is not the
 // database's, the database is too old, its tables are of a newer version of this package, or they
-// are missing and this user may not create them. Any other error is the database's.
+// are missing and this user may not create them, or the driver keeps prepared statements behind a
+// pooler that does not. Any other error is the database's.
 func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: Open needs a database")
@@ -76,6 +77,9 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (
 	s := &Store{db: db, dialect: dialect, names: names, owner: uuid.NewString()}
 	made, err := s.probe(ctx, s.db)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPrepared(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.upgrade(ctx, made); err != nil {
@@ -90,7 +94,9 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (
 func (s *Store) probe(ctx context.Context, db querier) (made bool, err error) {
 	var version, isolation string
 	row := db.QueryRowContext(ctx, s.text(s.dialect.probe()))
-	if err := row.Scan(&version, &isolation, &made); err != nil {
+	if err := row.Scan(&version, &isolation, &made); isLostStatement(err) {
+		return false, errPrepared
+	} else if err != nil {
 		if other := db.QueryRowContext(ctx, `SELECT 1`).Scan(new(int)); other != nil {
 			return false, fmt.Errorf("sqlstore: the database does not answer: %w", other)
 		}
