@@ -179,6 +179,14 @@ ROUNDS ?= 5
 bench: ## Print the cost of the SDK beside the same work by hand, medians of ROUNDS; all figures are in bench/out/bench.txt
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS)
 
+# Events in the backlog that is drained, and among those that are done.
+bench-inbox: N ?= 1000000
+
+.PHONY: bench-inbox
+bench-inbox: ## Print what the inbox costs on PostgreSQL beside the same work by hand, which takes ten minutes
+	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 2h -v -run "^TestFiguresOfTheInbox$$" ./... \
+		-figures -figures.rows $(N)'
+
 .PHONY: bench-docs
 bench-docs: ## The same, and write the table into docs/performance.md
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS) -document ../docs/performance.md
