@@ -12,6 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/connectpsp/journaltest"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 )
 
@@ -29,7 +33,7 @@ func overPgBouncer(t *testing.T, pool, mode string) *sql.DB {
 	return db
 }
 
-func TestEveryEventIsSettledOverPgBouncerOrOpenNamesTheSetting(t *testing.T) {
+func TestOverPgBouncerAllIsSettledAndPaidOrOpenNamesTheSetting(t *testing.T) {
 	for _, pool := range []string{"SESSION", "TRANSACTION"} {
 		for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 			t.Run(pool+"/"+mode, func(t *testing.T) {
@@ -40,25 +44,63 @@ func TestEveryEventIsSettledOverPgBouncerOrOpenNamesTheSetting(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				inbox := store.Inbox()
-				const each = 50
-				var posting sync.WaitGroup
-				for poster := range 8 {
-					posting.Go(func() {
-						for n := range each {
-							event := item(fmt.Sprint(poster, "/", n))
-							event.Transaction = "CASHIN/" + event.Key
-							_, err := inbox.Put(t.Context(), event)
-							assert.NoError(t, err)
-						}
-					})
-				}
-				posting.Wait()
-				assert.Equal(t, 8*each, drain(t, inbox))
-				assert.Zero(t, number(t, db, `SELECT count(*) FROM connectpsp_queue`))
+				settleAll(t, store, db)
+				payAll(t, store, db)
+				namespaces := 0
+				journaltest.Run(t, func(t *testing.T) connectpsp.Journal {
+					namespaces++
+					return openStore(t, servers[0], db, sqlstore.WithNamespace(fmt.Sprint("journal", namespaces))).Journal()
+				})
 			})
 		}
 	}
+}
+
+// inParallel calls do for the numbers below all, in eight goroutines.
+func inParallel(all int, do func(n int)) {
+	var working sync.WaitGroup
+	for first := range 8 {
+		working.Go(func() {
+			for n := first; n < all; n += 8 {
+				do(n)
+			}
+		})
+	}
+	working.Wait()
+}
+
+func settleAll(t *testing.T, store *sqlstore.Store, db *sql.DB) {
+	const events = 400
+	inParallel(events, func(n int) {
+		event := item(fmt.Sprint(n))
+		event.Transaction = "CASHIN/" + event.Key
+		_, err := store.Inbox().Put(t.Context(), event)
+		assert.NoError(t, err)
+	})
+	assert.Equal(t, events, drain(t, store.Inbox()))
+	assert.Zero(t, number(t, db, `SELECT count(*) FROM connectpsp_queue`))
+}
+
+func payAll(t *testing.T, store *sqlstore.Store, db *sql.DB) {
+	const payments = 80
+	gateway, err := sandbox.Start(sandbox.WithBalance(pix.Centavos(payments*100), pix.Centavos(0)))
+	require.NoError(t, err)
+	defer gateway.Close()
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithJournal(store.Journal()))
+	require.NoError(t, err)
+	inParallel(payments, func(n int) {
+		_, err := client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{
+			Amount: pix.Centavos(100), ExternalReference: fmt.Sprint("withdrawal-", n),
+			Payee: connectpsp.Payee{
+				Name: "Maria Silva", Document: "12345678909", Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"),
+			},
+		})
+		assert.NoError(t, err)
+	})
+	assert.Equal(t, payments, number(t, db, `SELECT count(*) FROM connectpsp_payment WHERE outcome = 'ACCEPTED'`))
+	balance, err := client.GetBalance(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, balance.Consolidated.TotalBalance.Centavos(), "each was paid, and once")
 }
 
 // On a busy server the sessions that two connections meet are a matter of chance.
