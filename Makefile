@@ -183,7 +183,7 @@ bench: ## Print the cost of the SDK beside the same work by hand, medians of ROU
 bench-inbox: N ?= 1000000
 
 .PHONY: bench-inbox
-bench-inbox: ## Print what the inbox costs on PostgreSQL beside the same work by hand, which takes ten minutes
+bench-inbox: ## Print what the inbox costs on PostgreSQL beside the same work by hand, which takes six minutes
 	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 2h -v -run "^TestFiguresOfTheInbox$$" ./... \
 		-figures -figures.rows $(N)'
 

@@ -28,9 +28,9 @@ var (
 
 const creditDeposit = `UPDATE deposits SET paid = true WHERE reference = $1`
 
-// desk is a database in which events are settled, each with an UPDATE of the user's, by an inbox or
-// by hand.
-type desk struct {
+// bench is a database in which events are settled, each with an UPDATE of the user's, by an inbox
+// or by hand.
+type bench struct {
 	t     testing.TB
 	db    *sql.DB
 	admin *sql.DB // in another database, so that it counts nothing in this one
@@ -39,62 +39,62 @@ type desk struct {
 	held  int // other sessions in the database
 }
 
-func newDesk(t *testing.T) *desk {
+func newBench(t *testing.T) *bench {
 	s := servers[0]
-	d := &desk{t: t, db: s.open(t)}
+	b := &bench{t: t, db: s.open(t)}
 	var err error
-	d.admin, err = sql.Open("pgx", os.Getenv("CONNECTPSP_TEST_POSTGRES"))
+	b.admin, err = sql.Open("pgx", os.Getenv("CONNECTPSP_TEST_POSTGRES"))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, d.admin.Close()) })
-	require.NoError(t, d.db.QueryRowContext(t.Context(), `SELECT current_database()`).Scan(&d.name))
-	d.inbox = openInbox(t, s, d.db)
-	execute(t, d.db, `CREATE TABLE deposits (reference text PRIMARY KEY, paid boolean NOT NULL DEFAULT false)`)
-	execute(t, d.db, `CREATE TABLE hand (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE,
+	t.Cleanup(func() { require.NoError(t, b.admin.Close()) })
+	require.NoError(t, b.db.QueryRowContext(t.Context(), `SELECT current_database()`).Scan(&b.name))
+	b.inbox = openInbox(t, s, b.db)
+	execute(t, b.db, `CREATE TABLE deposits (reference text PRIMARY KEY, paid boolean NOT NULL DEFAULT false)`)
+	execute(t, b.db, `CREATE TABLE hand (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE,
 		body bytea NOT NULL, due_at timestamptz NOT NULL DEFAULT now(), done_at timestamptz)`)
-	execute(t, d.db, `CREATE INDEX hand_due ON hand (due_at, id) WHERE done_at IS NULL`)
-	return d
+	execute(t, b.db, `CREATE INDEX hand_due ON hand (due_at, id) WHERE done_at IS NULL`)
+	return b
 }
 
 // await adds events and deposits that wait for them, for the inbox and for the work by hand.
-func (d *desk) await(events int) {
-	d.t.Helper()
-	last := number(d.t, d.db, `SELECT count(*) FROM connectpsp_event`)
-	execute(d.t, d.db, `INSERT INTO connectpsp_event (key, body, body_sha256, received_at)
+func (b *bench) await(events int) {
+	b.t.Helper()
+	last := number(b.t, b.db, `SELECT count(*) FROM connectpsp_event`)
+	execute(b.t, b.db, `INSERT INTO connectpsp_event (key, body, body_sha256, received_at)
 		SELECT 'event' || n, convert_to(repeat('body', 150), 'UTF8'), sha256('body'), n FROM generate_series($1::bigint, $2::bigint) n`,
 		last+1, last+events)
-	execute(d.t, d.db, `INSERT INTO connectpsp_state (key) SELECT key FROM connectpsp_event WHERE received_at > $1`, last)
-	execute(d.t, d.db, `INSERT INTO connectpsp_queue (id, key, "transaction", delivery_id, received_at, due_at)
+	execute(b.t, b.db, `INSERT INTO connectpsp_state (key) SELECT key FROM connectpsp_event WHERE received_at > $1`, last)
+	execute(b.t, b.db, `INSERT INTO connectpsp_queue (id, key, "transaction", delivery_id, received_at, due_at)
 		SELECT id, key, key, 'delivery', received_at, received_at FROM connectpsp_event WHERE received_at > $1`, last)
-	execute(d.t, d.db, `INSERT INTO hand (key, body) SELECT key, body FROM connectpsp_event WHERE received_at > $1`, last)
-	execute(d.t, d.db, `INSERT INTO deposits (reference) SELECT key FROM connectpsp_event WHERE received_at > $1`, last)
-	execute(d.t, d.db, `ANALYZE`)
+	execute(b.t, b.db, `INSERT INTO hand (key, body) SELECT key, body FROM connectpsp_event WHERE received_at > $1`, last)
+	execute(b.t, b.db, `INSERT INTO deposits (reference) SELECT key FROM connectpsp_event WHERE received_at > $1`, last)
+	execute(b.t, b.db, `ANALYZE`)
 }
 
 // settle settles up to so many events with the inbox, in so many goroutines, and returns how many a
 // second.
-func (d *desk) settle(events, goroutines int) float64 {
-	return d.work(events, goroutines, func() (settled int) {
-		claims, err := d.inbox.Claim(d.t.Context(), time.Minute, 64)
-		if !assert.NoError(d.t, err) {
+func (b *bench) settle(events, goroutines int) float64 {
+	return b.work(events, goroutines, func() (settled int) {
+		claims, err := b.inbox.Claim(b.t.Context(), time.Minute, 64)
+		if !assert.NoError(b.t, err) {
 			return 0
 		}
 		for _, claim := range claims {
-			err := d.inbox.Complete(d.t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
+			err := b.inbox.Complete(b.t.Context(), claim, func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
 				known.Status = webhook.StatusPaid
 				_, err := sqlstore.Tx(ctx).ExecContext(ctx, creditDeposit, claim.Transaction)
 				return webhook.Result{State: known}, err
 			})
-			assert.NoError(d.t, err)
+			assert.NoError(b.t, err)
 		}
 		return len(claims)
 	})
 }
 
 // byHand does the same in the way of many tutorials.
-func (d *desk) byHand(events, goroutines int) float64 {
-	return d.work(events, goroutines, func() int {
+func (b *bench) byHand(events, goroutines int) float64 {
+	return b.work(events, goroutines, func() int {
 		err := func() error {
-			tx, err := d.db.BeginTx(d.t.Context(), nil)
+			tx, err := b.db.BeginTx(b.t.Context(), nil)
 			if err != nil {
 				return err
 			}
@@ -102,20 +102,20 @@ func (d *desk) byHand(events, goroutines int) float64 {
 			var id int64
 			var key string
 			var body []byte
-			err = tx.QueryRowContext(d.t.Context(), `SELECT id, key, body FROM hand WHERE done_at IS NULL AND due_at <= now()
+			err = tx.QueryRowContext(b.t.Context(), `SELECT id, key, body FROM hand WHERE done_at IS NULL AND due_at <= now()
 				ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`).Scan(&id, &key, &body)
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(d.t.Context(), creditDeposit, key); err != nil {
+			if _, err := tx.ExecContext(b.t.Context(), creditDeposit, key); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(d.t.Context(), `UPDATE hand SET done_at = now() WHERE id = $1`, id); err != nil {
+			if _, err := tx.ExecContext(b.t.Context(), `UPDATE hand SET done_at = now() WHERE id = $1`, id); err != nil {
 				return err
 			}
 			return tx.Commit()
 		}()
-		if errors.Is(err, sql.ErrNoRows) || !assert.NoError(d.t, err) {
+		if errors.Is(err, sql.ErrNoRows) || !assert.NoError(b.t, err) {
 			return 0
 		}
 		return 1
@@ -124,17 +124,17 @@ func (d *desk) byHand(events, goroutines int) float64 {
 
 // alone makes the user's UPDATE in a transaction and nothing else: no inbox that gives each event a
 // transaction of its own can be faster.
-func (d *desk) alone(events, goroutines int) float64 {
+func (b *bench) alone(events, goroutines int) float64 {
 	var next atomic.Int64
-	return d.work(events, goroutines, func() int {
-		tx, err := d.db.BeginTx(d.t.Context(), nil)
+	return b.work(events, goroutines, func() int {
+		tx, err := b.db.BeginTx(b.t.Context(), nil)
 		if err == nil {
-			_, err = tx.ExecContext(d.t.Context(), creditDeposit, fmt.Sprint("event", next.Add(1)))
+			_, err = tx.ExecContext(b.t.Context(), creditDeposit, fmt.Sprint("event", next.Add(1)))
 		}
 		if err == nil {
 			err = tx.Commit()
 		}
-		if !assert.NoError(d.t, err) {
+		if !assert.NoError(b.t, err) {
 			return 0
 		}
 		return 1
@@ -142,8 +142,8 @@ func (d *desk) alone(events, goroutines int) float64 {
 }
 
 // work repeats a piece of work until all events are settled, or nothing is left.
-func (d *desk) work(events, goroutines int, piece func() (settled int)) float64 {
-	d.t.Helper()
+func (b *bench) work(events, goroutines int, piece func() (settled int)) float64 {
+	b.t.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	done, begun := 0, time.Now()
@@ -162,46 +162,46 @@ func (d *desk) work(events, goroutines int, piece func() (settled int)) float64 
 		})
 	}
 	all.Wait()
-	require.GreaterOrEqual(d.t, done, events)
+	require.GreaterOrEqual(b.t, done, events)
 	return float64(done) / time.Since(begun).Seconds()
 }
 
 // hold opens a transaction that stays open, as a backup does.
-func (d *desk) hold() {
-	db, err := sql.Open("pgx", strings.Replace(os.Getenv("CONNECTPSP_TEST_POSTGRES"), "dbname=postgres", "dbname="+d.name, 1))
-	require.NoError(d.t, err)
+func (b *bench) hold() {
+	db, err := sql.Open("pgx", strings.Replace(os.Getenv("CONNECTPSP_TEST_POSTGRES"), "dbname=postgres", "dbname="+b.name, 1))
+	require.NoError(b.t, err)
 	db.SetMaxOpenConns(1) // the transaction is of its session
-	d.t.Cleanup(func() { assert.NoError(d.t, db.Close()) })
+	b.t.Cleanup(func() { assert.NoError(b.t, db.Close()) })
 	for _, statement := range []string{`BEGIN ISOLATION LEVEL REPEATABLE READ`, `SELECT count(*) FROM connectpsp_event`} {
-		execute(d.t, db, statement)
+		execute(b.t, db, statement)
 	}
-	d.held = 1
+	b.held = 1
 }
 
 // cost is what a piece of work asks of the server.
 type cost struct{ commits, wal, buffers, queue float64 }
 
-func (d *desk) counted() (c cost) {
-	d.t.Helper()
-	d.db.SetMaxIdleConns(0) // sessions report when they end
-	defer d.db.SetMaxIdleConns(24)
-	require.Eventually(d.t, func() bool {
-		return number(d.t, d.admin, `SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`, d.name) == d.held
+func (b *bench) counted() (c cost) {
+	b.t.Helper()
+	b.db.SetMaxIdleConns(0) // sessions report when they end
+	defer b.db.SetMaxIdleConns(24)
+	require.Eventually(b.t, func() bool {
+		return number(b.t, b.admin, `SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`, b.name) == b.held
 	}, time.Minute, 10*time.Millisecond)
-	require.NoError(d.t, d.admin.QueryRowContext(d.t.Context(), `SELECT xact_commit, pg_current_wal_insert_lsn() - '0/0' FROM pg_stat_database
-		WHERE datname = $1`, d.name).Scan(&c.commits, &c.wal))
-	require.NoError(d.t, d.db.QueryRowContext(d.t.Context(), `SELECT sum(pages), sum(pages) FILTER (WHERE relname = 'connectpsp_queue') FROM (
+	require.NoError(b.t, b.admin.QueryRowContext(b.t.Context(), `SELECT xact_commit, pg_current_wal_insert_lsn() - '0/0' FROM pg_stat_database
+		WHERE datname = $1`, b.name).Scan(&c.commits, &c.wal))
+	require.NoError(b.t, b.db.QueryRowContext(b.t.Context(), `SELECT sum(pages), sum(pages) FILTER (WHERE relname = 'connectpsp_queue') FROM (
 		SELECT relname, heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0) AS pages FROM pg_statio_user_tables) t`).
 		Scan(&c.buffers, &c.queue))
 	return c
 }
 
 // costOf returns the cost of one event.
-func (d *desk) costOf(events int, work func()) cost {
-	d.t.Helper()
-	before := d.counted()
+func (b *bench) costOf(events int, work func()) cost {
+	b.t.Helper()
+	before := b.counted()
 	work()
-	after, n := d.counted(), float64(events)
+	after, n := b.counted(), float64(events)
 	return cost{(after.commits - before.commits) / n, (after.wal - before.wal) / n, (after.buffers - before.buffers) / n, (after.queue - before.queue) / n}
 }
 
@@ -230,75 +230,75 @@ func besideHand(t *testing.T) {
 		goroutines, lot int
 		goal            float64
 	}{{8, 8_000, 2.5}, {1, 3_000, 2}} {
-		d := newDesk(t)
-		d.await(2 * c.lot)
-		d.settle(c.lot, c.goroutines)
-		d.byHand(c.lot, c.goroutines)
+		b := newBench(t)
+		b.await(2 * c.lot)
+		b.settle(c.lot, c.goroutines)
+		b.byHand(c.lot, c.goroutines)
 		var ours, byHand, alone, ratios []float64
-		d.await(5 * c.lot)
+		b.await(5 * c.lot)
 		for range 5 {
-			byHand = append(byHand, d.byHand(c.lot, c.goroutines))
-			ours = append(ours, d.settle(c.lot, c.goroutines))
-			alone = append(alone, d.alone(c.lot, c.goroutines))
+			byHand = append(byHand, b.byHand(c.lot, c.goroutines))
+			ours = append(ours, b.settle(c.lot, c.goroutines))
+			alone = append(alone, b.alone(c.lot, c.goroutines))
 			ratios = append(ratios, ours[len(ours)-1]/byHand[len(byHand)-1])
 		}
-		d.await(2 * c.lot)
+		b.await(2 * c.lot)
 		t.Logf("%d goroutines: %.2f of the work by hand (goal %.1f); %.0f and %.0f a second", c.goroutines, median(ratios), c.goal, median(ours), median(byHand))
 		t.Logf("the user's UPDATE alone in a transaction: %.2f of the work by hand", median(alone)/median(byHand))
-		t.Logf("an event costs the inbox %v", d.costOf(c.lot, func() { d.settle(c.lot, c.goroutines) }))
-		t.Logf("an event costs by hand %v", d.costOf(c.lot, func() { d.byHand(c.lot, c.goroutines) }))
+		t.Logf("an event costs the inbox %v", b.costOf(c.lot, func() { b.settle(c.lot, c.goroutines) }))
+		t.Logf("an event costs by hand %v", b.costOf(c.lot, func() { b.byHand(c.lot, c.goroutines) }))
 	}
 }
 
 func whileHeld(t *testing.T) {
 	const lot, lots = 10_000, 10
-	d := newDesk(t)
+	b := newBench(t)
 	var free, held []float64
 	for range 3 {
-		d.await(lot)
-		free = append(free, d.settle(lot, 4))
+		b.await(lot)
+		free = append(free, b.settle(lot, 4))
 	}
-	d.hold()
+	b.hold()
 	for range lots {
-		d.await(lot)
-		held = append(held, d.settle(lot, 4))
+		b.await(lot)
+		held = append(held, b.settle(lot, 4))
 	}
 	t.Logf("a second, while it is open: %.0f", held)
 	last := median(held[lots-3:])
 	t.Logf("after %d events: %.2f of free (goal 0.8); %.0f and %.0f a second", lots*lot, last/median(free), last, median(free))
-	d.await(lot)
-	spent := d.costOf(lot, func() { d.settle(lot, 4) })
+	b.await(lot)
+	spent := b.costOf(lot, func() { b.settle(lot, 4) })
 	t.Logf("an event costs the inbox then %v", spent)
 	assert.LessOrEqual(t, spent.queue, 50.0, "buffers of the queue for each event")
 }
 
 func draining(t *testing.T) {
-	d := newDesk(t)
+	b := newBench(t)
 	tenth := *figuresRows / 10
 	for range 10 {
-		d.await(tenth)
+		b.await(tenth)
 	}
-	d.await(10 * 4 * 64) // goroutines overshoot by a batch each
+	b.await(10 * 4 * 64) // goroutines overshoot by a batch each
 	var rates []float64
 	for range 10 {
-		rates = append(rates, d.settle(tenth, 4))
+		rates = append(rates, b.settle(tenth, 4))
 	}
 	t.Logf("%d in tenths, a second: %.0f; the last is %.2f of the first (goal 0.8)", *figuresRows, rates, rates[9]/rates[0])
 }
 
 func whenIdle(t *testing.T) {
 	for _, same := range []bool{true, false} {
-		d := newDesk(t)
-		posting := d.inbox
+		b := newBench(t)
+		posting := b.inbox
 		if !same { // another process shares nothing with this one but the database
-			store, err := sqlstore.Open(t.Context(), d.db, sqlstore.PostgreSQL)
+			store, err := sqlstore.Open(t.Context(), b.db, sqlstore.PostgreSQL)
 			require.NoError(t, err)
 			posting = store.Inbox()
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		called := make(chan time.Time)
 		st := &storm{t: t}
-		st.receive(d.inbox, func(context.Context, webhook.Transition) error {
+		st.receive(b.inbox, func(context.Context, webhook.Transition) error {
 			called <- time.Now()
 			return nil
 		})
@@ -329,7 +329,7 @@ func whenIdle(t *testing.T) {
 
 func withDone(t *testing.T) {
 	const lot = 8_000
-	empty, full := newDesk(t), newDesk(t)
+	empty, full := newBench(t), newBench(t)
 	execute(t, full.db, `INSERT INTO connectpsp_event (key, body_sha256, received_at) SELECT 'done' || n, sha256('body'), -n FROM generate_series(1, $1::int) n`, *figuresRows)
 	execute(t, full.db, `INSERT INTO connectpsp_state (key, status) SELECT key, 'PAID' FROM connectpsp_event`)
 	execute(t, full.db, `VACUUM ANALYZE`)

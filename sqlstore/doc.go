@@ -37,7 +37,9 @@
 // the database may be behind PgBouncer in transaction mode. There pgx needs
 // default_query_exec_mode=exec, cache_describe or simple_protocol in its connection string, and
 // lib/pq binary_parameters=yes: [Open] refuses a driver whose prepared statements would be lost.
-// Transactions request READ COMMITTED themselves. The package makes no request over the network while a transaction is open.
+// PgBouncer 1.18, which Debian 12 has, may exit when a query is cancelled (pgbouncer#801): let it be
+// restarted. The package then repeats the work that was not committed. Transactions request READ
+// COMMITTED themselves. The package makes no request over the network while a transaction is open.
 //
 // A Worker with n goroutines needs n connections, and one more to claim events. A payment needs one
 // for a short time before and after each attempt.

@@ -32,9 +32,9 @@ const executionStatement = `SELECT pg_backend_pid(), 'now'::timestamptz = now(),
 const executionRounds = 5
 
 var errPrepared = errors.New("sqlstore: the database is behind a pooler that gives each transaction another session, such as PgBouncer " +
-	"in transaction mode, and the driver executes statements that it has prepared before: they would fail, or be those of others. " +
-	"Nothing was changed. Add default_query_exec_mode=exec to the connection string of pgx (cache_describe and simple_protocol " +
-	"work too), or binary_parameters=yes to that of lib/pq; or set pool_mode=session in PgBouncer")
+	"in transaction mode, and the driver executes statements that it prepared in an earlier one: they would fail, or a statement of " +
+	"another client would run in their place. Nothing was changed. Add default_query_exec_mode=exec to the connection string of pgx " +
+	"(cache_describe and simple_protocol work too), or binary_parameters=yes to that of lib/pq; or set pool_mode=session in PgBouncer")
 
 // checkPrepared returns errPrepared if what the driver prepares is lost between transactions.
 func (s *Store) checkPrepared(ctx context.Context) error {
