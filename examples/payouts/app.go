@@ -90,7 +90,8 @@ func (a *app) connect(ctx context.Context, config connectpsp.Config) error {
 		return err
 	}
 	a.inbox = store.Inbox()
-	// Each event is confirmed by reading the transaction, so that a stolen CryptoToken moves no money.
+	// Each event is confirmed by reading the transaction, so that a stolen CryptoToken moves no
+	// money.
 	a.worker = webhook.NewWorker(a.inbox, a.client, settle, webhook.WithConfirmation(pix.Centavos(0)),
 		webhook.WithConcurrency(4), webhook.WithLogger(a.logger))
 	return nil

@@ -79,3 +79,13 @@ func (r *responseRecorder) Write(p []byte) (int, error) {
 
 // Unwrap is for [http.ResponseController].
 func (r *responseRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// transactions returns how many payments were accepted.
+func (b *bank) transactions() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ids := range b.payments {
+		n += len(ids)
+	}
+	return n
+}

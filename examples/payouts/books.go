@@ -63,9 +63,9 @@ func (b *books) account(ctx context.Context, name string) (pix.Amount, error) {
 	return pix.Centavos(centavos), err
 }
 
-// audit compares the books with themselves, and returns an error that lists what differs: a player's
-// balance from the player's entries, a withdrawal's state from its entries. Nil means that they are
-// equal to the centavo.
+// audit compares the books with themselves, and returns an error that lists what differs: a
+// player's balance from the player's entries, a withdrawal's state from its entries. Nil means that
+// they are equal to the centavo.
 func (b *books) audit(ctx context.Context) (err error) {
 	rows, err := b.db.QueryContext(ctx, `
 		SELECT 'player ' || p.id || ' has a balance of ' || balance || ' and entries of ' || coalesce(sum, 0)

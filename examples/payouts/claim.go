@@ -12,10 +12,11 @@ import (
 
 // claim is a worker's right to pay a withdrawal, until another worker claims it.
 //
-// River may give one withdrawal to two workers: it cannot tell a worker that is frozen from one that is
-// dead. So each claim raises the withdrawal's fencing token. A payment is sent only while its token is
-// the last, see [fence], and a rejection gives the money back only then, see [books.rejected]. Without
-// that, a worker that wakes up could send a payment that another has just given back.
+// River may give one withdrawal to two workers: it cannot tell a worker that is frozen from one
+// that is dead. So each claim raises the withdrawal's fencing token. A payment is sent only while
+// its token is the last, see [fence], and a rejection gives the money back only then, see
+// [books.rejected]. Without that, a worker that wakes up could send a payment that another has just
+// given back.
 type claim struct {
 	reference    string
 	fencingToken int64
@@ -26,8 +27,8 @@ type claim struct {
 // errDone says that there is nothing to pay.
 var errDone = errors.New("the withdrawal has ended, is held, or was accepted by the gateway")
 
-// claim claims a withdrawal that is to be paid. If there is none, it returns errDone. A withdrawal of a
-// player who was frozen before the first claim becomes held.
+// claim claims a withdrawal that is to be paid. If there is none, it returns errDone. A withdrawal
+// of a player who was frozen before the first claim becomes held.
 func (b *books) claim(ctx context.Context, reference string) (*claim, error) {
 	c := &claim{reference: reference}
 	payee, destination := &c.request.Payee, &c.request.Payee.Destination
@@ -70,8 +71,8 @@ func (b *books) accepted(ctx context.Context, reference, transactionID string) e
 	})
 }
 
-// rejected gives the money back for a payment that was rejected for certain, unless another worker has
-// claimed the withdrawal since: then that one decides.
+// rejected gives the money back for a payment that was rejected for certain, unless another worker
+// has claimed the withdrawal since: then that one decides.
 func (b *books) rejected(ctx context.Context, c *claim, reason string) error {
 	return b.transaction(ctx, func(tx *sql.Tx) error {
 		r, err := lock(ctx, tx, c.reference)
@@ -96,8 +97,8 @@ func (b *books) doubted(ctx context.Context, reference string, since time.Durati
 
 // fence lets the client send a payment only as long as the worker's claim is the last one.
 //
-// It asks before the shared journal takes the payment. If another worker claims the withdrawal after
-// that and gives it back, the journal has changed, and refuses too.
+// It asks before the shared journal takes the payment. If another worker claims the withdrawal
+// after that and gives it back, the journal has changed, and refuses too.
 type fence struct {
 	connectpsp.Journal
 	db *sql.DB

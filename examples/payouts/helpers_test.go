@@ -83,7 +83,8 @@ func newPlatform(t testing.TB, options ...sandbox.Option) *platform {
 	return p
 }
 
-// newProcess returns the program as another process would have it: on the same database and gateway.
+// newProcess returns the program as another process would have it: on the same database and
+// gateway.
 func (p *platform) newProcess(t testing.TB) *app {
 	t.Helper()
 	a, err := open(t.Context(), p.database, slog.New(slog.DiscardHandler))
@@ -124,7 +125,7 @@ func inBackground(t testing.TB, do func(context.Context) error) (stop func()) {
 func newPayer(t testing.TB, a *app, webhookURL string) *payer {
 	t.Helper()
 	p := &payer{
-		client: a.client, books: a.books, stop: newStopSwitch(a.db), rate: &rateLimiter{db: a.db}, timeouts: defaultTimeouts,
+		client: a.client, books: a.books, stop: newStopSwitch(a.db), rate: &rateLimiter{db: a.db}, timeouts: defaultTimeouts.faster(8),
 		webhookURL: webhookURL, watch: a.worker.WatchCashOut, logger: a.logger,
 	}
 	p.stop.set(nil)
@@ -180,8 +181,16 @@ func (p *platform) state(t testing.TB, reference string) (state state) {
 	return state
 }
 
-// requireBooks checks what the player has and what was paid, that the books are equal with themselves,
-// and that the gateway has paid the same.
+// newProcessLater returns another process, at a time when the leases of this one on payments are
+// over.
+func (p *platform) newProcessLater(t testing.TB) *app {
+	t.Helper()
+	p.execute(t, "UPDATE connectpsp_payment SET leased_until = 0")
+	return p.newProcess(t)
+}
+
+// requireBooks checks what the player has and what was paid, that the books are equal with
+// themselves, and that the gateway has paid the same.
 func (p *platform) requireBooks(t testing.TB, balance, inFlight, paid pix.Amount) {
 	t.Helper()
 	has, err := p.books.balance(t.Context(), player)

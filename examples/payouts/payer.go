@@ -16,21 +16,22 @@ import (
 
 // How long a withdrawal waits until River gives it to a worker again.
 const (
-	soon        = 5 * time.Second  // payouts are stopped, or the rate limit is reached
-	later       = 30 * time.Second // nothing was sent, or an outcome could not be recorded
-	whenDoubted = time.Minute      // the outcome is unknown
-	whenLost    = 10 * time.Minute // the outcome is unknown, and only a webhook can tell it
+	soon        = 5 * time.Second   // payouts are stopped, or the rate limit is reached
+	later       = 30 * time.Second  // nothing was sent, or an outcome could not be recorded
+	whenDoubted = 125 * time.Second // the outcome is unknown; the process that called has the payment for two minutes
+	whenLost    = 10 * time.Minute  // the outcome is unknown, and only a webhook can tell it
 )
 
-// replayWindow is for how long a payment of unknown outcome is sent again, with the same idempotency key.
-// For how long the gateway remembers the key is not published; this is the SDK's default.
+// replayWindow is for how long a payment of unknown outcome is sent again, with the same
+// idempotency key. For how long the gateway remembers the key is not published; this is the SDK's
+// default.
 const replayWindow = 20 * time.Minute
 
 // payer pays withdrawals. It is the worker of the job [payout].
 //
-// Its jobs end when the gateway has accepted or rejected the payment for certain. Everything else is
-// snoozed, which counts no attempt: a job that fails is discarded some day, and a cancelled one at once,
-// while the money may have moved.
+// Its jobs end when the gateway has accepted or rejected the payment for certain. Everything else
+// is snoozed, which counts no attempt: a job that fails is discarded some day, and a cancelled one
+// at once, while the money may have moved.
 type payer struct {
 	river.WorkerDefaults[payout]
 	client     *connectpsp.Client
@@ -89,8 +90,8 @@ func (p *payer) await(ctx context.Context) error {
 	return p.rate.wait(ctx)
 }
 
-// send makes the call. The idempotency key is derived from the reference, so that a further call, by any
-// process, is the same payment.
+// send makes the call. The idempotency key is derived from the reference, so that a further call,
+// by any process, is the same payment.
 func (p *payer) send(ctx context.Context, c *claim) (*connectpsp.CashOut, error) {
 	ctx, end := p.stop.guard(ctx)
 	defer end()
@@ -129,8 +130,9 @@ func sinceFirstSent(outcome error) time.Duration {
 	return 0
 }
 
-// concernsWithdrawal reports whether a certain rejection is about this withdrawal. One that was not sent,
-// that is not authorised or that came too fast is not: the same request may be accepted later.
+// concernsWithdrawal reports whether a certain rejection is about this withdrawal. One that was not
+// sent, that is not authorised or that came too fast is not: the same request may be accepted
+// later.
 func concernsWithdrawal(rejection error) bool {
 	var refusal *connectpsp.APIError
 	if !errors.As(rejection, &refusal) {

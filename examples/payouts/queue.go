@@ -10,8 +10,8 @@ import (
 
 const queueName = "payouts"
 
-// payout is the job that pays a withdrawal. It says "look at this withdrawal" and nothing else: what is
-// to be paid is in the withdrawal's row, and so is whether it may be paid.
+// payout is the job that pays a withdrawal. It says "look at this withdrawal" and nothing else:
+// what is to be paid is in the withdrawal's row, and so is whether it may be paid.
 type payout struct {
 	Reference string `json:"reference"`
 }
@@ -24,14 +24,14 @@ func (payout) Kind() string { return "payout" }
 func (payout) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{
 		Queue: queueName,
-		// The job itself never fails, but each kill of its process counts as an attempt. River discards
-		// a job after the last one.
+		// The job itself never fails, but each kill of its process counts as an attempt. River
+		// discards a job after the last one.
 		MaxAttempts: 10_000,
 	}
 }
 
-// queueConfig returns the configuration of River in a process that pays. With pollOnly River uses no
-// LISTEN, for PgBouncer in transaction mode.
+// queueConfig returns the configuration of River in a process that pays. With pollOnly River uses
+// no LISTEN, for PgBouncer in transaction mode.
 func queueConfig(t timeouts, workers *river.Workers, concurrency int, pollOnly bool, logger *slog.Logger) *river.Config {
 	return &river.Config{
 		Queues:               map[string]river.QueueConfig{queueName: {MaxWorkers: concurrency}},
@@ -49,8 +49,8 @@ func queueConfig(t timeouts, workers *river.Workers, concurrency int, pollOnly b
 // requeueEvery is how often pending withdrawals are looked for that no job pays.
 const requeueEvery = 10 * time.Minute
 
-// requeue is the job that inserts a payout for each pending withdrawal that has none: after the queue
-// was emptied, after a restore from a backup, or if River has discarded the job.
+// requeue is the job that inserts a payout for each pending withdrawal that has none: after the
+// queue was emptied, after a restore from a backup, or if River has discarded the job.
 type requeue struct{}
 
 // Kind implements [river.JobArgs].
@@ -70,8 +70,8 @@ func (r *requeuer) Work(ctx context.Context, _ *river.Job[requeue]) error {
 	return err
 }
 
-// requeue inserts a job for each withdrawal that has been pending for a minute, was not accepted and
-// has no job. It returns how many.
+// requeue inserts a job for each withdrawal that has been pending for a minute, was not accepted
+// and has no job. It returns how many.
 func (b *books) requeue(ctx context.Context) (inserted int, err error) {
 	rows, err := b.db.QueryContext(ctx, `SELECT reference FROM withdrawal w
 		WHERE state = 'PENDING' AND transaction_id = '' AND requested_at < clock_timestamp() - interval '1 minute'

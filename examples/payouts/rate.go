@@ -11,13 +11,13 @@ import (
 // second allows if that is less. One change of the row for each payout would make it a hot row.
 const sliceSize = 20
 
-// staleAfter is when a payout that was not made may no longer be, so that a quiet process saves up none
-// for a burst.
+// staleAfter is when a payout that was not made may no longer be, so that a quiet process saves up
+// none for a burst.
 const staleAfter = time.Second
 
-// rateLimiter keeps all processes together under the payouts a second in the table control. It spaces
-// them evenly: one row says when the next may be sent, and each process moves it on by a slice.
-// Goroutines may share it.
+// rateLimiter keeps all processes together under the payouts a second in the table control. It
+// spaces them evenly: one row says when the next may be sent, and each process moves it on by a
+// slice. Goroutines may share it.
 type rateLimiter struct {
 	db *sql.DB
 
@@ -58,8 +58,8 @@ func (r *rateLimiter) next(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// take takes the next slice. Its times come from the database's clock: the row tells how long from now
-// the slice ends.
+// take takes the next slice. Its times come from the database's clock: the row tells how long from
+// now the slice ends.
 func (r *rateLimiter) take(ctx context.Context) error {
 	var size int
 	var interval, end float64 // seconds

@@ -14,9 +14,10 @@ const (
 	switchTimeout  = time.Second
 )
 
-// stopSwitch stops all payouts of all processes: within two seconds of [books.stop] no request to pay
-// is sent, because each process reads the switch every half second. If it cannot be read within a
-// second, payouts are stopped too. Calls that are under way are cut short; their payments stay pending.
+// stopSwitch stops all payouts of all processes: within two seconds of [books.stop] no request to
+// pay is sent, because each process reads the switch every half second. If it cannot be read within
+// a second, payouts are stopped too. Calls that are under way are cut short; their payments stay
+// pending.
 type stopSwitch struct {
 	db *sql.DB
 
@@ -100,8 +101,8 @@ func (s *stopSwitch) wait(ctx context.Context) error {
 	}
 }
 
-// guard returns a context that ends with ctx and when payouts are stopped. Call end when it is no longer
-// needed.
+// guard returns a context that ends with ctx and when payouts are stopped. Call end when it is no
+// longer needed.
 func (s *stopSwitch) guard(ctx context.Context) (guarded context.Context, end func()) {
 	running, _ := s.current()
 	guarded, cancel := context.WithCancelCause(ctx)

@@ -2,13 +2,13 @@ package main
 
 import "time"
 
-// timeouts bound what a worker does for a withdrawal. Their order is what counts: River must not give
-// a job to another worker while the first may still be sending, so
+// timeouts bound what a worker does for a withdrawal. Their order is what counts: River must not
+// give a job to another worker while the first may still be sending, so
 //
 //	wait + call + book < job < rescue
 //
-// River's own defaults are wrong for payments: its job ends after one minute, in the middle of a call,
-// and a job whose worker was killed is tried again after an hour.
+// River's own defaults are wrong for payments: its job ends after one minute, in the middle of a
+// call, and a job whose worker was killed is tried again after an hour.
 type timeouts struct {
 	wait   time.Duration // for the stop switch and the rate limit, before the call
 	call   time.Duration // CreateCashOut: its retries go on for 90 s, and the last attempt lasts up to 30 s

@@ -16,7 +16,11 @@ func settle(ctx context.Context, step webhook.Transition) error {
 	if step.Kind != webhook.KindCashOut {
 		return nil
 	}
-	tx, payment := sqlstore.Tx(ctx), step.CashOut
+	return settleIn(ctx, sqlstore.Tx(ctx), step)
+}
+
+func settleIn(ctx context.Context, tx *sql.Tx, step webhook.Transition) error {
+	payment := step.CashOut
 	r, err := lock(ctx, tx, payment.ExternalReference)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // after a restore from a backup, say

@@ -20,8 +20,8 @@ const (
 	stateVoided  state = "VOIDED"  // given back to the player, and closed for ever
 )
 
-// withdrawal is a player's wish for money. Its reference is the payment's externalReference: make one
-// for each wish, before the first call, and keep it for all further ones.
+// withdrawal is a player's wish for money. Its reference is the payment's externalReference: make
+// one for each wish, before the first call, and keep it for all further ones.
 type withdrawal struct {
 	reference string
 	player    string
@@ -42,8 +42,8 @@ var (
 // transaction: all three happen or none. A withdrawal over a limit is debited and held instead, for
 // a person. Withdraw returns the state.
 //
-// Called again with the same withdrawal it changes nothing and returns the state by then. So after any
-// other error than those above, such as a lost connection, call it again.
+// Called again with the same withdrawal it changes nothing and returns the state by then. So after
+// any other error than those above, such as a lost connection, call it again.
 func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
 	if state, err := b.find(ctx, w); !errors.Is(err, sql.ErrNoRows) {
 		return state, err
@@ -116,8 +116,8 @@ func debit(ctx context.Context, tx *sql.Tx, w withdrawal) error {
 }
 
 // overLimit returns which limit the withdrawal exceeds, empty if none. The lock on the player's row
-// makes the sum of the player exact. That of the hour is a row that all withdrawals of the hour change,
-// for the millisecond until their transaction ends; payouts never touch it.
+// makes the sum of the player exact. That of the hour is a row that all withdrawals of the hour
+// change, for the millisecond until their transaction ends; payouts never touch it.
 func overLimit(ctx context.Context, tx *sql.Tx, w withdrawal) (string, error) {
 	var over bool
 	err := tx.QueryRowContext(ctx, `SELECT $2 + coalesce((SELECT sum(centavos) FROM withdrawal
