@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
@@ -15,6 +16,7 @@ type bank struct {
 
 	mu       sync.Mutex
 	requests int                 // to pay, accepted or not
+	last     time.Time           // when the last of them came
 	payments map[string][]string // ids of the transactions that were accepted, by reference
 }
 
@@ -32,6 +34,7 @@ func (b *bank) record(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		began := time.Now()
 		recorder := &responseRecorder{ResponseWriter: w}
 		next.ServeHTTP(recorder, r)
 		var payment struct{ TransactionID, ExternalReference string }
@@ -39,6 +42,7 @@ func (b *bank) record(next http.Handler) http.Handler {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.requests++
+		b.last = began
 		if payment.TransactionID == "" {
 			return
 		}
@@ -64,6 +68,13 @@ func (b *bank) asked() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.requests
+}
+
+// lastAsked returns when the last request to pay came.
+func (b *bank) lastAsked() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
 }
 
 type responseRecorder struct {
