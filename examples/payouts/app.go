@@ -77,7 +77,7 @@ func open(ctx context.Context, database string, logger *slog.Logger) (*app, erro
 }
 
 // connect makes the client, and what receives its webhooks.
-func (a *app) connect(ctx context.Context, config connectpsp.Config) error {
+func (a *app) connect(ctx context.Context, config connectpsp.Config, options ...connectpsp.Option) error {
 	if config.CryptoToken.IsZero() {
 		return errors.New("CONNECTPSP_CRYPTO_TOKEN is not set: it signs payouts, and webhooks are verified with it")
 	}
@@ -85,7 +85,8 @@ func (a *app) connect(ctx context.Context, config connectpsp.Config) error {
 	if err != nil {
 		return err
 	}
-	a.client, err = connectpsp.New(config, connectpsp.WithLogger(a.logger), connectpsp.WithJournal(&fence{store.Journal(), a.db}))
+	options = append(options, connectpsp.WithLogger(a.logger), connectpsp.WithJournal(&fence{store.Journal(), a.db}))
+	a.client, err = connectpsp.New(config, options...)
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// bank is the sandbox, and what it was asked to pay: the truth that the books are compared with.
+// bank is the sandbox, and what it was asked to pay: the truth that the books are compared with. It
+// serves demonstrations and tests.
 type bank struct {
 	*sandbox.Sandbox
 
@@ -18,6 +21,8 @@ type bank struct {
 	requests int                 // to pay, accepted or not
 	last     time.Time           // when the last of them came
 	payments map[string][]string // ids of the transactions that were accepted, by reference
+	ended    int                 // payments that completed
+	isCutOff string              // the User-Agent whose answers are lost
 }
 
 func startBank(options ...sandbox.Option) (*bank, error) {
@@ -37,31 +42,58 @@ func (b *bank) record(next http.Handler) http.Handler {
 		began := time.Now()
 		recorder := &responseRecorder{ResponseWriter: w}
 		next.ServeHTTP(recorder, r)
-		var payment struct{ TransactionID, ExternalReference string }
-		_ = json.Unmarshal(recorder.body.Bytes(), &payment)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.requests++
-		b.last = began
-		if payment.TransactionID == "" {
-			return
+		if b.note(began, recorder.body.Bytes(), r.UserAgent()) {
+			panic(http.ErrAbortHandler) // cuts the connection
 		}
-		known := b.payments[payment.ExternalReference]
-		for _, id := range known {
-			if id == payment.TransactionID {
-				return // the same idempotency key
-			}
-		}
-		b.payments[payment.ExternalReference] = append(known, payment.TransactionID)
 	})
+}
+
+// note notes a request and its response, and reports whether the response is to be lost.
+func (b *bank) note(began time.Time, response []byte, userAgent string) (lost bool) {
+	var payment struct{ TransactionID, ExternalReference string }
+	_ = json.Unmarshal(response, &payment) // a problem has neither
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.requests++
+	b.last = began
+	// The same idempotency key has the same transaction.
+	if known := b.payments[payment.ExternalReference]; payment.TransactionID != "" && !slices.Contains(known, payment.TransactionID) {
+		b.payments[payment.ExternalReference] = append(known, payment.TransactionID)
+	}
+	return b.isCutOff != "" && strings.Contains(userAgent, b.isCutOff)
+}
+
+// cutOff loses the answers to whoever has the User-Agent, from now on. Empty ends that.
+func (b *bank) cutOff(userAgent string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.isCutOff = userAgent
+}
+
+// loseAnswers executes the next n requests to pay and loses their answers.
+func (b *bank) loseAnswers(n int) {
+	b.FailNext("createCashOut", slices.Repeat([]sandbox.Fault{sandbox.LoseAnswer}, n)...)
 }
 
 // paid returns the ids of the transactions that were accepted for a withdrawal.
 func (b *bank) paid(reference string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]string(nil), b.payments[reference]...)
+	return slices.Clone(b.payments[reference])
 }
+
+// all returns the ids of all transactions that were accepted.
+func (b *bank) all() (all []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ids := range b.payments {
+		all = append(all, ids...)
+	}
+	return all
+}
+
+// transactions returns how many payments were accepted.
+func (b *bank) transactions() int { return len(b.all()) }
 
 // asked returns how many requests to pay have come.
 func (b *bank) asked() int {
@@ -77,6 +109,24 @@ func (b *bank) lastAsked() time.Time {
 	return b.last
 }
 
+// complete settles a payment, and counts it.
+func (b *bank) complete(id string) error {
+	err := b.CompleteCashOut(id)
+	if err == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.ended++
+	}
+	return err
+}
+
+// completed returns how many payments have completed.
+func (b *bank) completed() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended
+}
+
 type responseRecorder struct {
 	http.ResponseWriter
 	body bytes.Buffer
@@ -90,13 +140,3 @@ func (r *responseRecorder) Write(p []byte) (int, error) {
 
 // Unwrap is for [http.ResponseController].
 func (r *responseRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// transactions returns how many payments were accepted.
-func (b *bank) transactions() (n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, ids := range b.payments {
-		n += len(ids)
-	}
-	return n
-}

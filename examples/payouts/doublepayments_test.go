@@ -70,11 +70,6 @@ func fund(t *testing.T, bank *bank) {
 	require.NoError(t, err)
 }
 
-// loseAnswers loses the answers to a call and all its retries.
-func loseAnswers(bank *bank) {
-	bank.FailNext("createCashOut", sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer)
-}
-
 // Each of these was found in public code that moves money. The player is to get the amount once:
 // paid, or given back.
 func TestDoublePaymentsThatOthersMadeAreNotMadeHere(t *testing.T) {
@@ -116,12 +111,12 @@ func TestDoublePaymentsThatOthersMadeAreNotMadeHere(t *testing.T) {
 		"a sweeper takes what is in flight for stuck": {
 			nil,
 			func(t *testing.T, n *naive) {
-				loseAnswers(n.bank)
+				n.bank.loseAnswers(4)
 				require.Error(t, n.send(n.client, reference)) // and the process dies
 				n.refund()                                    // UPDATE … SET state = 'FAILED' WHERE state = 'PROCESSING' AND …
 			},
 			func(t *testing.T, p *platform) {
-				loseAnswers(p.bank)
+				p.bank.loseAnswers(4)
 				require.Equal(t, whenDoubted, pay(t, newPayer(t, p.app, "")))
 				p.execute(t, "TRUNCATE river_job")
 				p.execute(t, "UPDATE withdrawal SET requested_at = requested_at - interval '1 hour'")
@@ -157,7 +152,7 @@ func TestDoublePaymentsThatOthersMadeAreNotMadeHere(t *testing.T) {
 				require.NoError(t, n.send(n.client, uuid.NewString()))
 			},
 			func(t *testing.T, p *platform) {
-				loseAnswers(p.bank)
+				p.bank.loseAnswers(4)
 				require.Equal(t, whenDoubted, pay(t, newPayer(t, p.app, "")))
 				require.Zero(t, pay(t, newPayer(t, p.newProcessLater(t), "")))
 			},

@@ -31,10 +31,11 @@ const usage = `usage: payouts <command>
   resume                   make payouts again
   release REFERENCE        pay a withdrawal that is held
   refuse REFERENCE REASON  give a withdrawal that is held back to its player
+  demo                     see two withdrawals through, against the sandbox
+  fleet                    see a fleet survive kills, freezes, lost answers and a crash of PostgreSQL
 
 DATABASE_URL names the database. Work and receive need CONNECTPSP_*; work needs PAYOUTS_WEBHOOK_URL, the
-address under which the gateway reaches receive.
-`
+address under which the gateway reaches receive.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,8 +58,13 @@ func run(ctx context.Context, out io.Writer, arguments []string) error {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	command, arguments := arguments[0], arguments[1:]
-	if command == "migrate" {
+	switch command {
+	case "migrate":
 		return migrate(ctx, database)
+	case "demo":
+		return demo(ctx, out, database)
+	case "fleet":
+		return runFleet(ctx, out, database)
 	}
 	a, err := open(ctx, database, logger)
 	if err != nil {
@@ -76,6 +82,7 @@ func run(ctx context.Context, out io.Writer, arguments []string) error {
 
 func (a *app) runWorker(ctx context.Context, arguments []string) error {
 	flags := flag.NewFlagSet("work", flag.ContinueOnError)
+	name := flags.String("name", "payouts", "the name of the process, sent to the gateway as User-Agent")
 	concurrency := flags.Int("concurrency", 20, "payouts at a time")
 	pollOnly := flags.Bool("poll-only", false, "use no LISTEN, for PgBouncer in transaction mode")
 	faster := flags.Int("faster", 1, "divide all timeouts, for a demonstration")
@@ -90,7 +97,7 @@ func (a *app) runWorker(ctx context.Context, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.connect(ctx, config); err != nil {
+	if err := a.connect(ctx, config, connectpsp.WithUserAgent(*name)); err != nil {
 		return err
 	}
 	return a.work(ctx, workerSettings{webhookURL, *concurrency, *pollOnly, defaultTimeouts.faster(*faster)})

@@ -134,7 +134,7 @@ func TestACertainRejectionGivesTheMoneyBackOnceAndClosesTheWithdrawal(t *testing
 func TestAnUnknownOutcomeStaysInFlightUntilTheNextCallTells(t *testing.T) {
 	p := newPlatform(t)
 	p.request(t, reference)
-	p.bank.FailNext("createCashOut", sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer)
+	p.bank.loseAnswers(4)
 	worker := newPayer(t, p.app, "")
 	assert.Equal(t, whenDoubted, pay(t, worker))
 	assert.Equal(t, statePending, p.state(t, reference))
@@ -146,7 +146,7 @@ func TestAnUnknownOutcomeStaysInFlightUntilTheNextCallTells(t *testing.T) {
 func TestAnUnknownOutcomeOfTwoDaysIsNeitherSentAgainNorDiscarded(t *testing.T) {
 	p := newPlatform(t)
 	p.request(t, reference)
-	p.bank.FailNext("createCashOut", sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer, sandbox.LoseAnswer)
+	p.bank.loseAnswers(4)
 	worker := newPayer(t, p.app, "")
 	require.Equal(t, whenDoubted, pay(t, worker))
 	p.execute(t, "UPDATE withdrawal SET doubt_since = doubt_since - interval '48 hours'")
