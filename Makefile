@@ -8,7 +8,7 @@ RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
 # Modules of their own, because they need drivers, or libraries to compare with.
-NESTED := integration examples/receiver bench internal/specsync
+NESTED := integration examples/receiver examples/payouts bench internal/specsync
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
 	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))
@@ -38,6 +38,14 @@ demo: ## See a payment come in, go back and go out, against the sandbox (or stag
 .PHONY: demo-webhooks
 demo-webhooks: ## See webhooks credit a wallet, once each (on SQLite in memory, or on DATABASE_URL)
 	@cd examples/receiver && $(GO) run .
+
+.PHONY: demo-payouts
+demo-payouts: ## See withdrawals paid, failed, held and stopped, with River on a PostgreSQL server that it starts
+	@.ci/with-postgres sh -c 'cd examples/payouts && DATABASE_URL=$$CONNECTPSP_TEST_POSTGRES $(GO) run . demo'
+
+.PHONY: demo-fleet
+demo-fleet: ## See four processes pay while they are killed, frozen and cut off and PostgreSQL crashes (some minutes)
+	@.ci/with-postgres sh -c 'cd examples/payouts && DATABASE_URL=$$CONNECTPSP_TEST_POSTGRES $(GO) run . fleet'
 
 .PHONY: test
 test: ## Run all tests that need no server, with the race detector where there is a C compiler
@@ -143,7 +151,8 @@ integration: N ?= 20000
 integration: ## Test what needs a database, on a PostgreSQL server that it starts (or installs) and on SQLite, with N events
 	@{ .ci/with-postgres --pgbouncer sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
 		-coverpkg=github.com/connectpsp/connectpsp-go/sqlstore ./... && \
-		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
+		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./... && \
+		cd ../payouts && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
 		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 

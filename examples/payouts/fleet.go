@@ -23,7 +23,7 @@ import (
 const (
 	fleetPlayers   = 20
 	fleetPerSecond = 20
-	fleetFaster    = 10 // timeouts are a tenth of those in production
+	fleetFaster    = 10    // timeouts are a tenth of those in production
 	fleetAmount    = 10_00 // centavos
 )
 

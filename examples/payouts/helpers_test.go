@@ -59,10 +59,16 @@ func newDatabase(t testing.TB) string {
 	admin, err := sql.Open("pgx", server)
 	require.NoError(t, err)
 	defer admin.Close()
-	name := fmt.Sprintf("payouts_%d_%d", os.Getpid(), databases.Add(1))
-	_, err = admin.Exec("CREATE DATABASE " + name + " TEMPLATE " + template)
+	return databaseOn(server, copyDatabase(t, admin, template))
+}
+
+// copyDatabase copies a database to which nobody is connected.
+func copyDatabase(t testing.TB, admin *sql.DB, from string) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("payouts_%d_%d", os.Getpid(), databases.Add(1))
+	_, err := admin.Exec("CREATE DATABASE " + name + " TEMPLATE " + from)
 	require.NoError(t, err)
-	return databaseOn(server, name)
+	return name
 }
 
 // platform is the program on a database of its own, and the gateway.
@@ -94,13 +100,32 @@ func (p *platform) newProcess(t testing.TB) *app {
 	return a
 }
 
+// backUp copies the database, to which nobody may be connected.
+func (p *platform) backUp(t testing.TB) (address string) {
+	t.Helper()
+	server, err := migrateOnce()
+	require.NoError(t, err)
+	admin, err := sql.Open("pgx", server)
+	require.NoError(t, err)
+	defer admin.Close()
+	_, name, _ := strings.Cut(p.database, "dbname=")
+	return databaseOn(server, copyDatabase(t, admin, name))
+}
+
 // startReceiver receives webhooks until the test ends, and returns its address.
 func (p *platform) startReceiver(t testing.TB) string {
 	t.Helper()
+	listener, url := listen(t)
+	inBackground(t, func(ctx context.Context) error { return p.receive(ctx, listener, p.bank.Config()) })
+	return url
+}
+
+// listen returns where webhooks are received, and their address.
+func listen(t testing.TB) (listener net.Listener, url string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	inBackground(t, func(ctx context.Context) error { return p.receive(ctx, listener, p.bank.Config()) })
-	return "http://" + listener.Addr().String() + webhookPath
+	return listener, "http://" + listener.Addr().String() + webhookPath
 }
 
 // inBackground runs do until the test ends, or until stop is called.

@@ -42,11 +42,14 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Stdout, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprintln(os.Stderr, usage)
+		}
 		os.Exit(1)
 	}
 }
 
-var errUsage = errors.New(usage)
+var errUsage = errors.New("there is no such command, or it takes other arguments")
 
 func run(ctx context.Context, out io.Writer, arguments []string) error {
 	database := os.Getenv("DATABASE_URL")

@@ -312,3 +312,47 @@ func TestAWithdrawalEndsOnce(t *testing.T) {
 		}
 	}
 }
+
+// The steps are those of docs/fleet.md.
+func TestAfterARestoreFromABackupNothingIsPaidTwice(t *testing.T) {
+	p := newPlatform(t)
+	p.request(t, "paid-since", "failed-since", "never-sent")
+	p.close() // a database is copied without connections
+	backup := p.backUp(t)
+	p.app = p.newProcess(t)
+	p.request(t, "requested-since")
+	listener, url := listen(t)
+	for _, reference := range []string{"paid-since", "failed-since", "requested-since"} {
+		_, err := newPayer(t, p.app, url).pay(t.Context(), reference)
+		require.NoError(t, err)
+	}
+
+	p.database = backup
+	p.app = p.newProcess(t)
+	p.execute(t, "UPDATE control SET stopped = 'restored from a backup'")
+	p.execute(t, "UPDATE withdrawal SET doubt_since = 'epoch' WHERE state = 'PENDING' AND transaction_id = ''")
+	asked := p.bank.asked()
+	worker := newPayer(t, p.app, url)
+	for _, reference := range []string{"paid-since", "failed-since", "never-sent"} {
+		again, _ := worker.pay(t.Context(), reference)
+		require.Equal(t, whenLost, again)
+	}
+	require.Equal(t, asked, p.bank.asked())
+
+	inBackground(t, func(ctx context.Context) error { return p.receive(ctx, listener, p.bank.Config()) })
+	require.NoError(t, p.bank.CompleteCashOut(p.bank.paid("paid-since")[0]))
+	require.NoError(t, p.bank.FailCashOut(p.bank.paid("failed-since")[0], "PIX_KEY_NOT_FOUND", "there is no such key"))
+	require.NoError(t, p.bank.CompleteCashOut(p.bank.paid("requested-since")[0]))
+	eventually(t, func() bool { return p.state(t, "paid-since") == statePosted }, "it is not posted")
+	eventually(t, func() bool { return p.state(t, "failed-since") == stateVoided }, "it is not voided")
+	eventually(t, func() bool { return p.number(t, "SELECT count(*) FROM alarm WHERE reference = 'requested-since'") == 1 }, "no alarm")
+
+	p.execute(t, "UPDATE withdrawal SET doubt_since = NULL WHERE reference = 'never-sent'")
+	again, err := worker.pay(t.Context(), "never-sent")
+	require.NoError(t, err)
+	require.Zero(t, again)
+	for _, reference := range []string{"paid-since", "failed-since", "requested-since", "never-sent"} {
+		assert.Len(t, p.bank.paid(reference), 1, reference)
+	}
+	p.requireBooks(t, amount, amount, amount)
+}

@@ -64,6 +64,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		"auth/fuzz_test.go":   "func FuzzThird(f *testing.F) {}\n",
 		"integration/a":       "",
 		"examples/receiver/a": "",
+		"examples/payouts/a":  "",
 		"bench/a":             "",
 		"internal/specsync/a": "",
 	} {
