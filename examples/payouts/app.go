@@ -115,11 +115,11 @@ type workerSettings struct {
 func (a *app) work(ctx context.Context, s workerSettings) error {
 	p := &payer{
 		client: a.client, books: a.books, stop: newStopSwitch(a.db), rate: &rateLimiter{db: a.db}, timeouts: s.timeouts,
-		webhookURL: s.webhookURL, watch: a.worker.WatchCashOut, logger: a.logger,
+		webhookURL: s.webhookURL, logger: a.logger,
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, p)
-	river.AddWorker(workers, &requeuer{books: a.books})
+	river.AddWorker(workers, &reconciler{books: a.books, watch: a.worker.WatchCashOut})
 	queue, err := river.NewClient[pgx.Tx](riverpgxv5.New(a.pool), queueConfig(s.timeouts, workers, s.concurrency, s.pollOnly, a.logger))
 	if err != nil {
 		return err

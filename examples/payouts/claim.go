@@ -24,6 +24,9 @@ type claim struct {
 	doubtFor     time.Duration // how long ago a payment of unknown outcome was first sent, zero if none was
 }
 
+// String returns the reference: the request holds personal data.
+func (c *claim) String() string { return c.reference }
+
 // errDone says that there is nothing to pay.
 var errDone = errors.New("the withdrawal has ended, is held, or was accepted by the gateway")
 

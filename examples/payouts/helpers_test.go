@@ -151,7 +151,7 @@ func newPayer(t testing.TB, a *app, webhookURL string) *payer {
 	t.Helper()
 	p := &payer{
 		client: a.client, books: a.books, stop: newStopSwitch(a.db), rate: &rateLimiter{db: a.db}, timeouts: defaultTimeouts.faster(8),
-		webhookURL: webhookURL, watch: a.worker.WatchCashOut, logger: a.logger,
+		webhookURL: webhookURL, logger: a.logger,
 	}
 	p.stop.set(nil)
 	return p

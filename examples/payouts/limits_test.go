@@ -65,6 +65,14 @@ func TestAQuietProcessSavesUpNoPayoutsForABurst(t *testing.T) {
 	assert.Len(t, limiter.slice, sliceSize-1, "the old slice is dropped and a new one taken")
 }
 
+func TestAPayoutThatWouldWaitTooLongTakesNoneOfTheRate(t *testing.T) {
+	limiter := &rateLimiter{slice: []time.Time{time.Now().Add(time.Hour)}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.ErrorIs(t, limiter.wait(ctx), errRateLimited)
+	require.Len(t, limiter.slice, 1)
+}
+
 func TestTheSwitchStopsAllProcessesWithinTwoSeconds(t *testing.T) {
 	p := newPlatform(t)
 	p.execute(t, "UPDATE control SET per_second = 20")
@@ -155,4 +163,29 @@ func TestNoPayoutWaitsForTheLockOfAnother(t *testing.T) {
 	t.Logf("%d waits in %d samples", waits, samples)
 	assert.LessOrEqual(t, waits, samples/100)
 	p.requireBooks(t, nothing, nothing, pix.Centavos(64*amount.Centavos()))
+}
+
+// Reads are no transactions that write, and are not counted. River and the inbox work in batches,
+// so that few at a time cost more.
+func TestAPayoutCostsFewTransactions(t *testing.T) {
+	const payouts = 200
+	p := newPlatform(t)
+	url := p.startReceiver(t)
+	p.execute(t, "UPDATE control SET per_second = 1000")
+	before := p.number(t, "SELECT pg_current_xact_id()::text::bigint")
+	references := p.requestMany(t, payouts)
+	inBackground(t, func(ctx context.Context) error {
+		return p.work(ctx, workerSettings{url, 20, false, defaultTimeouts})
+	})
+	for _, reference := range references {
+		eventually(t, func() bool { return len(p.bank.paid(reference)) == 1 }, "%s is not paid", reference)
+		require.NoError(t, p.bank.complete(p.bank.paid(reference)[0]))
+	}
+	eventually(t, func() bool { return p.number(t, "SELECT count(*) FROM withdrawal WHERE state = 'POSTED'") == payouts }, "not all are posted")
+	eventually(t, func() bool {
+		return p.number(t, "SELECT count(*) FROM river_job WHERE kind = 'payout' AND state <> 'completed'") == 0
+	}, "not all jobs have ended")
+	each := float64(p.number(t, "SELECT pg_current_xact_id()::text::bigint")-before) / payouts
+	t.Logf("%.1f transactions for each payout", each)
+	assert.LessOrEqual(t, each, 9.5)
 }

@@ -40,7 +40,6 @@ type payer struct {
 	rate       *rateLimiter
 	timeouts   timeouts
 	webhookURL string
-	watch      func(ctx context.Context, transactionID string) error // has the gateway asked if no webhook comes
 	logger     *slog.Logger
 }
 
@@ -104,10 +103,7 @@ func (p *payer) send(ctx context.Context, c *claim) (*connectpsp.CashOut, error)
 func (p *payer) book(ctx context.Context, c *claim, payment *connectpsp.CashOut, outcome error) (again time.Duration, err error) {
 	switch {
 	case outcome == nil: // accepted; it may still end as FAILED
-		err = p.watch(ctx, payment.TransactionID)
-		if err == nil {
-			err = p.books.accepted(ctx, c.reference, payment.TransactionID)
-		}
+		err = p.books.accepted(ctx, c.reference, payment.TransactionID)
 	case errors.Is(outcome, connectpsp.ErrUnknownOutcome): // not failed: the money stays debited
 		return whenDoubted, errors.Join(outcome, p.books.doubted(ctx, c.reference, sinceFirstSent(outcome)))
 	case !concernsWithdrawal(outcome):

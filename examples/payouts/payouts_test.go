@@ -277,6 +277,22 @@ func TestAPendingWithdrawalWithoutAJobGetsOne(t *testing.T) {
 	assert.Equal(t, 1, inserted)
 }
 
+func TestAPaymentOfWhichNoWebhookTellsIsReadFromTheGateway(t *testing.T) {
+	p := newPlatform(t)
+	p.request(t, reference)
+	require.Zero(t, pay(t, newPayer(t, p.app, ""))) // without an address for webhooks
+	require.NoError(t, p.bank.CompleteCashOut(p.bank.paid(reference)[0]))
+	p.execute(t, "UPDATE withdrawal SET requested_at = requested_at - interval '6 minutes'")
+	for range 2 {
+		require.NoError(t, (&reconciler{books: p.books, watch: p.worker.WatchCashOut}).Work(t.Context(), nil))
+	}
+	require.Equal(t, 1, p.number(t, "SELECT count(*) FROM connectpsp_queue"))
+	p.execute(t, "UPDATE connectpsp_queue SET due_at = 0")
+	p.startReceiver(t)
+	eventually(t, func() bool { return p.state(t, reference) == statePosted }, "it is not posted")
+	p.requireBooks(t, nothing, nothing, amount)
+}
+
 func TestEntriesAreNeverChanged(t *testing.T) {
 	p := newPlatform(t)
 	p.request(t, reference)

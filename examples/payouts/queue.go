@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -41,57 +42,80 @@ func queueConfig(t timeouts, workers *river.Workers, concurrency int, pollOnly b
 		SoftStopTimeout:      t.stop,
 		PollOnly:             pollOnly,
 		Logger:               logger,
-		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(requeueEvery),
-			func() (river.JobArgs, *river.InsertOpts) { return requeue{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
+		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery),
+			func() (river.JobArgs, *river.InsertOpts) { return reconcile{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
 	}
 }
 
-// requeueEvery is how often pending withdrawals are looked for that no job pays.
-const requeueEvery = 10 * time.Minute
+// reconcileEvery is how often withdrawals are looked for that are pending for too long.
+const reconcileEvery = 5 * time.Minute
 
-// requeue is the job that inserts a payout for each pending withdrawal that has none: after the
-// queue was emptied, after a restore from a backup, or if River has discarded the job.
-type requeue struct{}
+// reconcile is the job that looks after withdrawals which have been pending for some minutes: those
+// that no job pays, and those of which no webhook has told how they ended.
+type reconcile struct{}
 
 // Kind implements [river.JobArgs].
-func (requeue) Kind() string { return "requeue" }
+func (reconcile) Kind() string { return "reconcile" }
 
 // InsertOpts implements [river.JobArgsWithInsertOpts].
-func (requeue) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: queueName} }
+func (reconcile) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: queueName} }
 
-type requeuer struct {
-	river.WorkerDefaults[requeue]
+type reconciler struct {
+	river.WorkerDefaults[reconcile]
 	books *books
+	watch func(ctx context.Context, transactionID string) error
 }
 
 // Work implements [river.Worker].
-func (r *requeuer) Work(ctx context.Context, _ *river.Job[requeue]) error {
+func (r *reconciler) Work(ctx context.Context, _ *river.Job[reconcile]) error {
 	_, err := r.books.requeue(ctx)
-	return err
+	return errors.Join(err, r.books.watchAccepted(ctx, r.watch))
 }
 
-// requeue inserts a job for each withdrawal that has been pending for a minute, was not accepted
-// and has no job. It returns how many.
+// requeue inserts a job for each withdrawal that was not accepted and has none: after the queue was
+// emptied, after a restore from a backup, or if River has discarded the job. It returns how many.
 func (b *books) requeue(ctx context.Context) (inserted int, err error) {
-	rows, err := b.db.QueryContext(ctx, `SELECT reference FROM withdrawal w
+	references, err := b.texts(ctx, `SELECT reference FROM withdrawal w
 		WHERE state = 'PENDING' AND transaction_id = '' AND requested_at < clock_timestamp() - interval '1 minute'
 		AND NOT EXISTS (SELECT FROM river_job WHERE kind = 'payout' AND args @> jsonb_build_object('reference', w.reference)
 			AND state NOT IN ('completed', 'cancelled', 'discarded'))
 		ORDER BY requested_at LIMIT 1000`)
-	if err != nil {
+	if err != nil || len(references) == 0 {
 		return 0, err
 	}
-	defer rows.Close()
 	var jobs []river.InsertManyParams
-	for rows.Next() {
-		var reference string
-		if err := rows.Scan(&reference); err != nil {
-			return 0, err
-		}
+	for _, reference := range references {
 		jobs = append(jobs, river.InsertManyParams{Args: payout{reference}})
 	}
-	if err := rows.Err(); err != nil || len(jobs) == 0 {
-		return 0, err
-	}
 	return b.jobs.InsertManyFast(ctx, jobs)
+}
+
+// watchAccepted has the gateway asked how accepted payments ended, if no webhook has told within
+// some minutes. Watching a payment twice does nothing. To watch each when it is accepted would cost
+// a transaction more for all those whose webhook comes.
+func (b *books) watchAccepted(ctx context.Context, watch func(context.Context, string) error) error {
+	ids, err := b.texts(ctx, `SELECT transaction_id FROM withdrawal
+		WHERE state = 'PENDING' AND transaction_id <> '' AND requested_at < clock_timestamp() - interval '5 minutes'
+		ORDER BY requested_at LIMIT 1000`)
+	for _, id := range ids {
+		err = errors.Join(err, watch(ctx, id))
+	}
+	return err
+}
+
+// texts returns what a query of one column returns.
+func (b *books) texts(ctx context.Context, query string) (texts []string, err error) {
+	rows, err := b.db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, rows.Err()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"time"
 )
@@ -25,7 +26,10 @@ type rateLimiter struct {
 	slice []time.Time // when this process may send, earliest first
 }
 
-// wait waits until a payout may be sent, or ctx ends.
+var errRateLimited = errors.New("the rate limit of payouts is reached")
+
+// wait waits until a payout may be sent. If that is after the deadline of ctx, it returns
+// errRateLimited at once.
 func (r *rateLimiter) wait(ctx context.Context) error {
 	at, err := r.next(ctx)
 	if err != nil {
@@ -47,6 +51,9 @@ func (r *rateLimiter) next(ctx context.Context) (time.Time, error) {
 	for {
 		for len(r.slice) > 0 {
 			at := r.slice[0]
+			if deadline, ok := ctx.Deadline(); ok && at.After(deadline) {
+				return time.Time{}, errRateLimited
+			}
 			r.slice = r.slice[1:]
 			if time.Since(at) < staleAfter {
 				return at, nil

@@ -29,6 +29,9 @@ type withdrawal struct {
 	payee     connectpsp.Payee // to a PIX key
 }
 
+// String returns the reference: the payee is personal data.
+func (w withdrawal) String() string { return w.reference }
+
 var (
 	errNoFunds = errors.New("the player has less than the amount: nothing was debited")
 	errFrozen  = errors.New("the player is frozen: nothing was debited; a person has to look at the alarms first")
