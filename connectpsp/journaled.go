@@ -238,6 +238,10 @@ func (c *Client) accept(ctx context.Context, call *call, first time.Time, transa
 // is none. The caller has the lock of the payment.
 func (c *Client) recordAccepted(ctx context.Context, intent Intent, transactionID string) {
 	earlier, err := c.journal.Begin(ctx, intent)
+	if err == nil && earlier != nil && earlier.Outcome == OutcomeRejected {
+		// Another process was rejected while Begin waited for it. The next Begin replaces that.
+		earlier, err = c.journal.Begin(ctx, intent)
+	}
 	key := intent.IdempotencyKey
 	switch {
 	case err != nil, earlier != nil && (earlier.Outcome != "" || earlier.Payment() != intent.Payment()):

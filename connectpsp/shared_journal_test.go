@@ -129,3 +129,30 @@ func TestRecoverReportsAPaymentThatEndedBeforeTheClientWasMadeAfterItsLeaseExpir
 		assert.Len(t, recovered, c.want)
 	}
 }
+
+// rejectedOnce is a journal whose first Begin waits for another process, which is rejected.
+type rejectedOnce struct {
+	*notebook
+	waited bool
+}
+
+func (r *rejectedOnce) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	if !r.waited {
+		r.waited = true
+		intent.Outcome = connectpsp.OutcomeRejected
+		return &intent, nil
+	}
+	return r.notebook.Begin(ctx, intent)
+}
+
+func TestAPaymentThatWasReadAsAcceptedIsRememberedThoughAnotherProcessWasRejected(t *testing.T) {
+	doubt := doubtAbout(t, redirect(303, "/"))
+	doubt.TransactionID = cashOutID
+	gateway := newGateway(t, replyJSON(200, cashOutCompleted))
+	client := gateway.memoryClient(connectpsp.WithJournal(&rejectedOnce{notebook: newNotebook()}))
+	_, err := client.ResolveCashOut(t.Context(), doubt, cashOutRequest())
+	require.NoError(t, err)
+	_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1))
+	assert.Equal(t, unknown, outcomeOf(err), "%v", err)
+	assert.Len(t, gateway.requests(), 1, "nothing is sent for it")
+}
