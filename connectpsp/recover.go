@@ -97,6 +97,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	defer r.release()
 	before := r.reportEnded(ctx, ended)
 	r.discardUnsent(ctx, pending, found)
+	r.checkAccepted(ctx)
 	c.logRecovered(ctx, slog.LevelDebug, before)
 	c.logRecovered(ctx, slog.LevelWarn, found)
 	var recovered []Recovered
@@ -282,6 +283,28 @@ func (r *recovery) discardOne(ctx context.Context, intent Intent, report *Recove
 		report.Err = p.notSent(errNeverSent)
 	}
 	return true
+}
+
+// checkAccepted takes back the rejections of payments that were read as accepted meanwhile.
+func (r *recovery) checkAccepted(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
+	defer cancel()
+	for i, own := range r.locks {
+		id, accepted := locks.acceptedMeanwhile(own)
+		if !accepted || !isRejection(r.reports[i].Err) {
+			continue
+		}
+		_, p := r.client.stateOf(*own.intent)
+		p.transactionID = id
+		r.reports[i].Err = p.unknown(errReadAsAccepted)
+		intent := p.call.payment
+		intent.SentAt = p.begun.UTC() // a journal forgets a payment that ends and was not sent
+		key := lockName{journal: r.client.scope, key: intent.IdempotencyKey}
+		if lock, _ := locks.take(key, nil); lock != nil { // else another payment has the key just now
+			r.client.recordAccepted(ctx, intent, id)
+			locks.release(lock, nil)
+		}
+	}
 }
 
 func newRecovered(intent Intent) *Recovered {

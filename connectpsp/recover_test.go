@@ -2,6 +2,7 @@ package connectpsp_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -460,4 +461,55 @@ func TestRecoverReportsOnceWhatEndedBeforeARestart(t *testing.T) {
 	recovered, err = client.Recover(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, recovered)
+}
+
+// findingOnce is a journal whose first Find calls found.
+type findingOnce struct {
+	*notebook
+	found *func()
+}
+
+func (f findingOnce) Find(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	if found := *f.found; found != nil {
+		*f.found = nil
+		found()
+	}
+	return f.notebook.Find(ctx, intent)
+}
+
+// Recover looks a payment up before it reports it as rejected or not sent, and a webhook comes then.
+func TestRecoverReportsNoRejectionOfAPaymentThatWasReadAsAccepted(t *testing.T) {
+	var completed connectpsp.CashOut
+	require.NoError(t, json.Unmarshal([]byte(cashOutCompleted), &completed))
+	for name, leave := range map[string]func(*testing.T, *notebook){
+		"rejected": func(t *testing.T, book *notebook) {
+			_, err := newGateway(t, problem(422, "INSUFFICIENT_FUNDS")).memoryClient(connectpsp.WithJournal(book)).
+				CreateCashOut(t.Context(), cashOutRequest())
+			require.Equal(t, rejected, outcomeOf(err))
+		},
+		"never sent": func(t *testing.T, book *notebook) {
+			begun, err := book.Begin(t.Context(), connectpsp.Intent{
+				Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: "5f0f1d2c-0000-4000-8000-000000000001",
+				ExternalReference: "withdrawal-42", Amount: pix.Centavos(5000), ClientID: clientID, BaseURL: memoryURL, BegunAt: time.Now(),
+			})
+			require.NoError(t, err)
+			require.Nil(t, begun)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			book := newNotebook()
+			leave(t, book)
+			gateway := newGateway(t)
+			found := new(func())
+			client := gateway.memoryClient(connectpsp.WithJournal(findingOnce{book, found}))
+			*found = func() { assert.NoError(t, client.ReconcileCashOut(t.Context(), &completed)) }
+			recovered, err := client.Recover(t.Context())
+			require.NoError(t, err)
+			require.Len(t, recovered, 1)
+			assert.Equal(t, unknown, outcomeOf(recovered[0].Err), "%v", recovered[0].Err)
+			_, err = client.CreateCashOut(t.Context(), cashOutRequest(), connectpsp.WithAttempt(1))
+			assert.Equal(t, unknown, outcomeOf(err), "%v", err)
+			assert.Empty(t, gateway.requests())
+		})
+	}
 }

@@ -102,7 +102,9 @@ func (c *Client) refund(ctx context.Context, call *call) (*Refund, error) {
 		return refund, err
 	}
 	refusal := unknown.Refusal
-	if call.doubted != nil || errors.Is(err, errTooLate) || refusal != nil && refusal.Code == CodeCashInAlreadyRefunded {
+	mayBeDone := call.doubted != nil || errors.Is(err, errTooLate) || errors.Is(err, errReadAsAccepted) ||
+		refusal != nil && refusal.Code == CodeCashInAlreadyRefunded
+	if mayBeDone {
 		if done := c.readRefund(ctx, call, unknown.FirstSentAt); done != nil {
 			return done, nil
 		}
