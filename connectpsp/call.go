@@ -120,7 +120,7 @@ func run[T any](ctx context.Context, c *Client, op *operation[T], call *call) (*
 func (c *Client) perform(ctx context.Context, call *call) (result any, err error) {
 	p := c.newCallState(call)
 	if !call.operation.Keyed {
-		err = c.persist(ctx, p)
+		err = c.sendUntilSettled(ctx, p)
 		return p.verdict.result, err
 	}
 	// One call at a time for each payment, and for each key: lock.go.
@@ -141,8 +141,8 @@ func (c *Client) perform(ctx context.Context, call *call) (result any, err error
 			defer cancel()
 		}
 		// Retry (retry.go) → token, signature, key, send and bounded read (attempt.go) → classify
-		// (classify.go) → add to the state of the call (outcome.go).
-		err = c.persist(ctx, p)
+		// (classify.go) → add to the state of the call (callstate.go).
+		err = c.sendUntilSettled(ctx, p)
 		err = c.finish(ctx, p, err)
 	}
 	if isRejection(err) {

@@ -15,9 +15,9 @@ const (
 	longestCall       = 90 * time.Second // no attempt begins later than this after the first
 )
 
-// persist makes attempts until one is accepted, none may follow or ctx ends, and reports the
-// outcome of all of them.
-func (c *Client) persist(ctx context.Context, p *callState) error {
+// sendUntilSettled makes attempts until one is accepted, none may follow or ctx ends, and reports
+// the outcome of all of them.
+func (c *Client) sendUntilSettled(ctx context.Context, p *callState) error {
 	retried := int32(0) // taken from the budget by the last retry
 	for {
 		a := c.attempt(ctx, p)

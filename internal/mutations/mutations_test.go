@@ -26,7 +26,7 @@ type mutation struct {
 }
 
 var mutations = []mutation{
-	{name: "doubt is not sticky", file: "outcome.go", replace: []string{"	if leavesDoubt(a, v) {", "	p.doubt = false\n	if leavesDoubt(a, v) {"}},
+	{name: "doubt is not sticky", file: "callstate.go", replace: []string{"	if leavesDoubt(a, v) {", "	p.doubt = false\n	if leavesDoubt(a, v) {"}},
 	{name: "409 is a rejection", file: "apierror.go", replace: []string{
 		"	case e.StatusCode == http.StatusConflict:\n		return true", "	case e.StatusCode == http.StatusConflict:\n		return false",
 	}},
@@ -42,7 +42,7 @@ var mutations = []mutation{
 	{name: "an open payment is known by its key alone", file: "journal_memory.go", replace: []string{
 		"found := all.byPayment[payment]; found != nil", "found := all.byPayment[payment]; false",
 	}},
-	{name: "an open payment is sent under another key", file: "payment.go", replace: []string{
+	{name: "an open payment is sent under another key", file: "intent.go", replace: []string{
 		"	case earlier.IdempotencyKey != own.IdempotencyKey:\n		return errOtherKey\n", "",
 	}},
 	{name: "a refund under another id is another refund", file: "journaled.go", replace: []string{
@@ -96,7 +96,7 @@ var mutations = []mutation{
 	}, rare: true},
 	{name: "a journal that cannot be read counts as empty", file: "journaled.go", replace: []string{"c.find(ctx, intent); failure != nil {",
 		"c.find(ctx, intent); failure != nil && false {"}},
-	{name: "the first sending is forgotten", file: "outcome.go", replace: []string{
+	{name: "the first sending is forgotten", file: "callstate.go", replace: []string{
 		"	if p.first.IsZero() || earlier.SentAt.Before(p.first) {\n		p.first = earlier.SentAt\n	}\n", "",
 	}},
 	{name: "Recover reports as never sent a payment that another call sends", file: "recover.go", replace: []string{
