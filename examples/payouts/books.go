@@ -120,9 +120,11 @@ func (b *books) transaction(ctx context.Context, do func(*sql.Tx) error) error {
 // money: which of two contradicting facts is true is for a person to find out.
 func raiseAlarm(ctx context.Context, tx *sql.Tx, reference, format string, arguments ...any) error {
 	what := fmt.Sprintf(format, arguments...)
-	if _, err := tx.ExecContext(ctx, `INSERT INTO alarm (reference, what) VALUES ($1, $2) ON CONFLICT DO NOTHING`, reference, what); err != nil {
+	_, err := tx.ExecContext(ctx, `INSERT INTO alarm (reference, what) VALUES ($1, $2) ON CONFLICT DO NOTHING`, reference, what)
+	if err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE player SET frozen = $2 WHERE id = (SELECT player FROM withdrawal WHERE reference = $1)`, reference, what)
+	_, err = tx.ExecContext(ctx, `UPDATE player SET frozen = $2
+		WHERE id = (SELECT player FROM withdrawal WHERE reference = $1)`, reference, what)
 	return err
 }

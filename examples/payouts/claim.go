@@ -69,7 +69,8 @@ func (b *books) accepted(ctx context.Context, reference, transactionID string) e
 			return raiseAlarm(ctx, tx, reference, "the gateway has accepted %s, and the withdrawal is %s with transaction %q: it may be paid twice",
 				transactionID, r.state, r.transactionID)
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE withdrawal SET transaction_id = $2, doubt_since = NULL WHERE reference = $1`, reference, transactionID)
+		_, err = tx.ExecContext(ctx, `UPDATE withdrawal SET transaction_id = $2, doubt_since = NULL
+			WHERE reference = $1`, reference, transactionID)
 		return err
 	})
 }

@@ -70,7 +70,8 @@ func (r *rateLimiter) next(ctx context.Context) (time.Time, error) {
 func (r *rateLimiter) take(ctx context.Context) error {
 	var size int
 	var interval, end float64 // seconds
-	err := r.db.QueryRowContext(ctx, `UPDATE rate_limit SET next_at = greatest(next_at, clock_timestamp()) + size * interval '1 second' / per_second
+	err := r.db.QueryRowContext(ctx, `UPDATE rate_limit
+		SET next_at = greatest(next_at, clock_timestamp()) + size * interval '1 second' / per_second
 		FROM (SELECT per_second, least($1, greatest(1, per_second / 2)) AS size FROM control) c
 		RETURNING size, 1.0 / per_second, extract(epoch FROM next_at - clock_timestamp())`, sliceSize).Scan(&size, &interval, &end)
 	if err != nil {

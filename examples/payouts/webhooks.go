@@ -19,12 +19,14 @@ func settle(ctx context.Context, step webhook.Transition) error {
 	return settleIn(ctx, sqlstore.Tx(ctx), step)
 }
 
+// settleIn is settle in a transaction of the books.
 func settleIn(ctx context.Context, tx *sql.Tx, step webhook.Transition) error {
 	payment := step.CashOut
 	r, err := lock(ctx, tx, payment.ExternalReference)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // after a restore from a backup, say
-		return raiseAlarm(ctx, tx, payment.ExternalReference, "transaction %s is %s, and the books have no such withdrawal", step.TransactionID, step.To)
+		return raiseAlarm(ctx, tx, payment.ExternalReference, "transaction %s is %s, and the books have no such withdrawal",
+			step.TransactionID, step.To)
 	case err != nil:
 		return err
 	case step.Contradiction:

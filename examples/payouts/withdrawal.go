@@ -74,7 +74,8 @@ func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
 		if n, err := inserted.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, errExists)
 		}
-		if err := insertEntry(ctx, tx, phasePending, w.reference, playerAccount(w.player), accountInFlight, w.amount); err != nil || state == stateHeld {
+		err = insertEntry(ctx, tx, phasePending, w.reference, playerAccount(w.player), accountInFlight, w.amount)
+		if err != nil || state == stateHeld {
 			return err
 		}
 		_, err = b.jobs.InsertTx(ctx, tx, payout{w.reference}, nil)
@@ -217,7 +218,7 @@ func (r *record) end(ctx context.Context, tx *sql.Tx, to state, transactionID, r
 	if r.state != statePending && r.state != stateHeld {
 		return fmt.Errorf("withdrawal %s is %s and cannot become %s: its books were not changed", r.reference, r.state, to)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE withdrawal SET state = $2, transaction_id = $3, reason = $4, doubt_since = NULL WHERE reference = $1`,
-		r.reference, to, transactionID, reason)
+	_, err := tx.ExecContext(ctx, `UPDATE withdrawal SET state = $2, transaction_id = $3, reason = $4, doubt_since = NULL
+		WHERE reference = $1`, r.reference, to, transactionID, reason)
 	return err
 }
