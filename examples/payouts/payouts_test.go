@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -140,6 +141,19 @@ func TestAnUnknownOutcomeStaysInFlightUntilTheNextCallTells(t *testing.T) {
 	assert.Equal(t, statePending, p.state(t, reference))
 	p.requireBooks(t, nothing, amount, nothing)
 	assert.Zero(t, pay(t, worker))
+	assert.Len(t, p.bank.paid(reference), 1)
+}
+
+func TestAJobWithAnUnknownOutcomeIsSnoozedSoThatRiverCountsNoAttempt(t *testing.T) {
+	p := newPlatform(t)
+	p.request(t, reference)
+	p.bank.loseAnswers(4)
+	worker := newPayer(t, p.app, "")
+	job := &river.Job[payout]{Args: payout{reference}}
+	var snooze *river.JobSnoozeError
+	require.ErrorAs(t, worker.Work(t.Context(), job), &snooze)
+	assert.Equal(t, whenDoubted, snooze.Duration)
+	require.NoError(t, worker.Work(t.Context(), job), "the next call tells that it was paid")
 	assert.Len(t, p.bank.paid(reference), 1)
 }
 
