@@ -360,7 +360,7 @@ func TestAfterARestoreFromABackupNothingIsPaidTwice(t *testing.T) {
 	p.database = backup
 	p.app = p.newProcess(t)
 	p.execute(t, "UPDATE control SET stopped = 'restored from a backup'")
-	p.execute(t, "UPDATE withdrawal SET doubt_since = 'epoch' WHERE state = 'PENDING' AND transaction_id = ''")
+	p.execute(t, "UPDATE withdrawal SET doubt_since = 'epoch' WHERE state IN ('HELD', 'PENDING') AND transaction_id = ''")
 	asked := p.bank.asked()
 	worker := newPayer(t, p.app, url)
 	for _, reference := range []string{"paid-since", "failed-since", "never-sent"} {
