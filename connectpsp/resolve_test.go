@@ -338,7 +338,7 @@ func TestAPaymentThatWasReadAsAcceptedIsRememberedThoughItsCallSentNothing(t *te
 	}
 }
 
-// Two payments have one key: what was read about one says nothing about the other.
+// Two payments have one key. The acceptance of one does not end the other.
 func TestAPaymentThatWasReadAsAcceptedDoesNotEndAnotherWithItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var completed connectpsp.CashOut

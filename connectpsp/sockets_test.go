@@ -36,11 +36,10 @@ const (
 )
 
 // TestOverRealSocketsAnOrderIsPaidOnceAndReportedRight pays orders over connections that are kept,
-// cut, reset and closed at the wrong moment, many at once through few clients, and does what the
-// SDK says: who is told of a rejection pays again under a new reference or with WithAttempt, who is
-// told that the outcome is unknown asks again. Every order is paid once, nothing that is executed
-// at any time is called rejected, nothing that is not is called accepted, and the gateway receives
-// nothing that the SDK did not send.
+// cut, reset and closed at the wrong moment, many at once through few clients. After a rejection the
+// caller pays again under a new reference or with WithAttempt. After an unknown outcome the caller
+// repeats the call. Every order is paid once, no executed payment is reported as rejected, no other
+// is reported as accepted, and the gateway receives only requests of the SDK.
 func TestOverRealSocketsAnOrderIsPaidOnceAndReportedRight(t *testing.T) {
 	t.Logf("-sockets.n=%d -sockets.seed=%d", *socketSchedules, *socketSeed)
 	const batch = 200 // orders of one client: so many failures that its budget for retries is used, and not spent

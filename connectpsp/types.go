@@ -37,7 +37,7 @@ const (
 	PIXKeyEVP = pix.KeyTypeEVP
 )
 
-// redacted stands for a value of which nothing is shown.
+// redacted is printed in place of personal data.
 var redacted = slog.StringValue("[redacted]")
 
 // format prints the type of value and its LogValue.

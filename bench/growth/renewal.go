@@ -15,9 +15,9 @@ const (
 	renewalStep       = 100 * time.Millisecond // a point is the longest payment that began within a step
 )
 
-// renewal measures how long payments take while the token is renewed. A payment that waited for the
-// renewal would take as long. The floor renews nothing: it pays at the same time, to show what the
-// machine does.
+// renewal measures the time of payments while the token is renewed. A payment that waits for the
+// renewal takes as long as the renewal. The floor renews nothing. It pays at the same time, so that
+// delays of the machine show in both.
 func renewal(plan plan) ([]points.Point, error) {
 	server, err := gateway.Start(gateway.Settings{Service: plan.service, Life: plan.life, Issue: plan.issue})
 	if err != nil {

@@ -43,7 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 	}
 }
 
-// newIntent returns an intent of a cash-out that nobody knows. The number is in its amount.
+// newIntent returns the intent of a new cash-out. Its amount is made of the number.
 func newIntent(n int) connectpsp.Intent {
 	reference := uuid.NewString()
 	body := []byte(`{"amount":1.00,"externalReference":"` + reference + `"}`)
