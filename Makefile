@@ -45,7 +45,7 @@ demo-payouts: ## See withdrawals paid, failed, held and stopped, with River on a
 
 .PHONY: demo-fleet
 demo-fleet: ## See four processes pay while they are killed, frozen and cut off and PostgreSQL crashes (some minutes)
-	@.ci/with-postgres sh -c 'cd examples/payouts && DATABASE_URL=$$CONNECTPSP_TEST_POSTGRES $(GO) run . fleet'
+	@.ci/with-postgres sh -c 'cd examples/payouts && PAYOUTS_TOKEN_KEY=for-demonstrations-only-for-demonstrations-only DATABASE_URL=$$CONNECTPSP_TEST_POSTGRES $(GO) run . fleet'
 
 .PHONY: test
 test: ## Run all tests that need no server, with the race detector where there is a C compiler

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -43,27 +44,17 @@ type Client struct {
 // New returns a client. It sends nothing. Its error, a [*ValidationError] or ValidationErrors,
 // names every field of cfg and every option that is wrong.
 func New(cfg Config, opts ...Option) (*Client, error) {
-	settings := settings{userAgent: "connectpsp-go/" + Version}
-	for _, option := range opts {
-		option(&settings)
-	}
-	base, faults := cfg.validate()
-	settings.validate(&faults, base)
-	if err := faults.err(); err != nil {
-		return nil, err
-	}
-	httpClient := newHTTPClient(settings.httpClient)
-	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(httpClient))
+	settings, base, err := check(cfg, opts)
 	if err != nil {
 		return nil, err
 	}
-	identify := identifyAs(settings.userAgent)
-	raw.RequestEditors = []gen.RequestEditorFn{identify}
+	raw, err := settings.newRaw(base)
+	if err != nil {
+		return nil, err
+	}
 	tokens := settings.tokenSource
 	if tokens == nil {
-		logged := *raw
-		logged.Client = loggedTokens{raw.Client, settings.logger}
-		tokens = auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
+		tokens = settings.newCredentials(raw, cfg)
 	}
 	client := &Client{
 		raw:        raw,
@@ -83,6 +74,54 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	}
 	client.scope = client.lockScope()
 	return client, nil
+}
+
+// NewTokenSource returns the token source of a client that [New] makes from the same arguments, for
+// a fleet whose processes share one token:
+//
+//	source, err := connectpsp.NewTokenSource(config)
+//	…
+//	client, err := connectpsp.New(config, connectpsp.WithTokenSource(store.Tokens(source, key)))
+//
+// It sends nothing before the first call of Token. Its error is that of New.
+func NewTokenSource(cfg Config, opts ...Option) (*auth.ClientCredentials, error) {
+	settings, base, err := check(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := settings.newRaw(base)
+	if err != nil {
+		return nil, err
+	}
+	return settings.newCredentials(raw, cfg), nil
+}
+
+// check applies the options and checks them and the configuration. Base is the URL of the gateway.
+func check(cfg Config, opts []Option) (settings, *url.URL, error) {
+	settings := settings{userAgent: "connectpsp-go/" + Version}
+	for _, option := range opts {
+		option(&settings)
+	}
+	base, faults := cfg.validate()
+	settings.validate(&faults, base)
+	return settings, base, faults.err()
+}
+
+// newRaw returns the raw client. Its requests have no tokens.
+func (s settings) newRaw(base *url.URL) (*gen.Client, error) {
+	raw, err := gen.NewClient(base.String(), gen.WithHTTPClient(newHTTPClient(s.httpClient)))
+	if err != nil {
+		return nil, err
+	}
+	raw.RequestEditors = []gen.RequestEditorFn{identifyAs(s.userAgent)}
+	return raw, nil
+}
+
+// newCredentials returns the token source that requests tokens through raw, and logs its requests.
+func (s settings) newCredentials(raw *gen.Client, cfg Config) *auth.ClientCredentials {
+	logged := *raw
+	logged.Client = loggedTokens{raw.Client, s.logger}
+	return auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
 }
 
 // String returns the type and the gateway's URL.

@@ -454,3 +454,28 @@ func ExampleNewTransport() {
 	fmt.Println(balance.Currency)
 	// Output: BRL
 }
+
+// Two clients that share one token.
+func ExampleNewTokenSource() {
+	gateway, _ := open()
+	defer gateway.Close()
+
+	source, err := connectpsp.NewTokenSource(gateway.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		client, err := connectpsp.New(gateway.Config(), connectpsp.WithTokenSource(source))
+		if err != nil {
+			log.Fatal(err)
+		}
+		balance, err := client.GetBalance(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(balance.Currency)
+	}
+	// Output:
+	// BRL
+	// BRL
+}

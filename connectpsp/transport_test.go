@@ -269,3 +269,32 @@ func TestTheUserAgentNamesTheSDKOrTheCaller(t *testing.T) {
 	assert.Equal(t, "connectpsp-go/"+connectpsp.Version, gateway.requests()[0].header.Get("User-Agent"))
 	assert.Equal(t, "wallet/3", gateway.requests()[1].header.Get("User-Agent"))
 }
+
+func TestClientsOfOneTokenSourceShareAToken(t *testing.T) {
+	gateway := newGateway(t, replyJSON(200, balanceAnswer))
+	var agents []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/auth/token" {
+			agents = append(agents, r.UserAgent())
+		}
+		gateway.handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	source, err := connectpsp.NewTokenSource(config(server.URL), connectpsp.WithUserAgent("wallet/3"))
+	require.NoError(t, err)
+	assert.Empty(t, agents, "nothing is sent before a token is needed")
+	for range 2 {
+		_, err := newClient(t, server.URL, connectpsp.WithTokenSource(source)).GetBalance(t.Context())
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"wallet/3"}, agents)
+	assert.Equal(t, clientID+" "+server.URL+"/", source.Identity())
+}
+
+func TestATokenSourceIsRefusedForTheReasonsOfItsClient(t *testing.T) {
+	wrong := config("http://example.com")
+	_, ofClient := connectpsp.New(wrong)
+	_, err := connectpsp.NewTokenSource(wrong)
+	require.Error(t, err)
+	assert.Equal(t, ofClient, err)
+}

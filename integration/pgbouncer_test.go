@@ -12,10 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/connectpsp/journaltest"
-	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
@@ -88,11 +86,10 @@ func payAll(t *testing.T, store *sqlstore.Store, db *sql.DB) {
 	gateway, err := sandbox.Start(sandbox.WithBalance(pix.Centavos(payments*100), pix.Centavos(0)))
 	require.NoError(t, err)
 	defer gateway.Close()
-	raw, err := gen.NewClient(gateway.URL())
+	source, err := connectpsp.NewTokenSource(gateway.Config())
 	require.NoError(t, err)
-	config := gateway.Config()
-	tokens := store.Tokens(auth.NewClientCredentials(raw, config.ClientID, config.ClientSecret), tokenKey)
-	client, err := connectpsp.New(config, connectpsp.WithJournal(store.Journal()), connectpsp.WithTokenSource(tokens))
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithJournal(store.Journal()),
+		connectpsp.WithTokenSource(store.Tokens(source, tokenKey)))
 	require.NoError(t, err)
 	inParallel(payments, func(n int) {
 		_, err := client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"log"
 	"net/http"
+	"os"
 
+	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
@@ -51,4 +53,38 @@ func ExampleStore_Inbox() {
 		return nil
 	}, webhook.WithConcurrency(8))
 	log.Fatal(worker.Run(ctx))
+}
+
+// A client of a fleet: its payments and its access token are those of all processes on the
+// database.
+func ExampleStore_Tokens() {
+	ctx := context.Background()
+	config, err := connectpsp.ConfigFromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+	db, err := sql.Open("pgx", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlstore.Open(ctx, db, sqlstore.PostgreSQL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	source, err := connectpsp.NewTokenSource(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key := auth.NewSecret(os.Getenv("TOKEN_KEY")) // openssl rand -hex 32
+	client, err := connectpsp.New(config,
+		connectpsp.WithJournal(store.Journal()),
+		connectpsp.WithTokenSource(store.Tokens(source, key)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	balance, err := client.GetBalance(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Println(balance.Consolidated.TotalBalance)
 }

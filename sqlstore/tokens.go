@@ -38,8 +38,8 @@ const (
 // If a process dies while it fetches, another fetches after 40 seconds. If the gateway refuses the
 // credentials, or a fetch fails in another way, all processes get that error for a few seconds.
 //
-// Source is an [auth.ClientCredentials]; the token is stored for its client id and gateway. The
-// life of a token of any other source is not known: it counts as one minute.
+// Source comes from [connectpsp.NewTokenSource]; the token is stored for its client id and gateway.
+// The life of a token of any other source is not known: it counts as one minute.
 //
 // Tokens sends nothing before the first call of Token. If the key is not valid or not that of the
 // stored token, Token returns an error, and nothing is sent.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
+	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
@@ -85,8 +87,15 @@ func (a *app) connect(ctx context.Context, config connectpsp.Config, options ...
 	if err != nil {
 		return err
 	}
-	options = append(options, connectpsp.WithLogger(a.logger), connectpsp.WithJournal(&fence{store.Journal(), a.db}))
-	a.client, err = connectpsp.New(config, options...)
+	options = append(options, connectpsp.WithLogger(a.logger))
+	source, err := connectpsp.NewTokenSource(config, options...)
+	if err != nil {
+		return err
+	}
+	if key := os.Getenv("PAYOUTS_TOKEN_KEY"); key != "" {
+		options = append(options, connectpsp.WithTokenSource(store.Tokens(source, auth.NewSecret(key))))
+	}
+	a.client, err = connectpsp.New(config, append(options, connectpsp.WithJournal(&fence{store.Journal(), a.db}))...)
 	if err != nil {
 		return err
 	}

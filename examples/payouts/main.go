@@ -35,7 +35,8 @@ const usage = `usage: payouts <command>
   fleet                    see a fleet survive kills, freezes, lost answers and a crash of PostgreSQL
 
 DATABASE_URL names the database. Work and receive need CONNECTPSP_*; work needs PAYOUTS_WEBHOOK_URL, the
-address under which the gateway reaches receive.`
+address under which the gateway reaches receive. With PAYOUTS_TOKEN_KEY, 32 characters or more that are the same
+in all processes, these share one access token.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
