@@ -13,6 +13,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sandbox/conformance"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
@@ -155,6 +156,17 @@ func (s *shop) until(t *testing.T, wanted func(webhook.WorkerCounts) bool) {
 			t.Fatalf("counts %+v", s.worker.Counts())
 		}
 	}
+}
+
+func TestTheServiceConforms(t *testing.T) {
+	s := openShop(t)
+	conformance.Run(t, s.gateway, conformance.Receiver{
+		URL: s.url,
+		Expect: func(ctx context.Context, charge *connectpsp.CashIn) error { // each charge has a customer of its own
+			return s.wallets.expect(ctx, charge.ExternalReference, charge.ExternalReference, charge.Amount)
+		},
+		Credited: s.wallets.balance,
+	})
 }
 
 // A thief has the CryptoToken and signs an event of a charge that nobody has paid.
