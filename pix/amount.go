@@ -1,21 +1,32 @@
 package pix
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 )
 
-// ErrInvalidAmount is wrapped by every error that reading an [Amount] returns.
+// ErrInvalidAmount is wrapped by every error of this package about an [Amount]:
+// a text that is none, and a sum that does not fit.
 var ErrInvalidAmount = errors.New("pix: invalid amount")
 
 // Amount is a sum of money in Brazilian reais, stored as a whole number of
 // centavos. It may be negative, as a balance may be.
 //
 // The zero value is R$ 0.00. Values are immutable and may be shared; two
-// amounts are equal when == reports so. Arithmetic is done on
-// [Amount.Centavos], where the caller decides what an overflow means.
+// amounts are equal when == reports so. An amount never wraps: one that does
+// not fit in an int64 of centavos is an error, where it is read and where it is
+// the result of [Amount.Add] or [Amount.Sub].
+//
+// There are three ways to write one, and each has its own reader:
+//
+//   - 10.50, a JSON number and the text of [Amount.String] and
+//     [Amount.MarshalText]: [Amount.UnmarshalJSON], [ParseAmount] and
+//     [Amount.UnmarshalText]
+//   - R$ 10,50, for people, by [Amount.BRL]: [ParseBRL]
+//   - 1050, whole centavos in a database, by [Amount.Value]: [Amount.Scan]
 type Amount struct{ centavos int64 }
 
 // Centavos returns the amount of n centavos: Centavos(1050) is R$ 10.50.
@@ -41,6 +52,31 @@ func (a Amount) Centavos() int64 { return a.centavos }
 // IsZero reports whether the amount is R$ 0.00. It is what the omitzero
 // option of encoding/json asks.
 func (a Amount) IsZero() bool { return a.centavos == 0 }
+
+// Cmp returns -1 if the amount is less than b, 0 if they are equal, and 1 if it
+// is greater. It is of the form that package slices sorts by.
+func (a Amount) Cmp(b Amount) int { return cmp.Compare(a.centavos, b.centavos) }
+
+// Add returns the sum of the amount and b. A sum that does not fit in an int64
+// of centavos is an error that wraps [ErrInvalidAmount], beside the zero Amount.
+func (a Amount) Add(b Amount) (Amount, error) {
+	sum := a.centavos + b.centavos
+	if (sum > a.centavos) != (b.centavos > 0) {
+		return Amount{}, errDoesNotFit
+	}
+	return Amount{centavos: sum}, nil
+}
+
+// Sub returns the amount less b, which is negative if b is greater. A difference
+// that does not fit in an int64 of centavos is an error that wraps
+// [ErrInvalidAmount], beside the zero Amount.
+func (a Amount) Sub(b Amount) (Amount, error) {
+	difference := a.centavos - b.centavos
+	if (difference < a.centavos) != (b.centavos > 0) {
+		return Amount{}, errDoesNotFit
+	}
+	return Amount{centavos: difference}, nil
+}
 
 // String returns the amount in reais with exactly two decimals and a dot, such
 // as "10.50" or "-0.05". [ParseAmount] reads it back without loss.
@@ -68,6 +104,21 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 		data = data[1 : len(data)-1]
 	}
 	n, err := parseCentavos(data, true)
+	if err != nil {
+		return err
+	}
+	a.centavos = n
+	return nil
+}
+
+// MarshalText returns the text of [Amount.String], for XML, configuration files
+// and the keys of JSON objects. It never returns an error.
+func (a Amount) MarshalText() ([]byte, error) { return a.text(), nil }
+
+// UnmarshalText reads what [ParseAmount] reads. On an error, which wraps
+// [ErrInvalidAmount], the amount is left as it was.
+func (a *Amount) UnmarshalText(text []byte) error {
+	n, err := parseCentavos(text, false)
 	if err != nil {
 		return err
 	}
@@ -156,7 +207,7 @@ func parseCentavos[T string | []byte](s T, exponents bool) (int64, error) {
 		sum = -sum
 	}
 	if !fits {
-		return 0, amountError("it does not fit in 64 bits of centavos")
+		return 0, errDoesNotFit
 	}
 	return sum, nil
 }
@@ -196,6 +247,8 @@ func readExponent[T string | []byte](s T, i int) (exponent, end int) {
 	}
 	return exponent, end
 }
+
+var errDoesNotFit = amountError("it does not fit in 64 bits of centavos")
 
 func amountError(reason string) error {
 	return fmt.Errorf("%w: %s", ErrInvalidAmount, reason)

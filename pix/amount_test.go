@@ -2,10 +2,13 @@ package pix_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
+	"flag"
 	"fmt"
 	"math"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -190,6 +193,65 @@ func TestAmountKeepsItsValueOnNullAndOnError(t *testing.T) {
 	require.ErrorIs(t, json.Unmarshal([]byte(`1e-3`), &amount), pix.ErrInvalidAmount)
 }
 
+func TestAmountIsTextInXMLAndInKeysOfJSON(t *testing.T) {
+	type payment struct {
+		Amount pix.Amount `xml:"amount,attr"`
+	}
+	text, err := xml.Marshal(payment{Amount: pix.Centavos(-1050)})
+	require.NoError(t, err)
+	assert.Equal(t, `<payment amount="-10.50"></payment>`, string(text))
+	var read payment
+	require.NoError(t, xml.Unmarshal(text, &read))
+	assert.Equal(t, pix.Centavos(-1050), read.Amount)
+
+	var fees map[pix.Amount]int
+	require.NoError(t, json.Unmarshal([]byte(`{"10.5":3}`), &fees))
+	assert.Equal(t, map[pix.Amount]int{pix.Centavos(1050): 3}, fees)
+}
+
+func TestAmountReadsAsTextWhatParseAmountReads(t *testing.T) {
+	for text, centavos := range readableAmounts {
+		var amount pix.Amount
+		require.NoError(t, amount.UnmarshalText([]byte(text)), text)
+		assert.Equal(t, centavos, amount.Centavos(), text)
+	}
+	for _, text := range append(unreadableAmounts, "null", `"1"`) {
+		amount := pix.Centavos(7)
+		require.ErrorIs(t, amount.UnmarshalText([]byte(text)), pix.ErrInvalidAmount, text)
+		assert.Equal(t, pix.Centavos(7), amount, text)
+	}
+}
+
+var summands = []int64{0, 1, -1, 99, -1050, 1050, math.MaxInt64 / 2, math.MinInt64 / 2, math.MaxInt64 - 1, math.MaxInt64,
+	math.MinInt64 + 1, math.MinInt64}
+
+// requireExactArithmetic compares Add, Sub and Cmp with big arithmetic.
+func requireExactArithmetic(t *testing.T, a, b int64) {
+	require.Equal(t, big.NewInt(a).Cmp(big.NewInt(b)), pix.Centavos(a).Cmp(pix.Centavos(b)))
+	sum, err := pix.Centavos(a).Add(pix.Centavos(b))
+	requireExact(t, new(big.Int).Add(big.NewInt(a), big.NewInt(b)), sum, err)
+	difference, err := pix.Centavos(a).Sub(pix.Centavos(b))
+	requireExact(t, new(big.Int).Sub(big.NewInt(a), big.NewInt(b)), difference, err)
+}
+
+func requireExact(t *testing.T, exact *big.Int, got pix.Amount, err error) {
+	if !exact.IsInt64() {
+		require.ErrorIs(t, err, pix.ErrInvalidAmount, "%s", exact)
+		require.Zero(t, got)
+		return
+	}
+	require.NoError(t, err, "%s", exact)
+	require.Equal(t, exact.Int64(), got.Centavos())
+}
+
+func TestAmountsAreAddedExactlyOrNotAtAll(t *testing.T) {
+	for _, a := range summands {
+		for _, b := range summands {
+			requireExactArithmetic(t, a, b)
+		}
+	}
+}
+
 func TestAmountReadsANumberWithoutAllocating(t *testing.T) {
 	var amount pix.Amount
 	token := []byte("9999999999.99")
@@ -219,7 +281,11 @@ func ExampleAmount() {
 		fmt.Println(err)
 		return
 	}
-	payment.Amount = pix.Centavos(payment.Amount.Centavos() + 20)
+	var err error
+	if payment.Amount, err = payment.Amount.Add(pix.Centavos(20)); err != nil {
+		fmt.Println(err)
+		return
+	}
 	text, err := json.Marshal(payment)
 	if err != nil {
 		fmt.Println(err)
@@ -227,6 +293,54 @@ func ExampleAmount() {
 	}
 	fmt.Println(string(text))
 	// Output: {"amount":0.30}
+}
+
+func ExampleAmount_Add() {
+	total, err := pix.Centavos(1050).Add(pix.Centavos(20))
+	fmt.Println(total, err)
+
+	_, err = total.Add(pix.Centavos(math.MaxInt64))
+	fmt.Println(err)
+	// Output:
+	// 10.70 <nil>
+	// pix: invalid amount: it does not fit in 64 bits of centavos
+}
+
+func ExampleAmount_Sub() {
+	rest, err := pix.Centavos(1050).Sub(pix.Centavos(2000))
+	fmt.Println(rest, err)
+	// Output: -9.50 <nil>
+}
+
+func ExampleAmount_Cmp() {
+	limit := pix.Centavos(100_00)
+	fmt.Println(pix.Centavos(99_99).Cmp(limit) < 0)
+
+	amounts := []pix.Amount{limit, pix.Centavos(-5), pix.Centavos(1050)}
+	slices.SortFunc(amounts, pix.Amount.Cmp)
+	fmt.Println(amounts)
+	// Output:
+	// true
+	// [-0.05 10.50 100.00]
+}
+
+func ExampleAmount_MarshalText() {
+	fees := map[pix.Amount]int{pix.Centavos(1050): 3}
+	text, err := json.Marshal(fees)
+	fmt.Println(string(text), err)
+	// Output: {"10.50":3} <nil>
+}
+
+func ExampleAmount_UnmarshalText() {
+	var limit pix.Amount
+	flags := flag.NewFlagSet("payout", flag.ContinueOnError)
+	flags.TextVar(&limit, "limit", pix.Centavos(100_00), "the most to pay, in reais")
+	if err := flags.Parse([]string{"-limit", "250.5"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(limit)
+	// Output: 250.50
 }
 
 func BenchmarkAmountUnmarshalJSON(b *testing.B) {
@@ -316,6 +430,15 @@ func FuzzAmountJSON(f *testing.F) {
 		require.NoError(t, json.Unmarshal(written, &again))
 		require.Equal(t, amount, again)
 	})
+}
+
+func FuzzAmountArithmetic(f *testing.F) {
+	for _, a := range summands {
+		for _, b := range summands {
+			f.Add(a, b)
+		}
+	}
+	f.Fuzz(requireExactArithmetic)
 }
 
 func TestReadingAnAmountAllocatesNothing(t *testing.T) {
