@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"unique"
 )
@@ -51,7 +52,7 @@ type Document struct{ text unique.Handle[string] }
 // one repeated digit, and the CNPJs made of zeros or of one repeated letter,
 // satisfy the arithmetic but belong to no one, and are refused too.
 //
-// Every error wraps [ErrInvalidDocument] and none repeats s.
+// Every error wraps [ErrInvalidDocument] and the [Reason], and none repeats s.
 func ParseDocument(s string) (Document, error) {
 	if bare, ok := stripLayout(s, cpfLayout); ok {
 		return checkedDocument(bare)
@@ -98,15 +99,44 @@ func (d Document) LogValue() slog.Value { return slog.StringValue(d.String()) }
 func (d Document) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 func checkedDocument(bare string) (Document, error) {
-	switch {
-	case len(bare) == cpfLength && isCPF(bare):
-	case len(bare) == cnpjLength && isCNPJ(bare):
-	case len(bare) == cpfLength, len(bare) == cnpjLength:
-		return Document{}, fmt.Errorf("%w: a character or a check digit is wrong", ErrInvalidDocument)
-	default:
-		return Document{}, fmt.Errorf("%w: neither the layout of a CPF nor that of a CNPJ", ErrInvalidDocument)
+	if reason := documentReason(bare, cpfLength, cnpjLength); reason != "" {
+		return Document{}, fmt.Errorf("%w: %w", ErrInvalidDocument, reason)
 	}
 	return Document{text: conceal(bare)}, nil
+}
+
+// documentReason returns the reason why bare is not a CPF or CNPJ of one of the
+// lengths, or "" if it is one. Only a CNPJ may have letters.
+func documentReason(bare string, lengths ...int) Reason {
+	var punctuation, letter, lower bool
+	for i := range len(bare) {
+		switch c := bare[i]; {
+		case isDigit(c):
+		case strings.IndexByte(" .-/", c) >= 0:
+			punctuation = true
+		case isAlphanumeric(c) && slices.Contains(lengths, cnpjLength):
+			letter, lower = true, lower || c >= 'a'
+		default:
+			return ReasonDocumentCharacter
+		}
+	}
+	switch {
+	case bare == "":
+		return ReasonEmpty
+	case punctuation:
+		return ReasonDocumentPunctuation
+	case !slices.Contains(lengths, len(bare)):
+		return ReasonDocumentLength
+	case letter && (len(bare) == cpfLength || countFunc(bare[12:], isDigit) != 2):
+		return ReasonDocumentCharacter
+	case lower:
+		return ReasonDocumentLowerCase
+	case !hasCheckDigits(bare):
+		return ReasonDocumentCheckDigits
+	case isFiller(bare[:len(bare)-2]):
+		return ReasonDocumentFiller
+	}
+	return ""
 }
 
 // stripLayout returns the characters of s that stand where layout has zeros.
@@ -125,32 +155,23 @@ func stripLayout(s, layout string) (string, bool) {
 	return string(bare), true
 }
 
-func isCPF(s string) bool {
-	return len(s) == cpfLength &&
-		countFunc(s, isDigit) == cpfLength &&
-		strings.Trim(s, s[:1]) != "" &&
-		hasCheckDigits(s, 11)
-}
-
-func isCNPJ(s string) bool {
-	return len(s) == cnpjLength &&
-		countFunc(s[:12], isUpperAlphanumeric) == 12 &&
-		countFunc(s[12:], isDigit) == 2 &&
-		!isFiller(s[:12]) &&
-		hasCheckDigits(s, 9)
-}
-
-// isFiller reports whether the first twelve characters of a CNPJ are filler, as
+// isFiller reports whether a document without its check digits is filler, as
 // forms are filled with in tests. Other digits than zero, repeated, may be a
 // branch of a company that exists.
 func isFiller(s string) bool {
-	return (s[0] == '0' || !isDigit(s[0])) && strings.Trim(s, s[:1]) == ""
+	person := len(s) == cpfLength-2
+	return (person || s[0] == '0' || !isDigit(s[0])) && strings.Trim(s, s[:1]) == ""
 }
 
 // hasCheckDigits reports whether the last two characters are the check digits
-// of those before them. The weights run from 2 at the right up to heaviest and
-// start again; a letter weighs in with its distance from '0' in ASCII.
-func hasCheckDigits(s string, heaviest int) bool {
+// of those before them. The weights run from 2 at the right up to 11 for a CPF
+// and 9 for a CNPJ, and start again; a letter weighs in with its distance from
+// '0' in ASCII.
+func hasCheckDigits(s string) bool {
+	heaviest := 9
+	if len(s) == cpfLength {
+		heaviest = 11
+	}
 	for end := len(s) - 2; end < len(s); end++ {
 		sum, weight := 0, 2
 		for i := end - 1; i >= 0; i-- {

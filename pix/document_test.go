@@ -171,7 +171,7 @@ func ExampleParseDocument() {
 	// Output:
 	// CPF ***.456.789-**
 	// 12345678909
-	// pix: invalid document: a character or a check digit is wrong
+	// pix: invalid document: its check digits are wrong
 }
 
 func FuzzParseDocument(f *testing.F) {
@@ -190,6 +190,7 @@ func FuzzParseDocument(f *testing.F) {
 		document, err := pix.ParseDocument(text)
 		if err != nil {
 			require.ErrorIs(t, err, pix.ErrInvalidDocument)
+			require.NotEmpty(t, reasonOf(t, err))
 			require.Zero(t, document)
 			return
 		}

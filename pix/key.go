@@ -54,34 +54,44 @@ type Key struct {
 // digits may be both a mobile number and the CPF of somebody else, who would
 // then receive the money.
 //
-// Every error wraps [ErrInvalidKey] and none repeats s.
+// Every error wraps [ErrInvalidKey] and the [Reason], and none repeats s.
 func ParseKey(t KeyType, s string) (Key, error) {
 	s = strings.TrimSpace(s)
-	if len(s) > maxKeyLength {
-		return Key{}, fmt.Errorf("%w: it is longer than %d characters", ErrInvalidKey, maxKeyLength)
-	}
-	var valid bool
-	var rule string
-	switch t {
-	case KeyTypeCPF:
-		valid, rule = isCPF(s), "a CPF key has 11 digits, the last two being its check digits"
-	case KeyTypeCNPJ:
-		valid, rule = isCNPJ(s), "a CNPJ key has 12 digits or upper-case letters and two check digits"
-	case KeyTypeEmail:
+	if t == KeyTypeEmail || t == KeyTypeEVP {
 		s = lowerASCII(s)
-		valid, rule = isEmail(s), "an e-mail key is an address without accents or percent signs"
-	case KeyTypePhone:
-		valid, rule = isPhone(s), "a phone key is + and digits, starting with the country code"
-	case KeyTypeEVP:
-		s = lowerASCII(s)
-		valid, rule = isEVP(s), "a random key has the form of a UUID with hyphens"
-	default:
-		rule = "its type is not known"
 	}
-	if !valid {
-		return Key{}, fmt.Errorf("%w: %s", ErrInvalidKey, rule)
+	if reason := keyReason(t, s); reason != "" {
+		return Key{}, fmt.Errorf("%w: %w", ErrInvalidKey, reason)
 	}
 	return Key{keyType: t, text: conceal(s)}, nil
+}
+
+// keyReason returns the reason why s is not a key of type t, or "" if it is one.
+func keyReason(t KeyType, s string) Reason {
+	var reason Reason
+	switch t {
+	case KeyTypeCPF:
+		reason = documentReason(s, cpfLength)
+	case KeyTypeCNPJ:
+		reason = documentReason(s, cnpjLength)
+	case KeyTypeEmail:
+		reason = emailReason(s)
+	case KeyTypePhone:
+		reason = phoneReason(s)
+	case KeyTypeEVP:
+		if !isEVP(s) {
+			reason = ReasonEVP
+		}
+	default:
+		return ReasonKeyType
+	}
+	switch {
+	case s == "":
+		return ReasonEmpty
+	case len(s) > maxKeyLength:
+		return ReasonKeyLength
+	}
+	return reason
 }
 
 // Type returns the type given to [ParseKey].
@@ -143,37 +153,43 @@ func maskPhone(number string) string {
 
 // These hold a text against the patterns of the central bank's key directory
 // (DICT), which stand in the tests: package regexp would be a tenth of what the
-// SDK adds to a program.
+// SDK adds to a program. No Reason means that the text matches.
 
-func isEmail(s string) bool {
+func emailReason(s string) Reason {
 	name, domain, found := strings.Cut(s, "@")
-	if !found || name == "" {
-		return false
+	switch {
+	case !found:
+		return ReasonEmailAt
+	case name == "":
+		return ReasonEmailName
 	}
 	for i := range len(name) {
 		if c := name[i]; !isLowerOrDigit(c) && !strings.Contains(".!#$&'*+/=?^_`{|}~-", name[i:i+1]) {
-			return false
+			return ReasonEmailName
 		}
 	}
 	for label := range strings.SplitSeq(domain, ".") {
 		if len(label) < 1 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
+			return ReasonEmailDomain
 		}
 		for i := range len(label) {
 			if c := label[i]; !isLowerOrDigit(c) && c != '-' {
-				return false
+				return ReasonEmailDomain
 			}
 		}
 	}
-	return true
+	return ""
 }
 
-func isPhone(s string) bool {
+func phoneReason(s string) Reason {
 	digits, found := strings.CutPrefix(s, "+")
-	if !found || len(digits) < 3 || len(digits) > 16 || digits[0] == '0' {
-		return false
+	switch {
+	case !found || strings.HasPrefix(digits, "0"):
+		return ReasonPhoneCountry
+	case len(digits) < 3 || len(digits) > 16 || countFunc(digits, isDigit) != len(digits):
+		return ReasonPhoneDigits
 	}
-	return strings.Trim(digits, "0123456789") == ""
+	return ""
 }
 
 // isEVP does not ask for the version of the UUID: random keys need not be of

@@ -204,6 +204,7 @@ func FuzzParseKey(f *testing.F) {
 		key, err := pix.ParseKey(pix.KeyType(keyType), text)
 		if err != nil {
 			require.ErrorIs(t, err, pix.ErrInvalidKey)
+			require.NotEmpty(t, reasonOf(t, err))
 			require.Zero(t, key)
 			return
 		}
