@@ -67,8 +67,8 @@ var ErrNotSent = errors.New("connectpsp: nothing was sent")
 // [UnknownOutcomeError]. Printed by fmt or slog it shows Error; as JSON it leaves out
 // Type, Title, Detail and Err.
 type APIError struct {
-	// Operation is the operation that failed, such as "createCashOut". It is "authToken" if no
-	// access token could be had.
+	// Operation is the operation that failed, such as [OperationCreateCashOut]. It is
+	// [OperationAuthToken] if no access token could be had.
 	Operation Operation
 	// StatusCode is the status of the response, 0 if there was none.
 	StatusCode int
@@ -173,7 +173,7 @@ func (e *APIError) advice() string {
 		return errNotTheGateway.Error()
 	case e.StatusCode == http.StatusNotFound:
 		return "this application has no such transaction"
-	case movesMoney(e.Operation) && e.Operation != api.RebalanceAccount.ID:
+	case movesMoney(e.Operation) && e.Operation != OperationRebalanceAccount:
 		return "correct the cause; if no earlier call for this payment is open, try it again with WithAttempt"
 	default:
 		return "correct the cause"

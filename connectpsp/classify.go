@@ -9,7 +9,6 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
-	"github.com/connectpsp/connectpsp-go/internal/api"
 )
 
 // outcome is the proof that one attempt gives about itself, and about no attempt before it.
@@ -174,7 +173,7 @@ func isProblem(a attempt) bool {
 // newTokenError describes why there was no access token for a call, which was therefore not sent.
 func newTokenError(call *call, e *auth.Error) *APIError {
 	return &APIError{
-		Operation:         api.AuthToken.ID,
+		Operation:         OperationAuthToken,
 		StatusCode:        e.StatusCode,
 		Type:              e.Type,
 		Title:             e.Title,

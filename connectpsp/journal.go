@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Operation is an operation's id in the description. It is a plain string: an operation that this
-// version of the SDK does not know, read from a journal or from JSON, is kept as it is.
+// Operation is an operation's id in the description, as errors and package sandbox name it. It is a
+// plain string: an operation that this version of the SDK does not know, read from a journal or
+// from JSON, is kept as it is.
 type Operation = string
 
 // The operations that a [Journal] records.
@@ -14,6 +15,15 @@ const (
 	OperationCreateCashIn  Operation = "createCashIn"
 	OperationRefundCashIn  Operation = "refundCashIn"
 	OperationCreateCashOut Operation = "createCashOut"
+)
+
+// The other operations.
+const (
+	OperationAuthToken        Operation = "authToken"
+	OperationGetCashIn        Operation = "getCashIn"
+	OperationGetCashOut       Operation = "getCashOut"
+	OperationGetBalance       Operation = "getBalance"
+	OperationRebalanceAccount Operation = "rebalanceAccount"
 )
 
 // Journal remembers payments beyond the life of a process: one that dies between sending a payment

@@ -10,7 +10,6 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
-	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
@@ -179,7 +178,7 @@ func (l loggedTokens) Do(request *http.Request) (*http.Response, error) {
 	}
 	begun := time.Now()
 	response, err := l.HttpRequestDoer.Do(request)
-	line := attributes{slog.String("operation", api.AuthToken.ID), slog.Duration("duration", time.Since(begun))}
+	line := attributes{slog.String("operation", OperationAuthToken), slog.Duration("duration", time.Since(begun))}
 	if err != nil {
 		line.add("error", redact.Error(err).Error())
 	} else {

@@ -15,8 +15,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
+
+func TestEveryOperationOfTheDescriptionHasAConstant(t *testing.T) {
+	var ids []connectpsp.Operation
+	for _, operation := range api.Operations {
+		ids = append(ids, operation.ID)
+	}
+	assert.ElementsMatch(t, ids, []connectpsp.Operation{
+		connectpsp.OperationAuthToken, connectpsp.OperationCreateCashIn, connectpsp.OperationGetCashIn, connectpsp.OperationRefundCashIn,
+		connectpsp.OperationCreateCashOut, connectpsp.OperationGetCashOut, connectpsp.OperationGetBalance, connectpsp.OperationRebalanceAccount,
+	})
+}
 
 func TestEveryOperationSendsWhatTheDescriptionAsksFor(t *testing.T) {
 	refund := connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest, Description: "Order cancelled"}

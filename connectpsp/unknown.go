@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/internal/api"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -98,7 +97,7 @@ func (e *UnknownOutcomeError) Error() string {
 		text.WriteString("the charge may exist and be paid")
 	case OperationRefundCashIn:
 		text.WriteString("the refund may have been made")
-	case api.RebalanceAccount.ID:
+	case OperationRebalanceAccount:
 		text.WriteString("the balance may have been set")
 	default:
 		text.WriteString("the payment may have been made")
@@ -118,7 +117,7 @@ func (e *UnknownOutcomeError) advice() string {
 	switch {
 	case e.next != "":
 		return e.next
-	case e.Operation == api.RebalanceAccount.ID:
+	case e.Operation == OperationRebalanceAccount:
 		return "read the balance, then set the target again if need be"
 	case e.TransactionID != "" && e.Operation != OperationRefundCashIn && (!opened || open.next == nextSameRequest):
 		return "read transaction " + e.TransactionID + " or wait for its webhook" + never
