@@ -110,7 +110,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	if err == nil && len(event.Key()) > maxKey {
 		err = malformed("its ids are too long")
 	}
-	item := Item{Body: body, DeliveryID: printable(r.Header.Get("X-Event-Id")), ReceivedAt: now, Due: now}
+	item := Item{Body: body, DeliveryID: printable(r.Header.Get(EventIDHeader)), ReceivedAt: now, Due: now}
 	success := stored
 	switch {
 	case errors.Is(err, ErrInvalidSignature):

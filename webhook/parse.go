@@ -23,6 +23,14 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
+const (
+	// SignatureHeader is the header with the signature of the body, see [Parse].
+	SignatureHeader = "X-Connect-Signature"
+	// EventIDHeader is the header with the id of a delivery attempt, see [Event.DeliveryID]. It is
+	// another one for each attempt, so it does not identify the event: [Event.Key] does.
+	EventIDHeader = "X-Event-Id"
+)
+
 // ErrInvalidSignature is wrapped by the error of [Parse] if the signature does not prove that the
 // body comes from the gateway. Respond 401 and say no more.
 var ErrInvalidSignature = errors.New("webhook: invalid signature")
@@ -71,7 +79,7 @@ func invalid(reason string) error { return fmt.Errorf("%w: %s", ErrInvalidSignat
 //
 // Parse keeps no reference to body and header. Goroutines may call it concurrently.
 func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, error) {
-	signatures := valuesOf(header, "X-Connect-Signature")
+	signatures := valuesOf(header, SignatureHeader)
 	err := verify(body, signatures, secrets)
 	if err == errNoMatch && isGzip(body) {
 		// The gateway may have signed the body before compressing it. gunzip is bounded, so a
@@ -84,7 +92,7 @@ func Parse(body []byte, header http.Header, secrets ...auth.Secret) (*Event, err
 		return nil, err
 	}
 	deliveryID := ""
-	if ids := valuesOf(header, "X-Event-Id"); len(ids) > 0 {
+	if ids := valuesOf(header, EventIDHeader); len(ids) > 0 {
 		deliveryID = ids[0]
 	}
 	return read(body, deliveryID)
