@@ -48,13 +48,13 @@ func (c *Client) prepare(
 	payment.Operation = op.ID
 	payment.IdempotencyKey = c.keyFor(op, payment, settings, &faults)
 	if op.Signed && !c.canSign {
-		faults.add("CryptoToken", "must be set in Config: "+op.ID+" is signed with it")
+		faults.add("CryptoToken", InvalidEmpty, "must be set in Config: "+op.ID+" is signed with it")
 	}
 	call := &call{operation: op, payment: payment, raw: settings.raw}
 	if request != nil {
 		var err error
 		if call.body, err = json.Marshal(request); err != nil {
-			faults.add("request", "cannot be written as JSON")
+			faults.add("request", InvalidText, "cannot be written as JSON")
 		}
 	}
 	if len(faults) > 0 {
@@ -80,26 +80,27 @@ func settingsOf(options []CallOption) callSettings {
 func (c *Client) keyFor(op api.Operation, payment Intent, settings callSettings, faults *faults) string {
 	if !op.Keyed {
 		if settings.attemptSet {
-			faults.add("WithAttempt", op.ID+" takes no idempotency key")
+			faults.add("WithAttempt", InvalidOption, op.ID+" takes no idempotency key")
 		}
 		if settings.keySet {
-			faults.add("WithIdempotencyKey", op.ID+" takes no idempotency key")
+			faults.add("WithIdempotencyKey", InvalidOption, op.ID+" takes no idempotency key")
 		}
 		return ""
 	}
 	switch {
 	case settings.attemptSet && settings.keySet:
-		faults.add("WithAttempt", "has no effect together with WithIdempotencyKey")
+		faults.add("WithAttempt", InvalidOption, "has no effect together with WithIdempotencyKey")
 		return ""
 	case settings.attempt < 0:
-		faults.add("WithAttempt", "must not be negative")
+		faults.add("WithAttempt", InvalidNegative, "must not be negative")
 		return ""
 	case !settings.keySet:
 		return idempotency.DeriveKey(c.clientID, op.ID, payment.reference(), settings.attempt)
 	}
 	key, err := idempotency.ParseKey(settings.key)
 	if err != nil {
-		faults.add("WithIdempotencyKey", "must be a UUID in its usual form of 36 characters, neither all zeros nor all ones")
+		faults.add("WithIdempotencyKey", InvalidIdempotencyKey,
+			"must be a UUID in its usual form of 36 characters, neither all zeros nor all ones")
 	}
 	return key
 }

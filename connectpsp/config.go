@@ -109,9 +109,7 @@ func ConfigFromEnv() (Config, error) {
 // [*ValidationError].
 func (c Config) validate() (*url.URL, faults) {
 	var faults faults
-	if !headerSafe(c.ClientID) {
-		faults.add("ClientID", "must be set, in visible ASCII characters without spaces")
-	}
+	faults.credential("ClientID", c.ClientID)
 	for _, secret := range []struct {
 		field    string
 		value    auth.Secret
@@ -121,37 +119,43 @@ func (c Config) validate() (*url.URL, faults) {
 		{"ApplicationToken", c.ApplicationToken, false},
 		{"CryptoToken", c.CryptoToken, true},
 	} {
-		if secret.optional && secret.value.IsZero() {
-			continue
-		}
-		if !headerSafe(secret.value.Reveal()) {
-			faults.add(secret.field, "must be set, in visible ASCII characters without spaces")
+		if !secret.optional || !secret.value.IsZero() {
+			faults.credential(secret.field, secret.value.Reveal())
 		}
 	}
 	if c.Environment.baseURL() == "" {
-		faults.add("Environment", "must be Staging or Production")
+		faults.add("Environment", InvalidChoice, "must be Staging or Production")
 		return nil, faults
 	}
-	base, reason := parseBaseURL(cmp.Or(c.BaseURL, c.Environment.baseURL()))
-	if reason != "" {
-		faults.add("BaseURL", reason)
-	}
+	base := faults.baseURL(cmp.Or(c.BaseURL, c.Environment.baseURL()))
 	return base, faults
 }
 
-func parseBaseURL(text string) (*url.URL, string) {
+// credential checks that a value is set and can be sent in a header as it is.
+func (f *faults) credential(field, value string) {
+	const reason = "must be set, in visible ASCII characters without spaces"
+	switch {
+	case value == "":
+		f.add(field, InvalidEmpty, reason)
+	case strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }):
+		f.add(field, InvalidCredential, reason)
+	}
+}
+
+// baseURL returns the URL of a gateway, nil if it has a fault.
+func (f *faults) baseURL(text string) *url.URL {
 	base, err := url.Parse(text)
 	switch {
 	case err != nil || base.Opaque != "" || base.Hostname() == "":
-		return nil, "is not an absolute URL"
+		f.add("BaseURL", InvalidURL, "is not an absolute URL")
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, "must have no user, query or fragment"
-	case base.Scheme == "https":
-	case base.Scheme == "http" && isLoopback(base.Hostname()):
+		f.add("BaseURL", InvalidURLParts, "must have no user, query or fragment")
+	case base.Scheme == "https" || base.Scheme == "http" && isLoopback(base.Hostname()):
+		return normal(base)
 	default:
-		return nil, "must be https, or http on a loopback address"
+		f.add("BaseURL", InvalidURLScheme, "must be https, or http on a loopback address")
 	}
-	return normal(base), ""
+	return nil
 }
 
 // normal writes the URL of a gateway in one way: scheme and host in lower case, no default port, no
@@ -181,9 +185,4 @@ func isLoopback(host string) bool {
 	}
 	address, err := netip.ParseAddr(host)
 	return err == nil && address.Unmap().IsLoopback()
-}
-
-// headerSafe reports whether a value can be sent in a header as it is.
-func headerSafe(value string) bool {
-	return value != "" && !strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' })
 }

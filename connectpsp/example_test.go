@@ -424,15 +424,32 @@ func ExampleValidationError() {
 	var faults connectpsp.ValidationErrors
 	if errors.As(err, &faults) {
 		for _, fault := range faults {
-			fmt.Println(fault.Field)
+			fmt.Println(fault.Field, fault.Code)
 		}
 	}
 	// Output:
-	// amount
-	// externalReference
-	// payee.name
-	// payee.document
-	// payee.destination.type
+	// amount AMOUNT_TOO_SMALL
+	// externalReference EMPTY
+	// payee.name EMPTY
+	// payee.document EMPTY
+	// payee.destination.type CHOICE
+}
+
+// A form shows the person what to correct beside the field.
+func ExampleValidationError_UserMessage() {
+	gateway, client := open()
+	defer gateway.Close()
+	request := withdrawal("withdrawal-42")
+	request.Payee.Destination = connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "11987654321")
+	_, err := client.CreateCashOut(context.Background(), request)
+	var fault *connectpsp.ValidationError
+	if errors.As(err, &fault) {
+		fmt.Println(fault.Field, fault.Code)
+		fmt.Println(fault.UserMessage())
+	}
+	// Output:
+	// payee.destination.pixKey PHONE_COUNTRY
+	// Comece o telefone com + e o código do país, como em +5511987654321.
 }
 
 // A transport of your own keeps the SDK's settings, wrapped or changed: here it trusts another

@@ -37,12 +37,12 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	}
 	switch {
 	case s.window < 0:
-		faults.add("WithReplayWindow", "must not be negative")
+		faults.add("WithReplayWindow", InvalidNegative, "must not be negative")
 	case s.window == 0:
 		s.window = 20 * time.Minute
 	}
 	if !printable(s.userAgent) {
-		faults.add("WithUserAgent", "must be printable")
+		faults.add("WithUserAgent", InvalidText, "must be printable")
 	}
 	if s.httpClient == nil || base == nil {
 		return
@@ -51,9 +51,9 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	switch {
 	case !ok:
 	case transport == nil:
-		faults.add("WithHTTPClient", "has a Transport that is a nil *http.Transport")
+		faults.add("WithHTTPClient", InvalidTransport, "has a Transport that is a nil *http.Transport")
 	case transport.TLSClientConfig != nil && transport.TLSClientConfig.InsecureSkipVerify && !isLoopback(base.Hostname()):
-		faults.add("WithHTTPClient", "must not skip the verification of certificates")
+		faults.add("WithHTTPClient", InvalidTransport, "must not skip the verification of certificates")
 	}
 }
 
@@ -147,7 +147,7 @@ type RetryPolicy struct {
 
 func (p RetryPolicy) validate(faults *faults) RetryPolicy {
 	if p.MaxAttempts < 0 || p.BaseDelay < 0 || p.MaxDelay < 0 {
-		faults.add("RetryPolicy", "must hold no negative value")
+		faults.add("RetryPolicy", InvalidNegative, "must hold no negative value")
 	}
 	if p.MaxAttempts == 0 {
 		p.MaxAttempts = 4

@@ -1,6 +1,7 @@
 package connectpsp
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -21,13 +22,13 @@ func (c *Client) checkCashIn(request CashInRequest) (faults faults) {
 	faults.amount("amount", request.Amount)
 	faults.reference(request.ExternalReference)
 	if request.ExpirationInMinutes < 0 {
-		faults.add("expirationInMinutes", "must not be negative; zero means the gateway's default of 1440")
+		faults.add("expirationInMinutes", InvalidNegative, "must not be negative; zero means the gateway's default of 1440")
 	}
 	c.checkWebhookURL(&faults, request.WebhookURL)
 	faults.text("payer.name", request.Payer.Name)
 	faults.document("payer.document", request.Payer.Document)
 	if request.Payer.BankData != nil {
-		faults.add("payer.bankData", "is set by the gateway only")
+		faults.add("payer.bankData", InvalidNotAllowed, "is set by the gateway only")
 	}
 	if request.OpenFinance != nil && request.OpenFinance.RedirectURL != "" {
 		c.checkURL(&faults, "openFinance.redirectUrl", request.OpenFinance.RedirectURL)
@@ -51,15 +52,19 @@ func checkRefund(id string, request RefundRequest) (faults faults) {
 	switch request.Reason {
 	case RefundFraud, RefundDuplicatedPayment, RefundCustomerRequest, RefundMerchantError:
 	default:
-		faults.add("reason", "must be FRAUD, DUPLICATED_PAYMENT, CUSTOMER_REQUEST or MERCHANT_ERROR")
+		faults.add("reason", InvalidChoice, "must be FRAUD, DUPLICATED_PAYMENT, CUSTOMER_REQUEST or MERCHANT_ERROR")
 	}
 	faults.optionalText("description", request.Description)
 	return faults
 }
 
 func checkRebalance(target pix.Amount) (faults faults) {
-	if n := target.Centavos(); n < 0 || n > largestAmount {
-		faults.add("targetAmount", "must be from 0.00 to 9999999999.99")
+	const reason = "must be from 0.00 to 9999999999.99"
+	switch n := target.Centavos(); {
+	case n < 0:
+		faults.add("targetAmount", InvalidAmountTooSmall, reason)
+	case n > largestAmount:
+		faults.add("targetAmount", InvalidAmountTooLarge, reason)
 	}
 	return faults
 }
@@ -73,30 +78,40 @@ func checkID(id string) (faults faults) {
 // something else.
 func (f *faults) id(id string) {
 	odd := strings.ContainsFunc(id, func(r rune) bool { return !wordCharacter(r) })
-	if id == "" || len(id) > 64 || id[0] == '-' || id[0] == '_' || odd {
-		f.add("id", "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit")
+	const reason = "must be 1 to 64 letters, digits, '-' or '_', beginning with a letter or digit"
+	switch {
+	case id == "":
+		f.add("id", InvalidEmpty, reason)
+	case len(id) > 64 || id[0] == '-' || id[0] == '_' || odd:
+		f.add("id", InvalidID, reason)
 	}
 }
 
 func (f *faults) amount(field string, amount pix.Amount) {
-	if n := amount.Centavos(); n < 1 || n > largestAmount {
-		f.add(field, "must be from 0.01 to 9999999999.99")
+	const reason = "must be from 0.01 to 9999999999.99"
+	switch n := amount.Centavos(); {
+	case n < 1:
+		f.add(field, InvalidAmountTooSmall, reason)
+	case n > largestAmount:
+		f.add(field, InvalidAmountTooLarge, reason)
 	}
 }
 
 func (f *faults) reference(reference string) {
+	const reason = "must be printable UTF-8 without spaces around it"
 	switch {
 	case reference == "":
-		f.add("externalReference", "must be set")
-	case strings.TrimSpace(reference) != reference || !utf8.ValidString(reference) ||
-		strings.ContainsFunc(reference, func(r rune) bool { return !unicode.IsPrint(r) }):
-		f.add("externalReference", "must be printable UTF-8 without spaces around it")
+		f.add("externalReference", InvalidEmpty, "must be set")
+	case strings.TrimSpace(reference) != reference:
+		f.add("externalReference", InvalidSpaces, reason)
+	case !utf8.ValidString(reference) || strings.ContainsFunc(reference, func(r rune) bool { return !unicode.IsPrint(r) }):
+		f.add("externalReference", InvalidText, reason)
 	}
 }
 
 func (f *faults) text(field, text string) {
 	if strings.TrimSpace(text) == "" {
-		f.add(field, "must be set")
+		f.add(field, InvalidEmpty, "must be set")
 		return
 	}
 	f.optionalText(field, text)
@@ -104,7 +119,7 @@ func (f *faults) text(field, text string) {
 
 func (f *faults) optionalText(field, text string) {
 	if !printable(text) {
-		f.add(field, "must be printable UTF-8")
+		f.add(field, InvalidText, "must be printable UTF-8")
 	}
 }
 
@@ -115,13 +130,23 @@ func printable(text string) bool {
 }
 
 func (f *faults) document(field, text string) {
+	const rule = "must be a CPF (11 digits) or CNPJ (14 digits) without punctuation"
 	document, err := pix.ParseDocument(text)
 	switch {
-	case err != nil || document.Text() != text:
-		f.add(field, "must be a CPF (11 digits) or CNPJ (14 digits) with right check digits and no punctuation")
+	case err != nil:
+		reason := reasonOf(err)
+		f.add(field, ValidationCode(reason), rule+": "+reason.Error())
+	case document.Text() != text:
+		f.add(field, InvalidDocumentPunctuation, rule)
 	case document.IsAlphanumeric():
-		f.add(field, "is a CNPJ with letters, and the gateway documents digits only")
+		f.add(field, InvalidDocumentLetters, "is a CNPJ with letters, and the gateway documents digits only")
 	}
+}
+
+// reasonOf returns the reason in an error of pix.ParseDocument or pix.ParseKey.
+func reasonOf(err error) (reason pix.Reason) {
+	errors.As(err, &reason)
+	return reason
 }
 
 func (f *faults) destination(destination Destination) {
@@ -131,27 +156,28 @@ func (f *faults) destination(destination Destination) {
 		key, err := pix.ParseKey(destination.PIXKeyType, destination.PIXKey)
 		switch {
 		case !knownKeyType(destination.PIXKeyType):
-			f.add(field+"pixKeyType", "must be CPF, CNPJ, EMAIL, PHONE or EVP")
+			f.add(field+"pixKeyType", InvalidKeyType, "must be CPF, CNPJ, EMAIL, PHONE or EVP")
 		case err != nil:
-			f.add(field+"pixKey", "is not a valid key of its type; a phone number begins with +55")
+			reason := reasonOf(err)
+			f.add(field+"pixKey", ValidationCode(reason), "is not a valid key of its type: "+reason.Error())
 		case key.Text() != destination.PIXKey:
-			f.add(field+"pixKey",
+			f.add(field+"pixKey", InvalidKeySpelling,
 				"must be as the directory of keys has it: no spaces, e-mail and EVP in lower case (ToPIXKey does that)")
 		}
 		if destination.BankAccount != nil {
-			f.add(field+"bankAccount", "must not be set for type PIX")
+			f.add(field+"bankAccount", InvalidNotAllowed, "must not be set for type PIX")
 		}
 	case DestinationBankAccount:
 		if destination.PIXKey != "" || destination.PIXKeyType != "" {
-			f.add(field+"pixKey", "must not be set for type BANK_ACCOUNT")
+			f.add(field+"pixKey", InvalidNotAllowed, "must not be set for type BANK_ACCOUNT")
 		}
 		if destination.BankAccount == nil {
-			f.add(field+"bankAccount", "must be set for type BANK_ACCOUNT")
+			f.add(field+"bankAccount", InvalidEmpty, "must be set for type BANK_ACCOUNT")
 			return
 		}
 		f.bankAccount(field+"bankAccount.", *destination.BankAccount)
 	default:
-		f.add(field+"type", "must be PIX or BANK_ACCOUNT; use ToPIXKey or ToBankAccount")
+		f.add(field+"type", InvalidChoice, "must be PIX or BANK_ACCOUNT; use ToPIXKey or ToBankAccount")
 	}
 }
 
@@ -165,8 +191,11 @@ func knownKeyType(t PIXKeyType) bool {
 }
 
 func (f *faults) bankAccount(field string, account BankAccount) {
-	if len(account.ISPB) != 8 || strings.Trim(account.ISPB, "0123456789") != "" {
-		f.add(field+"ispb", "must be 8 digits")
+	switch {
+	case account.ISPB == "":
+		f.add(field+"ispb", InvalidEmpty, "must be 8 digits")
+	case len(account.ISPB) != 8 || strings.Trim(account.ISPB, "0123456789") != "":
+		f.add(field+"ispb", InvalidISPB, "must be 8 digits")
 	}
 	f.word(field+"branch", account.Branch)
 	f.word(field+"account", account.Account)
@@ -176,8 +205,12 @@ func (f *faults) bankAccount(field string, account BankAccount) {
 // word accepts the characters that a bank might use in an account's number or the gateway as its
 // type: the contract does not say.
 func (f *faults) word(field, text string) {
-	if text == "" || len(text) > 20 || strings.ContainsFunc(text, func(r rune) bool { return !wordCharacter(r) }) {
-		f.add(field, "must be 1 to 20 letters, digits, '-' or '_'")
+	const reason = "must be 1 to 20 letters, digits, '-' or '_'"
+	switch {
+	case text == "":
+		f.add(field, InvalidEmpty, reason)
+	case len(text) > 20 || strings.ContainsFunc(text, func(r rune) bool { return !wordCharacter(r) }):
+		f.add(field, InvalidAccount, reason)
 	}
 }
 
@@ -199,16 +232,16 @@ func (c *Client) checkURL(faults *faults, field, text string) {
 	switch {
 	case err != nil || u.Opaque != "" || u.Hostname() == "" || len(text) > 2048 ||
 		strings.ContainsFunc(text, func(r rune) bool { return !visible(r) }):
-		faults.add(field, "must be an absolute URL in visible ASCII, of at most 2048 bytes")
+		faults.add(field, InvalidURL, "must be an absolute URL in visible ASCII, of at most 2048 bytes")
 	case u.User != nil || strings.Contains(text, "#"):
-		faults.add(field, "must have no user and no fragment")
+		faults.add(field, InvalidURLParts, "must have no user and no fragment")
 	case c.loopback && isLoopback(u.Hostname()) && (u.Scheme == "http" || u.Scheme == "https"):
 	case u.Scheme != "https":
-		faults.add(field, "must be https")
+		faults.add(field, InvalidURLScheme, "must be https")
 	case !publicName(u.Hostname()):
-		faults.add(field, "must name a public host, neither an address nor a name of a local network")
+		faults.add(field, InvalidURLHost, "must name a public host, neither an address nor a name of a local network")
 	case u.Port() != "" && !validPort(u.Port()):
-		faults.add(field, "must have a port from 1 to 65535, or none")
+		faults.add(field, InvalidURLPort, "must have a port from 1 to 65535, or none")
 	}
 }
 
@@ -249,6 +282,8 @@ type ValidationError struct {
 	Field string
 	// Reason states the requirement. It never repeats the value.
 	Reason string
+	// Code is what exactly is wrong, to translate by.
+	Code ValidationCode
 }
 
 func (e *ValidationError) Error() string {
@@ -281,8 +316,8 @@ func (e ValidationErrors) Unwrap() []error {
 // faults collects the faults of a request.
 type faults []*ValidationError
 
-func (f *faults) add(field, reason string) {
-	*f = append(*f, &ValidationError{Field: field, Reason: reason})
+func (f *faults) add(field string, code ValidationCode, reason string) {
+	*f = append(*f, &ValidationError{Field: field, Code: code, Reason: reason})
 }
 
 func (f faults) err() error {

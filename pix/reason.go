@@ -66,7 +66,7 @@ var reasons = map[Reason]string{
 	ReasonDocumentCharacter:   "it has a character that no CPF or CNPJ has in that place",
 	ReasonDocumentPunctuation: "its punctuation is incomplete, or not allowed here",
 	ReasonDocumentLowerCase:   "the letters of a CNPJ are upper case",
-	ReasonDocumentLength:      "a CPF has 11 digits, and a CNPJ has 14 digits or upper-case letters",
+	ReasonDocumentLength:      "a CPF has 11 characters, and a CNPJ has 14",
 	ReasonDocumentFiller:      "it is one repeated character, and belongs to no one",
 	ReasonDocumentCheckDigits: "its check digits are wrong",
 	ReasonEmailAt:             "an e-mail key has an @",

@@ -79,7 +79,7 @@ func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Reco
 
 func (w *Worker) watch(ctx context.Context, watched string, kind Kind, id string) error {
 	if id == "" {
-		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set"}
+		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set", Code: connectpsp.InvalidEmpty}
 	}
 	now, key := time.Now(), transactionKey(kind, id)
 	_, err := w.inbox.Put(ctx, Item{Key: readMark + watched + key, Transaction: key, ReceivedAt: now, Due: now.Add(pollSchedule[0])})

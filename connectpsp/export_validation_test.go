@@ -1,0 +1,4 @@
+package connectpsp
+
+// UserMessages are the sentences of UserMessage by code.
+var UserMessages = userMessages
