@@ -15,6 +15,9 @@
 //	}
 //	log.Printf("paying %s to %s", amount, key) // paying 10.50 to m***@example.com
 //
+// What people type is read by [ParseBRL] and [KeyCandidates]. The errors about a
+// key or a document have a [Reason], to tell people what to correct.
+//
 // Money is counted in whole centavos and never passes through a floating
 // point number. Documents and keys are personal data: they print masked, and
 // no error of this package repeats the text it refused. The full text comes
