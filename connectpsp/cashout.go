@@ -61,7 +61,8 @@ type Destination struct {
 
 // ToPIXKey returns the destination of a PIX key. Surrounding spaces are dropped and e-mail
 // addresses and EVP keys are written in lower case, as the directory of keys has them; nothing else
-// is changed or guessed. [Client.CreateCashOut] checks it.
+// is changed or guessed. [Client.CreateCashOut] checks it. [pix.KeyCandidates] reads keys as people
+// type them.
 func ToPIXKey(t PIXKeyType, key string) Destination {
 	if parsed, err := pix.ParseKey(t, key); err == nil {
 		key = parsed.Text()

@@ -282,7 +282,8 @@ type ValidationError struct {
 	Field string
 	// Reason states the requirement. It never repeats the value.
 	Reason string
-	// Code is what exactly is wrong, to translate by.
+	// Code is what exactly is wrong, to translate by; see [ValidationError.UserMessage]. It is
+	// empty in an error that was made without one.
 	Code ValidationCode
 }
 

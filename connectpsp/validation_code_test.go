@@ -238,8 +238,8 @@ func TestEveryCodeIsGivenAndHasASentenceInPortuguese(t *testing.T) {
 	}
 }
 
-// constants returns the values of the constants of a file whose names begin with prefix, as they are
-// written there.
+// constants returns the values of the constants of a file whose names begin with prefix, as they
+// are written there.
 func constants(t *testing.T, file, prefix string) (values []string) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	require.NoError(t, err)

@@ -382,6 +382,14 @@ func FuzzParseAmount(f *testing.F) {
 	grammar := regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 	f.Fuzz(func(t *testing.T, text string) {
 		amount, err := pix.ParseAmount(text)
+		asText := pix.Centavos(7)
+		if unmarshalled := asText.UnmarshalText([]byte(text)); err == nil {
+			require.NoError(t, unmarshalled)
+			require.Equal(t, amount, asText)
+		} else {
+			require.Equal(t, err, unmarshalled)
+			require.Equal(t, pix.Centavos(7), asText)
+		}
 		centavos, ok := exactCentavos(grammar, text)
 		if !ok {
 			require.ErrorIs(t, err, pix.ErrInvalidAmount)

@@ -51,7 +51,7 @@ func ParseBRL(s string) (Amount, error) {
 	case comma && len(decimals) != 1 && len(decimals) != 2:
 		return Amount{}, amountError("one or two decimals must follow the comma")
 	case !comma && len(groups) == 2:
-		return Amount{}, amountError("its point may separate thousands or decimals; write the centavos too, as in 1.234,00")
+		return Amount{}, amountError("its point may mark thousands or decimals; write 1.234,00")
 	}
 	text := strings.Join(groups, "")
 	if negative {

@@ -123,7 +123,7 @@ func ExampleParseBRL() {
 	fmt.Println(err)
 	// Output:
 	// 1234.56
-	// pix: invalid amount: its point may separate thousands or decimals; write the centavos too, as in 1.234,00
+	// pix: invalid amount: its point may mark thousands or decimals; write 1.234,00
 }
 
 func FuzzParseBRL(f *testing.F) {

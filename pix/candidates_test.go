@@ -129,7 +129,8 @@ func TestWhatPeopleTypeIsEveryKeyThatItMayMean(t *testing.T) {
 	}
 }
 
-// The question that KeyCandidates puts is a rare one, but not so rare that a program never meets it.
+// The question that KeyCandidates puts is a rare one, but not so rare that a program never meets
+// it.
 func TestAboutOneMobileNumberInAHundredMayBeACPF(t *testing.T) {
 	both := 0
 	const numbers = 20_000
@@ -183,7 +184,8 @@ func FuzzKeyCandidates(f *testing.F) {
 			require.Equal(t, key, again)
 			require.Contains(t, pix.KeyCandidates(key.Text()), key, "a key means itself")
 
-			// Nothing but +55 is added to the letters and digits, and nothing but the 0 or 55 of a phone number is taken.
+			// Nothing but +55 is added to the letters and digits, and nothing but the 0 or 55 of a
+			// phone number is taken.
 			typed, found := characters(text), characters(key.Text())
 			switch {
 			case strings.ContainsFunc(text, func(r rune) bool { return r > '~' }):
