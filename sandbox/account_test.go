@@ -13,10 +13,8 @@ import (
 )
 
 func TestTheBalancesAddUp(t *testing.T) {
-	g := start(t)
 	// One in the morning in UTC is still the day before in Brazil.
-	g.SetTime(time.Date(2026, 3, 11, 1, 0, 0, 0, time.UTC))
-	g.token = g.newToken()
+	g := start(t, sandbox.WithTime(time.Date(2026, 3, 11, 1, 0, 0, 0, time.UTC)))
 	g.newCashOut("withdrawal-1", "")
 	var balance connectpsp.Balance
 	g.get("/account/balance?date=2026-03-10").into(200, &balance)

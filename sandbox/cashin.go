@@ -12,24 +12,13 @@ import (
 // cashIn is a charge as getCashIn returns it, with the fields that no response shows.
 type cashIn struct {
 	connectpsp.CashIn
+	requested  pix.Amount
+	left       pix.Amount // of the last payment: how much has not been returned
 	expiresAt  time.Time
-	refundID   string // the endToEndId of an accepted refund
+	refundID   string                       // the endToEndId of an accepted refund
+	movements  map[string]connectpsp.CashIn // by endToEndId: payments and returns before the last one
 	webhookURL string
 	last       *event // the last event that was sent, nil before the first
-}
-
-// PayCashIn pays a charge: the charge becomes PAID, its amount is added to the transactional
-// account, and CASHIN_PAID is sent. The error wraps [ErrNotFound], or [ErrTransition] if the charge
-// is not AWAITING_PAYMENT.
-func (s *Sandbox) PayCashIn(id string) error {
-	return s.moveCashIn(id, connectpsp.CashInPaid, func(charge *cashIn) {
-		charge.EndToEndID = s.newEndToEndIDLocked("E")
-		charge.PaidAt = s.timestamp()
-		charge.Payer.BankData = &connectpsp.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
-		s.cashIns[charge.EndToEndID] = charge
-		s.addTransactionalLocked(charge.Amount.Centavos())
-		s.publishCashInLocked(charge, cashInPaid)
-	})
 }
 
 // ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps
@@ -70,6 +59,7 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 		Status:            connectpsp.CashInAwaitingPayment,
 		RequestedAt:       s.timestamp(),
 	}}
+	charge.requested, charge.movements = charge.Amount, make(map[string]connectpsp.CashIn)
 	minutes := body.count("expirationInMinutes", 24*60)
 	charge.webhookURL = body.optionalURL("webhookUrl")
 	if body.has("openFinance") {
@@ -78,11 +68,11 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 	if err := body.err(); err != nil {
 		return nil, err
 	}
-	if s.cashInReferences[charge.ExternalReference] {
+	if s.uniqueReferences && s.cashInReferences[charge.ExternalReference] {
 		return nil, duplicateReference()
 	}
 
-	charge.TransactionID = s.unusedLocked(func() string { return randomText(35, lowerLetters+digits) })
+	charge.TransactionID = s.newChargeIDLocked()
 	charge.InternalCode = s.newInternalCodeLocked()
 	// Long enough that no charge expires in a test, and short enough for a time.Duration.
 	const century = 100 * 366 * 24 * 60
@@ -97,6 +87,7 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 		}
 	}
 	s.cashInReferences[charge.ExternalReference] = true
+	s.charges = append(s.charges, charge)
 	s.cashIns[charge.TransactionID] = charge
 	s.cashIns[charge.InternalCode] = charge
 	return created, nil
@@ -106,6 +97,9 @@ func (s *Sandbox) getCashIn(req request) (any, error) {
 	charge := s.findCashInLocked(req.id)
 	if charge == nil {
 		return nil, transactionNotFound()
+	}
+	if earlier, isEarlier := charge.movements[req.id]; isEarlier {
+		return earlier, nil
 	}
 	return charge.CashIn, nil
 }
@@ -123,7 +117,7 @@ func (s *Sandbox) expireCashIns() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.now()
-	for _, charge := range s.cashIns {
+	for _, charge := range s.charges {
 		charge.expireIfDue(now)
 	}
 }

@@ -5,12 +5,13 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
-	"github.com/google/uuid"
 )
 
 // cashOut is a payment as getCashOut returns it, with the fields that no response shows.
 type cashOut struct {
 	connectpsp.CashOut
+	left       pix.Amount                    // how much of a completed payment has not been returned
+	movements  map[string]connectpsp.CashOut // by endToEndId: returns before the last one
 	webhookURL string
 	last       *event // the last event that was sent, nil before the first
 }
@@ -18,12 +19,15 @@ type cashOut struct {
 // CompleteCashOut completes a payment: the payment becomes COMPLETED, and CASHOUT_COMPLETED is
 // sent. The error wraps [ErrNotFound], or [ErrTransition] if the payment is not PROCESSING.
 func (s *Sandbox) CompleteCashOut(id string) error {
-	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCompleted, func(payment *cashOut) {
-		payment.EndToEndID = s.newEndToEndIDLocked("E")
-		payment.CompletedAt = s.timestamp()
-		s.cashOuts[payment.EndToEndID] = payment
-		s.publishCashOutLocked(payment, cashOutCompleted)
-	})
+	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCompleted, s.completeLocked)
+}
+
+func (s *Sandbox) completeLocked(payment *cashOut) {
+	payment.Status, payment.left = connectpsp.CashOutCompleted, payment.Amount
+	payment.EndToEndID = s.newEndToEndIDLocked("E")
+	payment.CompletedAt = s.timestamp()
+	s.cashOuts[payment.EndToEndID] = payment
+	s.publishCashOutLocked(payment, cashOutCompleted)
 }
 
 // FailCashOut makes a payment FAILED with a code, such as "PIX_KEY_NOT_FOUND", and a message. Its
@@ -31,11 +35,16 @@ func (s *Sandbox) CompleteCashOut(id string) error {
 // if the payment is not PROCESSING.
 func (s *Sandbox) FailCashOut(id, code, message string) error {
 	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutFailed, func(payment *cashOut) {
-		payment.Failure = &connectpsp.Failure{Code: connectpsp.FailureCode(code), Message: message}
-		payment.FailedAt = s.timestamp()
-		s.addTransactionalLocked(payment.Amount.Centavos())
-		s.publishCashOutLocked(payment, cashOutFailed)
+		s.failLocked(payment, code, message)
 	})
+}
+
+func (s *Sandbox) failLocked(payment *cashOut, code, message string) {
+	payment.Status = connectpsp.CashOutFailed
+	payment.Failure = &connectpsp.Failure{Code: connectpsp.FailureCode(code), Message: message}
+	payment.FailedAt = s.timestamp()
+	s.addTransactionalLocked(payment.Amount.Centavos())
+	s.publishCashOutLocked(payment, cashOutFailed)
 }
 
 // CancelCashOut makes a payment CANCELLED: its amount comes back. No webhook is sent. The error
@@ -44,19 +53,6 @@ func (s *Sandbox) CancelCashOut(id string) error {
 	return s.moveCashOut(id, connectpsp.CashOutProcessing, connectpsp.CashOutCancelled, func(payment *cashOut) {
 		payment.CancelledAt = s.timestamp()
 		s.addTransactionalLocked(payment.Amount.Centavos())
-	})
-}
-
-// ReturnCashOut returns a payment, as the payee's bank does: the payment becomes REFUNDED, its
-// amount comes back, and CASHOUT_REFUNDED is sent. The error wraps [ErrNotFound], or
-// [ErrTransition] if the payment is not COMPLETED.
-func (s *Sandbox) ReturnCashOut(id string) error {
-	return s.moveCashOut(id, connectpsp.CashOutCompleted, connectpsp.CashOutRefunded, func(payment *cashOut) {
-		payment.OriginalEndToEndID, payment.EndToEndID = payment.EndToEndID, s.newEndToEndIDLocked("D")
-		payment.RefundedAt = s.timestamp()
-		s.cashOuts[payment.EndToEndID] = payment
-		s.addTransactionalLocked(payment.Amount.Centavos())
-		s.publishCashOutLocked(payment, cashOutRefunded)
 	})
 }
 
@@ -78,7 +74,7 @@ func (s *Sandbox) moveCashOut(id string, from, to connectpsp.CashOutStatus, chan
 func (s *Sandbox) createCashOut(req request) (any, error) {
 	body := req.body
 	payee := body.object("payee")
-	payment := &cashOut{CashOut: connectpsp.CashOut{
+	payment := &cashOut{movements: make(map[string]connectpsp.CashOut), CashOut: connectpsp.CashOut{
 		Amount:            body.amount("amount", pix.Centavos(1)),
 		ExternalReference: body.text("externalReference"),
 		Description:       body.optionalText("description"),
@@ -94,15 +90,16 @@ func (s *Sandbox) createCashOut(req request) (any, error) {
 	if err := body.err(); err != nil {
 		return nil, err
 	}
-	if s.cashOutReferences[payment.ExternalReference] {
+	if s.uniqueReferences && s.cashOutReferences[payment.ExternalReference] {
 		return nil, duplicateReference()
 	}
 	if err := s.spendLocked(payment.Amount); err != nil {
 		return nil, err
 	}
-	payment.TransactionID = uuid.NewString()
+	payment.TransactionID = s.newPaymentIDLocked()
 	payment.InternalCode = s.newInternalCodeLocked()
 	s.cashOutReferences[payment.ExternalReference] = true
+	s.payments = append(s.payments, payment)
 	s.cashOuts[payment.TransactionID] = payment
 	s.cashOuts[payment.InternalCode] = payment
 	return payment.CashOut, nil
@@ -112,6 +109,9 @@ func (s *Sandbox) getCashOut(req request) (any, error) {
 	payment := s.cashOuts[req.id]
 	if payment == nil {
 		return nil, transactionNotFound()
+	}
+	if earlier, isEarlier := payment.movements[req.id]; isEarlier {
+		return earlier, nil
 	}
 	return payment.CashOut, nil
 }

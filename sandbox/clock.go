@@ -1,37 +1,96 @@
 package sandbox
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// clock is the real clock plus an offset. It keeps running: a test that needs an exact time
-// compares with Now.
-type clock struct{ offset atomic.Int64 }
+// The clock never leaves these years: their times can be written everywhere.
+var (
+	earliestTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	latestTime   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+// clock is the real clock plus an offset, or a clock that stands still.
+type clock struct {
+	fixed  time.Time // the time at which it stands still with an offset of zero; zero if it runs
+	offset atomic.Int64
+}
+
+func (c *clock) now() time.Time {
+	base := c.fixed
+	if !c.runs() {
+		return base.Add(time.Duration(c.offset.Load()))
+	}
+	return time.Now().Add(time.Duration(c.offset.Load()))
+}
+
+func (c *clock) runs() bool { return c.fixed.IsZero() }
+
+// moveTo moves the clock to a time, unless that has passed.
+func (c *clock) moveTo(t time.Time) {
+	if ahead := t.Sub(c.now()); ahead > 0 {
+		c.offset.Add(int64(ahead))
+	}
+}
 
 // Now returns the time on the sandbox's clock, in UTC. It is the real time until [Sandbox.Advance]
-// or [Sandbox.SetTime] is called.
+// or [Sandbox.SetTime] is called, or the time of [WithTime].
 func (s *Sandbox) Now() time.Time { return s.clock.now().UTC().Round(0) }
 
-// SetTime sets the sandbox's clock to t, which may be in the past. The clock runs on from there.
-// The effects are those of [Sandbox.Advance].
-func (s *Sandbox) SetTime(t time.Time) {
-	s.clock.offset.Store(int64(time.Until(t)))
-	s.timeHasMoved()
+// SetTime moves the sandbox's clock forward to t, as [Sandbox.Advance] does. The error wraps
+// [ErrInvalid] if t is in the past, or after the year 2199.
+func (s *Sandbox) SetTime(t time.Time) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if !t.Before(latestTime) {
+		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
+	}
+	if t.Before(s.clock.now()) {
+		return fmt.Errorf("%w: the clock only goes forward", ErrInvalid)
+	}
+	s.moveTo(t)
+	return nil
 }
 
-// Advance moves the sandbox's clock by d. Charges that are due then are EXPIRED before it returns;
-// no webhook is sent for them. Access tokens that are due are refused, and webhooks whose next
-// attempt is due go out at once, one attempt each. A negative d moves the clock back: pauses get
-// longer, and an expired charge stays expired.
-func (s *Sandbox) Advance(d time.Duration) {
-	s.clock.offset.Add(int64(d))
-	s.timeHasMoved()
+// Advance moves the sandbox's clock forward by d. What is due until then happens in the order of
+// its times, and Advance returns when it has happened: each webhook whose next attempt is due goes
+// out at that time, which the [Delivery] states, and its response or the end of its five seconds is
+// waited for before the clock goes on. Charges that are due are EXPIRED, without a webhook. Access
+// tokens and idempotency keys that are due are gone.
+//
+// The error wraps [ErrInvalid] if d is negative, or the time after the year 2199. Do not call
+// Advance from a receiver of webhooks: it would wait for the receiver.
+//
+// The clocks of a client and of a webhook.Worker do not move. To move all clocks at once, run the
+// test in a bubble of [testing/synctest], start the sandbox with [WithMemoryNetwork], and sleep.
+func (s *Sandbox) Advance(d time.Duration) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	now := s.clock.now()
+	switch {
+	case d < 0:
+		return fmt.Errorf("%w: the clock only goes forward", ErrInvalid)
+	case d >= latestTime.Sub(now):
+		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
+	}
+	s.moveTo(now.Add(d))
+	return nil
 }
 
-func (s *Sandbox) timeHasMoved() {
+// moveTo moves the clock from one attempt of a webhook to the next one.
+func (s *Sandbox) moveTo(target time.Time) {
+	for {
+		next, some := s.dispatcher.settle()
+		if !some || next.After(target) {
+			break
+		}
+		s.clock.moveTo(next)
+		s.dispatcher.wake()
+	}
+	s.clock.moveTo(target)
 	s.expireCashIns()
 	s.dispatcher.wake()
+	s.dispatcher.settle()
 }

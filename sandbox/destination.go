@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"strings"
-
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -34,7 +32,7 @@ func destination(o *object) connectpsp.Destination {
 
 func (o *object) ispb(name string) string {
 	text := o.text(name)
-	if len(text) != 8 || strings.Trim(text, digits) != "" {
+	if !isISPB(text) {
 		o.reject(name, "must be eight digits")
 	}
 	return text

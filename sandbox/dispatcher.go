@@ -1,13 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 const (
@@ -17,40 +17,51 @@ const (
 	maxBackoff     = time.Minute
 )
 
-// dispatcher delivers webhooks, up to maxConcurrency at a time and in no particular order.
+// dispatcher delivers webhooks, up to maxConcurrency at a time and in no particular order, or one
+// after the other.
 type dispatcher struct {
 	clock       *clock
-	cryptoToken string
+	chance      chance
 	client      *http.Client
+	concurrency int
 	ctx         context.Context // ends with close
 	cancel      context.CancelFunc
 	awake       chan struct{} // has one element if the schedule or the clock has changed
 	workers     sync.WaitGroup
 
-	mu         sync.Mutex // guards the fields below
-	waiting    schedule
-	underWay   int
-	idle       chan struct{} // closed while nothing waits or is under way
-	deliveries []Delivery
+	mu                sync.Mutex // guards the fields below
+	secret, oldSecret string
+	queued            uint64 // how many events have been queued
+	waiting           schedule
+	underWay          int
+	idle              chan struct{} // closed while nothing waits or is under way
+	ended             chan struct{} // closed, and replaced, when an attempt ends
+	deliveries        []Delivery
 }
 
 // queuedDelivery is an event that waits for its next attempt.
 type queuedDelivery struct {
 	event   *event
+	number  uint64    // of the series of attempts
 	attempt int       // the number of the next attempt, from 1
 	due     time.Time // on the sandbox's clock; zero for the first attempt, which is always due
 }
 
-func startDispatcher(c *clock, cryptoToken string) *dispatcher {
+func startDispatcher(c *clock, random chance, reachable network, oneByOne bool) *dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &dispatcher{
 		clock:       c,
-		cryptoToken: cryptoToken,
-		client:      newWebhookClient(),
+		chance:      random,
+		client:      newWebhookClient(reachable),
+		concurrency: maxConcurrency,
 		ctx:         ctx,
 		cancel:      cancel,
 		awake:       make(chan struct{}, 1),
 		idle:        make(chan struct{}),
+		ended:       make(chan struct{}),
+	}
+	if oneByOne {
+		d.concurrency = 1
 	}
 	close(d.idle)
 	d.workers.Go(d.run)
@@ -71,10 +82,33 @@ func (d *dispatcher) wake() {
 	}
 }
 
-// send delivers an event, unless its URL is not on this machine.
-func (d *dispatcher) send(e *event) {
+// setSecrets sets the present and the previous CryptoToken.
+func (d *dispatcher) setSecrets(present, previous string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.secret, d.oldSecret = present, previous
+}
+
+// secretOf returns the secret that an event is signed with.
+func (d *dispatcher) secretOf(e *event) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.previous {
+		return d.oldSecret
+	}
+	return d.secret
+}
+
+// send delivers events, but for those whose URL is not on this machine.
+func (d *dispatcher) send(events ...*event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range events {
+		d.sendLocked(e)
+	}
+}
+
+func (d *dispatcher) sendLocked(e *event) {
 	switch {
 	case d.ctx.Err() != nil:
 	case !isLoopback(e.url):
@@ -89,7 +123,8 @@ func (d *dispatcher) send(e *event) {
 		if len(d.waiting)+d.underWay == 0 {
 			d.idle = make(chan struct{})
 		}
-		heap.Push(&d.waiting, queuedDelivery{event: e, attempt: 1})
+		d.queued++
+		heap.Push(&d.waiting, queuedDelivery{event: e, number: d.queued, attempt: 1})
 		d.wake()
 	}
 }
@@ -97,7 +132,7 @@ func (d *dispatcher) send(e *event) {
 func (d *dispatcher) run() {
 	for {
 		var next <-chan time.Time
-		if wait, some := d.dispatch(); some {
+		if wait, some := d.dispatch(); some && d.clock.runs() {
 			next = time.After(wait)
 		}
 		select {
@@ -114,7 +149,7 @@ func (d *dispatcher) run() {
 func (d *dispatcher) dispatch() (time.Duration, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.waiting) > 0 && d.underWay < maxConcurrency {
+	for len(d.waiting) > 0 && d.underWay < d.concurrency {
 		if wait := d.waiting[0].due.Sub(d.clock.now()); wait > 0 {
 			return wait, true
 		}
@@ -132,7 +167,7 @@ func (d *dispatcher) attempt(q queuedDelivery) {
 		EventType:     q.event.eventType,
 		TransactionID: q.event.transactionID,
 		URL:           q.event.url,
-		EventID:       uuid.NewString(),
+		EventID:       d.chance.uuid("X-Event-Id "+strconv.Itoa(q.attempt), q.number),
 		Attempt:       q.attempt,
 		Time:          d.clock.now().UTC().Round(0),
 	}
@@ -148,21 +183,49 @@ func (d *dispatcher) attempt(q queuedDelivery) {
 	d.underWay--
 	if delivery.StatusCode != http.StatusOK && q.attempt < maxAttempts {
 		due := delivery.Time.Add(min(firstBackoff<<(q.attempt-1), maxBackoff))
-		heap.Push(&d.waiting, queuedDelivery{event: q.event, attempt: q.attempt + 1, due: due})
+		heap.Push(&d.waiting, queuedDelivery{event: q.event, number: q.number, attempt: q.attempt + 1, due: due})
 	}
+	close(d.ended)
+	d.ended = make(chan struct{})
 	if len(d.waiting)+d.underWay == 0 {
 		close(d.idle)
 	}
 	d.wake()
 }
 
-// schedule is a heap of queued deliveries by due time.
+// settle waits until no attempt is due or under way, and returns the time of the next one. It
+// returns false if none waits, or the dispatcher is closed.
+func (d *dispatcher) settle() (next time.Time, some bool) {
+	for {
+		d.mu.Lock()
+		some = len(d.waiting) > 0
+		if some {
+			next = d.waiting[0].due
+		}
+		settled, ended := d.underWay == 0 && (!some || next.After(d.clock.now())), d.ended
+		d.mu.Unlock()
+		if settled {
+			return next, some
+		}
+		select {
+		case <-ended:
+		case <-d.ctx.Done():
+			return time.Time{}, false
+		}
+	}
+}
+
+// schedule is a heap of queued deliveries by due time, and by number if that is the same.
 type schedule []queuedDelivery
 
-func (s schedule) Len() int           { return len(s) }
-func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
-func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(p any)        { *s = append(*s, p.(queuedDelivery)) }
+func (s schedule) Len() int { return len(s) }
+
+func (s schedule) Less(i, j int) bool {
+	return cmp.Or(s[i].due.Compare(s[j].due), cmp.Compare(s[i].number, s[j].number)) < 0
+}
+
+func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *schedule) Push(p any)   { *s = append(*s, p.(queuedDelivery)) }
 
 func (s *schedule) Pop() any {
 	last := (*s)[len(*s)-1]

@@ -1,18 +1,18 @@
 package sandbox
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// Fault is a failure between client and gateway, see [Sandbox.FailNext]. The zero value is no
-// fault: the request is served as usual.
+// Fault is a failure between client and gateway, or of a webhook, see [Sandbox.FailNext]. The zero
+// value is no fault: the request is served as usual. [Status] and [StatusAfterExecution] make
+// further ones.
 type Fault int
 
+// The faults of requests.
 const (
 	// LoseRequest cuts the connection before the request is executed.
 	LoseRequest Fault = iota + 1
@@ -26,99 +26,166 @@ const (
 	Unavailable
 	// UnavailableAfterExecution executes the request and responds like [Unavailable].
 	UnavailableAfterExecution
+	// Hang executes nothing and never responds: the connection stays open until the client gives
+	// up.
+	Hang
+	// HangAfterExecution executes the request and then hangs like [Hang].
+	HangAfterExecution
+	// BrokenJSON executes the request and responds with the first half of the body, as if that
+	// were all.
+	BrokenJSON
+	// OtherAnswer executes the request and responds with the ids and the reference of another
+	// transaction.
+	OtherAnswer
+	// TooManyRequests responds 429 with a problem and a Retry-After of one second, and executes
+	// nothing. [Sandbox.SetRateLimit] limits all requests.
+	TooManyRequests
 )
 
-const unavailablePage = "<html><head><title>503 Service Temporarily Unavailable</title></head>" +
-	"<body><h1>503 Service Temporarily Unavailable</h1></body></html>\n"
+// The faults of webhooks.
+const (
+	// LoseWebhook never sends the webhook. [Sandbox.Redeliver] still does.
+	LoseWebhook Fault = iota + 101
+	// HoldWebhook holds the webhook back until [Sandbox.ReleaseWebhooks].
+	HoldWebhook
+	// DoubleWebhook sends the webhook twice.
+	DoubleWebhook
+	// PreviousSignature signs the webhook with the CryptoToken before the last
+	// [Sandbox.RotateCryptoToken]. Before the first rotation that is a secret that no receiver has.
+	PreviousSignature
+)
 
-// FailNext makes the next requests of an operation fail, one request for each fault. The faults
-// queue up behind those of earlier calls. Requests that would be refused, for a missing token for
-// example, count too. FailNext panics if operationID is not an operationId of the API's
-// description, such as "createCashOut".
+// afterExecution is added to a status by StatusAfterExecution.
+const afterExecution = 1000
+
+// Status returns the fault that responds with a status from 200 to 999 and an HTML page, as a proxy
+// in front of the gateway does, and executes nothing. Status(200) is the page of a captive portal.
+// A status from 300 to 399 has a Location.
+func Status(code int) Fault { return Fault(code) }
+
+// StatusAfterExecution returns the fault that executes the request and responds like [Status].
+func StatusAfterExecution(code int) Fault { return Fault(code + afterExecution) }
+
+// status returns the status of the proxy's page of a fault, 0 if there is none.
+func (f Fault) status() (code int, executes bool) {
+	switch {
+	case f == Unavailable, f == UnavailableAfterExecution:
+		return 503, f == UnavailableAfterExecution
+	case f >= 200 && f <= 999:
+		return int(f), false
+	case f >= 200+afterExecution && f <= 999+afterExecution:
+		return int(f - afterExecution), true
+	}
+	return 0, false
+}
+
+func (f Fault) ofRequests() bool {
+	code, _ := f.status()
+	return f >= 0 && f <= TooManyRequests || code != 0
+}
+
+func (f Fault) ofWebhooks() bool { return f == 0 || f >= LoseWebhook && f <= PreviousSignature }
+
+var faultNames = map[Fault]string{
+	0: "None", LoseRequest: "LoseRequest", LoseAnswer: "LoseAnswer", CutAnswer: "CutAnswer", Unavailable: "Unavailable",
+	UnavailableAfterExecution: "UnavailableAfterExecution", Hang: "Hang", HangAfterExecution: "HangAfterExecution",
+	BrokenJSON: "BrokenJSON", OtherAnswer: "OtherAnswer", TooManyRequests: "TooManyRequests",
+	LoseWebhook: "LoseWebhook", HoldWebhook: "HoldWebhook", DoubleWebhook: "DoubleWebhook", PreviousSignature: "PreviousSignature",
+}
+
+// String returns the name of the fault, such as "LoseAnswer" or "Status(502)".
+func (f Fault) String() string {
+	if name, named := faultNames[f]; named {
+		return name
+	}
+	switch code, executes := f.status(); {
+	case code == 0:
+		return fmt.Sprintf("Fault(%d)", int(f))
+	case executes:
+		return fmt.Sprintf("StatusAfterExecution(%d)", code)
+	default:
+		return fmt.Sprintf("Status(%d)", code)
+	}
+}
+
+// MarshalText returns the name of the fault.
+func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads a name that [Fault.String] returns. The error wraps [ErrInvalid].
+func (f *Fault) UnmarshalText(text []byte) error {
+	for fault, name := range faultNames {
+		if name == string(text) {
+			*f = fault
+			return nil
+		}
+	}
+	name, argument, _ := strings.Cut(strings.TrimSuffix(string(text), ")"), "(")
+	code, _ := strconv.Atoi(argument)
+	fault := Status(code)
+	if name == "StatusAfterExecution" {
+		fault = StatusAfterExecution(code)
+	}
+	if fault.String() != string(text) || !fault.ofRequests() {
+		return fmt.Errorf("%w: there is no fault %q", ErrInvalid, text)
+	}
+	*f = fault
+	return nil
+}
+
+// failure is a fault that waits for its request or webhook.
+type failure struct {
+	Fault  Fault  `json:"fault"`
+	Status int    `json:"status,omitzero"` // of the gateway's own problem, see RefuseNext
+	Code   string `json:"code,omitzero"`
+}
+
+// FailNext makes the next requests of an operation fail, or the next webhooks of an event type, one
+// for each fault. The faults queue up behind those of earlier calls. The operation is an
+// operationId of the API's description, such as "createCashOut", or an event type, such as
+// "CASHIN_PAID". Requests that would be refused, for a missing token for example, count too;
+// redeliveries and webhooks without a URL do not.
+//
+// The error wraps [ErrInvalid] if there is no such operation, or a fault does not apply to it.
 //
 // After a cut connection the [http.Transport] may send a request again by itself, unseen by its
 // caller: a GET, or a POST that has an idempotency key and a GetBody. The sandbox counts that as
 // another request.
-func (s *Sandbox) FailNext(operationID string, faults ...Fault) {
-	known := func(op operation) bool { return op.ID == operationID }
-	if !slices.ContainsFunc(operations, known) {
-		panic(fmt.Sprintf("sandbox: there is no operation %q", operationID))
+func (s *Sandbox) FailNext(operation string, faults ...Fault) error {
+	failures := make([]failure, len(faults))
+	for i, fault := range faults {
+		failures[i] = failure{Fault: fault}
+	}
+	return s.failNext(operation, failures...)
+}
+
+func (s *Sandbox) failNext(operation string, failures ...failure) error {
+	applies := Fault.ofRequests
+	if slices.Contains(eventTypes, operation) {
+		applies = Fault.ofWebhooks
+	} else if !isOperation(operation) {
+		return fmt.Errorf("%w: there is no operation or event type %q", ErrInvalid, operation)
+	}
+	for _, failure := range failures {
+		if !applies(failure.Fault) {
+			return fmt.Errorf("%w: %v is no fault of %s", ErrInvalid, failure.Fault, operation)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults[operationID] = append(s.faults[operationID], faults...)
+	s.failures[operation] = append(s.failures[operation], failures...)
+	return nil
 }
 
-// ServeHTTP serves a request to the gateway. It panics with [http.ErrAbortHandler] to cut a
-// connection, as an [http.Server] allows.
-func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := s.nextFault(r)
-	switch fault {
-	case LoseRequest:
-		panic(http.ErrAbortHandler)
-	case Unavailable:
-		respondUnavailable(w)
-		return
-	case LoseAnswer, CutAnswer, UnavailableAfterExecution:
-	default:
-		s.gateway.ServeHTTP(w, r)
-		return
-	}
-	recorded := recordedResponse{header: make(http.Header), status: http.StatusOK}
-	s.gateway.ServeHTTP(&recorded, r)
-	switch fault {
-	case UnavailableAfterExecution:
-		respondUnavailable(w)
-	case CutAnswer:
-		recorded.sendHalf(w)
-		panic(http.ErrAbortHandler)
-	default:
-		panic(http.ErrAbortHandler)
-	}
+func isOperation(id string) bool {
+	return slices.ContainsFunc(operations, func(op operation) bool { return op.ID == id })
 }
 
-// nextFault removes the first fault from the queue of the request's operation.
-func (s *Sandbox) nextFault(r *http.Request) Fault {
-	op, _, err := route(r)
-	if err != nil {
-		return 0
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	queue := s.faults[op.ID]
+// nextFailureLocked removes the first failure from the queue of an operation or an event type.
+func (s *Sandbox) nextFailureLocked(operation string) failure {
+	queue := s.failures[operation]
 	if len(queue) == 0 {
-		return 0
+		return failure{}
 	}
-	s.faults[op.ID] = queue[1:]
+	s.failures[operation] = queue[1:]
 	return queue[0]
-}
-
-func respondUnavailable(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, unavailablePage)
-}
-
-// recordedResponse is an http.ResponseWriter that records the response.
-type recordedResponse struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (r *recordedResponse) Header() http.Header { return r.header }
-
-func (r *recordedResponse) WriteHeader(status int) { r.status = status }
-
-func (r *recordedResponse) Write(data []byte) (int, error) { return r.body.Write(data) }
-
-func (r *recordedResponse) sendHalf(w http.ResponseWriter) {
-	for name, values := range r.header {
-		w.Header()[name] = values
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(r.body.Len()))
-	w.WriteHeader(r.status)
-	_, _ = w.Write(r.body.Bytes()[:r.body.Len()/2])
-	// Bytes that are not flushed are dropped when the connection is cut.
-	_ = http.NewResponseController(w).Flush()
 }

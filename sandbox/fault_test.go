@@ -82,7 +82,7 @@ func TestFaultsApplyOnceEachInOrder(t *testing.T) {
 
 func TestAnOperationThatDoesNotExistCannotFail(t *testing.T) {
 	g := start(t)
-	assert.Panics(t, func() { g.FailNext("createCashout", sandbox.LoseAnswer) })
+	assert.ErrorIs(t, g.FailNext("createCashout", sandbox.LoseAnswer), sandbox.ErrInvalid)
 }
 
 func TestTheMiddlewareSeesCompleteResponsesOnly(t *testing.T) {

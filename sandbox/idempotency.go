@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"net/http"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
 )
@@ -12,6 +13,15 @@ type execution struct {
 	path     string
 	body     []byte
 	response response
+	at       time.Time
+}
+
+// ForgetKeys makes the gateway forget all idempotency keys: a request with a key that was used
+// executes like a new one.
+func (s *Sandbox) ForgetKeys() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.executed)
 }
 
 // idempotencyKey returns the key of a request in lower case, or "" if the request has none or the
@@ -32,7 +42,8 @@ func idempotencyKey(op operation, header http.Header) (string, error) {
 // repeats the response to the same request and refuses another request. It compares paths, not
 // operations: each path has only one operation that takes a key.
 func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func() response) response {
-	if earlier, used := s.executed[key]; used {
+	now := s.clock.now()
+	if earlier, used := s.executed[key]; used && now.Sub(earlier.at) < s.keyLifetime {
 		if earlier.path != path || !bytes.Equal(earlier.body, body) {
 			return refusalOf(refuse(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 				"The idempotency key was used for another request."))
@@ -41,8 +52,14 @@ func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func(
 	}
 	result := execute()
 	switch result.status {
-	case http.StatusConflict, http.StatusUnprocessableEntity, http.StatusCreated, http.StatusAccepted:
-		s.executed[key] = execution{path: path, body: body, response: result}
+	case http.StatusConflict, http.StatusUnprocessableEntity:
+		if !s.repeatedRefusals {
+			return result
+		}
+	case http.StatusCreated, http.StatusAccepted:
+	default:
+		return result
 	}
+	s.executed[key] = execution{path: path, body: body, response: result, at: now}
 	return result
 }

@@ -143,11 +143,15 @@ func (o *object) oneOf(name string, values ...string) string {
 // optionalURL returns an optional member, which must be an absolute URL.
 func (o *object) optionalURL(name string) string {
 	text := o.optionalText(name)
-	u, err := url.Parse(text)
-	if o.has(name) && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+	if o.has(name) && !isWebURL(text) {
 		o.reject(name, "must be an absolute URL of http or https")
 	}
 	return text
+}
+
+func isWebURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
 // amount returns a required member, which must be a number of reais that is not below least.
@@ -177,8 +181,7 @@ func (o *object) count(name string, fallback int) int {
 // document returns a required member, which must be a CPF or CNPJ of digits only.
 func (o *object) document(name string) string {
 	text := o.text(name)
-	document, err := pix.ParseDocument(text)
-	if err != nil || document.Text() != text || document.IsAlphanumeric() {
+	if !isDocument(text) {
 		o.reject(name, "must be a CPF or a CNPJ, digits only")
 	}
 	return text

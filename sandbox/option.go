@@ -1,6 +1,9 @@
 package sandbox
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"net/http"
 	"time"
@@ -12,19 +15,31 @@ import (
 type Option func(*options)
 
 type options struct {
-	middleware    func(http.Handler) http.Handler
-	transactional pix.Amount
-	proprietary   pix.Amount
-	tokenLifetime time.Duration
+	middleware       func(http.Handler) http.Handler
+	transactional    pix.Amount
+	proprietary      pix.Amount
+	tokenLifetime    time.Duration
+	keyLifetime      time.Duration
+	uniqueReferences bool
+	repeatedRefusals bool
+	time             *time.Time
+	seed             *uint64
+	memoryNetwork    bool
 }
+
+// forever is longer than any sandbox lives.
+const forever = time.Duration(1<<63 - 1)
 
 // defaultOptions has the balances of the provider's published example.
 func defaultOptions() options {
 	return options{
-		middleware:    func(next http.Handler) http.Handler { return next },
-		transactional: pix.Centavos(500_000_00),
-		proprietary:   pix.Centavos(1_000_000_00),
-		tokenLifetime: time.Hour,
+		middleware:       func(next http.Handler) http.Handler { return next },
+		transactional:    pix.Centavos(500_000_00),
+		proprietary:      pix.Centavos(1_000_000_00),
+		tokenLifetime:    time.Hour,
+		keyLifetime:      forever,
+		uniqueReferences: true,
+		repeatedRefusals: true,
 	}
 }
 
@@ -49,6 +64,45 @@ func WithTokenLifetime(lifetime time.Duration) Option {
 	return func(o *options) { o.tokenLifetime = lifetime }
 }
 
+// WithKeyLifetime makes the gateway forget an idempotency key this long after its request, on the
+// sandbox's clock. The provider publishes no lifetime; other gateways are known to forget after 20
+// minutes or 24 hours. Without this option keys live for ever. [Start] fails if the lifetime is not
+// positive. [Sandbox.ForgetKeys] forgets all keys at once.
+func WithKeyLifetime(lifetime time.Duration) Option {
+	return func(o *options) { o.keyLifetime = lifetime }
+}
+
+// WithUniqueReferences says whether the gateway refuses an externalReference that was used before,
+// with 409. The default is true. With false only the idempotency key keeps a payment from being
+// made twice.
+func WithUniqueReferences(unique bool) Option {
+	return func(o *options) { o.uniqueReferences = unique }
+}
+
+// WithRepeatedRefusals says whether the gateway repeats a refusal, of 409 or 422, under the same
+// idempotency key. The default is true. With false a refused request leaves its key unused, so the
+// gateway executes the next request with that key.
+func WithRepeatedRefusals(repeated bool) Option {
+	return func(o *options) { o.repeatedRefusals = repeated }
+}
+
+// WithTime makes the sandbox's clock stand still at t. Only [Sandbox.Advance] and [Sandbox.SetTime]
+// move it, and a webhook that fails waits for them. [Start] fails unless t is in the years 2000 to
+// 2199.
+func WithTime(t time.Time) Option {
+	return func(o *options) { o.time = &t }
+}
+
+// WithSeed derives all that the sandbox draws at random from a seed: credentials, ids, access tokens
+// and the X-Event-Id of each delivery. Webhooks are then sent one after the other. With [WithTime]
+// too, the same calls in the same order get the same bytes, signatures included. A bubble of
+// [testing/synctest] has a clock of its own and needs no WithTime.
+//
+// The credentials of a seed are no secrets: anyone can derive them.
+func WithSeed(seed uint64) Option {
+	return func(o *options) { o.seed = &seed }
+}
+
 func (o options) validate() error {
 	for _, balance := range []pix.Amount{o.transactional, o.proprietary} {
 		if balance.Centavos() < 0 || balance.Centavos() > largestAmount {
@@ -58,5 +112,21 @@ func (o options) validate() error {
 	if o.tokenLifetime < time.Second {
 		return errors.New("sandbox: the lifetime of tokens must be at least a second")
 	}
+	if o.keyLifetime <= 0 {
+		return errors.New("sandbox: the lifetime of idempotency keys must be positive")
+	}
+	if o.time != nil && (o.time.Before(earliestTime) || !o.time.Before(latestTime)) {
+		return errors.New("sandbox: the time must be in the years 2000 to 2199")
+	}
 	return nil
+}
+
+// chance returns the source of ids.
+func (o options) chance() (c chance) {
+	if o.seed == nil {
+		_, _ = rand.Read(c.key[:]) // never fails
+		return c
+	}
+	c.key = sha256.Sum256(binary.BigEndian.AppendUint64([]byte("connectpsp sandbox "), *o.seed))
+	return c
 }

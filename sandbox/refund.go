@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // SettleRefund completes the refund of a charge that the gateway has accepted: the charge becomes
@@ -17,13 +18,11 @@ func (s *Sandbox) SettleRefund(id string) error {
 	if charge == nil {
 		return ErrNotFound
 	}
-	if charge.Status != connectpsp.CashInPaid || charge.refundID == "" {
+	if !charge.refundUnderWay() {
 		return fmt.Errorf("%w: the cash-in is %s and no refund of it is on its way", ErrTransition, charge.Status)
 	}
-	charge.Status = connectpsp.CashInRefunded
-	charge.OriginalEndToEndID, charge.EndToEndID = charge.EndToEndID, charge.refundID
-	charge.RefundedAt = s.timestamp()
-	s.publishCashInLocked(charge, cashInRefunded)
+	charge.left = pix.Amount{}
+	s.finishReturnLocked(charge, charge.refundID, charge.Amount)
 	return nil
 }
 
@@ -67,7 +66,7 @@ func (c *cashIn) checkRefund() error {
 		code, detail = "CASH_IN_EXPIRED", "The cash-in has expired."
 	case c.Status == connectpsp.CashInCancelled:
 		code, detail = "CASH_IN_CANCELLED", "The cash-in was cancelled."
-	case c.refundID != "":
+	case c.refundID != "", c.Status == connectpsp.CashInRefunded:
 		code, detail = "CASH_IN_ALREADY_REFUNDED", "A refund of the cash-in was accepted before."
 	default:
 		return nil

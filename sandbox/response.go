@@ -13,6 +13,7 @@ type response struct {
 	status      int
 	contentType string
 	body        []byte
+	retryAfter  string // seconds, empty for no such header
 }
 
 func newResponse(status int, contentType string, value any) response {
@@ -26,6 +27,9 @@ func newResponse(status int, contentType string, value any) response {
 
 func (r response) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", r.contentType)
+	if r.retryAfter != "" {
+		w.Header().Set("Retry-After", r.retryAfter)
+	}
 	w.WriteHeader(r.status)
 	// The error means that the client has gone.
 	_, _ = w.Write(r.body)

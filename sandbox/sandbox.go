@@ -3,16 +3,13 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
-	"github.com/google/uuid"
 )
 
 var (
@@ -23,6 +20,10 @@ var (
 	// ErrTransition is wrapped by the error of a method if the transaction cannot move from its
 	// status to the new one. Nothing has changed then.
 	ErrTransition = errors.New("sandbox: transition not allowed")
+
+	// ErrInvalid is wrapped by the error of a method if an argument is invalid. Nothing has changed
+	// then.
+	ErrInvalid = errors.New("sandbox: invalid argument")
 )
 
 // Sandbox is a gateway in memory. It is also an [http.Handler], so a program can serve it by
@@ -31,29 +32,44 @@ var (
 //
 // The id that a method takes may be a transactionId, an internalCode or an endToEndId.
 type Sandbox struct {
-	config        connectpsp.Config
-	tokenLifetime time.Duration
-	clock         clock
-	dispatcher    *dispatcher
+	baseURL          string
+	tokenLifetime    time.Duration
+	keyLifetime      time.Duration
+	uniqueReferences bool
+	repeatedRefusals bool
+	chance           chance
+	clock            clock
+	moving           sync.Mutex // held by Advance and the like; lock it before mu
+	network          network
+	dispatcher       *dispatcher
 
 	gateway     http.Handler // inside of the caller's middleware
 	server      *http.Server
 	serving     sync.WaitGroup // the goroutine that accepts connections
 	connections sync.WaitGroup
+	closing     chan struct{} // closed by Close
 	closeOnce   sync.Once
 	closeErr    error
 
 	mu                sync.Mutex // guards the fields below; lock it before the dispatcher's, never after
-	faults            map[string][]Fault
+	config            connectpsp.Config
+	failures          map[string][]failure // by operation or event type
+	latency           time.Duration
+	limit             rateLimit
+	requests          []*admitted
 	tokens            map[string]time.Time // the expiry of each token
 	signingKey        []byte               // of the tokens
+	drawn             map[string]uint64    // how many ids of each purpose
 	executed          map[string]execution // by idempotency key
+	charges           []*cashIn            // in the order of their creation
+	payments          []*cashOut           // in the order of their creation
 	cashIns           map[string]*cashIn   // by each of its ids
 	cashOuts          map[string]*cashOut  // by each of its ids
 	cashInReferences  map[string]bool
 	cashOutReferences map[string]bool
-	transactional     int64 // centavos
-	proprietary       int64 // centavos
+	held              []*event // by HoldWebhook
+	transactional     int64    // centavos
+	proprietary       int64    // centavos
 	balanceUpdatedAt  time.Time
 }
 
@@ -68,23 +84,17 @@ func Start(opts ...Option) (*Sandbox, error) {
 	if err := settings.validate(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	cryptoToken := uuid.NewString()
 	s := &Sandbox{
-		config: connectpsp.Config{
-			ClientID:         strconv.Itoa(1000 + rand.IntN(9000)),
-			ClientSecret:     auth.NewSecret(uuid.NewString()),
-			ApplicationToken: auth.NewSecret(uuid.NewString()),
-			CryptoToken:      auth.NewSecret(cryptoToken),
-			BaseURL:          "http://" + listener.Addr().String(),
-		},
 		tokenLifetime:     settings.tokenLifetime,
-		faults:            make(map[string][]Fault),
+		keyLifetime:       settings.keyLifetime,
+		uniqueReferences:  settings.uniqueReferences,
+		repeatedRefusals:  settings.repeatedRefusals,
+		chance:            settings.chance(),
+		network:           newNetwork(settings.memoryNetwork),
+		closing:           make(chan struct{}),
+		failures:          make(map[string][]failure),
 		tokens:            make(map[string]time.Time),
-		signingKey:        []byte(uuid.NewString()),
+		drawn:             make(map[string]uint64),
 		executed:          make(map[string]execution),
 		cashIns:           make(map[string]*cashIn),
 		cashOuts:          make(map[string]*cashOut),
@@ -93,8 +103,26 @@ func Start(opts ...Option) (*Sandbox, error) {
 		transactional:     settings.transactional.Centavos(),
 		proprietary:       settings.proprietary.Centavos(),
 	}
+	if settings.time != nil {
+		s.clock.fixed = settings.time.UTC().Round(0)
+	}
+	listener, err := s.network.listenGateway()
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s.baseURL = "http://" + listener.Addr().String()
+	cryptoToken := s.chance.uuid(cryptoTokens, 0)
+	s.config = connectpsp.Config{
+		ClientID:         s.chance.text("ClientID", 0, 4, digits[1:]),
+		ClientSecret:     auth.NewSecret(s.chance.uuid("ClientSecret", 0)),
+		ApplicationToken: auth.NewSecret(s.chance.uuid("ApplicationToken", 0)),
+		CryptoToken:      auth.NewSecret(cryptoToken),
+		BaseURL:          s.baseURL,
+	}
+	s.signingKey = []byte(s.chance.uuid("key of the access tokens", 0))
 	s.balanceUpdatedAt = s.Now()
-	s.dispatcher = startDispatcher(&s.clock, cryptoToken)
+	s.dispatcher = startDispatcher(&s.clock, s.chance, s.network, settings.seed != nil)
+	s.dispatcher.setSecrets(cryptoToken, s.chance.uuid("CryptoToken before the first", 0))
 	s.gateway = settings.middleware(http.HandlerFunc(s.serveGateway))
 	s.server = &http.Server{Handler: s, ConnState: s.countConnections, ReadHeaderTimeout: 10 * time.Second}
 	s.serving.Go(func() {
@@ -106,11 +134,7 @@ func Start(opts ...Option) (*Sandbox, error) {
 
 // URL returns the base URL of the gateway, such as "http://127.0.0.1:41235", without a slash at the
 // end.
-func (s *Sandbox) URL() string { return s.config.BaseURL }
-
-// Config returns the base URL and the credentials of the sandbox, for [connectpsp.New]. Its
-// CryptoToken is also the secret that webhooks are signed with.
-func (s *Sandbox) Config() connectpsp.Config { return s.config }
+func (s *Sandbox) URL() string { return s.baseURL }
 
 // Close stops the gateway: it cuts connections, drops webhooks that wait and cuts those under way.
 // It returns when all goroutines of the sandbox have ended. So it waits for a middleware that is
@@ -119,6 +143,7 @@ func (s *Sandbox) Config() connectpsp.Config { return s.config }
 // The other methods still work after Close, but no webhook is sent.
 func (s *Sandbox) Close() error {
 	s.closeOnce.Do(func() {
+		close(s.closing)
 		s.closeErr = s.server.Close()
 		s.serving.Wait()
 		s.connections.Wait()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/signing"
-	"github.com/google/uuid"
 )
 
 // RevokeTokens revokes every access token that the gateway has issued: it responds to them with 401
@@ -39,7 +38,7 @@ func (s *Sandbox) authToken(req request) (any, error) {
 	}
 	issuedAt := s.Now()
 	expiresAt := issuedAt.Add(s.tokenLifetime)
-	token := s.newJWT(issuedAt, expiresAt)
+	token := s.newJWTLocked(issuedAt, expiresAt)
 	s.tokens[token] = expiresAt
 	return issuedToken{
 		AccessToken: token,
@@ -49,15 +48,15 @@ func (s *Sandbox) authToken(req request) (any, error) {
 	}, nil
 }
 
-// newJWT makes a token like the gateway's, signed with HS256. The sandbox does not verify it: its
+// newJWTLocked makes a token like the gateway's, signed with HS256. The sandbox does not verify it: its
 // list of tokens decides, and is more exact than the whole seconds of a JWT.
-func (s *Sandbox) newJWT(issuedAt, expiresAt time.Time) string {
+func (s *Sandbox) newJWTLocked(issuedAt, expiresAt time.Time) string {
 	claims := struct {
 		Subject  string `json:"sub"`
 		IssuedAt int64  `json:"iat"`
 		Expires  int64  `json:"exp"`
 		ID       string `json:"jti"`
-	}{s.config.ClientID, issuedAt.Unix(), expiresAt.Unix(), uuid.NewString()}
+	}{s.config.ClientID, issuedAt.Unix(), expiresAt.Unix(), s.chance.uuid(tokenIDs, s.drawLocked(tokenIDs))}
 	payload, _ := json.Marshal(claims) // texts and numbers cannot fail
 	encode := base64.RawURLEncoding.EncodeToString
 	unsigned := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(payload)

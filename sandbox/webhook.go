@@ -31,6 +31,7 @@ type event struct {
 	transactionID string
 	url           string
 	body          []byte
+	previous      bool // signed with the previous CryptoToken
 }
 
 // The types of events.
@@ -42,8 +43,11 @@ const (
 	cashOutRefunded  = "CASHOUT_REFUNDED"
 )
 
-// publishLocked sends a webhook with the data of a transaction, and returns it. Without a URL it
-// sends nothing and returns nil.
+// eventTypes is never modified.
+var eventTypes = []string{cashInPaid, cashInRefunded, cashOutCompleted, cashOutFailed, cashOutRefunded}
+
+// publishLocked sends a webhook with the data of a transaction, unless a fault befalls it, and
+// returns it. Without a URL it sends nothing and returns nil.
 func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) *event {
 	if url == "" {
 		return nil
@@ -58,8 +62,55 @@ func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) 
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
 	published := &event{eventType: eventType, transactionID: transactionID, url: url, body: body}
-	s.dispatcher.send(published)
+	switch s.nextFailureLocked(eventType).Fault {
+	case LoseWebhook:
+	case HoldWebhook:
+		s.held = append(s.held, published)
+	case DoubleWebhook:
+		s.dispatcher.send(published, published)
+	case PreviousSignature:
+		signed := *published
+		signed.previous = true
+		s.dispatcher.send(&signed)
+	default:
+		s.dispatcher.send(published)
+	}
 	return published
+}
+
+// ReleaseWebhooks sends the webhooks that [HoldWebhook] holds back, in the order of their events,
+// and returns how many there were. To reorder events, hold the first, let [Sandbox.WaitWebhooks]
+// wait for the second, and release the first.
+func (s *Sandbox) ReleaseWebhooks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	released := len(s.held)
+	s.dispatcher.send(s.held...)
+	s.held = nil
+	return released
+}
+
+// SendWebhook signs a body and delivers it to a URL like a webhook of a transaction, whatever the
+// body is: an event of an unknown type, an event that no transaction has, or no JSON. The caller
+// keeps the body. The error wraps [ErrInvalid] if the URL is not an absolute one of http or https.
+func (s *Sandbox) SendWebhook(url string, body []byte) error {
+	if !isWebURL(url) {
+		return fmt.Errorf("%w: the URL of a webhook must be an absolute one of http or https", ErrInvalid)
+	}
+	var stated struct {
+		EventType string `json:"eventType"`
+		Data      struct {
+			TransactionID string `json:"transactionId"`
+		} `json:"data"`
+	}
+	_ = json.Unmarshal(body, &stated) // a body that is no event has neither
+	s.dispatcher.send(&event{
+		eventType:     stated.EventType,
+		transactionID: stated.Data.TransactionID,
+		url:           url,
+		body:          bytes.Clone(body),
+	})
+	return nil
 }
 
 // post makes one attempt, and returns the status of the response.
@@ -71,7 +122,7 @@ func (d *dispatcher) post(e *event, eventID string) (int, error) {
 	// net/http must not replay the request either: an X-Event-Id is sent once.
 	request.GetBody = nil
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.cryptoToken, e.body)))
+	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.secretOf(e), e.body)))
 	request.Header.Set("X-Event-Id", eventID)
 	response, err := d.client.Do(request)
 	if err != nil {
@@ -85,7 +136,7 @@ func (d *dispatcher) post(e *event, eventID string) (int, error) {
 
 // newWebhookClient returns a client that connects to this machine only, also with a proxy in the
 // environment, after a redirect, or if localhost resolves to another address.
-func newWebhookClient() *http.Client {
+func newWebhookClient(reachable network) *http.Client {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
 		if err != nil || !target.Addr().Unmap().IsLoopback() {
@@ -93,9 +144,13 @@ func newWebhookClient() *http.Client {
 		}
 		return nil
 	}}
+	dial := dialer.DialContext
+	if reachable.memory != nil {
+		dial = reachable.memory.dial
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			MaxIdleConnsPerHost:    maxConcurrency,
 			MaxResponseHeaderBytes: responseLimit,
 		},

@@ -1,0 +1,28 @@
+package sandbox
+
+import (
+	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+)
+
+// Config returns the base URL and the credentials of the sandbox, for [connectpsp.New]. Its
+// CryptoToken is also the secret that webhooks are signed with. The CryptoToken is the present one:
+// see [Sandbox.RotateCryptoToken].
+func (s *Sandbox) Config() connectpsp.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config
+}
+
+// RotateCryptoToken replaces the CryptoToken by a new one, which [Sandbox.Config] returns from now
+// on. The gateway refuses the DigitalSignature of the old one with INVALID_SIGNATURE, and signs
+// webhooks, waiting ones too, with the new one. The fault [PreviousSignature] signs a webhook with
+// the old one.
+func (s *Sandbox) RotateCryptoToken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.config.CryptoToken.Reveal()
+	rotated := s.chance.uuid(cryptoTokens, s.drawLocked(cryptoTokens))
+	s.config.CryptoToken = auth.NewSecret(rotated)
+	s.dispatcher.setSecrets(rotated, old)
+}
