@@ -9,16 +9,18 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// cashIn is a charge as getCashIn returns it, with the fields that no response shows.
+// cashIn is a charge as getCashIn returns it, with the fields that no response shows. A
+// [Sandbox.Snapshot] has all of them.
 type cashIn struct {
-	connectpsp.CashIn
-	requested  pix.Amount
-	left       pix.Amount // of the last payment: how much has not been returned
-	expiresAt  time.Time
-	refundID   string                       // the endToEndId of an accepted refund
-	movements  map[string]connectpsp.CashIn // by endToEndId: payments and returns before the last one
-	webhookURL string
-	last       *event // the last event that was sent, nil before the first
+	connectpsp.CashIn `json:"cashIn"`
+
+	Requested  pix.Amount                   `json:"requested"`
+	Left       pix.Amount                   `json:"left"` // of the last payment: how much has not been returned
+	ExpiresAt  time.Time                    `json:"expiresAt"`
+	RefundID   string                       `json:"refundId,omitzero"` // the endToEndId of an accepted refund
+	Movements  map[string]connectpsp.CashIn `json:"movements"`         // by endToEndId: payments and returns before the last one
+	WebhookURL string                       `json:"webhookUrl,omitzero"`
+	Last       *event                       `json:"last,omitzero"` // the last event that was published, nil before the first
 }
 
 // ExpireCashIn makes a charge EXPIRED ahead of its time. No webhook is sent. The error wraps
@@ -59,9 +61,9 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 		Status:            connectpsp.CashInAwaitingPayment,
 		RequestedAt:       s.timestamp(),
 	}}
-	charge.requested, charge.movements = charge.Amount, make(map[string]connectpsp.CashIn)
+	charge.Requested, charge.Movements = charge.Amount, make(map[string]connectpsp.CashIn)
 	minutes := body.count("expirationInMinutes", 24*60)
-	charge.webhookURL = body.optionalURL("webhookUrl")
+	charge.WebhookURL = body.optionalURL("webhookUrl")
 	if body.has("openFinance") {
 		body.object("openFinance").optionalURL("redirectUrl")
 	}
@@ -76,7 +78,7 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 	charge.InternalCode = s.newInternalCodeLocked()
 	// Long enough that no charge expires in a test, and short enough for a time.Duration.
 	const century = 100 * 366 * 24 * 60
-	charge.expiresAt = s.clock.now().Add(time.Duration(min(minutes, century)) * time.Minute)
+	charge.ExpiresAt = s.clock.now().Add(time.Duration(min(minutes, century)) * time.Minute)
 	created := charge.CashIn
 	if body.has("openFinance") {
 		created.PaymentURL = "https://sandbox.connectpsp.example/open-finance/" + charge.TransactionID
@@ -98,7 +100,7 @@ func (s *Sandbox) getCashIn(req request) (any, error) {
 	if charge == nil {
 		return nil, transactionNotFound()
 	}
-	if earlier, isEarlier := charge.movements[req.id]; isEarlier {
+	if earlier, isEarlier := charge.Movements[req.id]; isEarlier {
 		return earlier, nil
 	}
 	return charge.CashIn, nil
@@ -123,9 +125,9 @@ func (s *Sandbox) expireCashIns() {
 }
 
 func (c *cashIn) expireIfDue(now time.Time) {
-	if c.Status == connectpsp.CashInAwaitingPayment && !now.Before(c.expiresAt) {
+	if c.Status == connectpsp.CashInAwaitingPayment && !now.Before(c.ExpiresAt) {
 		c.Status = connectpsp.CashInExpired
-		c.ExpiredAt = pix.Time{Time: c.expiresAt.In(brasilia).Truncate(time.Second)}
+		c.ExpiredAt = pix.Time{Time: c.ExpiresAt.In(brasilia).Truncate(time.Second)}
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *Sandbox) timestamp() pix.Time {
 }
 
 func (s *Sandbox) publishCashInLocked(charge *cashIn, eventType string) {
-	charge.last = s.publishLocked(charge.webhookURL, eventType, charge.TransactionID, charge.CashIn)
+	charge.Last = s.publishLocked(charge.WebhookURL, eventType, charge.TransactionID, charge.CashIn)
 }
 
 func transactionNotFound() error {

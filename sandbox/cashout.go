@@ -7,13 +7,15 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// cashOut is a payment as getCashOut returns it, with the fields that no response shows.
+// cashOut is a payment as getCashOut returns it, with the fields that no response shows. A
+// [Sandbox.Snapshot] has all of them.
 type cashOut struct {
-	connectpsp.CashOut
-	left       pix.Amount                    // how much of a completed payment has not been returned
-	movements  map[string]connectpsp.CashOut // by endToEndId: returns before the last one
-	webhookURL string
-	last       *event // the last event that was sent, nil before the first
+	connectpsp.CashOut `json:"cashOut"`
+
+	Left       pix.Amount                    `json:"left"`      // how much of a completed payment has not been returned
+	Movements  map[string]connectpsp.CashOut `json:"movements"` // by endToEndId: returns before the last one
+	WebhookURL string                        `json:"webhookUrl,omitzero"`
+	Last       *event                        `json:"last,omitzero"` // the last event that was published, nil before the first
 }
 
 // CompleteCashOut completes a payment: the payment becomes COMPLETED, and CASHOUT_COMPLETED is
@@ -23,7 +25,7 @@ func (s *Sandbox) CompleteCashOut(id string) error {
 }
 
 func (s *Sandbox) completeLocked(payment *cashOut) {
-	payment.Status, payment.left = connectpsp.CashOutCompleted, payment.Amount
+	payment.Status, payment.Left = connectpsp.CashOutCompleted, payment.Amount
 	payment.EndToEndID = s.newEndToEndIDLocked("E")
 	payment.CompletedAt = s.timestamp()
 	s.cashOuts[payment.EndToEndID] = payment
@@ -74,7 +76,7 @@ func (s *Sandbox) moveCashOut(id string, from, to connectpsp.CashOutStatus, chan
 func (s *Sandbox) createCashOut(req request) (any, error) {
 	body := req.body
 	payee := body.object("payee")
-	payment := &cashOut{movements: make(map[string]connectpsp.CashOut), CashOut: connectpsp.CashOut{
+	payment := &cashOut{Movements: make(map[string]connectpsp.CashOut), CashOut: connectpsp.CashOut{
 		Amount:            body.amount("amount", pix.Centavos(1)),
 		ExternalReference: body.text("externalReference"),
 		Description:       body.optionalText("description"),
@@ -86,7 +88,7 @@ func (s *Sandbox) createCashOut(req request) (any, error) {
 		Status:      connectpsp.CashOutProcessing,
 		RequestedAt: s.timestamp(),
 	}}
-	payment.webhookURL = body.optionalURL("webhookUrl")
+	payment.WebhookURL = body.optionalURL("webhookUrl")
 	if err := body.err(); err != nil {
 		return nil, err
 	}
@@ -110,12 +112,12 @@ func (s *Sandbox) getCashOut(req request) (any, error) {
 	if payment == nil {
 		return nil, transactionNotFound()
 	}
-	if earlier, isEarlier := payment.movements[req.id]; isEarlier {
+	if earlier, isEarlier := payment.Movements[req.id]; isEarlier {
 		return earlier, nil
 	}
 	return payment.CashOut, nil
 }
 
 func (s *Sandbox) publishCashOutLocked(payment *cashOut, eventType string) {
-	payment.last = s.publishLocked(payment.webhookURL, eventType, payment.TransactionID, payment.CashOut)
+	payment.Last = s.publishLocked(payment.WebhookURL, eventType, payment.TransactionID, payment.CashOut)
 }

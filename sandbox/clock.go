@@ -20,10 +20,10 @@ type clock struct {
 
 func (c *clock) now() time.Time {
 	base := c.fixed
-	if !c.runs() {
-		return base.Add(time.Duration(c.offset.Load()))
+	if c.runs() {
+		base = time.Now()
 	}
-	return time.Now().Add(time.Duration(c.offset.Load()))
+	return base.Add(time.Duration(c.offset.Load()))
 }
 
 func (c *clock) runs() bool { return c.fixed.IsZero() }
@@ -34,6 +34,9 @@ func (c *clock) moveTo(t time.Time) {
 		c.offset.Add(int64(ahead))
 	}
 }
+
+// set sets the clock to a time, which may have passed.
+func (c *clock) set(t time.Time) { c.offset.Add(int64(t.Sub(c.now()))) }
 
 // Now returns the time on the sandbox's clock, in UTC. It is the real time until [Sandbox.Advance]
 // or [Sandbox.SetTime] is called, or the time of [WithTime].

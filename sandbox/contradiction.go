@@ -32,7 +32,7 @@ func (s *Sandbox) ContradictCashOut(id string) error {
 		payment.Failure, payment.FailedAt, payment.CancelledAt = nil, pix.Time{}, pix.Time{}
 		s.completeLocked(payment)
 	case connectpsp.CashOutCompleted:
-		payment.EndToEndID, payment.CompletedAt, payment.left = "", pix.Time{}, pix.Amount{}
+		payment.EndToEndID, payment.CompletedAt, payment.Left = "", pix.Time{}, pix.Amount{}
 		s.failLocked(payment, string(connectpsp.FailurePIXKeyNotFound), "The PIX key was not found.")
 	default:
 		return fmt.Errorf("%w: the cash-out is %s, which nothing contradicts", ErrTransition, payment.Status)

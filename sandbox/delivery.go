@@ -76,9 +76,9 @@ func (s *Sandbox) Redeliver(id string) error {
 	defer s.mu.Unlock()
 	var last *event
 	if charge := s.cashIns[id]; charge != nil {
-		last = charge.last
+		last = charge.Last
 	} else if payment := s.cashOuts[id]; payment != nil {
-		last = payment.last
+		last = payment.Last
 	} else {
 		return ErrNotFound
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -33,18 +35,19 @@ type dispatcher struct {
 	secret, oldSecret string
 	queued            uint64 // how many events have been queued
 	waiting           schedule
-	underWay          int
-	idle              chan struct{} // closed while nothing waits or is under way
-	ended             chan struct{} // closed, and replaced, when an attempt ends
+	underWay          map[uint64]queuedDelivery // by number: those whose attempt has not ended
+	restored          int                       // how often the deliveries were replaced, see restoreLocked
+	idle              chan struct{}             // closed while nothing waits or is under way
+	ended             chan struct{}             // closed, and replaced, when an attempt ends
 	deliveries        []Delivery
 }
 
 // queuedDelivery is an event that waits for its next attempt.
 type queuedDelivery struct {
-	event   *event
-	number  uint64    // of the series of attempts
-	attempt int       // the number of the next attempt, from 1
-	due     time.Time // on the sandbox's clock; zero for the first attempt, which is always due
+	Event   *event    `json:"event"`
+	Number  uint64    `json:"number"`  // of the series of attempts
+	Attempt int       `json:"attempt"` // the number of the next attempt, from 1
+	Due     time.Time `json:"due"`     // on the sandbox's clock; zero for the first attempt, which is always due
 }
 
 func startDispatcher(c *clock, random chance, reachable network, oneByOne bool) *dispatcher {
@@ -57,6 +60,7 @@ func startDispatcher(c *clock, random chance, reachable network, oneByOne bool) 
 		ctx:         ctx,
 		cancel:      cancel,
 		awake:       make(chan struct{}, 1),
+		underWay:    make(map[uint64]queuedDelivery),
 		idle:        make(chan struct{}),
 		ended:       make(chan struct{}),
 	}
@@ -93,7 +97,7 @@ func (d *dispatcher) setSecrets(present, previous string) {
 func (d *dispatcher) secretOf(e *event) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e.previous {
+	if e.Previous {
 		return d.oldSecret
 	}
 	return d.secret
@@ -111,20 +115,20 @@ func (d *dispatcher) send(events ...*event) {
 func (d *dispatcher) sendLocked(e *event) {
 	switch {
 	case d.ctx.Err() != nil:
-	case !isLoopback(e.url):
+	case !isLoopback(e.URL):
 		d.deliveries = append(d.deliveries, Delivery{
-			EventType:     e.eventType,
-			TransactionID: e.transactionID,
-			URL:           e.url,
+			EventType:     e.EventType,
+			TransactionID: e.TransactionID,
+			URL:           e.URL,
 			Error:         errNotLoopback.Error(),
 			Time:          d.clock.now().UTC().Round(0),
 		})
 	default:
-		if len(d.waiting)+d.underWay == 0 {
+		if len(d.waiting)+len(d.underWay) == 0 {
 			d.idle = make(chan struct{})
 		}
 		d.queued++
-		heap.Push(&d.waiting, queuedDelivery{event: e, number: d.queued, attempt: 1})
+		heap.Push(&d.waiting, queuedDelivery{Event: e, Number: d.queued, Attempt: 1})
 		d.wake()
 	}
 }
@@ -149,47 +153,76 @@ func (d *dispatcher) run() {
 func (d *dispatcher) dispatch() (time.Duration, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.waiting) > 0 && d.underWay < d.concurrency {
-		if wait := d.waiting[0].due.Sub(d.clock.now()); wait > 0 {
+	for len(d.waiting) > 0 && len(d.underWay) < d.concurrency {
+		if wait := d.waiting[0].Due.Sub(d.clock.now()); wait > 0 {
 			return wait, true
 		}
 		next := heap.Pop(&d.waiting).(queuedDelivery)
-		d.underWay++
-		d.workers.Go(func() { d.attempt(next) })
+		d.underWay[next.Number] = next
+		restored := d.restored
+		d.workers.Go(func() { d.attempt(next, restored) })
 	}
 	return 0, false
 }
 
 // attempt makes one attempt. The pause before the next one counts from the start of this one, so
 // that a test can move the clock as soon as its receiver has seen the request.
-func (d *dispatcher) attempt(q queuedDelivery) {
+func (d *dispatcher) attempt(q queuedDelivery, restored int) {
 	delivery := Delivery{
-		EventType:     q.event.eventType,
-		TransactionID: q.event.transactionID,
-		URL:           q.event.url,
-		EventID:       d.chance.uuid("X-Event-Id "+strconv.Itoa(q.attempt), q.number),
-		Attempt:       q.attempt,
+		EventType:     q.Event.EventType,
+		TransactionID: q.Event.TransactionID,
+		URL:           q.Event.URL,
+		EventID:       d.chance.uuid("X-Event-Id "+strconv.Itoa(q.Attempt), q.Number),
+		Attempt:       q.Attempt,
 		Time:          d.clock.now().UTC().Round(0),
 	}
 	var err error
-	delivery.StatusCode, err = d.post(q.event, delivery.EventID)
+	delivery.StatusCode, err = d.post(q.Event, delivery.EventID)
 	if err != nil {
 		delivery.Error = err.Error()
 	}
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if restored != d.restored {
+		return // the attempt belongs to a state that is gone
+	}
 	d.deliveries = append(d.deliveries, delivery)
-	d.underWay--
-	if delivery.StatusCode != http.StatusOK && q.attempt < maxAttempts {
-		due := delivery.Time.Add(min(firstBackoff<<(q.attempt-1), maxBackoff))
-		heap.Push(&d.waiting, queuedDelivery{event: q.event, number: q.number, attempt: q.attempt + 1, due: due})
+	delete(d.underWay, q.Number)
+	if delivery.StatusCode != http.StatusOK && q.Attempt < maxAttempts {
+		due := delivery.Time.Add(min(firstBackoff<<(q.Attempt-1), maxBackoff))
+		heap.Push(&d.waiting, queuedDelivery{Event: q.Event, Number: q.Number, Attempt: q.Attempt + 1, Due: due})
 	}
 	close(d.ended)
 	d.ended = make(chan struct{})
-	if len(d.waiting)+d.underWay == 0 {
+	if len(d.waiting)+len(d.underWay) == 0 {
 		close(d.idle)
 	}
+	d.wake()
+}
+
+// pendingLocked returns the events that wait or are under way, in the order of their next attempt.
+func (d *dispatcher) pendingLocked() []queuedDelivery {
+	pending := slices.AppendSeq(slices.Clone([]queuedDelivery(d.waiting)), maps.Values(d.underWay))
+	slices.SortFunc(pending, compareDue)
+	return pending
+}
+
+// restoreLocked replaces all deliveries. What is under way ends without an effect.
+func (d *dispatcher) restoreLocked(queued uint64, pending []queuedDelivery, deliveries []Delivery) {
+	wasIdle := len(d.waiting)+len(d.underWay) == 0
+	d.restored++
+	d.queued, d.waiting, d.deliveries = queued, pending, deliveries
+	heap.Init(&d.waiting)
+	clear(d.underWay)
+	switch {
+	case wasIdle && len(pending) > 0:
+		d.idle = make(chan struct{})
+	case !wasIdle && len(pending) == 0:
+		close(d.idle)
+	}
+	close(d.ended)
+	d.ended = make(chan struct{})
 	d.wake()
 }
 
@@ -200,9 +233,9 @@ func (d *dispatcher) settle() (next time.Time, some bool) {
 		d.mu.Lock()
 		some = len(d.waiting) > 0
 		if some {
-			next = d.waiting[0].due
+			next = d.waiting[0].Due
 		}
-		settled, ended := d.underWay == 0 && (!some || next.After(d.clock.now())), d.ended
+		settled, ended := len(d.underWay) == 0 && (!some || next.After(d.clock.now())), d.ended
 		d.mu.Unlock()
 		if settled {
 			return next, some
@@ -218,17 +251,17 @@ func (d *dispatcher) settle() (next time.Time, some bool) {
 // schedule is a heap of queued deliveries by due time, and by number if that is the same.
 type schedule []queuedDelivery
 
-func (s schedule) Len() int { return len(s) }
-
-func (s schedule) Less(i, j int) bool {
-	return cmp.Or(s[i].due.Compare(s[j].due), cmp.Compare(s[i].number, s[j].number)) < 0
-}
-
-func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(p any)   { *s = append(*s, p.(queuedDelivery)) }
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return compareDue(s[i], s[j]) < 0 }
+func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *schedule) Push(p any)        { *s = append(*s, p.(queuedDelivery)) }
 
 func (s *schedule) Pop() any {
 	last := (*s)[len(*s)-1]
 	*s = (*s)[:len(*s)-1]
 	return last
+}
+
+func compareDue(one, other queuedDelivery) int {
+	return cmp.Or(one.Due.Compare(other.Due), cmp.Compare(one.Number, other.Number))
 }

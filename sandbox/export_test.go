@@ -24,6 +24,9 @@ func (s *Sandbox) SetAnswerTimeout(timeout time.Duration) { s.dispatcher.client.
 
 // DialWebhooks tries to reach an address the way webhooks do.
 func (s *Sandbox) DialWebhooks(url string) error {
-	_, err := s.dispatcher.post(&event{url: url}, "")
+	_, err := s.dispatcher.post(&event{URL: url}, "")
 	return err
 }
+
+// MaxRequests is how many requests are kept.
+const MaxRequests = maxRequests

@@ -10,10 +10,10 @@ import (
 
 // execution is a request that was executed under an idempotency key, with its response.
 type execution struct {
-	path     string
-	body     []byte
-	response response
-	at       time.Time
+	Path     string    `json:"path"`
+	Body     []byte    `json:"body"`
+	Response response  `json:"response"`
+	At       time.Time `json:"at"`
 }
 
 // ForgetKeys makes the gateway forget all idempotency keys: a request with a key that was used
@@ -43,15 +43,15 @@ func idempotencyKey(op operation, header http.Header) (string, error) {
 // operations: each path has only one operation that takes a key.
 func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func() response) response {
 	now := s.clock.now()
-	if earlier, used := s.executed[key]; used && now.Sub(earlier.at) < s.keyLifetime {
-		if earlier.path != path || !bytes.Equal(earlier.body, body) {
+	if earlier, used := s.executed[key]; used && now.Sub(earlier.At) < s.keyLifetime {
+		if earlier.Path != path || !bytes.Equal(earlier.Body, body) {
 			return refusalOf(refuse(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 				"The idempotency key was used for another request."))
 		}
-		return earlier.response
+		return earlier.Response
 	}
 	result := execute()
-	switch result.status {
+	switch result.Status {
 	case http.StatusConflict, http.StatusUnprocessableEntity:
 		if !s.repeatedRefusals {
 			return result
@@ -60,6 +60,6 @@ func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func(
 	default:
 		return result
 	}
-	s.executed[key] = execution{path: path, body: body, response: result, at: now}
+	s.executed[key] = execution{Path: path, Body: body, Response: result, At: now}
 	return result
 }

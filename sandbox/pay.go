@@ -73,12 +73,12 @@ func (p Payment) validate() error {
 // payLocked makes a payment of a charge whose status is PAID by now.
 func (s *Sandbox) payLocked(charge *cashIn, payment Payment) {
 	charge.EndToEndID, charge.OriginalEndToEndID = s.newEndToEndIDLocked("E"), ""
-	charge.PaidAt, charge.RefundedAt, charge.refundID = s.timestamp(), pix.Time{}, ""
-	charge.Amount = charge.requested
+	charge.PaidAt, charge.RefundedAt, charge.RefundID = s.timestamp(), pix.Time{}, ""
+	charge.Amount = charge.Requested
 	if !payment.Amount.IsZero() {
 		charge.Amount = payment.Amount
 	}
-	charge.left = charge.Amount
+	charge.Left = charge.Amount
 	bank := connectpsp.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
 	if payment.Payer.BankData != nil {
 		bank = *payment.Payer.BankData
@@ -98,13 +98,13 @@ func (s *Sandbox) payLocked(charge *cashIn, payment Payment) {
 func (c *cashIn) keepMovement() {
 	for _, id := range []string{c.EndToEndID, c.OriginalEndToEndID} {
 		if id != "" {
-			c.movements[id] = c.CashIn
+			c.Movements[id] = c.CashIn
 		}
 	}
 }
 
 // refundUnderWay reports whether a refund was accepted and has not arrived.
-func (c *cashIn) refundUnderWay() bool { return c.Status == connectpsp.CashInPaid && c.refundID != "" }
+func (c *cashIn) refundUnderWay() bool { return c.Status == connectpsp.CashInPaid && c.RefundID != "" }
 
 func isDocument(text string) bool {
 	document, err := pix.ParseDocument(text)

@@ -20,15 +20,20 @@ type rateLimit struct {
 // bucket: it holds burst tokens, each request takes one, and perSecond tokens come back each second
 // on the sandbox's clock. Without a token the gateway responds 429 with the code TOO_MANY_REQUESTS
 // and a Retry-After, and executes nothing. The bucket is full at first. Zero and zero end the limit.
-// The error wraps [ErrInvalid] if one of both is below 1.
+// The error wraps [ErrInvalid] unless both are positive or both are zero.
 func (s *Sandbox) SetRateLimit(perSecond, burst int) error {
-	if (perSecond != 0 || burst != 0) && (perSecond < 1 || burst < 1) {
+	if !isLimit(perSecond, burst) {
 		return fmt.Errorf("%w: a rate limit needs at least one request per second and a burst of at least one", ErrInvalid)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = rateLimit{PerSecond: perSecond, Burst: burst, Tokens: float64(burst), At: s.Now()}
 	return nil
+}
+
+// isLimit reports whether both are zero or both are positive.
+func isLimit(perSecond, burst int) bool {
+	return perSecond == 0 && burst == 0 || perSecond > 0 && burst > 0
 }
 
 // take takes a token at a time, or returns the time until there is one.
@@ -47,6 +52,6 @@ func (l *rateLimit) take(now time.Time) (wait time.Duration) {
 
 func tooManyRequests(wait time.Duration) response {
 	r := refusalOf(refuse(http.StatusTooManyRequests, "TOO_MANY_REQUESTS", "There were too many requests."))
-	r.retryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	r.RetryAfter = strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	return r
 }

@@ -21,8 +21,8 @@ func (s *Sandbox) SettleRefund(id string) error {
 	if !charge.refundUnderWay() {
 		return fmt.Errorf("%w: the cash-in is %s and no refund of it is on its way", ErrTransition, charge.Status)
 	}
-	charge.left = pix.Amount{}
-	s.finishReturnLocked(charge, charge.refundID, charge.Amount)
+	charge.Left = pix.Amount{}
+	s.finishReturnLocked(charge, charge.RefundID, charge.Amount)
 	return nil
 }
 
@@ -43,13 +43,13 @@ func (s *Sandbox) refundCashIn(req request) (any, error) {
 	if err := s.spendLocked(charge.Amount); err != nil {
 		return nil, err
 	}
-	charge.refundID = s.newEndToEndIDLocked("D")
-	s.cashIns[charge.refundID] = charge
+	charge.RefundID = s.newEndToEndIDLocked("D")
+	s.cashIns[charge.RefundID] = charge
 	return connectpsp.Refund{
 		TransactionID:      charge.TransactionID,
 		InternalCode:       charge.InternalCode,
 		ExternalReference:  charge.ExternalReference,
-		EndToEndID:         charge.refundID,
+		EndToEndID:         charge.RefundID,
 		OriginalEndToEndID: charge.EndToEndID,
 		Status:             charge.Status,
 		Amount:             charge.Amount,
@@ -66,7 +66,7 @@ func (c *cashIn) checkRefund() error {
 		code, detail = "CASH_IN_EXPIRED", "The cash-in has expired."
 	case c.Status == connectpsp.CashInCancelled:
 		code, detail = "CASH_IN_CANCELLED", "The cash-in was cancelled."
-	case c.refundID != "", c.Status == connectpsp.CashInRefunded:
+	case c.RefundID != "", c.Status == connectpsp.CashInRefunded:
 		code, detail = "CASH_IN_ALREADY_REFUNDED", "A refund of the cash-in was accepted before."
 	default:
 		return nil

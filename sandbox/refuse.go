@@ -17,10 +17,12 @@ func (s *Sandbox) RefuseNext(operationID string, status int, code string) error 
 	switch {
 	case !isOperation(operationID):
 		return fmt.Errorf("%w: there is no operation %q", ErrInvalid, operationID)
-	case status < http.StatusBadRequest || status > 599:
-		return fmt.Errorf("%w: the status of a refusal must be from 400 to 599", ErrInvalid)
-	case !codeForm.MatchString(code):
-		return fmt.Errorf("%w: a code consists of capitals, digits and single underscores", ErrInvalid)
+	case !isRefusal(status, code):
+		return fmt.Errorf("%w: a refusal has a status from 400 to 599, and a code of capitals, digits and single underscores", ErrInvalid)
 	}
 	return s.failNext(operationID, failure{Status: status, Code: code})
+}
+
+func isRefusal(status int, code string) bool {
+	return status >= http.StatusBadRequest && status <= 599 && codeForm.MatchString(code)
 }

@@ -10,10 +10,10 @@ import (
 
 // response is a response of the gateway. It is immutable.
 type response struct {
-	status      int
-	contentType string
-	body        []byte
-	retryAfter  string // seconds, empty for no such header
+	Status      int    `json:"status"`
+	ContentType string `json:"contentType"`
+	Body        []byte `json:"body"`
+	RetryAfter  string `json:"retryAfter,omitzero"` // seconds, empty for no such header
 }
 
 func newResponse(status int, contentType string, value any) response {
@@ -22,17 +22,17 @@ func newResponse(status int, contentType string, value any) response {
 		// The values are the sandbox's own. Only a year beyond 9999 cannot be written.
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
-	return response{status: status, contentType: contentType, body: body}
+	return response{Status: status, ContentType: contentType, Body: body}
 }
 
 func (r response) write(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", r.contentType)
-	if r.retryAfter != "" {
-		w.Header().Set("Retry-After", r.retryAfter)
+	w.Header().Set("Content-Type", r.ContentType)
+	if r.RetryAfter != "" {
+		w.Header().Set("Retry-After", r.RetryAfter)
 	}
-	w.WriteHeader(r.status)
+	w.WriteHeader(r.Status)
 	// The error means that the client has gone.
-	_, _ = w.Write(r.body)
+	_, _ = w.Write(r.Body)
 }
 
 // refusal is an error that becomes a response with a problem.

@@ -35,14 +35,14 @@ func (s *Sandbox) returnCashIn(id string, amount pix.Amount) error {
 	case charge.refundUnderWay():
 		return fmt.Errorf("%w: a refund of the cash-in is on its way", ErrTransition)
 	}
-	amount, left, err := takePart(amount, charge.left)
+	amount, left, err := takePart(amount, charge.Left)
 	if err != nil {
 		return err
 	}
 	if amount.Centavos() > s.transactional {
 		return fmt.Errorf("%w: the transactional balance is too low for a return", ErrTransition)
 	}
-	charge.left = left
+	charge.Left = left
 	s.addTransactionalLocked(-amount.Centavos())
 	s.finishReturnLocked(charge, s.newEndToEndIDLocked("D"), amount)
 	return nil
@@ -52,7 +52,7 @@ func (s *Sandbox) returnCashIn(id string, amount pix.Amount) error {
 func (s *Sandbox) finishReturnLocked(charge *cashIn, id string, amount pix.Amount) {
 	payment := charge.EndToEndID
 	if charge.Status == connectpsp.CashInRefunded {
-		charge.movements[charge.EndToEndID] = charge.CashIn
+		charge.Movements[charge.EndToEndID] = charge.CashIn
 		payment = charge.OriginalEndToEndID
 	}
 	charge.Status, charge.Amount = connectpsp.CashInRefunded, amount
@@ -86,14 +86,14 @@ func (s *Sandbox) returnCashOut(id string, amount pix.Amount) error {
 	if payment == nil {
 		return ErrNotFound
 	}
-	amount, left, err := takePart(amount, payment.left)
+	amount, left, err := takePart(amount, payment.Left)
 	if err != nil {
 		return err
 	}
-	payment.left = left
+	payment.Left = left
 	original := payment.EndToEndID
 	if payment.Status == connectpsp.CashOutRefunded {
-		payment.movements[payment.EndToEndID] = payment.CashOut
+		payment.Movements[payment.EndToEndID] = payment.CashOut
 		original = payment.OriginalEndToEndID
 	}
 	payment.Status, payment.Amount = connectpsp.CashOutRefunded, amount

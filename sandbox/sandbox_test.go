@@ -42,6 +42,9 @@ func TestInvalidOptionsAreRefused(t *testing.T) {
 		"negative proprietary":   sandbox.WithBalance(pix.Centavos(0), pix.Centavos(-1)),
 		"balance too large":      sandbox.WithBalance(pix.Centavos(1_000_000_000_000), pix.Centavos(0)),
 		"lifetime too short":     sandbox.WithTokenLifetime(time.Second - 1),
+		"no lifetime of keys":    sandbox.WithKeyLifetime(0),
+		"time too early":         sandbox.WithTime(time.Time{}),
+		"time too late":          sandbox.WithTime(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := sandbox.Start(option)

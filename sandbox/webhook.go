@@ -27,11 +27,11 @@ var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback a
 
 // event is the content of a webhook. It is immutable.
 type event struct {
-	eventType     string
-	transactionID string
-	url           string
-	body          []byte
-	previous      bool // signed with the previous CryptoToken
+	EventType     string `json:"eventType"`
+	TransactionID string `json:"transactionId"`
+	URL           string `json:"url"`
+	Body          []byte `json:"body"`
+	Previous      bool   `json:"previous,omitzero"` // signed with the previous CryptoToken
 }
 
 // The types of events.
@@ -61,7 +61,7 @@ func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) 
 		// The data are the sandbox's own. Only a year beyond 9999 cannot be written.
 		panic(fmt.Sprintf("sandbox: %v", err))
 	}
-	published := &event{eventType: eventType, transactionID: transactionID, url: url, body: body}
+	published := &event{EventType: eventType, TransactionID: transactionID, URL: url, Body: body}
 	switch s.nextFailureLocked(eventType).Fault {
 	case LoseWebhook:
 	case HoldWebhook:
@@ -70,7 +70,7 @@ func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) 
 		s.dispatcher.send(published, published)
 	case PreviousSignature:
 		signed := *published
-		signed.previous = true
+		signed.Previous = true
 		s.dispatcher.send(&signed)
 	default:
 		s.dispatcher.send(published)
@@ -105,24 +105,24 @@ func (s *Sandbox) SendWebhook(url string, body []byte) error {
 	}
 	_ = json.Unmarshal(body, &stated) // a body that is no event has neither
 	s.dispatcher.send(&event{
-		eventType:     stated.EventType,
-		transactionID: stated.Data.TransactionID,
-		url:           url,
-		body:          bytes.Clone(body),
+		EventType:     stated.EventType,
+		TransactionID: stated.Data.TransactionID,
+		URL:           url,
+		Body:          bytes.Clone(body),
 	})
 	return nil
 }
 
 // post makes one attempt, and returns the status of the response.
 func (d *dispatcher) post(e *event, eventID string) (int, error) {
-	request, err := http.NewRequestWithContext(d.ctx, http.MethodPost, e.url, bytes.NewReader(e.body))
+	request, err := http.NewRequestWithContext(d.ctx, http.MethodPost, e.URL, bytes.NewReader(e.Body))
 	if err != nil {
 		return 0, err
 	}
 	// net/http must not replay the request either: an X-Event-Id is sent once.
 	request.GetBody = nil
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.secretOf(e), e.body)))
+	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.secretOf(e), e.Body)))
 	request.Header.Set("X-Event-Id", eventID)
 	response, err := d.client.Do(request)
 	if err != nil {

@@ -1,0 +1,171 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+)
+
+// wire records the bytes that pass through connections, in both directions.
+type wire struct {
+	mu    sync.Mutex
+	bytes [2]bytes.Buffer // received and sent
+}
+
+func (w *wire) record(direction int, data []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bytes[direction].Write(data)
+}
+
+func (w *wire) all() string { return w.bytes[0].String() + w.bytes[1].String() }
+
+type tapped struct {
+	net.Conn
+	wire *wire
+}
+
+func (c tapped) Read(data []byte) (int, error) {
+	n, err := c.Conn.Read(data)
+	c.wire.record(0, data[:n])
+	return n, err
+}
+
+func (c tapped) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	c.wire.record(1, data[:n])
+	return n, err
+}
+
+type tappedListener struct {
+	net.Listener
+	wire *wire
+}
+
+func (l tappedListener) Accept() (net.Conn, error) {
+	connection, err := l.Listener.Accept()
+	return tapped{connection, l.wire}, err
+}
+
+// play makes the calls of a story, and returns the sandbox and the bytes of both wires: that of the
+// client and that of the receiver.
+func play(t *testing.T, seed uint64, restore []byte, story func(*sandbox.Sandbox, *connectpsp.Client)) (s *sandbox.Sandbox, wires string) {
+	t.Helper()
+	s, err := sandbox.Start(sandbox.WithSeed(seed), sandbox.WithTime(noon), sandbox.WithMemoryNetwork())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	if restore != nil {
+		require.NoError(t, s.Restore(restore))
+	}
+	var calls, events wire
+	listener, err := s.Listen("127.0.0.1:8080")
+	require.NoError(t, err)
+	refusals := 1
+	receiver := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", "")
+		if refusals > 0 {
+			refusals--
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})}
+	go func() { _ = receiver.Serve(tappedListener{listener, &events}) }()
+	httpClient := s.HTTPClient()
+	transport := httpClient.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		return tapped{connection, &calls}, err
+	}
+	client, err := connectpsp.New(s.Config(), connectpsp.WithHTTPClient(httpClient))
+	require.NoError(t, err)
+	story(s, client)
+	require.NoError(t, s.WaitWebhooks(t.Context()))
+	require.NoError(t, receiver.Close())
+	transport.CloseIdleConnections()
+	calls.mu.Lock()
+	defer calls.mu.Unlock()
+	events.mu.Lock()
+	defer events.mu.Unlock()
+	return s, calls.all() + events.all()
+}
+
+func firstHalf(t *testing.T) func(*sandbox.Sandbox, *connectpsp.Client) {
+	return func(s *sandbox.Sandbox, client *connectpsp.Client) {
+		for i := range 3 {
+			charge, err := client.CreateCashIn(t.Context(), connectpsp.CashInRequest{
+				Amount: pix.Centavos(1050), ExternalReference: fmt.Sprint("order-", i), WebhookURL: shopURL,
+				Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+			})
+			require.NoError(t, err)
+			require.NoError(t, s.PayCashIn(charge.TransactionID))
+		}
+		require.NoError(t, s.Advance(time.Minute))
+	}
+}
+
+func secondHalf(t *testing.T) func(*sandbox.Sandbox, *connectpsp.Client) {
+	return func(s *sandbox.Sandbox, client *connectpsp.Client) {
+		charge := s.CashIns()[1]
+		_, err := client.RefundCashIn(t.Context(), charge.TransactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+		require.NoError(t, err)
+		require.NoError(t, s.SettleRefund(charge.TransactionID))
+		payment, err := client.CreateCashOut(t.Context(), withdrawal())
+		require.NoError(t, err)
+		require.NoError(t, s.CompleteCashOut(payment.TransactionID))
+		require.NoError(t, s.ReturnCashOutPart(payment.TransactionID, pix.Centavos(1)))
+		require.NoError(t, s.Advance(2*time.Hour)) // the token expires
+		_, err = client.GetBalance(t.Context())
+		require.NoError(t, err)
+	}
+}
+
+func TestTheSameSeedAndTheSameCallsGiveTheSameBytesOnTheWire(t *testing.T) {
+	story := func(s *sandbox.Sandbox, client *connectpsp.Client) { firstHalf(t)(s, client); secondHalf(t)(s, client) }
+	one, first := play(t, 7, nil, story)
+	_, second := play(t, 7, nil, story)
+	assert.Equal(t, first, second)
+	assert.Contains(t, first, "Digitalsignature: ")
+	assert.Contains(t, first, "X-Connect-Signature: ")
+	assert.Contains(t, first, "X-Event-Id: ")
+	assert.Contains(t, first, `"accessToken":`)
+	assert.Contains(t, first, "Date: Tue, 10 Mar 2026 12:00:00 GMT")
+	assert.Equal(t, 2, one.Deliveries()[1].Attempt+one.Deliveries()[0].Attempt)
+
+	other, third := play(t, 8, nil, story)
+	assert.NotEqual(t, first, third)
+	for _, differs := range [][2]string{
+		{one.Config().ClientSecret.Reveal(), other.Config().ClientSecret.Reveal()},
+		{one.Config().CryptoToken.Reveal(), other.Config().CryptoToken.Reveal()},
+		{one.CashIns()[0].TransactionID, other.CashIns()[0].TransactionID},
+		{one.CashOuts()[0].TransactionID, other.CashOuts()[0].TransactionID},
+		{one.Deliveries()[0].EventID, other.Deliveries()[0].EventID},
+	} {
+		assert.NotEqual(t, differs[0], differs[1])
+	}
+}
+
+func TestASandboxWithTheSameSeedGoesOnFromASnapshotWithTheSameBytes(t *testing.T) {
+	first, _ := play(t, 7, nil, firstHalf(t))
+	taken, err := first.Snapshot()
+	require.NoError(t, err)
+	one, wires := play(t, 7, taken, secondHalf(t))
+	two, again := play(t, 7, taken, secondHalf(t))
+	assert.Equal(t, wires, again)
+	end, err := one.Snapshot()
+	require.NoError(t, err)
+	other, err := two.Snapshot()
+	require.NoError(t, err)
+	assert.JSONEq(t, string(end), string(other))
+}
