@@ -46,7 +46,8 @@ func (c CashIns) ByPayer(document string) CashIns {
 type CashOuts []connectpsp.CashOut
 
 // CashOuts returns all payments that the gateway has accepted, failed ones too. The caller owns the
-// slice, but not what its elements point to. This is true if one payment of R$ 30.00 was made to a key, and only one:
+// slice, but not what its elements point to. This is true if one payment of R$ 30.00 was made to a
+// key, and only one:
 //
 //	len(gateway.CashOuts().ByKey("maria@example.com").ByAmount(pix.Centavos(3000))) == 1
 func (s *Sandbox) CashOuts() CashOuts {

@@ -19,8 +19,8 @@ type rateLimit struct {
 // SetRateLimit limits the requests that the gateway serves, of all operations together, by a token
 // bucket: it holds burst tokens, each request takes one, and perSecond tokens come back each second
 // on the sandbox's clock. Without a token the gateway responds 429 with the code TOO_MANY_REQUESTS
-// and a Retry-After, and executes nothing. The bucket is full at first. Zero and zero end the limit.
-// The error wraps [ErrInvalid] unless both are positive or both are zero.
+// and a Retry-After, and executes nothing. The bucket is full at first. Zero and zero end the
+// limit. The error wraps [ErrInvalid] unless both are positive or both are zero.
 func (s *Sandbox) SetRateLimit(perSecond, burst int) error {
 	if !isLimit(perSecond, burst) {
 		return fmt.Errorf("%w: a rate limit needs at least one request per second and a burst of at least one", ErrInvalid)

@@ -48,8 +48,8 @@ func (s *Sandbox) authToken(req request) (any, error) {
 	}, nil
 }
 
-// newJWTLocked makes a token like the gateway's, signed with HS256. The sandbox does not verify it: its
-// list of tokens decides, and is more exact than the whole seconds of a JWT.
+// newJWTLocked makes a token like the gateway's, signed with HS256. The sandbox does not verify it:
+// its list of tokens decides, and is more exact than the whole seconds of a JWT.
 func (s *Sandbox) newJWTLocked(issuedAt, expiresAt time.Time) string {
 	claims := struct {
 		Subject  string `json:"sub"`
