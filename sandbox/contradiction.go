@@ -14,6 +14,8 @@ import (
 //   - COMPLETED: the payment becomes FAILED with the code PIX_KEY_NOT_FOUND, its amount comes back,
 //     and CASHOUT_FAILED is sent.
 //
+// The times of earlier statuses stay.
+//
 // The error wraps [ErrNotFound], or [ErrTransition] if the payment has another status or the
 // transactional balance is too low.
 func (s *Sandbox) ContradictCashOut(id string) error {
@@ -29,10 +31,10 @@ func (s *Sandbox) ContradictCashOut(id string) error {
 			return fmt.Errorf("%w: the transactional balance is too low for the payment", ErrTransition)
 		}
 		s.addTransactionalLocked(-payment.Amount.Centavos())
-		payment.Failure, payment.FailedAt, payment.CancelledAt = nil, pix.Time{}, pix.Time{}
+		payment.Failure = nil
 		s.completeLocked(payment)
 	case connectpsp.CashOutCompleted:
-		payment.EndToEndID, payment.CompletedAt, payment.Left = "", pix.Time{}, pix.Amount{}
+		payment.EndToEndID, payment.Left = "", pix.Amount{}
 		s.failLocked(payment, string(connectpsp.FailurePIXKeyNotFound), "The PIX key was not found.")
 	default:
 		return fmt.Errorf("%w: the cash-out is %s, which nothing contradicts", ErrTransition, payment.Status)

@@ -100,16 +100,16 @@
 //   - INSUFFICIENT_FUNDS is also the code for a refund above the transactional balance and for a
 //     rebalance above both balances.
 //   - CASH_IN_ALREADY_REFUNDED is also the code for a second refund while the first is on its way.
-//     The published MISSING_END_TO_END_ID occurs by [Sandbox.RefuseNext] only: a paid charge has its
-//     endToEndId at once.
+//     The published MISSING_END_TO_END_ID occurs by [Sandbox.RefuseNext] only: a paid charge has
+//     its endToEndId at once.
 //   - The externalReference of a charge must be new among charges, and that of a payment among
 //     payments, for ever and regardless of the status of the first, unless [WithUniqueReferences]
 //     says otherwise. The 409 for a charge is an assumption too.
-//   - Idempotency keys live as long as the sandbox, or as [WithKeyLifetime] says. A 2xx, 409 or 422 response is repeated byte for
-//     byte. A request that is refused for its token, its signature, its form or an unknown
-//     transaction leaves the key unused. A key with another path or other bytes is
-//     IDEMPOTENCY_KEY_REUSED. The key is checked before the externalReference. POST
-//     /account/rebalance ignores it.
+//   - Idempotency keys live as long as the sandbox, or as [WithKeyLifetime] says. A 2xx, 409 or 422
+//     response is repeated byte for byte, unless [WithRepeatedRefusals] says otherwise. A request
+//     that is refused for its token, its signature, its form or an unknown transaction leaves the
+//     key unused. A key with another path or other bytes is IDEMPOTENCY_KEY_REUSED. The key is
+//     checked before the externalReference. POST /account/rebalance ignores it.
 //   - Requests are checked strictly: JSON without repeated names, Content-Type application/json, at
 //     most 64 KiB, no null, members by their exact names, check digits of CPF and CNPJ, the form of
 //     PIX keys. Unknown members are ignored.
@@ -130,7 +130,7 @@
 //     200 counts, within five seconds, and that X-Event-Id is new for each attempt. The five
 //     seconds are of real time, also after [Sandbox.Advance].
 //
-// A sandbox keeps everything in memory until it is garbage, but for requests before the latest
-// 10,000. It sends webhooks to loopback addresses only, and records the others as refused, so a
-// test cannot leak to a real receiver.
+// A sandbox keeps everything but old requests in memory until it is garbage. It sends webhooks to
+// loopback addresses only, and records the others as refused, so a test cannot leak to a real
+// receiver.
 package sandbox

@@ -46,7 +46,8 @@ const (
 const (
 	// LoseWebhook never sends the webhook. [Sandbox.Redeliver] still does.
 	LoseWebhook Fault = iota + 101
-	// HoldWebhook holds the webhook back until [Sandbox.ReleaseWebhooks].
+	// HoldWebhook holds the webhook back until [Sandbox.ReleaseWebhooks]. [Sandbox.WaitWebhooks]
+	// does not wait for it.
 	HoldWebhook
 	// DoubleWebhook sends the webhook twice.
 	DoubleWebhook

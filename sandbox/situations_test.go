@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -425,5 +426,53 @@ func TestEveryOutcomeOfAPaymentCanBeMade(t *testing.T) {
 				assert.Len(t, s.Requests().ByOperation("createCashOut").ByReference("withdrawal-1"), test.sent)
 			})
 		})
+	}
+}
+
+func TestEveryOperationThatMovesMoneyHasEveryOutcome(t *testing.T) {
+	operations := map[string]func(*shop, string) error{
+		"createCashIn": func(s *shop, _ string) error {
+			_, err := s.client.CreateCashIn(s.t.Context(), connectpsp.CashInRequest{
+				Amount: pix.Centavos(1), ExternalReference: "order-1", Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+			})
+			return err
+		},
+		"refundCashIn": func(s *shop, charge string) error {
+			_, err := s.client.RefundCashIn(s.t.Context(), charge, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+			return err
+		},
+		"createCashOut": func(s *shop, _ string) error {
+			_, err := s.client.CreateCashOut(s.t.Context(), withdrawal())
+			return err
+		},
+		"rebalanceAccount": func(s *shop, _ string) error {
+			_, err := s.client.RebalanceAccount(s.t.Context(), pix.Centavos(100_00))
+			return err
+		},
+	}
+	for operation, call := range operations {
+		for want, prepare := range map[string]func(*shop) error{
+			"accepted":                func(*shop) error { return nil },
+			"rejected LIMIT_EXCEEDED": func(s *shop) error { return s.RefuseNext(operation, 422, "LIMIT_EXCEEDED") },
+			"unknown": func(s *shop) error {
+				return s.FailNext(operation, slices.Repeat([]sandbox.Fault{sandbox.StatusAfterExecution(504)}, 4)...)
+			},
+			"not sent": func(s *shop) error {
+				s.RevokeTokens()
+				return s.FailNext("authToken", slices.Repeat([]sandbox.Fault{sandbox.LoseRequest}, 10)...)
+			},
+		} {
+			t.Run(operation+" "+want, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := openShop(t)
+					charge := s.charge()
+					require.NoError(t, s.PayCashIn(charge))
+					s.client = s.newClient() // without a token
+					require.NoError(t, prepare(s))
+					err := call(s, charge)
+					assert.Equal(t, want, outcome(err), "%v", err)
+				})
+			})
+		}
 	}
 }

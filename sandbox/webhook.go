@@ -78,9 +78,9 @@ func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) 
 	return published
 }
 
-// ReleaseWebhooks sends the webhooks that [HoldWebhook] holds back, in the order of their events,
-// and returns how many there were. To reorder events, hold the first, let [Sandbox.WaitWebhooks]
-// wait for the second, and release the first.
+// ReleaseWebhooks sends all webhooks that [HoldWebhook] holds back, and returns how many there are.
+// To reorder two events, hold the first, wait for the second with [Sandbox.WaitWebhooks], and
+// release the first.
 func (s *Sandbox) ReleaseWebhooks() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
