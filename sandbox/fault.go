@@ -56,16 +56,29 @@ const (
 	PreviousSignature
 )
 
-// afterExecution is added to a status by StatusAfterExecution.
-const afterExecution = 1000
+const (
+	afterExecution = 1000 // is added to a status by StatusAfterExecution
+	invalidFault   = Fault(-1)
+)
 
 // Status returns the fault that responds with a status from 200 to 999 and an HTML page, as a proxy
 // in front of the gateway does, and executes nothing. Status(200) is the page of a captive portal.
-// A status from 300 to 399 has a Location.
-func Status(code int) Fault { return Fault(code) }
+// A status from 300 to 399 has a Location. [Sandbox.FailNext] refuses the fault of any other
+// status.
+func Status(code int) Fault {
+	if code < 200 || code > 999 {
+		return invalidFault
+	}
+	return Fault(code)
+}
 
 // StatusAfterExecution returns the fault that executes the request and responds like [Status].
-func StatusAfterExecution(code int) Fault { return Fault(code + afterExecution) }
+func StatusAfterExecution(code int) Fault {
+	if fault := Status(code); fault != invalidFault {
+		return fault + afterExecution
+	}
+	return invalidFault
+}
 
 // status returns the status of the proxy's page of a fault, 0 if there is none.
 func (f Fault) status() (code int, executes bool) {

@@ -88,10 +88,10 @@ func TestAnOperationThatDoesNotExistCannotFail(t *testing.T) {
 
 func TestAFaultThatDoesNotApplyIsRefused(t *testing.T) {
 	g := start(t)
-	for _, fault := range []sandbox.Fault{-1, 50, sandbox.LoseWebhook, sandbox.PreviousSignature, sandbox.Status(199), sandbox.Status(1000), sandbox.StatusAfterExecution(199)} {
+	for _, fault := range []sandbox.Fault{-1, 50, sandbox.LoseWebhook, sandbox.PreviousSignature, sandbox.Status(5), sandbox.Status(-5), sandbox.Status(199), sandbox.Status(1000), sandbox.StatusAfterExecution(199)} {
 		assert.ErrorIs(t, g.FailNext("getBalance", 0, fault), sandbox.ErrInvalid, "%v", fault)
 	}
-	for _, fault := range []sandbox.Fault{sandbox.LoseRequest, sandbox.Status(503), 50, -1} {
+	for _, fault := range []sandbox.Fault{sandbox.LoseRequest, sandbox.Status(503), sandbox.Status(101), 50, -1} {
 		assert.ErrorIs(t, g.FailNext("CASHIN_PAID", 0, fault), sandbox.ErrInvalid, "%v", fault)
 	}
 	g.transactional()

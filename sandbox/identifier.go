@@ -22,8 +22,8 @@ const ispb = "99999999"
 // brasilia is the time zone of the times in transactions.
 var brasilia = time.FixedZone("", -3*60*60)
 
-// chance makes ids. Each is derived from the key, its purpose and its number, so that the number of
-// ids of one purpose does not change those of another.
+// chance makes ids. Each is derived from the key, a purpose and a number. The ids of a purpose are
+// counted, so an access token more, for example, does not change the ids of transactions.
 type chance struct{ key [sha256.Size]byte }
 
 func (c chance) source(purpose string, number uint64) *rand.ChaCha8 {

@@ -8,12 +8,9 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/connectpsp/connectpsp-go/idempotency"
 )
 
 // maxRequests is how many requests a sandbox remembers.
@@ -139,106 +136,4 @@ func (r Request) MarshalJSON() ([]byte, error) {
 		fields
 		Text string
 	}{fields(r), r.String()})
-}
-
-// plainHeaders are headers that have neither secrets nor personal data.
-var plainHeaders = []string{
-	"Accept", "Accept-Encoding", "Content-Length", "Content-Type", "Traceparent", "User-Agent", idempotency.Header,
-}
-
-// plainMembers are members of requests that have neither secrets nor personal data.
-var plainMembers = []string{
-	"amount", "externalReference", "expirationInMinutes", "targetAmount", "reason", "type", "pixKeyType", "accountType", "ispb",
-}
-
-// maskBody returns a body with masks for all but the plain members.
-func maskBody(body []byte) string {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	var value any
-	if decoder.Decode(&value) != nil || decoder.More() {
-		return fmt.Sprintf("[%d bytes that are not JSON]", len(body))
-	}
-	masked, _ := json.Marshal(mask(value, false)) // what was decoded can be encoded
-	return string(masked)
-}
-
-// mask returns a value with masks for its texts and numbers, unless it is plain. Objects and arrays
-// keep their form.
-func mask(value any, plain bool) any {
-	switch value := value.(type) {
-	case map[string]any:
-		masked := make(map[string]any, len(value))
-		for name, member := range value {
-			masked[maskDigits(name)] = mask(member, slices.Contains(plainMembers, name))
-		}
-		return masked
-	case []any:
-		masked := make([]any, len(value))
-		for i, element := range value {
-			masked[i] = mask(element, false)
-		}
-		return masked
-	case nil, bool:
-		return value
-	}
-	if plain {
-		return value
-	}
-	return "[redacted]"
-}
-
-var elevenDigits = regexp.MustCompile(`(^|[^0-9A-Za-z])([0-9]{11}|[0-9]{14})($|[^0-9A-Za-z])`)
-
-// maskDigits masks what may be a CPF or a CNPJ.
-func maskDigits(text string) string { return elevenDigits.ReplaceAllString(text, "$1[redacted]$3") }
-
-// admitted is a request with what befalls it.
-type admitted struct {
-	request Request
-	failure failure
-	latency time.Duration
-	wait    time.Duration // until the rate limit admits the request, 0 if it does
-	status  int           // of the response; only the goroutine that serves it uses this
-}
-
-// admit records a request, and decides how it is served.
-func (s *Sandbox) admit(r *http.Request, body []byte) *admitted {
-	header := r.Header.Clone()
-	a := &admitted{request: Request{
-		Method:         r.Method,
-		Path:           r.URL.Path,
-		IdempotencyKey: header.Get(idempotency.Header),
-		content:        func() (http.Header, []byte) { return header, body },
-	}}
-	var named struct {
-		ExternalReference string `json:"externalReference"`
-	}
-	if json.Unmarshal(body, &named) == nil {
-		a.request.ExternalReference = named.ExternalReference
-	}
-	op, _, err := route(r)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.request.Time, a.latency = s.Now(), s.latency
-	if err == nil {
-		a.request.Operation = op.ID
-		a.failure = s.nextFailureLocked(op.ID)
-		a.request.Fault = a.failure.Fault
-	}
-	if a.failure == (failure{}) {
-		a.wait = s.limit.take(a.request.Time)
-	}
-	if len(s.requests) == 2*maxRequests { // rarely, because it moves all
-		s.requests = slices.Delete(s.requests, 0, maxRequests)
-	}
-	s.requests = append(s.requests, a)
-	return a
-}
-
-// finish records the status of the response.
-func (s *Sandbox) finish(a *admitted) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.request.StatusCode = a.status
 }

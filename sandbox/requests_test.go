@@ -107,7 +107,7 @@ func TestAPrintedRequestShowsNoSecretAndNobodysData(t *testing.T) {
 func TestOnlyTheLatestRequestsAreKept(t *testing.T) {
 	g := startUnchecked(t)
 	for i := range 2*sandbox.MaxRequests + 5 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprint(g.URL(), "/", i), http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprint(g.URL(), "/", i), nil)
 		require.NoError(t, err)
 		g.ServeHTTP(discard{}, request)
 	}
@@ -122,3 +122,15 @@ type discard struct{}
 func (discard) Header() http.Header            { return http.Header{} }
 func (discard) WriteHeader(int)                {}
 func (discard) Write(data []byte) (int, error) { return len(data), nil }
+
+func TestAMiddlewareWithoutAStatusResponds200(t *testing.T) {
+	g, err := sandbox.Start(sandbox.WithMiddleware(func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })
+	}))
+	require.NoError(t, err)
+	defer g.Close()
+	response, err := http.Get(g.URL() + "/account/balance")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Equal(t, 200, g.Requests()[0].StatusCode)
+}

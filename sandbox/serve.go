@@ -3,11 +3,8 @@ package sandbox
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,15 +13,13 @@ import (
 // ServeHTTP serves a request to the gateway. It panics with [http.ErrAbortHandler] to cut a
 // connection, as an [http.Server] allows.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
-	r.Body = replay{io.MultiReader(bytes.NewReader(body), after(err, r.Body)), r.Body}
+	r, body := readBody(r)
 	w.Header().Set("Date", s.Now().Format(http.TimeFormat))
 	admitted := s.admit(r, body)
-	defer func() { s.finish(admitted) }()
 	if !s.sleep(r.Context(), admitted.latency) {
 		panic(http.ErrAbortHandler)
 	}
-	answer := &answerWriter{ResponseWriter: w, admitted: admitted}
+	answer := &answerWriter{ResponseWriter: w, sandbox: s, admitted: admitted}
 	if admitted.wait > 0 {
 		tooManyRequests(admitted.wait).write(answer)
 		return
@@ -112,10 +107,20 @@ func writePage(w http.ResponseWriter, status int) {
 	_, _ = fmt.Fprintf(w, "<html><head><title>%s</title></head><body><h1>%s</h1></body></html>\n", title, title)
 }
 
-// replay is a body of which the beginning was read.
-type replay struct {
-	io.Reader
-	io.Closer
+// readBody returns the body of a request, up to a byte more than the gateway accepts, and a copy of
+// the request whose body can be read from the beginning.
+func readBody(r *http.Request) (*http.Request, []byte) {
+	body := r.Body
+	if body == nil { // a client's request that was never sent
+		body = http.NoBody
+	}
+	read, err := io.ReadAll(io.LimitReader(body, bodyLimit+1))
+	replayed := r.WithContext(r.Context())
+	replayed.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(read), after(err, body)), body}
+	return replayed, read
 }
 
 // after returns a reader for the rest of a body: err, if that ended the reading.
@@ -129,73 +134,3 @@ func after(err error, rest io.Reader) io.Reader {
 type failedReader struct{ err error }
 
 func (r failedReader) Read([]byte) (int, error) { return 0, r.err }
-
-// answerWriter records the status of the response, for Requests.
-type answerWriter struct {
-	http.ResponseWriter
-	admitted *admitted
-}
-
-func (w *answerWriter) WriteHeader(status int) {
-	w.admitted.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *answerWriter) Write(data []byte) (int, error) {
-	if w.admitted.status == 0 {
-		w.admitted.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(data)
-}
-
-// Unwrap is for [http.ResponseController].
-func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// recordedResponse is an http.ResponseWriter that records the response.
-type recordedResponse struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (r *recordedResponse) Header() http.Header { return r.header }
-
-func (r *recordedResponse) WriteHeader(status int) { r.status = status }
-
-func (r *recordedResponse) Write(data []byte) (int, error) { return r.body.Write(data) }
-
-// send sends the first bytes of the body, with a Content-Length.
-func (r *recordedResponse) send(w http.ResponseWriter, bytes, contentLength int) {
-	maps.Copy(w.Header(), r.header)
-	w.Header().Set("Content-Length", strconv.Itoa(contentLength))
-	w.WriteHeader(r.status)
-	_, _ = w.Write(r.body.Bytes()[:bytes])
-	// Bytes that are not flushed are dropped when the connection is cut.
-	_ = http.NewResponseController(w).Flush()
-}
-
-// mixUp replaces the ids and the reference of the body by those of a transaction that does not
-// exist. A body without them stays as it is.
-func (r *recordedResponse) mixUp() {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(r.body.Bytes(), &members) != nil {
-		return
-	}
-	for name, other := range map[string]string{
-		"transactionId":      `"0a7e57a7-0000-4000-8000-000000000000"`,
-		"internalCode":       `"OTHER00"`,
-		"externalReference":  `"another-transaction"`,
-		"endToEndId":         `"E99999999200001010000AnotherPay0"`,
-		"originalEndToEndId": `"E99999999200001010000AnotherPay0"`,
-	} {
-		if _, present := members[name]; present {
-			members[name] = json.RawMessage(other)
-		}
-	}
-	body, err := json.Marshal(members)
-	if err != nil {
-		panic(errors.Join(errors.New("sandbox: a body that was decoded cannot be encoded"), err))
-	}
-	r.body.Reset()
-	r.body.Write(body)
-}
