@@ -57,11 +57,11 @@ func openShop(t *testing.T, opts ...sandbox.Option) *shop {
 }
 
 // newWorker returns a Worker that records its steps.
-func (s *shop) newWorker() *webhook.Worker {
+func (s *shop) newWorker(opts ...webhook.WorkerOption) *webhook.Worker {
 	return webhook.NewWorker(s.inbox, s.client, func(_ context.Context, step webhook.Transition) error {
 		s.steps = append(s.steps, step)
 		return nil
-	}, webhook.WithLogger(silent))
+	}, append(opts, webhook.WithLogger(silent))...)
 }
 
 // newClient returns a client of the sandbox, as a new process has it.
@@ -151,6 +151,12 @@ func told(step webhook.Transition) string {
 		text += ", confirmed"
 	}
 	return text
+}
+
+// forged returns the event that a charge was paid, as anyone can sign it who has the CryptoToken.
+func forged(charge connectpsp.CashIn, amount string) []byte {
+	return fmt.Appendf(nil, `{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T12:00:00Z",
+		"data":{"transactionId":%q,"endToEndId":%q,"status":"PAID","amount":%s}}`, charge.TransactionID, charge.EndToEndID, amount)
 }
 
 func TestEveryTransitionAndEveryHeldItemCanBeMade(t *testing.T) {
@@ -252,6 +258,23 @@ func TestEveryTransitionAndEveryHeldItemCanBeMade(t *testing.T) {
 			s.do(s.SendWebhook(shopURL, []byte(`{"eventType":"CASHOUT_FAILED","data":{"transactionId":"none","status":"COMPLETED","amount":1}}`)))
 			s.wait(time.Hour, time.Minute)
 		}, nil, "ALARM: the gateway has no such transaction"},
+		{"an event about another amount than the gateway's", func(s *shop) {
+			s.worker = s.newWorker(webhook.WithConfirmation(pix.Centavos(0)))
+			id := s.charge()
+			s.do(s.FailNext("CASHIN_PAID", sandbox.LoseWebhook), s.PayCashIn(id))
+			s.do(s.SendWebhook(shopURL, forged(s.CashIns()[0], "999.00")))
+		}, nil, "ALARM: the gateway reports another amount"},
+		{"an event of a payment that was never made", func(s *shop) {
+			s.worker = s.newWorker(webhook.WithConfirmation(pix.Centavos(0)))
+			s.charge()
+			s.do(s.SendWebhook(shopURL, forged(s.CashIns()[0], "10.50")))
+			s.wait(12*time.Hour, 10*time.Minute)
+		}, nil, "ALARM: for hours the gateway has reported an older status"},
+		{"two bodies of one event", func(s *shop) {
+			id := s.charge()
+			s.do(s.PayCashIn(id))
+			s.do(s.SendWebhook(shopURL, forged(s.CashIns()[0], "999.00")))
+		}, []string{" to PAID"}, "ALARM: the gateway reports another amount"},
 		{"an event of an unknown type", func(s *shop) {
 			s.do(s.SendWebhook(shopURL, []byte(`{"eventType":"CASHIN_DISPUTED","data":{"transactionId":"none"}}`)))
 		}, nil, "does not know its type"},
