@@ -15,6 +15,7 @@ type cashIn struct {
 	connectpsp.CashIn `json:"cashIn"`
 
 	Requested  pix.Amount                   `json:"requested"`
+	Paid       pix.Amount                   `json:"paid"` // by the last payment; what was requested before that
 	Left       pix.Amount                   `json:"left"` // of the last payment: how much has not been returned
 	ExpiresAt  time.Time                    `json:"expiresAt"`
 	RefundID   string                       `json:"refundId,omitzero"` // the endToEndId of an accepted refund
@@ -61,7 +62,7 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 		Status:            connectpsp.CashInAwaitingPayment,
 		RequestedAt:       s.timestamp(),
 	}}
-	charge.Requested, charge.Movements = charge.Amount, make(map[string]connectpsp.CashIn)
+	charge.Requested, charge.Paid, charge.Movements = charge.Amount, charge.Amount, make(map[string]connectpsp.CashIn)
 	minutes := body.count("expirationInMinutes", 24*60)
 	charge.WebhookURL = body.optionalURL("webhookUrl")
 	if body.has("openFinance") {

@@ -12,6 +12,7 @@ import (
 type cashOut struct {
 	connectpsp.CashOut `json:"cashOut"`
 
+	Paid       pix.Amount                    `json:"paid"`      // what was requested: Amount may be a part
 	Left       pix.Amount                    `json:"left"`      // how much of a completed payment has not been returned
 	Movements  map[string]connectpsp.CashOut `json:"movements"` // by endToEndId: returns before the last one
 	WebhookURL string                        `json:"webhookUrl,omitzero"`
@@ -88,6 +89,7 @@ func (s *Sandbox) createCashOut(req request) (any, error) {
 		Status:      connectpsp.CashOutProcessing,
 		RequestedAt: s.timestamp(),
 	}}
+	payment.Paid = payment.Amount
 	payment.WebhookURL = body.optionalURL("webhookUrl")
 	if err := body.err(); err != nil {
 		return nil, err

@@ -6,7 +6,8 @@ import (
 )
 
 // CashIns are charges as getCashIn returns them by their transactionId, in the order of their
-// creation.
+// creation. Only the amount of a charge that was returned in parts differs: it is that of the
+// payment.
 type CashIns []connectpsp.CashIn
 
 // CashIns returns all charges. The caller owns the slice, but not what its elements point to.
@@ -17,6 +18,7 @@ func (s *Sandbox) CashIns() CashIns {
 	for i, charge := range s.charges {
 		charge.expireIfDue(s.clock.now())
 		all[i] = charge.CashIn
+		all[i].Amount = charge.Paid
 	}
 	return all
 }
@@ -42,7 +44,8 @@ func (c CashIns) ByPayer(document string) CashIns {
 }
 
 // CashOuts are payments as getCashOut returns them by their transactionId, in the order of their
-// creation.
+// creation. Only the amount of a payment that was returned in parts differs: it is that of the
+// payment.
 type CashOuts []connectpsp.CashOut
 
 // CashOuts returns all payments that the gateway has accepted, failed ones too. The caller owns the
@@ -56,6 +59,7 @@ func (s *Sandbox) CashOuts() CashOuts {
 	all := make(CashOuts, len(s.payments))
 	for i, payment := range s.payments {
 		all[i] = payment.CashOut
+		all[i].Amount = payment.Paid
 	}
 	return all
 }

@@ -15,10 +15,24 @@ import (
 const memoryAddress = "127.0.0.1:1"
 
 // WithMemoryNetwork makes the sandbox listen on pipes within the process in place of a port, so
-// that it works in a bubble of [testing/synctest]: time passes there while all goroutines wait, and
-// a sleep of the test moves the clocks of the sandbox, the client, the journal and the
-// webhook.Worker together. Give [Sandbox.HTTPClient] to the client, and let the receiver of
-// webhooks listen with [Sandbox.Listen].
+// that it works in a bubble of [testing/synctest]. There a sleep takes no time, and moves the
+// clocks of the sandbox, the client, its journal and the webhook.Worker together:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		gateway, err := sandbox.Start(sandbox.WithMemoryNetwork())
+//		…
+//		defer gateway.Close()
+//		client, err := connectpsp.New(gateway.Config(), connectpsp.WithHTTPClient(gateway.HTTPClient()))
+//		…
+//		time.Sleep(25 * time.Hour) // the charge has expired, and the client fetches a new token
+//
+// The receiver of webhooks must listen on the same network, and be closed before the bubble ends:
+//
+//	listener, err := gateway.Listen("127.0.0.1:8080") // its WebhookURL is http://127.0.0.1:8080
+//	…
+//	receiver := &http.Server{Handler: handler}
+//	defer receiver.Close()
+//	go receiver.Serve(listener)
 func WithMemoryNetwork() Option {
 	return func(o *options) { o.memoryNetwork = true }
 }

@@ -95,9 +95,9 @@ func WithTime(t time.Time) Option {
 
 // WithSeed derives all that the sandbox draws at random from a seed: credentials, ids, access
 // tokens and the X-Event-Id of each delivery. Webhooks are then sent one after the other. With
-// [WithTime] too, the same calls in the same order get the same bytes, signatures included. The port is
-// not derived: with [WithMemoryNetwork] it is always the same. A bubble of [testing/synctest] has a
-// clock of its own and needs no WithTime.
+// [WithTime] too, the same calls in the same order get the same bytes, signatures included. The
+// port is not derived: with [WithMemoryNetwork] it is always the same. A bubble of
+// [testing/synctest] has a clock of its own and needs no WithTime.
 //
 // The credentials of a seed are no secrets: anyone can derive them.
 func WithSeed(seed uint64) Option {

@@ -31,7 +31,7 @@ func (s *Sandbox) PayCashIn(id string) error {
 // amount, or too late.
 //
 //   - AWAITING_PAYMENT: the charge becomes PAID, as after [Sandbox.PayCashIn].
-//   - EXPIRED or CANCELLED: so it does, too late.
+//   - EXPIRED or CANCELLED: the charge becomes PAID, too late.
 //   - PAID or REFUNDED: the charge is paid a second time, with a new endToEndId. A read by
 //     transactionId or internalCode then returns the second payment; a read by the endToEndId of
 //     the first payment still returns the first.
@@ -78,7 +78,7 @@ func (s *Sandbox) payLocked(charge *cashIn, payment Payment) {
 	if !payment.Amount.IsZero() {
 		charge.Amount = payment.Amount
 	}
-	charge.Left = charge.Amount
+	charge.Paid, charge.Left = charge.Amount, charge.Amount
 	bank := connectpsp.BankData{ISPB: ispb, Bank: bankName, Branch: "0001", Account: "123456"}
 	if payment.Payer.BankData != nil {
 		bank = *payment.Payer.BankData

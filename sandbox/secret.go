@@ -6,8 +6,8 @@ import (
 )
 
 // Config returns the base URL and the credentials of the sandbox, for [connectpsp.New]. Its
-// CryptoToken is also the secret that webhooks are signed with. The CryptoToken is the present one:
-// see [Sandbox.RotateCryptoToken].
+// CryptoToken is also the secret that webhooks are signed with. It is the present one, see
+// [Sandbox.RotateCryptoToken].
 func (s *Sandbox) Config() connectpsp.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
