@@ -51,15 +51,17 @@ func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func(
 		return earlier.Response
 	}
 	result := execute()
-	switch result.Status {
-	case http.StatusConflict, http.StatusUnprocessableEntity:
-		if !s.repeatedRefusals {
-			return result
-		}
-	case http.StatusCreated, http.StatusAccepted:
-	default:
-		return result
+	if repeatable(result.Status) && (s.repeatedRefusals || result.Status/100 == 2) {
+		s.executed[key] = execution{Path: path, Body: body, Response: result, At: now}
 	}
-	s.executed[key] = execution{Path: path, Body: body, Response: result, At: now}
 	return result
+}
+
+// repeatable reports whether the gateway repeats a response of a status.
+func repeatable(status int) bool {
+	switch status {
+	case http.StatusCreated, http.StatusAccepted, http.StatusConflict, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
 }

@@ -186,6 +186,11 @@ func (state *snapshot) isWhole() bool {
 			}
 		}
 	}
+	for _, execution := range state.Keys {
+		if !repeatable(execution.Response.Status) {
+			return false
+		}
+	}
 	numbers := make(map[uint64]bool)
 	for _, q := range state.Pending {
 		if q.Event == nil || q.Attempt < 1 || q.Attempt > maxAttempts || q.Number > state.Queued || numbers[q.Number] {

@@ -1,8 +1,13 @@
 package sandbox_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +19,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/signing"
 )
 
 // eventful makes a sandbox with something of everything in its state.
@@ -162,6 +168,7 @@ func TestADamagedSnapshotChangesNothing(t *testing.T) {
 		"time out of range":            edit("time", "1999-12-31T23:59:59Z"),
 		"negative latency":             edit("latency", -1),
 		"half a limit":                 edit("limit", map[string]int{"burst": 1}),
+		"response without a status":    edit("keys", map[string]any{"x": map[string]any{"response": map[string]any{}}}),
 		"unknown fault":                edit("failures", map[string]any{"getBalance": []any{map[string]string{"fault": "Earthquake"}}}),
 		"fault of webhooks":            edit("failures", map[string]any{"getBalance": []any{map[string]string{"fault": "LoseWebhook"}}}),
 		"refusal without a status":     edit("failures", map[string]any{"getBalance": []any{map[string]string{"fault": "None", "code": "X"}}}),
@@ -183,4 +190,84 @@ func TestADamagedSnapshotChangesNothing(t *testing.T) {
 	}
 	assert.ErrorContains(t, g.Restore([]byte(edit("version", 2))), "version 2 and this sandbox reads version 1")
 	assert.NoError(t, g.Restore([]byte(strings.TrimSpace(string(taken))+"\n")))
+}
+
+// Whatever the bytes are, Restore changes all or nothing, and what it accepts works.
+func FuzzRestore(f *testing.F) {
+	first, err := sandbox.Start(sandbox.WithTime(noon), sandbox.WithSeed(1), sandbox.WithMemoryNetwork())
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = first.Close() })
+	serve := func(method, path, body string, header map[string]string) (recorder *httptest.ResponseRecorder) {
+		recorder = httptest.NewRecorder()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		defer func() {
+			if cut := recover(); cut != nil && cut != http.ErrAbortHandler {
+				panic(cut)
+			}
+		}()
+		request := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		for name, value := range header {
+			request.Header.Set(name, value)
+		}
+		first.ServeHTTP(recorder, request)
+		return recorder
+	}
+	authorized := func() map[string]string {
+		config := first.Config()
+		var token token
+		answer := serve("POST", "/auth/token", fmt.Sprintf(`{"clientId":%q,"clientSecret":%q}`, config.ClientID, config.ClientSecret.Reveal()), nil)
+		_ = json.Unmarshal(answer.Body.Bytes(), &token)
+		return map[string]string{
+			"Authorization":     "Bearer " + token.AccessToken,
+			"ApplicationToken":  config.ApplicationToken.Reveal(),
+			"DigitalSignature":  signing.Sign(config.CryptoToken.Reveal(), token.AccessToken),
+			"X-Idempotency-Key": "5f0c7a34-7d0c-4a43-8a7e-0c9c9c3b6c1d",
+		}
+	}
+	empty, err := first.Snapshot()
+	require.NoError(f, err)
+	f.Add(empty)
+	header := authorized()
+	require.Equal(f, 202, serve("POST", "/cash-out", cashOutBody("withdrawal-1", "50.00", "http://127.0.0.1:9/"), header).Code)
+	header["X-Idempotency-Key"] = ""
+	require.Equal(f, 201, serve("POST", "/cash-in", cashInBody("order-1", "http://127.0.0.1:9/"), header).Code)
+	require.NoError(f, first.CompleteCashOut(first.CashOuts()[0].TransactionID))
+	require.NoError(f, first.ReturnCashOutPart(first.CashOuts()[0].TransactionID, pix.Centavos(1)))
+	require.NoError(f, first.FailNext("getCashIn", sandbox.Status(502)))
+	full, err := first.Snapshot()
+	require.NoError(f, err)
+	f.Add(full)
+
+	f.Fuzz(func(t *testing.T, text []byte) {
+		require.NoError(t, first.Restore(full))
+		require.NoError(t, first.Advance(0)) // the webhooks are tried
+		before, err := first.Snapshot()
+		require.NoError(t, err)
+		if err := first.Restore(text); err != nil {
+			require.ErrorIs(t, err, sandbox.ErrInvalid)
+			after, err := first.Snapshot()
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(before, after))
+			return
+		}
+		require.NoError(t, first.SetLatency(0))
+		header := authorized()
+		for _, charge := range first.CashIns() {
+			serve("GET", "/cash-in/"+url.PathEscape(charge.TransactionID), "", header)
+			_ = first.PayCashInWith(charge.TransactionID, sandbox.Payment{})
+			_ = first.ReturnCashInPart(charge.TransactionID, pix.Centavos(1))
+		}
+		for _, payment := range first.CashOuts() {
+			serve("GET", "/cash-out/"+url.PathEscape(payment.TransactionID), "", header)
+			_ = first.ReturnCashOut(payment.TransactionID)
+			_ = first.ContradictCashOut(payment.TransactionID)
+		}
+		serve("POST", "/cash-out", cashOutBody("withdrawal-1", "50.00", ""), header)
+		serve("GET", "/account/balance", "", header)
+		first.ReleaseWebhooks()
+		_, err = first.Snapshot()
+		require.NoError(t, err)
+	})
 }
