@@ -45,9 +45,9 @@ func defaultOptions() options {
 
 // WithMiddleware wraps the gateway in a handler of the caller's, for example one that logs, or that
 // checks requests and responses against the API's description. The middleware is inside of the
-// faults of [Sandbox.FailNext]: it sees a whole response that a fault loses or cuts later, and it
-// sees no request that a fault loses or responds to. Of several WithMiddleware the last one counts.
-// The middleware must not be nil.
+// faults of [Sandbox.FailNext] and of the rate limit: it sees a whole response that a fault loses
+// or cuts later, and it sees no request that a fault loses or responds to. Of several
+// WithMiddleware the last one counts. The middleware must not be nil.
 func WithMiddleware(middleware func(http.Handler) http.Handler) Option {
 	return func(o *options) { o.middleware = middleware }
 }
