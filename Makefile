@@ -156,6 +156,13 @@ integration: ## Test what needs a database, on a PostgreSQL server that it start
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
 		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 
+# Where the screenshots of make page go; none are made without it.
+SHOTS ?=
+
+.PHONY: page
+page: ## Test the sandbox's page in a browser without a window, which it installs; SHOTS is a directory for screenshots
+	.ci/with-chromium sh -c 'cd integration && $(GO) test -count=1 -timeout 5m -run ThePage . $(if $(SHOTS),-page.shots $(SHOTS))'
+
 # How much of it: schedules, orders, kills.
 simulate: N ?= 1000000
 sockets: N ?= 100000

@@ -11,6 +11,13 @@ import (
 // bankName names the sandbox's only bank.
 const bankName = "Banco Sandbox S.A."
 
+// Balances returns the balances of the transactional and the proprietary account.
+func (s *Sandbox) Balances() (transactional, proprietary pix.Amount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return pix.Centavos(s.transactional), pix.Centavos(s.proprietary)
+}
+
 // addTransactionalLocked adds centavos to the transactional account.
 func (s *Sandbox) addTransactionalLocked(centavos int64) {
 	s.transactional += centavos

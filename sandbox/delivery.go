@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -37,12 +38,27 @@ type Delivery struct {
 	Time time.Time
 }
 
+// content is what was sent in an attempt. It is immutable.
+type content struct {
+	header http.Header
+	body   []byte
+}
+
 // Deliveries returns all attempts that have ended, in the order in which they ended. The caller
 // owns the slice.
 func (s *Sandbox) Deliveries() []Delivery {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()
 	return slices.Clone(s.dispatcher.deliveries)
+}
+
+// Sent returns the header and the body of the attempt with an X-Event-Id, the body with its personal
+// data. The caller owns both. They are nil if this sandbox has made no such attempt.
+func (s *Sandbox) Sent(eventID string) (header http.Header, body []byte) {
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	sent := s.dispatcher.sent[eventID]
+	return sent.header.Clone(), bytes.Clone(sent.body)
 }
 
 // WaitWebhooks waits until no webhook is under way or waits for its next attempt. If the receiver

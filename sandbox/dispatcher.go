@@ -40,6 +40,7 @@ type dispatcher struct {
 	idle              chan struct{}             // closed while nothing waits or is under way
 	ended             chan struct{}             // closed, and replaced, when an attempt ends
 	deliveries        []Delivery
+	sent              map[string]content // by X-Event-Id
 }
 
 // queuedDelivery is an event that waits for its next attempt.
@@ -63,6 +64,7 @@ func startDispatcher(c *clock, random chance, reachable network, oneByOne bool) 
 		underWay:    make(map[uint64]queuedDelivery),
 		idle:        make(chan struct{}),
 		ended:       make(chan struct{}),
+		sent:        make(map[string]content),
 	}
 	if oneByOne {
 		d.concurrency = 1
@@ -176,8 +178,9 @@ func (d *dispatcher) attempt(q queuedDelivery, restored int) {
 		Attempt:       q.Attempt,
 		Time:          d.clock.now().UTC().Round(0),
 	}
+	header := d.headerOf(q.Event, delivery.EventID)
 	var err error
-	delivery.StatusCode, err = d.post(q.Event, delivery.EventID)
+	delivery.StatusCode, err = d.post(q.Event, header)
 	if err != nil {
 		delivery.Error = err.Error()
 	}
@@ -188,6 +191,7 @@ func (d *dispatcher) attempt(q queuedDelivery, restored int) {
 		return // the attempt belongs to a state that is gone
 	}
 	d.deliveries = append(d.deliveries, delivery)
+	d.sent[delivery.EventID] = content{header, q.Event.Body}
 	delete(d.underWay, q.Number)
 	if delivery.StatusCode != http.StatusOK && q.Attempt < maxAttempts {
 		due := delivery.Time.Add(min(firstBackoff<<(q.Attempt-1), maxBackoff))

@@ -24,7 +24,7 @@ func (s *Sandbox) SetAnswerTimeout(timeout time.Duration) { s.dispatcher.client.
 
 // DialWebhooks tries to reach an address the way webhooks do.
 func (s *Sandbox) DialWebhooks(url string) error {
-	_, err := s.dispatcher.post(&event{URL: url}, "")
+	_, err := s.dispatcher.post(&event{URL: url}, nil)
 	return err
 }
 

@@ -9,6 +9,18 @@ import (
 	"rsc.io/qr"
 )
 
+// PIXData returns the QR code of a charge, also of one that was created for OpenFinance. The error
+// wraps [ErrNotFound].
+func (s *Sandbox) PIXData(id string) (*connectpsp.PIXData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	charge := s.cashIns[id]
+	if charge == nil {
+		return nil, ErrNotFound
+	}
+	return newPIXData(charge.TransactionID, charge.Requested)
+}
+
 // newPIXData makes the dynamic BR Code of a charge and its image. There is no server at its URL.
 func newPIXData(transactionID string, amount pix.Amount) (*connectpsp.PIXData, error) {
 	text, err := pix.BRCode{

@@ -113,17 +113,24 @@ func (s *Sandbox) SendWebhook(url string, body []byte) error {
 	return nil
 }
 
+// headerOf returns the header of one attempt.
+func (d *dispatcher) headerOf(e *event, eventID string) http.Header {
+	header := http.Header{}
+	header.Set("Content-Type", "application/json")
+	header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.secretOf(e), e.Body)))
+	header.Set("X-Event-Id", eventID)
+	return header
+}
+
 // post makes one attempt, and returns the status of the response.
-func (d *dispatcher) post(e *event, eventID string) (int, error) {
+func (d *dispatcher) post(e *event, header http.Header) (int, error) {
 	request, err := http.NewRequestWithContext(d.ctx, http.MethodPost, e.URL, bytes.NewReader(e.Body))
 	if err != nil {
 		return 0, err
 	}
 	// net/http must not replay the request either: an X-Event-Id is sent once.
 	request.GetBody = nil
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Connect-Signature", hex.EncodeToString(signing.Sum(d.secretOf(e), e.Body)))
-	request.Header.Set("X-Event-Id", eventID)
+	request.Header = header
 	response, err := d.client.Do(request)
 	if err != nil {
 		return 0, err

@@ -1,0 +1,149 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+)
+
+// latest is how many of each kind the state has.
+const latest = 200
+
+// state is everything that the page shows. Of each kind it has the latest, the newest last.
+type state struct {
+	Now           time.Time            `json:"now"`
+	Transactional pix.Amount           `json:"transactionalBalance"`
+	Proprietary   pix.Amount           `json:"proprietaryBalance"`
+	CashIns       []connectpsp.CashIn  `json:"cashIns"`
+	CashOuts      []connectpsp.CashOut `json:"cashOuts"`
+	Deliveries    []delivery           `json:"deliveries"`
+	Requests      []request            `json:"requests"`
+}
+
+// delivery is one attempt to deliver a webhook.
+type delivery struct {
+	Time          time.Time         `json:"time"`
+	EventType     string            `json:"eventType"`
+	TransactionID string            `json:"transactionId"`
+	URL           string            `json:"url"`
+	EventID       string            `json:"eventId,omitzero"`
+	Attempt       int               `json:"attempt"`
+	StatusCode    int               `json:"statusCode,omitzero"`
+	Error         string            `json:"error,omitzero"`
+	Header        map[string]string `json:"header,omitzero"`
+	Body          string            `json:"body,omitzero"`
+}
+
+// request is a request that the gateway has received. Text has no secrets and no personal data.
+type request struct {
+	Time              time.Time     `json:"time"`
+	Operation         string        `json:"operation,omitzero"`
+	Method            string        `json:"method"`
+	Path              string        `json:"path"`
+	IdempotencyKey    string        `json:"idempotencyKey,omitzero"`
+	ExternalReference string        `json:"externalReference,omitzero"`
+	StatusCode        int           `json:"statusCode,omitzero"`
+	Fault             sandbox.Fault `json:"fault,omitzero"`
+	Text              string        `json:"text"`
+}
+
+func stateOf(s *sandbox.Sandbox) (state, error) {
+	transactional, proprietary := s.Balances()
+	return state{
+		Now: s.Now(), Transactional: transactional, Proprietary: proprietary,
+		CashIns: last(s.CashIns(), latest), CashOuts: last(s.CashOuts(), latest),
+		Deliveries: deliveriesOf(s, latest), Requests: requestsOf(s, latest),
+	}, nil
+}
+
+// last returns the last n elements, all of them if n is 0. It never returns nil, which JSON would
+// have as null.
+func last[E any](all []E, n int) []E {
+	if n > 0 {
+		all = all[max(0, len(all)-n):]
+	}
+	return append([]E{}, all...)
+}
+
+func deliveriesOf(s *sandbox.Sandbox, n int) []delivery {
+	deliveries := []delivery{}
+	for _, d := range last(s.Deliveries(), n) {
+		header, body := s.Sent(d.EventID)
+		deliveries = append(deliveries, delivery{
+			Time: d.Time, EventType: d.EventType, TransactionID: d.TransactionID, URL: d.URL, EventID: d.EventID, Attempt: d.Attempt,
+			StatusCode: d.StatusCode, Error: d.Error, Header: firsts(header), Body: string(body),
+		})
+	}
+	return deliveries
+}
+
+func firsts(header http.Header) map[string]string {
+	values := map[string]string{}
+	for name := range header {
+		values[name] = header.Get(name)
+	}
+	return values
+}
+
+func requestsOf(s *sandbox.Sandbox, n int) []request {
+	requests := []request{}
+	for _, r := range last(s.Requests(), n) {
+		requests = append(requests, request{
+			Time: r.Time, Operation: r.Operation, Method: r.Method, Path: r.Path, IdempotencyKey: r.IdempotencyKey,
+			ExternalReference: r.ExternalReference, StatusCode: r.StatusCode, Fault: r.Fault, Text: r.String(),
+		})
+	}
+	return requests
+}
+
+const watchInterval = 200 * time.Millisecond
+
+// serveEvents sends the state as a server-sent event, at first and after each change.
+func (h *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	control := http.NewResponseController(w)
+	var sent []byte
+	for quiet := 0; ; quiet++ {
+		current, err := h.event()
+		switch {
+		case err != nil:
+			return
+		case !bytes.Equal(current, sent):
+			_, err = fmt.Fprintf(w, "data: %s\n\n", current)
+			sent, quiet = current, 0
+		case quiet >= 50: // tells both sides that the connection lives
+			_, err = fmt.Fprint(w, ":\n\n")
+			quiet = 0
+		}
+		if err == nil {
+			err = control.Flush()
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// event returns the state with the time in whole minutes, so that time alone is no change in each
+// interval.
+func (h *handler) event() ([]byte, error) {
+	state, err := stateOf(h.gateway)
+	if err != nil {
+		return nil, err
+	}
+	state.Now = state.Now.Truncate(time.Minute)
+	return json.Marshal(state)
+}
