@@ -1,61 +1,34 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"net"
 	"sync/atomic"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/internal/pgproxy"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// commitLoser is a connection that breaks when the answer to a COMMIT arrives.
-type commitLoser struct {
-	net.Conn
-	lose       *atomic.Int64 // how many answers to lose
-	committing bool
-}
-
-// Write implements [net.Conn].
-func (c *commitLoser) Write(p []byte) (int, error) {
-	c.committing = bytes.Contains(p, []byte("commit\x00"))
-	return c.Conn.Write(p)
-}
-
-// Read implements [net.Conn].
-func (c *commitLoser) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err == nil && c.committing && c.lose.Add(-1) >= 0 {
-		_ = c.Close()
-		return 0, net.ErrClosed
-	}
-	return n, err
-}
-
-func TestAWithdrawalWhoseCommitWasNotAnsweredIsDebitedOnce(t *testing.T) {
+func TestAWithdrawalWhoseCommitWasLostIsDebitedOnce(t *testing.T) {
 	const withdrawals = 100
 	p := newPlatform(t)
-	var lose atomic.Int64
-	config, err := pgxpool.ParseConfig(p.database)
+	var next atomic.Int64 // the fate of the next commit
+	config, err := pgx.ParseConfig(p.database)
 	require.NoError(t, err)
-	dial := config.ConnConfig.DialFunc
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		connection, err := dial(ctx, network, address)
-		return &commitLoser{Conn: connection, lose: &lose}, err
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	_, socket := pgconn.NetworkAddress(config.Host, config.Port)
+	proxy, err := pgproxy.Start(socket, func() pgproxy.Fate { return pgproxy.Fate(next.Swap(int64(pgproxy.Pass))) })
 	require.NoError(t, err)
-	defer pool.Close()
-	db := stdlib.OpenDBFromPool(pool)
+	defer proxy.Close()
+	config.Host, config.Port = proxy.Host(), 5432
+	db := stdlib.OpenDB(*config)
 	defer db.Close()
 	jobs, err := river.NewClient(riverdatabasesql.New(db), &river.Config{})
 	require.NoError(t, err)
@@ -65,9 +38,15 @@ func TestAWithdrawalWhoseCommitWasNotAnsweredIsDebitedOnce(t *testing.T) {
 	p.execute(t, "UPDATE control SET player_limit = 1000000000")
 	for n := range withdrawals {
 		w := newWithdrawal(fmt.Sprint("withdrawal-", n))
-		lose.Store(1)
+		lost := []pgproxy.Fate{pgproxy.LoseRequest, pgproxy.LoseResponse}[n%2]
+		next.Store(int64(lost))
 		_, err := cut.withdraw(t.Context(), w)
-		require.Error(t, err, "its commit was not answered")
+		require.Error(t, err, "it cannot tell whether it was committed")
+		made := 0
+		if lost == pgproxy.LoseResponse {
+			made = 1
+		}
+		require.Equal(t, made, p.number(t, "SELECT count(*) FROM withdrawal WHERE reference = $1", w.reference))
 		state, err := cut.withdraw(t.Context(), w)
 		require.NoError(t, err)
 		require.Equal(t, statePending, state)
