@@ -46,7 +46,9 @@ func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err
 	if err != nil && earlier == nil {
 		var failure error
 		if earlier, failure = c.find(ctx, intent); failure != nil {
-			p.doubtErr = notRecorded(err)
+			if err.Error() != failure.Error() { // else the cause is said once
+				p.doubtErr = notRecorded(err)
+			}
 			return nil, p.unknown(journalSilent(failure))
 		}
 	}
@@ -144,7 +146,11 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	if failure == nil || err == nil {
 		return err
 	}
-	return p.open(fmt.Errorf("the journal could not record the rejection, so that it may be sent again: %w", failure))
+	what := "the rejection, so Recover may send it again"
+	if errors.Is(err, ErrNotSent) {
+		what = "that, so Recover may still send it"
+	}
+	return p.open(fmt.Errorf("the journal could not record %s: %w", what, failure))
 }
 
 // checkRejection returns the error of a call that was rejected: err, unless the payment may have

@@ -88,7 +88,7 @@ func (e *UnknownOutcomeError) Error() string {
 	case e.Attempts > 0:
 		text.WriteString("the request was sent, and no response settled it")
 	default:
-		text.WriteString("this call settled nothing")
+		text.WriteString("this call sent nothing")
 	}
 	text.WriteString(because(e.Err))
 	text.WriteString(", so the outcome is unknown: ")
