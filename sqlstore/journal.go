@@ -179,7 +179,7 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 	taken, err := j.take(ctx, a, at)
 	switch {
 	case err != nil:
-		a.unsure = true
+		a.unsure = a.unsure || !isRefused(err)
 		j.update(a)
 		return err
 	case taken == 1:
