@@ -249,8 +249,7 @@ func TestAnEventWhoseCommitsAreLostHasItsEffectOnce(t *testing.T) {
 	}
 	posting.Wait()
 	require.Eventually(t, func() bool {
-		// Minutes later, when the leases are over, and what failed is due again.
-		execute(t, direct, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0 WHERE due_at IS NOT NULL AND claim <> '' OR attempts > 0`)
+		execute(t, direct, later)
 		return number(t, direct, `SELECT count(*) FROM connectpsp_queue`) == 0
 	}, time.Minute, 300*time.Millisecond, "an event is lost")
 	stop()
@@ -303,14 +302,14 @@ func TestATokenWhoseCommitsAreLostIsFetchedOnceForEachLoss(t *testing.T) {
 		asking.Wait()
 		return tokens
 	}
-	const later = `UPDATE connectpsp_token SET fetched_until = 0 WHERE fetched_until > extract(epoch FROM now()) * 1000000`
+	const leaseOver = `UPDATE connectpsp_token SET fetched_until = 0 WHERE fetched_until > extract(epoch FROM now()) * 1000000`
 	var allowed int64 // one for each revocation, and for each lease that a loss has left behind
 	for !loss.over() && !t.Failed() {
 		revoked := gateway.issued.Load()
 		allowed++
 		for len(ask(revoked, 20*time.Millisecond)) < len(sources) {
 			require.Less(t, allowed, int64(10*commitsLost), "there is no token")
-			result, err := direct.ExecContext(t.Context(), later)
+			result, err := direct.ExecContext(t.Context(), leaseOver)
 			require.NoError(t, err)
 			left, err := result.RowsAffected()
 			require.NoError(t, err)
