@@ -3,15 +3,21 @@ package integration
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
+	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
 func TestTwentyThatOpenAtOnceMakeTheTablesOnce(t *testing.T) {
@@ -39,6 +45,112 @@ func TestAProgramOpensTablesOfALaterVersionThatSayItMay(t *testing.T) {
 		_, err := sqlstore.Open(t.Context(), db, s.dialect)
 		assert.ErrorContains(t, err, "version 100")
 		assert.ErrorContains(t, err, "update it")
+	})
+}
+
+// nextVersion are the statements of a made-up later version, which a program of this version works
+// on.
+var nextVersion = []string{
+	`ALTER TABLE connectpsp_payment ADD COLUMN note text NOT NULL DEFAULT ''`,
+	`ALTER TABLE connectpsp_event ADD COLUMN note text NOT NULL DEFAULT ''`,
+	`ALTER TABLE connectpsp_queue ADD COLUMN note text NOT NULL DEFAULT ''`,
+	`ALTER TABLE connectpsp_state ADD COLUMN note text NOT NULL DEFAULT ''`,
+	`ALTER TABLE connectpsp_token ADD COLUMN note text NOT NULL DEFAULT ''`,
+	`CREATE INDEX connectpsp_payment_note ON connectpsp_payment (note)`,
+	`INSERT INTO connectpsp_version (version, usable_from) VALUES (2, 1)`,
+}
+
+// migrateAsLater updates the tables as Open of a later version would.
+func migrateAsLater(t *testing.T, s server, db *sql.DB) error {
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback() }()
+	statements := nextVersion
+	if s.dialect == sqlstore.PostgreSQL {
+		statements = append([]string{`SELECT pg_advisory_xact_lock(hashtextextended('connectpsp_version', 0))`, `SET LOCAL lock_timeout = '10s'`},
+			statements...)
+	}
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(t.Context(), statement); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// isDeadlock reports whether PostgreSQL has ended a transaction because it and another one waited
+// for each other. The inbox and the migration both use several tables.
+func isDeadlock(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && failure.Code == "40P01"
+}
+
+func TestProgramsOfThePreviousVersionGoOnWhileALaterOneMigrates(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		const steps, processes = 20, 4
+		ledger, gateway := newLedger(t)
+		before := balance(t, gateway)
+		issuer := newIssuer(t)
+		execute(t, db, `CREATE TABLE effect (id text NOT NULL PRIMARY KEY)`)
+		inbox := &storm{t: t}
+		apply := func(ctx context.Context, step webhook.Transition) error {
+			_, err := sqlstore.Tx(ctx).ExecContext(ctx, `INSERT INTO effect (id) VALUES ($1)`, step.TransactionID)
+			return err
+		}
+		inbox.receive(openInbox(t, s, db), apply)
+		work := func() (worked bool) {
+			worked, err := inbox.worker.Work(t.Context())
+			assert.True(t, err == nil || isDeadlock(err), err)
+			return worked
+		}
+		half := make(chan struct{})
+		var done atomic.Int64
+		var working sync.WaitGroup
+		for n := range processes {
+			store := openStore(t, s, db)
+			client, tokens := process(t, gateway, store), issuer.tokens(t, store, "1024", tokenKey)
+			working.Go(func() {
+				for step := range steps {
+					_, err := client.CreateCashOut(t.Context(), withdrawal(fmt.Sprint("withdrawal-", n, "-", step), pix.Centavos(100)))
+					assert.NoError(t, err)
+					l := life{id: fmt.Sprintf("%08x-0000-4000-8000-%012x", n, step), kind: webhook.KindCashIn}
+					for tries := 1; post(inbox.handler, currentSecret, l.body(paid, 18)) != http.StatusOK; tries++ {
+						if !assert.Less(t, tries, 10, "it is not stored") {
+							break
+						}
+					}
+					work()
+					got, err := tokens.Token(t.Context())
+					assert.NoError(t, err)
+					tokens.Invalidate(got)
+					if done.Add(1) == steps*processes/2 {
+						close(half)
+					}
+				}
+			})
+		}
+		select {
+		case <-half:
+		case <-time.After(2 * time.Minute):
+			t.Error("it is too slow")
+		}
+		err := migrateAsLater(t, s, db)
+		for isDeadlock(err) {
+			err = migrateAsLater(t, s, db)
+		}
+		require.NoError(t, err)
+		assert.Less(t, done.Load(), int64(steps*processes), "the others are at work")
+		_, err = sqlstore.Open(t.Context(), db, s.dialect)
+		assert.NoError(t, err)
+		working.Wait()
+		assert.EqualValues(t, before.Centavos()-steps*processes*100, balance(t, gateway).Centavos())
+		assert.Equal(t, steps*processes, ledger.requests)
+		assert.Equal(t, steps*processes, number(t, db, `SELECT count(*) FROM connectpsp_payment WHERE outcome = 'ACCEPTED' AND note = ''`))
+		execute(t, db, `UPDATE connectpsp_queue SET due_at = 0, leased_until = 0`)
+		inbox.receive(openInbox(t, s, db), apply) // as a process that starts: it looks at the whole queue
+		for work() {
+		}
+		assert.Equal(t, steps*processes, number(t, db, `SELECT count(*) FROM effect`))
 	})
 }
 
