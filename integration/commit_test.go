@@ -66,6 +66,7 @@ func newLossy(t *testing.T, fate func() pgproxy.Fate) (lossy, direct *sql.DB) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
 	config.Host, config.Port = proxy.Host(), 5432
+	config.RuntimeParams["application_name"] = "lossy"
 	lossy = stdlib.OpenDB(*config)
 	lossy.SetMaxIdleConns(8)
 	t.Cleanup(func() { require.NoError(t, lossy.Close()) })

@@ -3,23 +3,20 @@ package integration
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/pgproxy"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
@@ -156,97 +153,52 @@ func TestThePaymentsOfAProcessThatDiedAreSettledByAnotherWhenItsLeaseIsOver(t *t
 	})
 }
 
-// faultyConn is a connection to PostgreSQL on which a statement may seem to fail.
-type faultyConn struct {
-	*stdlib.Conn
-	faults *faults
-}
-
-type faults struct {
-	driver.Driver
-	next func(run func() (driver.Result, error)) (driver.Result, error) // of the next INSERT or UPDATE, nil for none
-}
-
-func (f *faults) Open(name string) (driver.Conn, error) {
-	conn, err := f.Driver.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyConn{conn.(*stdlib.Conn), f}, nil
-}
-
-func (c *faultyConn) ExecContext(ctx context.Context, query string, arguments []driver.NamedValue) (driver.Result, error) {
-	run := func() (driver.Result, error) { // also after the call has ended
-		return c.Conn.ExecContext(context.WithoutCancel(ctx), query, arguments)
-	}
-	next := c.faults.next
-	if next == nil || strings.Contains(query, "_version") {
-		return run()
-	}
-	c.faults.next = nil
-	return next(run)
-}
-
-type faultyConnector struct {
-	*faults
-	address string
-}
-
-func (c faultyConnector) Connect(context.Context) (driver.Conn, error) { return c.Open(c.address) }
-func (c faultyConnector) Driver() driver.Driver                        { return c.faults }
-
-var errCut = errors.New("the connection was cut")
-
-// The answer to a COMMIT, or to a statement that commits itself, may be lost, or the statement may
-// be carried out after the program has given up.
+// The response to a COMMIT, or to a statement that commits itself, may be lost, or the statement
+// may be executed after the program has given up.
 func TestAPaymentWhoseRecordSeemedToFailIsNeitherLostNorSentLater(t *testing.T) {
-	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
-	if address == "" {
-		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
-	}
-	var late func() (driver.Result, error)
-	lost := map[string]func(func() (driver.Result, error)) (driver.Result, error){
-		"its answer was lost": func(run func() (driver.Result, error)) (driver.Result, error) {
-			_, err := run()
-			return nil, errors.Join(errCut, err)
+	for name, fate := range map[string]func(giveUp func(), late <-chan struct{}) pgproxy.Fate{
+		"its response was lost": func(func(), <-chan struct{}) pgproxy.Fate { return pgproxy.LoseResponse },
+		"it was lost":           func(func(), <-chan struct{}) pgproxy.Fate { return pgproxy.LoseRequest },
+		"it came late": func(giveUp func(), late <-chan struct{}) pgproxy.Fate {
+			giveUp()
+			<-late
+			return pgproxy.Pass
 		},
-		"it was lost": func(func() (driver.Result, error)) (driver.Result, error) { return nil, errCut },
-		"it came late": func(run func() (driver.Result, error)) (driver.Result, error) {
-			late = run
-			return nil, errCut
-		},
-	}
-	for name, lose := range lost {
+	} {
 		t.Run(name, func(t *testing.T) {
-			broken := &faults{Driver: stdlib.GetDefaultDriver()}
-			db := sql.OpenDB(faultyConnector{broken, newPostgres(t, address)})
-			defer db.Close()
-			db.SetMaxOpenConns(1)
-			gateway, requests := slowSandbox(t)
-			late = nil
-			client := process(t, gateway, openStore(t, servers[0], db))
-			broken.next = lose
-			_, err := client.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
-			require.ErrorIs(t, err, errCut)
-			assert.ErrorIs(t, err, connectpsp.ErrNotSent)
+			late := make(chan struct{})
+			release := sync.OnceFunc(func() { close(late) })
+			defer release()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var commits atomic.Int64
+			broken, db := newLossy(t, func() pgproxy.Fate {
+				if commits.Add(1) == 1 {
+					return fate(cancel, late)
+				}
+				return pgproxy.Pass
+			})
+			broken.SetMaxOpenConns(1)
+			ledger, gateway := newLedger(t)
+			client := process(t, gateway, openStore(t, servers[0], broken))
+			_, err := client.CreateCashOut(ctx, withdrawal("withdrawal-1", pix.Centavos(100)))
+			require.ErrorIs(t, err, connectpsp.ErrNotSent)
 			assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome)
-			if late != nil {
-				_, err := late()
-				require.NoError(t, err)
-			}
-			_, sent := requests.Load("/cash-out")
-			require.False(t, sent)
+			release()
+			require.Eventually(t, func() bool { // the connection has ended, and there may be one in its place
+				return number(t, db, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lossy'`) <= 1
+			}, 30*time.Second, 5*time.Millisecond)
 			execute(t, db, `UPDATE connectpsp_payment SET leased_until = 0`)
 			recovered, err := process(t, gateway, openStore(t, servers[0], db)).Recover(t.Context())
 			require.NoError(t, err)
 			for _, payment := range recovered {
 				assert.ErrorIs(t, payment.Err, connectpsp.ErrNotSent, "the caller may be paying in another way")
 			}
-			_, sent = requests.Load("/cash-out")
-			assert.False(t, sent)
+			assert.Zero(t, ledger.requests)
 
 			_, err = client.CreateCashOut(t.Context(), withdrawal("withdrawal-1", pix.Centavos(100)))
 			require.NoError(t, err, "it may be paid")
+			assert.Equal(t, 1, ledger.requests)
 		})
 	}
 }
