@@ -351,3 +351,39 @@ func TestATokenWhoseCommitsAreLostIsFetchedOnceForEachLoss(t *testing.T) {
 	assert.Equal(t, issued+1, gateway.issued.Load())
 	t.Logf("%d requests, %d allowed", issued, allowed)
 }
+
+// A network that loses packets in silence would keep it waiting for a quarter of an hour.
+func TestACommitThatIsNotAnsweredEndsAndIsMadeOnce(t *testing.T) {
+	late := make(chan struct{})
+	release := sync.OnceFunc(func() { close(late) })
+	defer release()
+	var hold atomic.Bool
+	broken, db := newLossy(t, func() pgproxy.Fate {
+		if hold.CompareAndSwap(true, false) {
+			<-late
+		}
+		return pgproxy.Pass
+	})
+	execute(t, db, `CREATE TABLE wallet (credit integer NOT NULL)`)
+	inbox := openInbox(t, servers[0], broken)
+	put(t, inbox, item("a"))
+	first := claim(t, inbox)
+	credit := func(ctx context.Context, known webhook.TransactionState) (webhook.Result, error) {
+		_, err := sqlstore.Tx(ctx).ExecContext(ctx, `INSERT INTO wallet (credit) VALUES (1)`)
+		return webhook.Result{State: known}, err
+	}
+	hold.Store(true)
+	ended := make(chan error, 1)
+	go func() { ended <- inbox.Complete(t.Context(), first, credit) }()
+	select {
+	case err := <-ended:
+		assert.Error(t, err)
+	case <-time.After(30 * time.Second):
+		t.Error("it waits")
+	}
+	release() // the server gets the commit after all
+	require.Eventually(t, func() bool {
+		return errors.Is(inbox.Complete(t.Context(), first, credit), webhook.ErrClaimLost)
+	}, 10*time.Second, 5*time.Millisecond)
+	assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // querier is a database or a transaction of it.
@@ -47,6 +48,10 @@ func (s *Store) lockWriter(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
+// commitTimeout ends a commit that the server does not answer. On a network that loses packets in
+// silence it would last for a quarter of an hour.
+const commitTimeout = 10 * time.Second
+
 // functionError is the error of the user's function, to be returned as it is.
 type functionError struct{ error }
 
@@ -64,7 +69,9 @@ func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 	}
 	// With ctx itself database/sql would roll back, and free the locks, at the end of ctx, under a
 	// function that still runs.
-	tx, err := connection.BeginTx(context.WithoutCancel(ctx), options)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	tx, err := connection.BeginTx(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -72,6 +79,7 @@ func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 	if err := do(tx); err != nil {
 		return err
 	}
+	defer time.AfterFunc(commitTimeout, cancel).Stop()
 	return tx.Commit()
 }
 
