@@ -387,3 +387,25 @@ func TestACommitThatIsNotAnsweredEndsAndIsMadeOnce(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 	assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM wallet`))
 }
+
+func TestOneLostCommitDoesNotMakeAFleetWaitForItsToken(t *testing.T) {
+	for name, lost := range map[string]int64{"of the lease": 1, "of the token": 2} {
+		t.Run(name, func(t *testing.T) {
+			var commits atomic.Int64
+			lossy, _ := newLossy(t, func() pgproxy.Fate {
+				if commits.Add(1) == lost {
+					return pgproxy.LoseResponse
+				}
+				return pgproxy.Pass
+			})
+			store := openStore(t, servers[0], lossy)
+			commits.Store(0)
+			gateway := newIssuer(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // the lease is of 40
+			defer cancel()
+			_, err := gateway.tokens(t, store, "1024", tokenKey).Token(ctx)
+			require.NoError(t, err)
+			assert.EqualValues(t, 1, gateway.issued.Load())
+		})
+	}
+}

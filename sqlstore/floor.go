@@ -59,6 +59,13 @@ func (f *floor) looked(took time.Duration) {
 	f.took, f.next = took, time.Now().Add(min(wholeShare*took, longestWhole))
 }
 
+// failed notes that a claim that was to look at the whole queue has failed: the next one does.
+func (f *floor) failed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = time.Time{}
+}
+
 // isQuick reports whether to look at the whole queue is quick.
 func (f *floor) isQuick() bool {
 	f.mu.Lock()

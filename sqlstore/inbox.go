@@ -162,7 +162,11 @@ func (i *Inbox) claimFrom(ctx context.Context, from place, lease time.Duration, 
 		found, err = i.claim(ctx, db, from, lease, limit)
 		return err
 	})
-	if from == queueStart {
+	switch {
+	case from != queueStart:
+	case err != nil:
+		i.floor.failed()
+	default:
 		i.floor.looked(time.Since(begun))
 	}
 	if err != nil || len(found) == 0 {

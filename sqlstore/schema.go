@@ -44,7 +44,9 @@ const createVersion = `CREATE TABLE IF NOT EXISTS connectpsp_version (version in
 
 // schema are the steps of the schema. A step that was released is never changed: add one. Its last
 // statement sets the version, and usable_from to the oldest version of this package that works on
-// the tables: a program of before goes on during an update as long as that is not above its own.
+// the tables: a program of before goes on during an update as long as that is not above its own. A
+// step alters one table of the inbox at most: the statements of such a program lock these tables in
+// no fixed order, so a step that locks two of them may meet one in a deadlock.
 //
 // Keys are compared byte by byte, because end-to-end ids differ in case.
 var schema = [][]string{{

@@ -167,6 +167,7 @@ func (t *sharedTokens) Invalidate(token auth.Secret) {
 // newest returns a token that is newer than the held one and was not refused: that of the database,
 // or one that it fetches. It waits while another process fetches one, unless a token is held.
 func (t *sharedTokens) newest(ctx context.Context, held *heldToken, refused int64) (*heldToken, error) {
+	fetcher := uuid.NewString()
 	for poll := shortestPoll; ; poll = min(2*poll, longestPoll) {
 		stored, err := t.read(ctx)
 		switch {
@@ -175,8 +176,7 @@ func (t *sharedTokens) newest(ctx context.Context, held *heldToken, refused int6
 		case stored.live() && stored.version != refused && (held == nil || stored.version > held.version):
 			return &stored.heldToken, nil
 		}
-		fetcher := uuid.NewString()
-		won, err := t.store.change(ctx, claimFetch, t.integration, fetcher, fetchLease.Microseconds(), stored.version)
+		won, err := t.change(ctx, claimFetch, t.integration, fetcher, fetchLease.Microseconds(), stored.version)
 		switch {
 		case err != nil:
 			return nil, err
@@ -184,7 +184,7 @@ func (t *sharedTokens) newest(ctx context.Context, held *heldToken, refused int6
 			if err := t.fetchAndStore(ctx, fetcher); err != nil {
 				return nil, err
 			}
-			poll = shortestPoll
+			fetcher, poll = uuid.NewString(), shortestPoll
 			continue
 		case held != nil:
 			return held, nil // another renews it
@@ -195,6 +195,18 @@ func (t *sharedTokens) newest(ctx context.Context, held *heldToken, refused int6
 			return nil, fmt.Errorf("sqlstore: another process did not get an access token in time: %w", err)
 		}
 	}
+}
+
+// change makes one statement, and makes it again if it fails: if its response was lost, all would
+// wait until the lease of this process is over. Each statement names the fetcher, and does the same
+// when it is made twice.
+func (t *sharedTokens) change(ctx context.Context, statement string, arguments ...any) (changed int64, err error) {
+	for range 2 {
+		if changed, err = t.store.change(ctx, statement, arguments...); err == nil {
+			break
+		}
+	}
+	return changed, err
 }
 
 var errFailed = errors.New("another process has just asked for a token and got none")
@@ -214,7 +226,7 @@ func (t *sharedTokens) fetchAndStore(ctx context.Context, fetcher string) error 
 			pause = min(max(pause, failure.RetryAfter), longestPause)
 		}
 		// If it cannot be stored others wait until the lease is over.
-		_, _ = t.store.change(ctx, storeFailure, t.integration, fetcher, pause.Microseconds(), status)
+		_, _ = t.change(ctx, storeFailure, t.integration, fetcher, pause.Microseconds(), status)
 		return err
 	}
 	if token.IsZero() {
@@ -222,7 +234,7 @@ func (t *sharedTokens) fetchAndStore(ctx context.Context, fetcher string) error 
 	}
 	life -= time.Since(begun)
 	early := life/8 + rand.N(max(life/8, 1))
-	_, err = t.store.change(ctx, storeToken, t.integration, fetcher, seal(t.aead, token, t.integration),
+	_, err = t.change(ctx, storeToken, t.integration, fetcher, seal(t.aead, token, t.integration),
 		(life - early).Microseconds(), life.Microseconds())
 	return err // if another has the lease by now, its token is as good
 }
@@ -245,7 +257,7 @@ const (
 
 	claimFetch = `INSERT INTO connectpsp_token (integration, fetcher, fetched_until) VALUES ($1, $2, NOW + $3)
 ON CONFLICT (integration) DO UPDATE SET fetcher = excluded.fetcher, fetched_until = excluded.fetched_until, failure = NULL
-WHERE connectpsp_token.version = $4 AND connectpsp_token.fetched_until <= NOW`
+WHERE connectpsp_token.version = $4 AND (connectpsp_token.fetched_until <= NOW OR connectpsp_token.fetcher = excluded.fetcher)`
 
 	storeToken = `UPDATE connectpsp_token SET version = version + 1, sealed = $3, renew_at = NOW + $4, ends_at = NOW + $5,
 	fetched_until = 0, failure = NULL WHERE integration = $1 AND fetcher = $2`
