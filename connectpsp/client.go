@@ -35,10 +35,10 @@ type Client struct {
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
 	canSign    bool
-	loopback   bool          // the gateway is on this machine
-	begun      time.Time     // when the client was made
-	recovered  atomic.Bool   // Recover has reported the payments that ended
-	rebalances chan struct{} // holds one element while a rebalance is under way
+	isLocal    func(host string) bool // hosts that webhooks may go to in plain http
+	begun      time.Time              // when the client was made
+	recovered  atomic.Bool            // Recover has reported the payments that ended
+	rebalances chan struct{}          // holds one element while a rebalance is under way
 }
 
 // New returns a client. It sends nothing. Its error, a [*ValidationError] or ValidationErrors,
@@ -68,7 +68,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		clientID:   cfg.ClientID,
 		baseURL:    base.String(),
 		canSign:    !cfg.CryptoToken.IsZero(),
-		loopback:   isLoopback(base.Hostname()),
+		isLocal:    settings.localHosts(base),
 		rebalances: make(chan struct{}, 1),
 		begun:      time.Now(),
 	}
@@ -102,7 +102,7 @@ func check(cfg Config, opts []Option) (settings, *url.URL, error) {
 	for _, option := range opts {
 		option(&settings)
 	}
-	base, faults := cfg.validate()
+	base, faults := cfg.validate(settings.private)
 	settings.validate(&faults, base)
 	return settings, base, faults.err()
 }

@@ -66,7 +66,8 @@ type Config struct {
 	Environment Environment
 
 	// BaseURL, if set, is used in place of the environment's, for a proxy or a sandbox. It must be
-	// https, or http on a loopback address, without user, query or fragment.
+	// https, or http on a loopback address, without user, query or fragment. See also
+	// [WithPrivateNetwork].
 	BaseURL string
 }
 
@@ -107,7 +108,7 @@ func ConfigFromEnv() (Config, error) {
 
 // validate returns the base URL to use and every fault of the configuration as a
 // [*ValidationError].
-func (c Config) validate() (*url.URL, faults) {
+func (c Config) validate(private bool) (*url.URL, faults) {
 	var faults faults
 	faults.credential("ClientID", c.ClientID)
 	for _, secret := range []struct {
@@ -127,7 +128,10 @@ func (c Config) validate() (*url.URL, faults) {
 		faults.add("Environment", InvalidChoice, "must be Staging or Production")
 		return nil, faults
 	}
-	base := faults.baseURL(cmp.Or(c.BaseURL, c.Environment.baseURL()))
+	base := faults.baseURL(cmp.Or(c.BaseURL, c.Environment.baseURL()), private)
+	if private && (c.Environment != Staging || c.BaseURL == "" || base != nil && base.Scheme != "http") {
+		faults.add("WithPrivateNetwork", InvalidOption, "is for a sandbox: it needs a BaseURL of http and the Environment Staging")
+	}
 	return base, faults
 }
 
@@ -143,17 +147,17 @@ func (f *faults) credential(field, value string) {
 }
 
 // baseURL returns the URL of a gateway, nil if it has a fault.
-func (f *faults) baseURL(text string) *url.URL {
+func (f *faults) baseURL(text string, private bool) *url.URL {
 	base, err := url.Parse(text)
 	switch {
 	case err != nil || base.Opaque != "" || base.Hostname() == "":
 		f.add("BaseURL", InvalidURL, "is not an absolute URL")
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		f.add("BaseURL", InvalidURLParts, "must have no user, query or fragment")
-	case base.Scheme == "https" || base.Scheme == "http" && isLoopback(base.Hostname()):
+	case base.Scheme == "https" || base.Scheme == "http" && (isLoopback(base.Hostname()) || private && isPrivate(base.Hostname())):
 		return normal(base)
 	default:
-		f.add("BaseURL", InvalidURLScheme, "must be https, or http on a loopback address")
+		f.add("BaseURL", InvalidURLScheme, "must be https, or http on a loopback address; WithPrivateNetwork is for a sandbox in another container")
 	}
 	return nil
 }
@@ -177,6 +181,28 @@ func normalURL(text string) string {
 		return text
 	}
 	return normal(base).String()
+}
+
+// localHosts returns which hosts webhooks may go to in plain http: none, unless the gateway is on
+// loopback or on a private network too.
+func (s settings) localHosts(base *url.URL) func(host string) bool {
+	switch {
+	case s.private:
+		return func(host string) bool { return isLoopback(host) || isPrivate(host) }
+	case isLoopback(base.Hostname()):
+		return isLoopback
+	default:
+		return func(string) bool { return false }
+	}
+}
+
+// isPrivate reports whether a host is an address of a private network, or a name that only a private
+// network gives.
+func isPrivate(host string) bool {
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().IsPrivate()
+	}
+	return !strings.Contains(host, ".") && !strings.Contains(host, ":") || strings.HasSuffix(strings.ToLower(host), ".internal")
 }
 
 func isLoopback(host string) bool {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 func setEnvironment(t *testing.T, set map[string]string) {
@@ -60,4 +61,42 @@ func TestStagingIsTheDefaultEnvironment(t *testing.T) {
 	cfg.Environment = connectpsp.Production
 	_, err = connectpsp.New(cfg)
 	assert.NoError(t, err)
+}
+
+func TestPlainHTTPOnAPrivateNetworkNeedsItsOptionAndIsNeverProduction(t *testing.T) {
+	for baseURL, allowed := range map[string]bool{
+		"http://sandbox:8420": true, "http://10.1.2.3:8420": true, "http://192.168.0.7": true, "http://[fd00::1]:8420": true,
+		"http://host.docker.internal:8420": true, "http://127.0.0.1:8420": true,
+		"http://sandbox.example.com": false, "http://8.8.8.8": false, "http://[2001:db8::1]": false, "https://sandbox:8420": false, "": false,
+	} {
+		cfg := config(baseURL)
+		client, err := connectpsp.New(cfg, connectpsp.WithPrivateNetwork())
+		if !allowed {
+			assert.Error(t, err, baseURL)
+			continue
+		}
+		require.NoError(t, err, baseURL)
+		assert.NotNil(t, client)
+		cfg.Environment = connectpsp.Production
+		_, err = connectpsp.New(cfg, connectpsp.WithPrivateNetwork())
+		assert.ErrorContains(t, err, "WithPrivateNetwork", baseURL)
+		cfg.Environment = connectpsp.Staging
+		if baseURL != "http://127.0.0.1:8420" {
+			_, err = connectpsp.New(cfg)
+			assert.ErrorContains(t, err, "WithPrivateNetwork is for a sandbox in another container", baseURL)
+		}
+	}
+}
+
+func TestWebhooksGoToAPrivateNetworkOnlyIfTheGatewayIsOnOne(t *testing.T) {
+	request := connectpsp.CashInRequest{Amount: pix.Centavos(1050), ExternalReference: "order-1", WebhookURL: "http://app:3000/hooks",
+		Payer: connectpsp.Payer{Name: "Test User", Document: "12345678909"}}
+	gateway := newGateway(t, replyJSON(201, cashInAccepted))
+	cfg := config("http://sandbox:8420")
+	_, err := must(connectpsp.New(cfg, memory(gateway), connectpsp.WithPrivateNetwork())).CreateCashIn(t.Context(), request)
+	require.NoError(t, err)
+	cfg.BaseURL = "http://127.0.0.1:8420"
+	_, err = must(connectpsp.New(cfg, memory(gateway))).CreateCashIn(t.Context(), request)
+	assert.ErrorContains(t, err, "webhookUrl")
+	assert.Len(t, gateway.requests(), 1)
 }

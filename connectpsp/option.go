@@ -23,6 +23,7 @@ type settings struct {
 	tokenSource auth.TokenSource
 	journal     Journal
 	window      time.Duration
+	private     bool // plain http on a private network is allowed
 }
 
 // validate adds the faults of the options, base being the gateway's URL, and fills
@@ -95,6 +96,14 @@ func WithHTTPClient(h *http.Client) Option {
 // an external reference is one.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) { s.logger = l }
+}
+
+// WithPrivateNetwork allows plain http on a private network, for tests against a sandbox in another
+// container. BaseURL must be set then, and its host, like that of a webhook URL, may also be an
+// address of a private network, a name without a dot such as "sandbox", or one that ends in
+// ".internal". With the Environment Production, or with a BaseURL of https, [New] fails.
+func WithPrivateNetwork() Option {
+	return func(s *settings) { s.private = true }
 }
 
 // WithRetryPolicy changes how often and how fast calls are repeated. What is repeated at all does

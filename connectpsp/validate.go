@@ -225,7 +225,8 @@ func (c *Client) checkWebhookURL(faults *faults, text string) {
 }
 
 // checkURL holds a URL that is given to the gateway to https on a public name: personal data is
-// sent there. When the gateway itself is on loopback, as a sandbox is, so may the URL be.
+// sent there. When the gateway itself is on loopback, as a sandbox is, or on the private network of
+// WithPrivateNetwork, so may the URL be.
 func (c *Client) checkURL(faults *faults, field, text string) {
 	u, err := url.Parse(text)
 	visible := func(r rune) bool { return r > ' ' && r <= '~' && r != '\\' }
@@ -235,7 +236,7 @@ func (c *Client) checkURL(faults *faults, field, text string) {
 		faults.add(field, InvalidURL, "must be an absolute URL in visible ASCII, of at most 2048 bytes")
 	case u.User != nil || strings.Contains(text, "#"):
 		faults.add(field, InvalidURLParts, "must have no user and no fragment")
-	case c.loopback && isLoopback(u.Hostname()) && (u.Scheme == "http" || u.Scheme == "https"):
+	case c.isLocal(u.Hostname()) && (u.Scheme == "http" || u.Scheme == "https"):
 	case u.Scheme != "https":
 		faults.add(field, InvalidURLScheme, "must be https")
 	case !publicName(u.Hostname()):

@@ -25,6 +25,7 @@ type dispatcher struct {
 	clock       *clock
 	chance      chance
 	client      *http.Client
+	private     bool // webhooks go to private networks too
 	concurrency int
 	ctx         context.Context // ends with close
 	cancel      context.CancelFunc
@@ -57,6 +58,7 @@ func startDispatcher(c *clock, random chance, reachable network, oneByOne bool) 
 		clock:       c,
 		chance:      random,
 		client:      newWebhookClient(reachable),
+		private:     reachable.private,
 		concurrency: maxConcurrency,
 		ctx:         ctx,
 		cancel:      cancel,
@@ -117,7 +119,7 @@ func (d *dispatcher) send(events ...*event) {
 func (d *dispatcher) sendLocked(e *event) {
 	switch {
 	case d.ctx.Err() != nil:
-	case !isLoopback(e.URL):
+	case !d.private && !isLoopback(e.URL): // a name of a private network has to be looked up first
 		d.deliveries = append(d.deliveries, Delivery{
 			EventType:     e.EventType,
 			TransactionID: e.TransactionID,

@@ -131,6 +131,6 @@
 //     seconds are of real time, also after [Sandbox.Advance].
 //
 // A sandbox keeps everything but old requests in memory until it is garbage. It sends webhooks to
-// loopback addresses only, and records the others as refused, so a test cannot leak to a real
-// receiver.
+// loopback addresses only, or with [WithPrivateNetwork] to private networks too, and records the
+// others as refused, so a test cannot leak to a real receiver.
 package sandbox

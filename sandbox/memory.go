@@ -61,13 +61,17 @@ func (s *Sandbox) Listen(address string) (net.Listener, error) {
 }
 
 // network is where the sandbox listens and sends webhooks: the loopback interface if memory is nil.
-type network struct{ memory *memoryNetwork }
+type network struct {
+	memory  *memoryNetwork
+	private bool // webhooks go to private networks too
+}
 
-func newNetwork(memory bool) network {
-	if memory {
-		return network{&memoryNetwork{listeners: make(map[string]*pipeListener)}}
+func newNetwork(o options) network {
+	n := network{private: o.privateNetwork}
+	if o.memoryNetwork {
+		n.memory = &memoryNetwork{listeners: make(map[string]*pipeListener)}
 	}
-	return network{}
+	return n
 }
 
 func (n network) listenGateway() (net.Listener, error) {

@@ -25,6 +25,7 @@ type options struct {
 	time             *time.Time
 	seed             *uint64
 	memoryNetwork    bool
+	privateNetwork   bool
 }
 
 // forever is longer than any sandbox lives.
@@ -77,6 +78,12 @@ func WithKeyLifetime(lifetime time.Duration) Option {
 // made twice.
 func WithUniqueReferences(unique bool) Option {
 	return func(o *options) { o.uniqueReferences = unique }
+}
+
+// WithPrivateNetwork lets webhooks go to private networks too, such as that of a container's
+// neighbours. Without this option they go to loopback addresses only.
+func WithPrivateNetwork() Option {
+	return func(o *options) { o.privateNetwork = true }
 }
 
 // WithRepeatedRefusals says whether the gateway repeats a refusal, of 409 or 422, under the same

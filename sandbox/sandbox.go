@@ -90,7 +90,7 @@ func Start(opts ...Option) (*Sandbox, error) {
 		uniqueReferences:  settings.uniqueReferences,
 		repeatedRefusals:  settings.repeatedRefusals,
 		chance:            settings.chance(),
-		network:           newNetwork(settings.memoryNetwork),
+		network:           newNetwork(settings),
 		closing:           make(chan struct{}),
 		failures:          make(map[string][]failure),
 		tokens:            make(map[string]time.Time),

@@ -23,7 +23,7 @@ const (
 	responseLimit   = 64 << 10        // bytes of a response that are read, to reuse the connection
 )
 
-var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback addresses only")
+var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback addresses only, and with WithPrivateNetwork to private networks")
 
 // event is the content of a webhook. It is immutable.
 type event struct {
@@ -141,12 +141,12 @@ func (d *dispatcher) post(e *event, header http.Header) (int, error) {
 	return response.StatusCode, nil
 }
 
-// newWebhookClient returns a client that connects to this machine only, also with a proxy in the
+// newWebhookClient returns a client that connects to no other hosts, also with a proxy in the
 // environment, after a redirect, or if localhost resolves to another address.
 func newWebhookClient(reachable network) *http.Client {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
-		if err != nil || !target.Addr().Unmap().IsLoopback() {
+		if ip := target.Addr().Unmap(); err != nil || !ip.IsLoopback() && !(reachable.private && ip.IsPrivate()) {
 			return errNotLoopback
 		}
 		return nil

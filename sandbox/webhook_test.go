@@ -253,6 +253,21 @@ func TestNothingIsSentToAnotherMachine(t *testing.T) {
 	assert.Error(t, g.DialWebhooks(":"))
 }
 
+func TestAPrivateNetworkIsReachedOnlyIfAskedFor(t *testing.T) {
+	g := start(t, sandbox.WithPrivateNetwork())
+	for _, url := range []string{"http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0:9/"} {
+		assert.ErrorContains(t, g.DialWebhooks(url), "refused: a sandbox", "a public address")
+	}
+	receiver := newReceiver(t)
+	require.NoError(t, g.PayCashIn(g.newCashIn("order-1", receiver.URL).TransactionID))
+	g.waitWebhooks()
+	assert.Len(t, receiver.all(), 1)
+	// Nothing may listen on a private address here, so only the refusal to dial is looked for.
+	if err := g.DialWebhooks("http://10.255.255.1:9/"); err != nil {
+		assert.NotContains(t, err.Error(), "refused: a sandbox")
+	}
+}
+
 func TestAReceiverMayBeOnAnyLoopbackAddress(t *testing.T) {
 	receiver := newReceiver(t)
 	g := start(t)
