@@ -61,9 +61,13 @@ func (c *Client) record(ctx context.Context, p *callState) (earlier *Intent, err
 		}
 	}
 	if err != nil {
-		if earlier == nil && !p.doubt {
-			// The intent may have been written all the same, or be written later.
-			_ = c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, "")
+		if earlier != nil || p.doubt {
+			return nil, p.notSent(notRecorded(err))
+		}
+		// The intent may have been written all the same, or be written later, and another process may
+		// have sent the payment since Find.
+		if failure := c.journal.Finish(ctx, intent.IdempotencyKey, OutcomeRejected, ""); failure != nil {
+			return nil, p.open(joinCauses(notRecorded(err), failure))
 		}
 		return nil, p.notSent(notRecorded(err))
 	}

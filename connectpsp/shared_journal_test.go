@@ -74,6 +74,25 @@ func TestACallWhoseLeaseIsLostSendsNothingMoreAndIsUnknown(t *testing.T) {
 	}
 }
 
+// beginsNothing is a journal whose Begin fails.
+type beginsNothing struct{ *sharedNotebook }
+
+func (beginsNothing) Begin(context.Context, connectpsp.Intent) (*connectpsp.Intent, error) {
+	return nil, errors.New("the connection was lost")
+}
+
+func TestACallThatCouldNotBeginIsUnknownIfAnotherProcessPaysMeanwhile(t *testing.T) {
+	for _, anotherPays := range []bool{true, false} {
+		journal := beginsNothing{&sharedNotebook{notebook: newNotebook(), refused: anotherPays}}
+		gateway := newGateway(t)
+		_, err := gateway.client(connectpsp.WithJournal(journal)).CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, anotherPays, errors.Is(err, connectpsp.ErrUnknownOutcome), "%v", err)
+		assert.Equal(t, !anotherPays, errors.Is(err, connectpsp.ErrNotSent), "%v", err)
+		assert.ErrorContains(t, err, "the connection was lost")
+		assert.Empty(t, gateway.requests())
+	}
+}
+
 func TestACallThatWaitedForAnotherProcessReportsItsRejection(t *testing.T) {
 	journal := &sharedNotebook{notebook: newNotebook()}
 	gateway := newGateway(t)
