@@ -72,6 +72,10 @@ type Journal interface {
 	// is durable, and Begin, Find and Pending never return the intent again; only then does the
 	// client report the rejection. TransactionID is the gateway's, if accepted. An unknown key is
 	// no error; a rejection of an intent that was accepted is one.
+	//
+	// In a Journal that processes share, a rejection of an intent that another process has sent is
+	// an error too, and Sent fails in each process that had begun the payment before the rejection,
+	// also if that was never sent: its caller may already pay in another way.
 	Finish(ctx context.Context, idempotencyKey string, outcome Outcome, transactionID string) error
 
 	// Pending returns the intents without an outcome, those that were never sent included, oldest

@@ -202,3 +202,45 @@ func TestAPaymentWhoseRecordSeemedToFailIsNeitherLostNorSentLater(t *testing.T) 
 		})
 	}
 }
+
+// A statement that has timed out may be carried out minutes later, when the server goes on.
+func TestAnEndThatIsWrittenLateEndsNoLaterAttempt(t *testing.T) {
+	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
+	if address == "" {
+		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
+	}
+	broken := &faults{Driver: stdlib.GetDefaultDriver()}
+	db := sql.OpenDB(faultyConnector{broken, newPostgres(t, address)})
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	journal := openStore(t, servers[0], db).Journal()
+	var late func() (driver.Result, error)
+	broken.next = func(func() (driver.Result, error)) (driver.Result, error) {
+		broken.next = func(run func() (driver.Result, error)) (driver.Result, error) {
+			late = run
+			return nil, errCut
+		}
+		return nil, errCut
+	}
+	now := time.Now().UTC()
+	intent := connectpsp.Intent{
+		Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: "key", ExternalReference: "withdrawal-1",
+		Amount: pix.Centavos(100), Body: []byte("{}"), BegunAt: now,
+	}
+	begin := func() {
+		earlier, err := journal.Begin(t.Context(), intent)
+		require.NoError(t, err)
+		require.Nil(t, earlier)
+	}
+	begin()
+	require.ErrorIs(t, journal.Sent(t.Context(), "key", now), errCut)
+	require.ErrorIs(t, journal.Finish(t.Context(), "key", connectpsp.OutcomeRejected, ""), errCut)
+	begin()
+	require.NoError(t, journal.Sent(t.Context(), "key", now))
+	_, err := late()
+	require.NoError(t, err)
+	found, err := journal.Find(t.Context(), intent)
+	require.NoError(t, err)
+	require.NotNil(t, found, "the payment may have been made, and would be reported as rejected")
+	assert.Empty(t, found.Outcome)
+}

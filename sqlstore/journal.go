@@ -32,6 +32,7 @@ type Journal struct {
 
 	mu    sync.Mutex
 	begun map[string]attempt // by idempotency key
+	count int64              // of attempts so far
 	swept time.Time
 }
 
@@ -66,9 +67,9 @@ type attempt struct {
 	intent connectpsp.Intent
 	begun  time.Time
 	epoch  int64 // of the row that Begin saw, 0 if there was none, or since leased that this process wrote
+	next   int64 // the epoch that it writes: no other attempt of this process does, see remember
 	open   bool  // Begin saw a row that is open
 	leased bool  // this process has the lease
-	unsure bool  // a write has failed, and may have been made or be made later
 }
 
 func newJournal(s *Store) *Journal { return &Journal{store: s, begun: map[string]attempt{}} }
@@ -79,6 +80,7 @@ func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (*connect
 	if err := validate(intent); err != nil {
 		return nil, err
 	}
+	j.remember(intent, nil) // Finish may come although the look-up fails
 	waited := false
 	for poll := shortestPoll; ; poll = min(2*poll, longestPoll) {
 		found, err := j.find(ctx, intent)
@@ -122,7 +124,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// remember notes that an intent was begun, and forgets those of calls that have ended.
+// remember notes that an intent was begun, and forgets those of calls that have ended. No two
+// attempts of a process write the same epoch: a write that seems to fail may be made later, and must
+// not be taken for one of the next attempt.
 func (j *Journal) remember(intent connectpsp.Intent, found *row) {
 	a := attempt{intent: intent, begun: time.Now()}
 	if found != nil {
@@ -130,6 +134,8 @@ func (j *Journal) remember(intent connectpsp.Intent, found *row) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.count++
+	a.next = a.epoch + j.count
 	if time.Since(j.swept) > time.Minute {
 		for key, old := range j.begun {
 			if time.Since(old.begun) > remembered {
@@ -179,8 +185,6 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 	taken, err := j.take(ctx, a, at)
 	switch {
 	case err != nil:
-		a.unsure = a.unsure || !isRefused(err)
-		j.update(a)
 		return err
 	case taken == 1:
 		j.lease(a)
@@ -192,7 +196,7 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 
 // lease notes that this process has the lease. The request is in the database now.
 func (j *Journal) lease(a attempt) {
-	a.leased, a.epoch, a.intent.Body = true, a.epoch+1, nil
+	a.leased, a.epoch, a.intent.Body = true, a.next, nil
 	j.update(a)
 }
 
@@ -200,14 +204,14 @@ func (j *Journal) lease(a attempt) {
 // is no longer as Begin saw it.
 func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int64, err error) {
 	if a.open {
-		return j.store.change(ctx, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds())
+		return j.store.change(ctx, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds(), a.next)
 	}
 	sent := a.intent.SentAt
 	if sent.IsZero() {
 		sent = at
 	}
 	arguments := append(j.identity(a.intent), a.intent.Body, ago(a.intent.BegunAt), ago(sent),
-		j.store.owner, paymentLease.Microseconds(), a.epoch)
+		j.store.owner, paymentLease.Microseconds(), a.epoch, a.next)
 	return j.store.change(ctx, writeIntent, arguments...)
 }
 
@@ -220,7 +224,7 @@ func (j *Journal) conflict(ctx context.Context, a attempt) error {
 			return err
 		case found == nil, found.Outcome == connectpsp.OutcomeRejected:
 			return errRejected
-		case found.isOf(j.store.owner, a.epoch+1) && a.unsure:
+		case found.isOf(j.store.owner, a.next):
 			j.lease(a) // a write of ours was made that seemed to fail
 			return nil
 		case found.Outcome == connectpsp.OutcomeAccepted && found.sameAs(a.intent) && time.Since(found.SentAt) < paymentLease:
@@ -284,30 +288,34 @@ func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transa
 }
 
 func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string) error {
-	var rejected int64
-	var err error
-	switch {
-	case known && a.leased:
-		rejected, err = j.store.change(ctx, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
-	case !known || a.open:
-		rejected, err = j.store.change(ctx, rejectFree, key, j.store.owner)
-	case a.unsure: // what was not written yet must not be written any more
-		rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected)
-	}
-	if err != nil || rejected > 0 {
-		return err
-	}
-	a.intent.IdempotencyKey = key
-	found, err := j.find(ctx, a.intent)
-	switch {
-	case err != nil:
-		return err
-	case found == nil, found.Outcome == connectpsp.OutcomeRejected:
-		return nil
-	case found.Outcome == connectpsp.OutcomeAccepted:
-		return errPaid
-	default:
-		return ErrLeaseLost
+	unsent := known && !a.leased && !a.open
+	for {
+		var rejected int64
+		var err error
+		switch {
+		case unsent: // no process that has begun it may send it any more, this one included
+			rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected)
+		case known && a.leased:
+			rejected, err = j.store.change(ctx, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
+		default:
+			rejected, err = j.store.change(ctx, rejectFree, key, j.store.owner)
+		}
+		if err != nil || rejected > 0 {
+			return err
+		}
+		a.intent.IdempotencyKey = key
+		found, err := j.find(ctx, a.intent)
+		switch {
+		case err != nil:
+			return err
+		case found != nil && found.Outcome == connectpsp.OutcomeAccepted:
+			return errPaid
+		case found != nil && found.Outcome == "":
+			return ErrLeaseLost
+		case found == nil || !unsent:
+			return nil
+		}
+		a.epoch, a.next = found.epoch, max(a.next, found.epoch+1) // another process was rejected meanwhile
 	}
 }
 
@@ -318,7 +326,7 @@ func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.O
 		sent = ago(a.intent.SentAt)
 	}
 	arguments := append(j.identity(a.intent), string(outcome), ago(a.intent.BegunAt), sent,
-		j.store.owner, paymentLease.Microseconds(), a.epoch)
+		j.store.owner, paymentLease.Microseconds(), a.epoch, a.next)
 	return j.store.change(ctx, writeEnd, arguments...)
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // The table of payments has one row for each: its last attempt. Each process that takes an attempt
-// adds one to its epoch, and names the epoch in what it writes after that.
+// raises its epoch, and names the epoch in what it writes after that.
 
 // row is a row of that table.
 type row struct {
@@ -44,26 +44,26 @@ FROM connectpsp_payment `
 	// An attempt takes the place of a rejected one, if that is the one that Begin saw.
 	writeIntent = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
 	body_sha256, client_id, base_url, body, begun_at, sent_at, owner, leased_until, epoch)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, CAST($16 AS bigint) + 1)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, $17)
 ON CONFLICT (payment) DO UPDATE SET key = excluded.key, charge_id = excluded.charge_id, transaction_id = excluded.transaction_id,
 	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, body = excluded.body,
 	begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = NULL, outcome = '', owner = excluded.owner,
 	leased_until = excluded.leased_until, epoch = excluded.epoch
-WHERE connectpsp_payment.epoch = CAST($16 AS bigint) AND connectpsp_payment.outcome = 'REJECTED'`
+WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`
 
 	// The same for an attempt that ends without having been written, or that may be written later
 	// by a statement that seemed to fail: that one finds another epoch then.
 	writeEnd = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
 	body_sha256, client_id, base_url, outcome, begun_at, sent_at, owner, leased_until, epoch, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, CAST($16 AS bigint) + 1, NOW)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, $17, NOW)
 ON CONFLICT (payment) DO UPDATE SET key = excluded.key, charge_id = excluded.charge_id, transaction_id = excluded.transaction_id,
 	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, body = NULL,
 	begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = excluded.ended_at, outcome = excluded.outcome,
 	owner = excluded.owner, leased_until = excluded.leased_until, epoch = excluded.epoch
-WHERE connectpsp_payment.epoch = CAST($16 AS bigint) AND connectpsp_payment.outcome = 'REJECTED'
-	OR connectpsp_payment.epoch = CAST($16 AS bigint) + 1 AND connectpsp_payment.outcome = '' AND connectpsp_payment.owner = $14`
+WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'
+	OR connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = '' AND connectpsp_payment.owner = $14`
 
-	takeOver = `UPDATE connectpsp_payment SET owner = $3, leased_until = NOW + $4, epoch = epoch + 1
+	takeOver = `UPDATE connectpsp_payment SET owner = $3, leased_until = NOW + $4, epoch = $5
 WHERE payment = $1 AND epoch = $2 AND outcome = '' AND (owner = $3 OR leased_until <= NOW)`
 
 	renewLease = `UPDATE connectpsp_payment SET leased_until = NOW + $3 WHERE payment = $1 AND epoch = $2 AND outcome = ''`

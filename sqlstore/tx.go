@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -131,12 +130,4 @@ func wrap(err error) error {
 	default:
 		return fmt.Errorf("sqlstore: %w", err)
 	}
-}
-
-// isRefused reports whether the server has refused a statement, so that it was surely not carried
-// out: the database is read-only (SQLSTATE class 25), the disk is full (53), or a right or a table
-// is missing (42). Drivers tell the state by a method.
-func isRefused(err error) bool {
-	var state interface{ SQLState() string }
-	return errors.As(err, &state) && len(state.SQLState()) == 5 && slices.Contains([]string{"25", "42", "53"}, state.SQLState()[:2])
 }

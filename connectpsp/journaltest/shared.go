@@ -40,6 +40,7 @@ func RunShared(t *testing.T, open func(t *testing.T) Shared) {
 		"a person rejects what nobody works on, and nothing else":         byHand,
 		"a clock that is wrong delays nothing and forgets nothing":        skewed,
 		"a process that was frozen does not send what was rejected since": late,
+		"what one did not send none sends that has begun it before":       unsent,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -344,4 +345,24 @@ func late(t *testing.T, shared Shared) {
 	shared.Expire()
 	assert.Error(t, sent(t, first, intent), "the caller of the other may be paying in another way")
 	assert.Nil(t, look(t, second, intent))
+}
+
+func unsent(t *testing.T, shared Shared) {
+	first, second, third := shared.Open(), shared.Open(), shared.Open()
+	intent := newIntent(1)
+	begin(t, first, intent)
+	begin(t, second, intent)
+	finish(t, second, intent, connectpsp.OutcomeRejected)
+	assert.Error(t, sent(t, first, intent), "the caller of the other may be paying in another way")
+	finish(t, first, intent, connectpsp.OutcomeRejected)
+	assert.Nil(t, look(t, third, intent))
+
+	begin(t, first, intent)
+	send(t, second, intent)
+	finish(t, second, intent, connectpsp.OutcomeRejected)
+	begin(t, third, intent)
+	finish(t, first, intent, connectpsp.OutcomeRejected)
+	assert.Error(t, sent(t, third, intent), "also when another attempt was rejected in between")
+	send(t, third, intent)
+	assert.Error(t, first.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""), "another has begun it since, and sends it")
 }
