@@ -13,9 +13,9 @@ import (
 type call struct {
 	number     int
 	action     string
-	order      *order // nil for Recover
-	process    *process
-	debit      int // the order's debits when it began
+	order      *order   // nil for Recover
+	process    *process // nil until it begins, if any process may make it
+	debit      int      // the order's debits when it began
 	key        string
 	reference  string
 	mismatched bool // it is invalid, or its options are not those of the payment
@@ -25,6 +25,7 @@ type call struct {
 
 	// Its outcome.
 	transactionID string
+	recorded      bool       // in the journal that processes share
 	amount        pix.Amount // of a payment that was read
 	recovered     []connectpsp.Recovered
 	err           error
@@ -44,14 +45,17 @@ func (c *call) String() string { return fmt.Sprintf("call %d", c.number) }
 // title describes the call in a story.
 func (c *call) title() string {
 	if c.order == nil {
-		return "the owner " + c.action
+		return fmt.Sprintf("process %d %s", c.process.number, c.action)
 	}
-	return fmt.Sprintf("the owner %s %s, attempt %d", c.action, c.reference, c.order.attempt)
+	return fmt.Sprintf("process %d %s %s, attempt %d", c.process.number, c.action, c.reference, c.order.attempt)
 }
 
 // begin makes a call, with a deadline now and then.
 func (s *schedule) begin(c *call, do func(context.Context, *connectpsp.Client)) {
-	c.number, c.process = s.nextNumber(), s.process
+	c.number = s.nextNumber()
+	if c.process == nil {
+		c.process = s.pickProcess()
+	}
 	deadlines := [...]time.Duration{0, 41 * time.Second, 7 * time.Second, 100 * time.Second}
 	ctx := context.WithValue(c.process.ctx, callKey{}, c)
 	if deadline := deadlines[s.choices.choose(len(deadlines), 15)]; deadline != 0 {
@@ -63,7 +67,7 @@ func (s *schedule) begin(c *call, do func(context.Context, *connectpsp.Client)) 
 	if s.tracing {
 		s.note("%v begins: %s", c, c.title())
 	}
-	s.callsRunning++
+	c.process.calls = append(c.process.calls, c)
 	client := c.process.clients[0]
 	if n := len(c.process.clients); n > 1 {
 		client = c.process.clients[s.choices.choose(n, 50)]

@@ -28,8 +28,22 @@ func newChecker(s *schedule) checker {
 	}
 }
 
-// written checks a request that the transport has written: a key always has the same body.
-func (c *checker) written(m message) {
+// replayWindow is for how long a client sends a payment again on its own account. A call may take
+// two minutes more.
+const replayWindow = 20*time.Minute + 2*time.Minute
+
+// written checks a request that the transport has written: a key always has the same body, the
+// journal has let the process send it, and it does not come after the replay window, if the client
+// sends it on its own account or nothing else fences it.
+func (c *checker) written(m message, step *pendingStep) {
+	p := step.process
+	if c.schedule.isFleet() && !c.schedule.takeAnnounced(p, m.key) && !c.schedule.disk.hasAccepted(m.key) {
+		c.schedule.violate("process %d sends %v without the payment's lease", p.number, m)
+	}
+	first, found := c.firstSent[m.key]
+	if found && step.since.Sub(first) > replayWindow && (m.refund || step.call.action == "recovers" || step.call.action == "resolves") {
+		c.schedule.violate("%v is sent %v after it was sent first", m, step.since.Sub(first))
+	}
 	if body, found := c.bodies[m.key]; !found {
 		c.bodies[m.key] = m.body
 	} else if body != m.body {
@@ -90,16 +104,32 @@ func (c *checker) accepted(o *order, reference, transactionID string) {
 	c.schedule.violate("%s was not paid, and is reported as accepted", reference)
 }
 
+// leased checks that a payment that a process works on is not taken by another.
+func (c *checker) leased(r *row, by *process) {
+	if r.owner != nil && r.owner != by && time.Now().Before(r.leasedUntil) {
+		c.schedule.violate("process %d takes %s, which process %d works on", by.number, r.Payment(), r.owner.number)
+	}
+}
+
+// recovers checks that Recover leaves alone a payment on which another process has had the lease
+// since before the call began.
+func (c *checker) recovers(of *call, r *row) {
+	if of != nil && of.action == "recovers" && r != nil && r.owner != of.process && time.Now().Before(r.leasedUntil) && r.leasedSince < of.number {
+		c.schedule.violate("process %d recovers %s, which process %d works on", of.process.number, r.Payment(), r.owner.number)
+	}
+}
+
 // recovered checks the journal after Recover: of each payment, the owner or the journal knows.
-func (c *checker) recovered() {
+func (c *checker) recovered(by *process) {
 	s := c.schedule
 	if s.disk == nil || s.disk.faulty {
 		return
 	}
 	for _, p := range s.gateway.payments {
 		o := s.orderOf(p.reference)
-		intent := s.disk.intents[p.key]
-		if !o.closed && o.callsRunning == 0 && intent.Outcome != "" && s.process.starting {
+		intent := s.disk.intentOf(p.key)
+		ended := intent.Outcome != "" && !s.isFleet() // else it may be leased until its process has reported it
+		if !o.closed && !o.isRunning() && ended && by.starting {
 			s.violate("%s was paid, and its journal entry has ended without a report to its owner", p.reference)
 		}
 		if !o.closed && intent.SentAt.IsZero() {
@@ -140,6 +170,9 @@ func (c *checker) wrongField(of *call, got *connectpsp.UnknownOutcomeError, jour
 	otherRefund := o.refund && got.IdempotencyKey != of.key
 	first, sent := c.firstSent[got.IdempotencyKey]
 	sent = sent && !o.refund
+	if c.schedule.isFleet() {
+		first = first.Add(leaseTime) // for so long a call may not know of that of another process
+	}
 	switch {
 	case got.Operation != o.operation():
 		return "Operation"

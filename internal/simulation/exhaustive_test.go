@@ -85,7 +85,7 @@ func payOnce(v variant, n *counters, nextFault func() int, tracing bool) *schedu
 		retryPolicy: connectpsp.RetryPolicy{MaxAttempts: *exhaustiveAttempts},
 	}
 	s.tokens = &tokenStub{}
-	s.start()
+	s.start(0)
 	s.orders = []*order{newOrder(s, 0, false)}
 	s.orders[0].pay()
 	s.run()

@@ -21,12 +21,17 @@ var (
 type journalDisk struct {
 	faulty  bool // an access may fail, and the process may die before or after it
 	intents map[string]connectpsp.Intent
+	rows    map[string]*row // of a journal that processes share, by payment; nil for another
 }
 
 func (d *journalDisk) String() string {
 	switch {
 	case d == nil:
 		return "no journal"
+	case d.rows != nil && d.faulty:
+		return "a faulty journal that they share"
+	case d.rows != nil:
+		return "a journal that they share"
 	case d.faulty:
 		return "a faulty journal"
 	default:
@@ -50,7 +55,7 @@ type journalWriter struct {
 // decided how the access ends. Only one goroutine is in do at a time.
 func (j *journalWriter) access(ctx context.Context, name string, do func()) error {
 	s := j.schedule
-	if !s.disk.faulty {
+	if !s.disk.faulty && !s.isFleet() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if j.process.dead {
@@ -64,7 +69,7 @@ func (j *journalWriter) access(ctx context.Context, name string, do func()) erro
 
 // journalResults are the ways in which an access to the journal may end.
 var journalResults = []string{
-	"done", "failed", "done, and reported as failed",
+	"done", "failed", "done, and reported as failed", "reported as failed, and done later",
 	"the process died before it", "the process died after it",
 }
 
@@ -72,6 +77,7 @@ const (
 	journalDone = iota
 	journalFailed
 	journalDoneButFailed
+	journalDoneLater // by a database; a file fails for good
 	journalDiedBefore
 	journalDiedAfter
 )
@@ -82,23 +88,36 @@ func (s *schedule) accessJournal(access *pendingStep) {
 	if s.settings.crashes > 0 {
 		results = len(journalResults)
 	}
-	result := s.choices.choose(results, 12)
+	result := journalDone
+	switch {
+	case time.Until(access.process.cutOffUntil) > 0:
+		result = journalFailed
+	case s.disk.faulty:
+		result = s.choices.choose(results, 12)
+	}
+	if result == journalDoneLater && !access.writes {
+		result = journalFailed
+	}
 	access.carriedOut = true
+	access.process.lastAccess = s.nextNumber()
 	s.counters.add("journal", journalResults[result])
 	if s.tracing {
 		s.note("%s: %s", access.title(), journalResults[result])
 	}
-	if result != journalFailed && result != journalDiedBefore {
+	switch result {
+	case journalDone, journalDoneButFailed, journalDiedAfter:
 		access.access()
+	case journalDoneLater:
+		s.later(s.drawDelay(10*time.Minute), access.access)
 	}
 	switch result {
 	case journalDone:
 		s.resume(access, stepResult{})
-	case journalFailed, journalDoneButFailed:
-		s.resume(access, stepResult{err: errDiskFull})
-	default:
-		s.crash()
+	case journalDiedBefore, journalDiedAfter:
+		s.crash(access.process)
 		s.resume(access, stepResult{err: errDead})
+	default:
+		s.resume(access, stepResult{err: errDiskFull})
 	}
 }
 

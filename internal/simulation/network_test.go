@@ -205,7 +205,7 @@ func (s *schedule) write(step *pendingStep) (message, bool) {
 	m.amount, _, _ = strings.Cut(textAfter(m.body, `"amount":`), `,`)
 	m.token, _ = strconv.Atoi(textAfter(r.Header.Get("Authorization"), "Bearer header.payload."))
 	if m.key != "" {
-		s.checker.written(m)
+		s.checker.written(m, step)
 	}
 	return m, true
 }
@@ -226,7 +226,7 @@ func wroteHeaders(r *http.Request) {
 func (s *schedule) respond(step *pendingStep, f fault, r response) {
 	switch {
 	case f.processDies:
-		s.crash()
+		s.crash(step.process)
 	case f.callerCancels && step.call != nil:
 		step.call.cancel()
 	case f.connectsLate:

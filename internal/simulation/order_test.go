@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,9 +37,10 @@ type order struct {
 	forgotten       bool   // an earlier process called for it, and left no journal
 	calls           int
 
-	// In the memory of the process.
-	callsRunning int
-	callPlanned  bool
+	// In a fleet, the numbers of the last Begin of a call, and of the end of the last call.
+	claimed, lastEnd int
+
+	callPlanned bool // in the memory of the processes
 }
 
 const (
@@ -111,7 +113,6 @@ func (o *order) call(action string, mismatched bool, do func(context.Context, *c
 	}
 	o.schedule.counters.add("call", action)
 	o.calls++
-	o.callsRunning++
 	o.schedule.begin(c, func(ctx context.Context, client *connectpsp.Client) { do(ctx, client, c) })
 }
 
@@ -179,9 +180,12 @@ var mismatches = []string{
 func (o *order) repeatMismatched() {
 	s, p := o.schedule, o.rightParameters()
 	mayForget := o.forgotten || s.disk == nil && s.settings.crashes > 0
-	mismatch := 0
+	mismatch, kinds := 0, len(mismatches)
+	if s.isFleet() {
+		kinds-- // two processes do not see that two ids name one charge
+	}
 	if !mayForget && o.mayRepeat() {
-		mismatch = s.choices.choose(len(mismatches), 80)
+		mismatch = s.choices.choose(kinds, 80)
 	}
 	switch mismatches[mismatch] {
 	case "repeats with an invalid request":
@@ -238,12 +242,13 @@ func (o *order) lookUp(transactionID string) {
 	})
 }
 
-// plan makes a call after a pause, if the process still lives then and the order is still open.
+// plan makes a call after a pause, if the order is still open then. A plan is lost when the last
+// process dies.
 func (o *order) plan(pause time.Duration, makeCall func()) {
-	p, debit := o.schedule.process, o.debits
+	generation, debit := o.schedule.generation, o.debits
 	o.callPlanned = true
 	o.schedule.later(pause, func() {
-		if p.dead {
+		if o.schedule.generation != generation {
 			return
 		}
 		o.callPlanned = false
@@ -255,11 +260,14 @@ func (o *order) plan(pause time.Duration, makeCall func()) {
 
 // callMeanwhile has another worker of the owner call for the same order.
 func (o *order) callMeanwhile() {
-	s, p, debit := o.schedule, o.schedule.process, o.debits
+	s, generation, debit := o.schedule, o.schedule.generation, o.debits
 	pauses := [...]time.Duration{10 * time.Millisecond, 3 * time.Second, 35 * time.Second}
+	if s.isFleet() {
+		pauses[0] = 0 // the calls of two processes overlap from the beginning
+	}
 	s.later(pauses[s.choices.choose(len(pauses), 60)], func() {
 		switch {
-		case p.dead || o.closed || o.debits != debit || !o.mayRepeat():
+		case s.generation != generation || o.closed || o.debits != debit || !o.mayRepeat():
 		case s.choices.choose(2, 25) == 1:
 			o.repeatMismatched()
 		default:
@@ -302,7 +310,7 @@ func (o *order) drawPause() time.Duration {
 // handleOutcome acts upon the outcome of a call, by the switch of docs/money-safety.md.
 func (o *order) handleOutcome(c *call) {
 	s := o.schedule
-	o.callsRunning--
+	defer func() { o.lastEnd = s.lastNumber }()
 	outcome := outcomeOf(c.err)
 	s.counters.add("outcome", outcome)
 	if s.tracing {
@@ -335,17 +343,44 @@ func (o *order) handleOutcome(c *call) {
 			}
 			return
 		}
+		if o.isOvertaken(c) {
+			if current {
+				o.decideNext()
+			}
+			return
+		}
 		o.handleRejection(c.reference, errors.Is(c.err, connectpsp.ErrNotSent), current)
 	default:
 		s.violate("%v (%s) ended in %s", c, c.title(), outcome)
 	}
 }
 
+// isOvertaken reports whether the outcome of a call of another process counts, and not this
+// rejection: that call has begun since, because this process was frozen, or the journal knows of no
+// rejection, because this call was faulty or could not begin.
+func (o *order) isOvertaken(c *call) bool {
+	switch s := o.schedule; {
+	case !s.isFleet():
+		return false
+	case c.recorded:
+		return o.claimed > c.process.lastAccess
+	default:
+		return o.isRunning() || o.lastEnd >= c.number
+	}
+}
+
+// isRunning reports whether a call about the order is under way.
+func (o *order) isRunning() bool {
+	return slices.ContainsFunc(o.schedule.processes, func(p *process) bool {
+		return slices.ContainsFunc(p.calls, func(c *call) bool { return c.order == o })
+	})
+}
+
 // isJournalFailure reports whether a call sent nothing and could not read from the journal about
 // earlier calls, so that its error knows the payment and no more.
 func (s *schedule) isJournalFailure(err error) bool {
 	var unknownOutcome *connectpsp.UnknownOutcomeError
-	return s.disk != nil && s.disk.faulty && errors.As(err, &unknownOutcome) && unknownOutcome.Attempts == 0
+	return s.disk != nil && (s.disk.faulty || s.isFleet()) && errors.As(err, &unknownOutcome) && unknownOutcome.Attempts == 0
 }
 
 // reason is the text of an error in a story.
@@ -411,7 +446,7 @@ func (o *order) keepUnknownOutcome(err error) {
 // decideNext chooses the next step with an order whose outcome is unknown.
 func (o *order) decideNext() {
 	s := o.schedule
-	if o.callsRunning > 0 || o.callPlanned || o.calls >= maxCalls {
+	if o.isRunning() || o.callPlanned || o.calls >= maxCalls {
 		return
 	}
 	switch s.choices.choose(7, 85) {
@@ -423,7 +458,7 @@ func (o *order) decideNext() {
 		o.planResolve()
 	case 4:
 		o.calls++
-		o.plan(o.drawPause(), s.recover)
+		o.plan(o.drawPause(), func() { s.recover(s.pickProcess()) })
 	default:
 		o.plan(o.drawPause(), o.repeatMismatched)
 	}

@@ -8,25 +8,28 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// recover calls [connectpsp.Client.Recover], unless such a call is under way.
-func (s *schedule) recover() {
-	if s.recovering {
+// recover calls [connectpsp.Client.Recover] in a process, unless such a call is under way there.
+func (s *schedule) recover(p *process) {
+	if p.recovering {
 		return
 	}
-	s.recovering = true
+	p.recovering = true
 	s.counters.add("call", "recovers")
-	c := &call{action: "recovers", handle: s.handleRecovered}
+	c := &call{action: "recovers", process: p, handle: s.handleRecovered}
 	s.begin(c, func(ctx context.Context, client *connectpsp.Client) { c.recovered, c.err = client.Recover(ctx) })
 }
 
-// recoverMeanwhile calls Recover while other calls are made, as a program does that calls it
-// regularly.
+// recoverMeanwhile calls Recover in every process while other calls are made, as a program does
+// that calls it regularly.
 func (s *schedule) recoverMeanwhile() {
-	p := s.process
+	generation := s.generation
 	pauses := [...]time.Duration{time.Millisecond, time.Second + time.Millisecond, 3 * time.Second, 35 * time.Second}
 	s.later(pauses[s.choices.choose(len(pauses), 60)], func() {
-		if !p.dead {
-			s.recover()
+		if s.generation != generation {
+			return
+		}
+		for _, p := range s.ready() {
+			s.recover(p)
 		}
 	})
 }
@@ -34,17 +37,18 @@ func (s *schedule) recoverMeanwhile() {
 // handleRecovered acts upon the report of Recover, by the loop of docs/money-safety.md. The orders
 // of a process that starts continue after it.
 func (s *schedule) handleRecovered(c *call) {
-	s.recovering = false
+	p := c.process
+	p.recovering = false
 	if s.tracing {
 		s.note("%v ends with %d payments%s", c, len(c.recovered), reason(c.err))
 	}
 	for _, recovered := range c.recovered {
-		s.handleRecoveredPayment(recovered)
+		s.handleRecoveredPayment(c, recovered)
 	}
 	if c.err == nil {
-		s.checker.recovered()
+		s.checker.recovered(p)
 	}
-	if !s.process.starting {
+	if !p.starting {
 		for _, o := range s.orders {
 			if o.started && !o.closed {
 				o.decideNext()
@@ -53,27 +57,29 @@ func (s *schedule) handleRecovered(c *call) {
 		return
 	}
 	if c.err != nil {
-		p := s.process
 		s.later(time.Second, func() { // as a program that is started again
 			if !p.dead {
-				s.recover()
+				s.recover(p)
 			}
 		})
 		return
 	}
-	s.process.starting = false
+	p.starting = false
 	for _, o := range s.orders {
 		o.resume()
 	}
 }
 
-func (s *schedule) handleRecoveredPayment(r connectpsp.Recovered) {
+func (s *schedule) handleRecoveredPayment(c *call, r connectpsp.Recovered) {
 	reference := r.ExternalReference
 	if r.Operation == connectpsp.OperationRefundCashIn {
 		reference = chargeOf(r.ChargeID)
 	}
 	o := s.orderOf(reference)
 	outcome := outcomeOf(r.Err)
+	if s.isFleet() {
+		s.checker.recovers(c, s.disk.rowOf(r.IdempotencyKey))
+	}
 	if s.tracing {
 		s.note("recovered %s (key %.4s): %s%s", reference, r.IdempotencyKey, outcome, reason(r.Err))
 	}
@@ -96,7 +102,7 @@ func (s *schedule) handleRecoveredPayment(r connectpsp.Recovered) {
 	case rejected:
 		notSent := errors.Is(r.Err, connectpsp.ErrNotSent)
 		s.counters.add("recovered", map[bool]string{true: "never sent", false: rejected}[notSent])
-		if !o.forgotten && current {
+		if !o.forgotten && current && !o.isOvertaken(c) {
 			o.handleRejection(reference, notSent, true)
 		}
 	default:

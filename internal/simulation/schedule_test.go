@@ -16,8 +16,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
-// schedule is one simulated history: a gateway, a network, a process that now and then dies and
-// starts again, and the orders of its owner. One goroutine, the scheduler, takes all decisions. It
+// schedule is one simulated history: a gateway, a network, one process or a fleet, which now and
+// then die and start again, and the orders of their owner. One goroutine, the scheduler, takes all decisions. It
 // waits until all others are blocked, lets one of those that wait for the network or the journal go
 // on, and decides how. So the same choices make the same schedule.
 type schedule struct {
@@ -27,17 +27,17 @@ type schedule struct {
 	tracing  bool
 	trace    []string
 
-	gateway      gateway
-	tokens       *tokenStub   // nil if the client fetches its tokens from the gateway
-	disk         *journalDisk // of the journal, nil if there is none
-	settings     settings
-	process      *process
-	orders       []*order
-	checker      checker
-	events       []event
-	lastNumber   int  // of events, calls and requests alike
-	callsRunning int  // of the living process
-	recovering   bool // Recover is one of them
+	gateway     gateway
+	tokens      *tokenStub   // nil if the client fetches its tokens from the gateway
+	disk        *journalDisk // of the journal, nil if there is none
+	settings    settings
+	processes   []*process // one, or those of a fleet, the dead ones until they start again
+	lastProcess int        // the number of the last that started
+	generation  int        // how often the last process died
+	orders      []*order
+	checker     checker
+	events      []event
+	lastNumber  int // of events, calls, requests and accesses to the journal alike
 
 	violation string // the first broken promise
 	wake      chan struct{}
@@ -49,10 +49,12 @@ type schedule struct {
 
 // settings say how hard a schedule is on its client.
 type settings struct {
-	faultPercent int // of exchanges that meet a fault
-	crashes      int // that may still happen
-	moreClients  int // that share the journal with the first
-	retryPolicy  connectpsp.RetryPolicy
+	faultPercent     int // of exchanges that meet a fault
+	crashes          int // that may still happen
+	moreClients      int // of each process, which share its journal with the first
+	meanwhilePercent int // of orders that two workers pay at once
+	troubles         int // of the processes of a fleet that may still happen
+	retryPolicy      connectpsp.RetryPolicy
 
 	// For schedules that are not drawn: the fault of the next exchange, and one delay for all that
 	// is late.
@@ -75,6 +77,8 @@ type pendingStep struct {
 	name       string
 	request    *http.Request // nil for the journal
 	access     func()        // of the journal
+	writes     bool          // the access may happen later than it is reported to fail
+	since      time.Time
 	result     chan stepResult
 	carriedOut bool
 	abandoned  bool // its context has ended; guarded by schedule.mu
@@ -94,7 +98,9 @@ var (
 const maxTurns = 3000
 
 func newSchedule(c *choices, n *counters, tracing bool) *schedule {
-	s := &schedule{choices: c, counters: n, tracing: tracing, begun: time.Now(), wake: make(chan struct{}, 1)}
+	s := &schedule{
+		choices: c, counters: n, tracing: tracing, begun: time.Now(), wake: make(chan struct{}, 1), processes: make([]*process, 1),
+	}
 	s.checker = newChecker(s)
 	s.gateway = gateway{schedule: s, keys: map[string]keyEntry{}, references: map[string]bool{}, refunded: map[string]bool{}}
 	return s
@@ -149,6 +155,8 @@ func (s *schedule) run() {
 		if next := s.pickStep(); next != nil {
 			if pause := s.choices.choose(4, 6); pause != 0 {
 				time.Sleep([...]time.Duration{0, 20 * time.Millisecond, 700 * time.Millisecond, 11 * time.Second}[pause])
+			} else if s.trouble(next.process) {
+				continue
 			} else if next.request != nil {
 				s.exchange(next)
 			} else {
@@ -156,7 +164,7 @@ func (s *schedule) run() {
 			}
 			continue
 		}
-		if len(s.events) == 0 && s.callsRunning == 0 {
+		if len(s.events) == 0 && !slices.ContainsFunc(s.processes, func(p *process) bool { return len(p.calls) > 0 }) {
 			return
 		}
 		s.sleep()
@@ -204,21 +212,28 @@ func (s *schedule) fireEvent() bool {
 // and reports whether there were any. The process may die before its owner has seen an outcome.
 func (s *schedule) handleReturned() bool {
 	s.mu.Lock()
-	returned := s.returned
-	s.returned = nil
+	var returned []*call
+	s.returned = slices.DeleteFunc(s.returned, func(c *call) bool {
+		frozen := time.Until(c.process.frozenUntil) > 0
+		if !frozen {
+			returned = append(returned, c)
+		}
+		return !frozen
+	})
 	s.mu.Unlock()
 	slices.SortFunc(returned, func(a, b *call) int { return cmp.Compare(a.number, b.number) })
 	for _, c := range returned {
-		if c.process.dead {
+		p := c.process
+		if p.dead {
 			continue
 		}
-		s.callsRunning--
+		p.calls = slices.DeleteFunc(p.calls, func(other *call) bool { return other == c })
 		s.checker.returned(c)
 		if s.settings.crashes > 0 && s.choices.choose(2, 2) == 1 {
 			if s.tracing {
 				s.note("%v ends, and the process dies before its owner sees the outcome", c)
 			}
-			s.crash()
+			s.crash(p)
 			continue
 		}
 		c.handle(c)
@@ -231,6 +246,9 @@ func (s *schedule) pickStep() *pendingStep {
 	s.mu.Lock()
 	s.waiting = slices.DeleteFunc(s.waiting, func(p *pendingStep) bool { return p.abandoned || p.carriedOut })
 	waiting := slices.Clone(s.waiting)
+	if s.isFleet() {
+		waiting = slices.DeleteFunc(waiting, func(p *pendingStep) bool { return time.Until(p.process.frozenUntil) > 0 })
+	}
 	s.mu.Unlock()
 	switch len(waiting) {
 	case 0:
@@ -266,7 +284,7 @@ func (p *pendingStep) title() string {
 
 // park blocks a goroutine of the client until the scheduler resumes it or ctx ends.
 func (s *schedule) park(ctx context.Context, p *pendingStep) stepResult {
-	p.result = make(chan stepResult, 1)
+	p.result, p.since = make(chan stepResult, 1), time.Now()
 	s.mu.Lock()
 	if p.process.dead {
 		s.mu.Unlock()
@@ -279,15 +297,26 @@ func (s *schedule) park(ctx context.Context, p *pendingStep) stepResult {
 	case result := <-p.result:
 		return result
 	case <-ctx.Done():
+		if frozen := s.frozenFor(p.process); frozen > 0 { // it goes on before it sees that
+			select {
+			case result := <-p.result:
+				return result
+			case <-time.After(frozen + p.turn()):
+			}
+		}
 		s.mu.Lock()
 		p.abandoned = true
 		s.mu.Unlock()
-		// Goroutines that the same moment ends go on one after the other. Otherwise it would
-		// depend on the runtime which is first.
-		offset := crc32.ChecksumIEEE([]byte(p.name)) % 1000
-		time.Sleep(time.Duration(p.callNumber())*time.Millisecond + time.Duration(offset)*time.Microsecond)
+		time.Sleep(p.turn())
 		return stepResult{err: ctx.Err()}
 	}
+}
+
+// turn is a pause. Goroutines that the same moment ends go on one after the other. Otherwise it
+// would depend on the runtime which is first.
+func (p *pendingStep) turn() time.Duration {
+	offset := crc32.ChecksumIEEE([]byte(p.name)) % 1000
+	return time.Duration(p.callNumber())*time.Millisecond + time.Duration(1+offset)*time.Microsecond
 }
 
 // resume lets a parked goroutine go on.

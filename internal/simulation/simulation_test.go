@@ -71,14 +71,17 @@ func simulate(c *choices, n *counters, tracing bool) *schedule {
 	s.drawSettings()
 	if tracing {
 		s.note("the gateway: %v", s.gateway.variant)
-		s.note("the process: %v, MaxAttempts %d, at most %d crashes", s.disk, s.settings.retryPolicy.MaxAttempts, s.settings.crashes)
+		s.note("processes: %d, %v, MaxAttempts %d, at most %d crashes", len(s.processes), s.disk, s.settings.retryPolicy.MaxAttempts,
+			s.settings.crashes)
 	}
-	s.start()
+	for slot := range s.processes {
+		s.start(slot)
+	}
 	for index := range 1 + c.choose(3, 35) {
 		o := newOrder(s, index, c.choose(3, 35) == 1)
 		s.orders = append(s.orders, o)
 		o.plan(time.Duration(index)*[...]time.Duration{time.Second, time.Millisecond}[c.choose(2, 30)], o.pay)
-		if c.choose(2, 12) == 1 {
+		if c.choose(2, s.settings.meanwhilePercent) == 1 {
 			o.callMeanwhile()
 		}
 	}
@@ -96,20 +99,28 @@ func simulate(c *choices, n *counters, tracing bool) *schedule {
 	return s
 }
 
-// drawSettings draws how often faults occur, and the parts of the process.
+// drawSettings draws how often faults occur, and the parts of the processes.
 func (s *schedule) drawSettings() {
 	c := s.choices
 	s.settings.faultPercent = [...]int{40, 15, 65, 90}[c.choose(4, 70)]
 	s.settings.crashes = c.choose(3, 50)
 	s.settings.retryPolicy = connectpsp.RetryPolicy{MaxAttempts: [...]int{0, 1, 2, 3}[c.choose(4, 40)]}
-	switch c.choose(3, 65) {
+	switch c.choose(4, 75) {
 	case 1:
 		s.disk = &journalDisk{intents: map[string]connectpsp.Intent{}}
 	case 2:
 		s.disk = &journalDisk{intents: map[string]connectpsp.Intent{}, faulty: true}
+	case 3:
+		s.disk = &journalDisk{rows: map[string]*row{}, faulty: c.choose(2, 40) == 1}
+		s.processes = make([]*process, 2+c.choose(2, 30))
+		s.settings.troubles = 2
 	}
 	if s.disk != nil {
 		s.settings.moreClients = c.choose(2, 30)
+	}
+	s.settings.meanwhilePercent = 12
+	if s.isFleet() {
+		s.settings.meanwhilePercent = 50
 	}
 	if c.choose(2, 10) == 0 {
 		s.tokens = &tokenStub{}
