@@ -30,7 +30,7 @@ func (c *Client) sendUntilSettled(ctx context.Context, p *callState) error {
 		if v.outcome == accepted {
 			return nil
 		}
-		if v.renew && !p.renewed && c.changeToken(ctx, a, v) {
+		if v.renew && !p.renewed && time.Since(p.begun) <= longestCall && c.changeToken(ctx, a, v) {
 			p.renewed = true
 			p.tries--
 			continue

@@ -238,6 +238,24 @@ func TestNoAttemptBeginsAfterNinetySeconds(t *testing.T) {
 	})
 }
 
+func TestNoAttemptBeginsAfterNinetySecondsWithANewTokenEither(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, requests := time.Now(), 0
+		slow := func(reply http.HandlerFunc) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				assert.LessOrEqual(t, time.Since(begun), 90*time.Second)
+				requests++
+				time.Sleep(28 * time.Second)
+				reply(w, r)
+			}
+		}
+		gateway := newGateway(t, slow(html(503)), slow(html(503)), slow(html(503)), slow(problem(401, "TOKEN_EXPIRED")), slow(html(503)))
+		_, err := gateway.memoryClient().CreateCashOut(t.Context(), cashOutRequest())
+		assert.Equal(t, unknown, outcomeOf(err))
+		assert.Equal(t, 4, requests)
+	})
+}
+
 func TestACallDoesNotWaitForARetryThatWouldMissTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
