@@ -18,7 +18,7 @@ import (
 
 var enabled = flag.Bool("mutations", false, "build and simulate a broken client for every mutation, which takes a minute or two")
 
-// mutation breaks a file of package connectpsp.
+// mutation breaks a file of package connectpsp, or the model of a journal.
 type mutation struct {
 	name, file string
 	replace    []string // pairs: a text that the file has once, and its replacement
@@ -93,7 +93,7 @@ var mutations = []mutation{
 	}},
 	{name: "a rejection that the journal has not recorded is reported", file: "journaled.go", replace: []string{
 		"if failure == nil || err == nil {", "if true {",
-	}, rare: true},
+	}},
 	{name: "a journal that cannot be read counts as empty", file: "journaled.go", replace: []string{"c.find(ctx, intent); failure != nil {",
 		"c.find(ctx, intent); failure != nil && false {"}},
 	{name: "the first sending is forgotten", file: "callstate.go", replace: []string{
@@ -103,7 +103,45 @@ var mutations = []mutation{
 		"locks.take(r.client.lockOf(*intent), intent)", "locks.take(lockName{payment: idempotency.NewKey()}, intent)",
 	}},
 	{name: "Recover leaves out payments that have ended", file: "recover.go", replace: []string{"inMemory || c.recovered.Load() {", "true || inMemory {"}},
+	{name: "Recover sends after the replay window", file: "journaled.go", replace: []string{
+		"	case (call.doubted != nil || refund && earlier != nil) && c.left(p.first) <= 0:", "	case false:",
+	}},
+	{name: "Recover takes the payments of other processes", file: "recover.go", replace: []string{
+		"intent.SentAt.IsZero() || intent.Leased {", "intent.SentAt.IsZero() {",
+	}},
+	{name: "Recover reports what another process is reporting", file: "recover.go", replace: []string{"		if intent.Leased {\n", "		if false {\n"}},
+	{name: "a call does not share the rejection of another process", file: "journaled.go", replace: []string{
+		"		return nil, p.rejectedElsewhere(earlier)\n", "		earlier = nil\n",
+	}},
+	{name: "a call that cannot begin forgets other processes", file: "journaled.go", replace: []string{
+		"OutcomeRejected, \"\"); failure != nil {\n			return nil, p.open(", "OutcomeRejected, \"\"); false {\n			return nil, p.open(",
+	}, rare: true},
+	{name: "a payment is sent without a lease", file: "journaled.go", replace: []string{
+		"		return notRecorded(err)\n	}\n	return nil\n", "		return nil\n	}\n	return nil\n",
+	}},
+	{name: "a later attempt is sent without a lease", file: "journaled.go", replace: []string{
+		"	if p.ended || !p.call.operation.Keyed {", "	if p.ended || !p.call.operation.Keyed || p.attempts > 0 {",
+	}},
+
+	// The journal that the processes of a fleet share.
+	{name: "Begin does not see the payment of another process", file: fleet, replace: []string{
+		`if found.IdempotencyKey != "" {`, `if found.IdempotencyKey != "" && !j.isOthers(found) {`,
+	}},
+	{name: "Sent does not ask for the epoch", file: fleet, replace: []string{
+		"	case a.open && r.isOpen() && r.epoch == a.epoch && !j.isOthers(r):", "	case r != nil && r.isOpen():",
+	}},
+	{name: "Finish does not ask for the lease", file: fleet, replace: []string{"(!rejected || j.isOwn(r, a) ||", "(!rejected || j.isOwn(r, a) || true ||"}},
+	{name: "Finish keeps no other process from sending", file: fleet, replace: []string{
+		"	case a != nil && !a.open && j.isFree(a):", "	case a != nil && !a.open && j.isFree(a) && a.epoch < 0:",
+	}},
+	{name: "a late write is taken for one of the next attempt", file: fleet, replace: []string{"a.next = a.epoch + j.count", "a.next = a.epoch + 1"}},
+	{name: "each process has its own clock", file: fleet, replace: []string{
+		"{ return time.Now() }", "{ return time.Now().Add(time.Duration(j.process.number) * leaseTime) }",
+	}},
 }
+
+// fleet is the model of a journal that processes share.
+const fleet = "../internal/simulation/shared_test.go"
 
 const root = "../.."
 
@@ -150,7 +188,7 @@ func overlay(t *testing.T, m mutation) string {
 		mutated = strings.Replace(mutated, "import (", "import (\n	"+imported, 1)
 	}
 	directory := t.TempDir()
-	replacement := filepath.Join(directory, m.file)
+	replacement := filepath.Join(directory, filepath.Base(m.file))
 	require.NoError(t, os.WriteFile(replacement, []byte(mutated), 0o600))
 	contents, err := json.Marshal(map[string]any{"Replace": map[string]string{original: replacement}})
 	require.NoError(t, err)

@@ -180,12 +180,15 @@ var mismatches = []string{
 func (o *order) repeatMismatched() {
 	s, p := o.schedule, o.rightParameters()
 	mayForget := o.forgotten || s.disk == nil && s.settings.crashes > 0
-	mismatch, kinds := 0, len(mismatches)
-	if s.isFleet() {
-		kinds-- // two processes do not see that two ids name one charge
-	}
-	if !mayForget && o.mayRepeat() {
-		mismatch = s.choices.choose(kinds, 80)
+	mismatch, otherID := 0, len(mismatches)-1
+	switch {
+	case mayForget || !o.mayRepeat():
+	case s.isFleet(): // two processes do not see that two ids name one charge
+		mismatch = s.choices.choose(otherID, 80)
+	case o.refund && s.choices.choose(2, 60) == 1:
+		mismatch = otherID
+	default:
+		mismatch = s.choices.choose(otherID+1, 80)
 	}
 	switch mismatches[mismatch] {
 	case "repeats with an invalid request":

@@ -91,7 +91,7 @@ func (s *schedule) trouble(p *process) (frozen bool) {
 	if !s.isFleet() || s.settings.troubles == 0 {
 		return false
 	}
-	trouble := s.choices.choose(len(troubles), 6)
+	trouble := s.choices.choose(len(troubles), 12)
 	if trouble == 0 {
 		return false
 	}

@@ -77,8 +77,9 @@ func simulate(c *choices, n *counters, tracing bool) *schedule {
 	for slot := range s.processes {
 		s.start(slot)
 	}
+	refundPercent := [...]int{18, 80}[c.choose(2, 15)]
 	for index := range 1 + c.choose(3, 35) {
-		o := newOrder(s, index, c.choose(3, 35) == 1)
+		o := newOrder(s, index, c.choose(2, refundPercent) == 1)
 		s.orders = append(s.orders, o)
 		o.plan(time.Duration(index)*[...]time.Duration{time.Second, time.Millisecond}[c.choose(2, 30)], o.pay)
 		if c.choose(2, s.settings.meanwhilePercent) == 1 {
