@@ -25,7 +25,7 @@ type call struct {
 
 	// Its outcome.
 	transactionID string
-	recorded      bool       // in the journal that processes share
+	recordedAt    int        // when the journal that processes share took the outcome, 0 if it did not
 	amount        pix.Amount // of a payment that was read
 	recovered     []connectpsp.Recovered
 	err           error

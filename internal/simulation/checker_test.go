@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -41,7 +42,8 @@ func (c *checker) written(m message, step *pendingStep) {
 		c.schedule.violate("process %d sends %v without the payment's lease", p.number, m)
 	}
 	first, found := c.firstSent[m.key]
-	if found && step.since.Sub(first) > replayWindow && (m.refund || step.call.action == "recovers" || step.call.action == "resolves") {
+	fenced := !m.refund || c.schedule.disk == nil
+	if found && step.since.Sub(first) > replayWindow && (!fenced || step.call.action == "recovers" || step.call.action == "resolves") {
 		c.schedule.violate("%v is sent %v after it was sent first", m, step.since.Sub(first))
 	}
 	if body, found := c.bodies[m.key]; !found {
@@ -53,6 +55,13 @@ func (c *checker) written(m message, step *pendingStep) {
 	if _, found := c.firstSent[m.key]; !found {
 		c.firstSent[m.key] = time.Now()
 	}
+}
+
+// begins notes that a call begins an intent, on a goroutine of the client.
+func (c *checker) begins(intent connectpsp.Intent) {
+	c.schedule.mu.Lock()
+	defer c.schedule.mu.Unlock()
+	c.references[intent.IdempotencyKey] = chargeOf(cmp.Or(intent.ExternalReference, intent.ChargeID))
 }
 
 // paid checks a payment when the gateway makes it: it was not reported as rejected, and it is not

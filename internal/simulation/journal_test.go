@@ -99,7 +99,7 @@ func (s *schedule) accessJournal(access *pendingStep) {
 		result = journalFailed
 	}
 	access.carriedOut = true
-	access.process.lastAccess = s.nextNumber()
+	s.nextNumber()
 	s.counters.add("journal", journalResults[result])
 	if s.tracing {
 		s.note("%s: %s", access.title(), journalResults[result])
@@ -122,11 +122,11 @@ func (s *schedule) accessJournal(access *pendingStep) {
 }
 
 func (j *journalWriter) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
+	j.schedule.checker.begins(intent)
 	err = j.access(ctx, "begin "+intent.IdempotencyKey, func() {
 		intents := j.schedule.disk.intents
 		if earlier = earlierOf(intents, intent); earlier == nil {
 			intents[intent.IdempotencyKey] = intent
-			j.schedule.checker.references[intent.IdempotencyKey] = chargeOf(cmp.Or(intent.ExternalReference, intent.ChargeID))
 		}
 	})
 	return earlier, err

@@ -37,8 +37,9 @@ type order struct {
 	forgotten       bool   // an earlier process called for it, and left no journal
 	calls           int
 
-	// In a fleet, the numbers of the last Begin of a call, and of the end of the last call.
-	claimed, lastEnd int
+	// In a fleet.
+	claimed    int // the number of the last Begin of a call
+	debitCalls int // for this debit
 
 	callPlanned bool // in the memory of the processes
 }
@@ -113,6 +114,7 @@ func (o *order) call(action string, mismatched bool, do func(context.Context, *c
 	}
 	o.schedule.counters.add("call", action)
 	o.calls++
+	o.debitCalls++
 	o.schedule.begin(c, func(ctx context.Context, client *connectpsp.Client) { do(ctx, client, c) })
 }
 
@@ -313,7 +315,6 @@ func (o *order) drawPause() time.Duration {
 // handleOutcome acts upon the outcome of a call, by the switch of docs/money-safety.md.
 func (o *order) handleOutcome(c *call) {
 	s := o.schedule
-	defer func() { o.lastEnd = s.lastNumber }()
 	outcome := outcomeOf(c.err)
 	s.counters.add("outcome", outcome)
 	if s.tracing {
@@ -358,17 +359,17 @@ func (o *order) handleOutcome(c *call) {
 	}
 }
 
-// isOvertaken reports whether the outcome of a call of another process counts, and not this
-// rejection: that call has begun since, because this process was frozen, or the journal knows of no
+// isOvertaken reports whether the outcome of another process's call counts, and not this rejection:
+// that call has begun since, because this process was frozen, or the journal does not know of the
 // rejection, because this call was faulty or could not begin.
 func (o *order) isOvertaken(c *call) bool {
-	switch s := o.schedule; {
-	case !s.isFleet():
+	switch {
+	case !o.schedule.isFleet():
 		return false
-	case c.recorded:
-		return o.claimed > c.process.lastAccess
+	case c.recordedAt > 0:
+		return o.claimed > c.recordedAt
 	default:
-		return o.isRunning() || o.lastEnd >= c.number
+		return o.debitCalls > 1
 	}
 }
 
@@ -434,6 +435,7 @@ func (o *order) reverse() {
 		s.counters.add("owner", "pays with the next attempt")
 	}
 	o.debits++
+	o.debitCalls = 0
 	o.key, o.started, o.unknownOutcome, o.forgotten = o.deriveKey(), false, nil, false
 	o.plan(o.drawPause(), o.pay)
 }

@@ -27,7 +27,6 @@ type process struct {
 	// Of a fleet.
 	frozenUntil time.Time       // guarded by schedule.mu
 	cutOffUntil time.Time       // from the journal
-	lastAccess  int             // the number of the last access to the journal
 	announced   map[string]bool // keys that are about to be sent
 }
 

@@ -123,6 +123,7 @@ func (d *journalDisk) hasAccepted(key string) bool {
 // Begin writes nothing. While another process has the payment it waits, unless that is a refund.
 func (j *sharedJournal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	waited := false
+	j.schedule.checker.begins(intent)
 	j.remember(attempt{intent: intent}) // Finish may come although this fails
 	for poll := 20 * time.Millisecond; ; poll *= 2 {
 		var earlier *connectpsp.Intent
@@ -144,7 +145,9 @@ func (j *sharedJournal) Begin(ctx context.Context, intent connectpsp.Intent) (*c
 			} else {
 				j.remember(attempt{intent: intent, epoch: found.epoch, open: found.isOpen()})
 			}
-			j.schedule.checker.references[intent.IdempotencyKey] = chargeOf(cmp.Or(intent.ExternalReference, intent.ChargeID))
+			if c := callOf(ctx); c != nil && earlier != nil && earlier.Outcome == connectpsp.OutcomeRejected {
+				c.recordedAt = j.schedule.lastNumber
+			}
 		})
 		switch {
 		case err != nil, refused != nil:
@@ -286,11 +289,13 @@ func (j *sharedJournal) write(a *attempt, sentAt time.Time) *row {
 // Finish writes an outcome. An acceptance is the gateway's word. A rejection is written by the
 // process that has the lease, or by any once it is over.
 func (j *sharedJournal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) (refused error) {
-	err := j.change(ctx, "finish", key, func(a *attempt) { refused = j.end(a, key, outcome, transactionID) })
-	if err = cmp.Or(err, refused); err == nil && callOf(ctx) != nil {
-		callOf(ctx).recorded = true
-	}
-	return err
+	err := j.change(ctx, "finish", key, func(a *attempt) {
+		refused = j.end(a, key, outcome, transactionID)
+		if c := callOf(ctx); c != nil {
+			c.recordedAt = j.schedule.lastNumber
+		}
+	})
+	return cmp.Or(err, refused)
 }
 
 func (j *sharedJournal) end(a *attempt, key string, outcome connectpsp.Outcome, transactionID string) error {
