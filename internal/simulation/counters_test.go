@@ -55,6 +55,7 @@ func (c *counters) requireEverything(t *testing.T) {
 		"gateway":   {"paid late"},
 		"journal":   journalResults,
 		"crash":     {"the process died"},
+		"fleet":     append([]string{"a call met another process"}, troubles[1:]...),
 		"recovered": {accepted, rejected, unknown, "never sent"},
 		"variant":   slices.Concat(everyTrait.traits(), variant{}.traits()),
 	}

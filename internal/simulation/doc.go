@@ -6,10 +6,12 @@
 // A schedule is one history of a few payments. Read simulation_test.go first. The other files are:
 //
 //   - order, recovery, call: the owner of the payments, who acts by docs/money-safety.md
-//   - process: the owner's program, which may die and start again
+//   - process: the owner's program, which may die and start again; a fleet of two or three, each of
+//     which may be frozen, or cut off from the journal
 //   - network: the faults that a request and its response meet
 //   - gateway, variant: the gateway, in every way in which the real one may behave
 //   - journal: the journal, which may fail
+//   - shared: the journal of a fleet, with leases; keep it in step with package sqlstore
 //   - checker: the promises; it compares the client's reports with the gateway's payments
 //   - schedule: the scheduler, which lets one goroutine of the client go on at a time
 //   - choices: the sequence of all decisions of a schedule, drawn from a seed
@@ -30,8 +32,8 @@
 // as a story, with the command that replays it:
 //
 //	0s  the gateway: keeps keys forever, enough funds, checks key reference funds
-//	0s  the process: no journal, MaxAttempts 0, at most 0 crashes
-//	0s  call 2 begins: the owner pays order0-0, attempt 0
+//	0s  processes: 1, no journal, MaxAttempts 0, at most 0 crashes
+//	0s  call 2 begins: process 1 pays order0-0, attempt 0
 //	0s  call 2: POST: response lost
 //	0s  the gateway pays order0-0 (request 3, key bde3) as t1
 //	0s  the gateway responds to order0-0 (request 3, key bde3): 202
@@ -45,6 +47,7 @@
 //   - a fault of the network: a line in faults
 //   - a kind of gateway: a field of variant
 //   - a fault of the journal: an entry of journalResults, and its case in accessJournal
+//   - what may happen to a process of a fleet: an entry of troubles
 //   - an act of the owner: a case in decideNext or repeatMismatched
 //   - a promise: a method of checker, and a client that breaks it in package mutations
 //

@@ -37,9 +37,7 @@ type order struct {
 	forgotten       bool   // an earlier process called for it, and left no journal
 	calls           int
 
-	// In a fleet.
-	claimed    int // the number of the last Begin of a call
-	debitCalls int // for this debit
+	claimed int // the number of the last Begin of a call, in a fleet
 
 	callPlanned bool // in the memory of the processes
 }
@@ -114,7 +112,6 @@ func (o *order) call(action string, mismatched bool, do func(context.Context, *c
 	}
 	o.schedule.counters.add("call", action)
 	o.calls++
-	o.debitCalls++
 	o.schedule.begin(c, func(ctx context.Context, client *connectpsp.Client) { do(ctx, client, c) })
 }
 
@@ -369,7 +366,7 @@ func (o *order) isOvertaken(c *call) bool {
 	case c.recordedAt > 0:
 		return o.claimed > c.recordedAt
 	default:
-		return o.debitCalls > 1
+		return o.calls > 1
 	}
 }
 
@@ -435,7 +432,6 @@ func (o *order) reverse() {
 		s.counters.add("owner", "pays with the next attempt")
 	}
 	o.debits++
-	o.debitCalls = 0
 	o.key, o.started, o.unknownOutcome, o.forgotten = o.deriveKey(), false, nil, false
 	o.plan(o.drawPause(), o.pay)
 }
