@@ -12,6 +12,7 @@ import (
 // call is one call of a method of the client, on a goroutine of its own.
 type call struct {
 	number     int
+	begun      time.Time // zero for what Recover reports
 	action     string
 	order      *order   // nil for Recover
 	process    *process // nil until it begins, if any process may make it
@@ -52,7 +53,7 @@ func (c *call) title() string {
 
 // begin makes a call, with a deadline now and then.
 func (s *schedule) begin(c *call, do func(context.Context, *connectpsp.Client)) {
-	c.number = s.nextNumber()
+	c.number, c.begun = s.nextNumber(), time.Now()
 	if c.process == nil {
 		c.process = s.pickProcess()
 	}

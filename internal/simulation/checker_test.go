@@ -147,7 +147,8 @@ func (c *checker) recovered(by *process) {
 	}
 }
 
-// unknown checks a report of an unknown outcome: it says all that is needed to resolve it.
+// unknown checks a report of an unknown outcome: it says all that is needed to resolve it, and
+// Recover still finds it.
 func (c *checker) unknown(of *call, journalFailed bool) {
 	var unknownOutcome *connectpsp.UnknownOutcomeError
 	if !errors.As(of.err, &unknownOutcome) {
@@ -156,6 +157,14 @@ func (c *checker) unknown(of *call, journalFailed bool) {
 	}
 	if field := c.wrongField(of, unknownOutcome, journalFailed); field != "" {
 		c.schedule.violate("%s is unknown, and %s of the error is wrong: %v", of.reference, field, of.err)
+	}
+	disk := c.schedule.disk
+	if disk == nil || disk.faulty || of.begun.IsZero() {
+		return
+	}
+	intent := disk.intents[unknownOutcome.IdempotencyKey]
+	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) {
+		c.schedule.violate("%s is unknown, and the journal has it as rejected: %v", of.reference, of.err)
 	}
 }
 
