@@ -134,7 +134,6 @@ var mutations = []mutation{
 	{name: "Finish keeps no other process from sending", file: fleet, replace: []string{
 		"	case a != nil && !a.open && j.isFree(a):", "	case a != nil && !a.open && j.isFree(a) && a.epoch < 0:",
 	}},
-	{name: "a late write is taken for one of the next attempt", file: fleet, replace: []string{"a.next = a.epoch + j.count", "a.next = a.epoch + 1"}},
 	{name: "each process has its own clock", file: fleet, replace: []string{
 		"{ return time.Now() }", "{ return time.Now().Add(time.Duration(j.process.number) * leaseTime) }",
 	}},
