@@ -156,6 +156,13 @@ integration: ## Test what needs a database, on a PostgreSQL server that it start
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
 		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 
+fleet-linearizable: N ?= 10000
+
+.PHONY: fleet-linearizable
+fleet-linearizable: ## Check N operations of killed and frozen processes on a shared journal, and that broken journals are found
+	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 1h -v -run "^TestAJournalThat.*Linearizable$$" ./... \
+		-linearizable $(N) -linearizable.broken'
+
 # Where the screenshots of make page go; none are made without it.
 SHOTS ?=
 
