@@ -75,8 +75,9 @@ const (
 // payment is the model: a payment in a [connectpsp.Journal] whose calls are made one after the
 // other. A lease lasts until it is ended. Sent makes a process the owner if the payment is as its
 // Begin saw it and no other process has the lease. After that neither Sent nor a rejection of an
-// earlier owner succeeds. A payment that was accepted stays accepted, and Pending does not return
-// it.
+// earlier owner succeeds. A rejection by a process that has not sent the payment keeps all others
+// that have begun it from sending it. A payment that was accepted stays accepted, and Pending does
+// not return it.
 type payment struct {
 	epoch   int // how often a process has taken the payment, 0 if the journal does not know it
 	attempt int
@@ -134,7 +135,7 @@ func (p payment) step(o operation) (bool, payment) {
 		switch {
 		case open && same:
 			p.outcome, p.leased = connectpsp.OutcomeAccepted, p.leased || p.owner == o.Process
-		case gone && current && !own.open && !own.taken: // it was sent before the journal knew of it
+		case gone && own.begun && !own.open && !own.taken: // it was sent before the journal knew of it
 			p.take(o, connectpsp.OutcomeAccepted)
 		}
 	case callReject:
@@ -144,6 +145,8 @@ func (p payment) step(o operation) (bool, payment) {
 			p.outcome, p.leased = connectpsp.OutcomeRejected, p.leased || mine
 		case !gone && (own.begun || same):
 			return o.mayHaveFailed(), p
+		case gone && own.begun && !own.open && !own.taken: // none that has begun may send it any more
+			p.take(o, connectpsp.OutcomeRejected)
 		}
 		*own = knowledge{}
 	}

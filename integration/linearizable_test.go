@@ -89,7 +89,12 @@ func (c *caller) act(ctx context.Context) {
 		c.finish(ctx, connectpsp.OutcomeAccepted, intent)
 	case n < 63:
 		intent.SentAt = time.Now()
-		if earlier, err := c.begin(ctx, intent); err == nil && earlier != nil && earlier.Outcome == "" {
+		earlier, err := c.begin(ctx, intent)
+		switch {
+		case err != nil:
+		case earlier == nil:
+			c.finish(ctx, connectpsp.OutcomeAccepted, intent)
+		case earlier.Outcome == "":
 			c.finish(ctx, connectpsp.OutcomeAccepted, *earlier)
 		}
 	case n < 78:
@@ -319,7 +324,7 @@ var unchecked = map[string][2]string{
 	"whether another process was faster to take the payment":              {"epoch = $2 AND outcome = '' AND (owner", "$2::bigint > 0 AND outcome = '' AND (owner"},
 	"whether the lease was lost, before it is renewed":                    {"+ $3 WHERE payment = $1 AND epoch = $2", "+ $3 WHERE payment = $1 AND $2::bigint > 0"},
 	"whether the lease was lost, before the payment is rejected":          {"+ $3\nWHERE payment = $1 AND epoch = $2", "+ $3\nWHERE payment = $1 AND $2::bigint > 0"},
-	"whether the payment was rejected since it was begun":                 {"epoch = CAST($16 AS bigint) AND connectpsp_payment.outcome = 'REJECTED'`", "outcome = 'REJECTED'`"},
+	"whether the payment was rejected since it was begun":                 {"epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`", "epoch >= 0 * $16 AND connectpsp_payment.outcome = 'REJECTED'`"},
 	"whether the payment was accepted, before it is rejected":             {"+ $3\nWHERE payment = $1 AND epoch = $2 AND outcome = ''", "+ $3\nWHERE payment = $1 AND epoch = $2"},
 }
 

@@ -278,14 +278,30 @@ func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Out
 }
 
 func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transactionID string) error {
-	accepted, err := j.store.change(ctx, acceptOpen, key, transactionID, j.store.owner, paymentLease.Microseconds())
-	if err != nil || accepted > 0 || !known || a.leased || a.open {
-		return err
-	}
 	a.intent.TransactionID = cmp.Or(transactionID, a.intent.TransactionID)
-	_, err = j.endUnsent(ctx, a, connectpsp.OutcomeAccepted)
-	return err // if it has changed nothing, it was accepted before
+	for {
+		accepted, err := j.store.change(ctx, acceptOpen, key, transactionID, j.store.owner, paymentLease.Microseconds())
+		if err != nil || accepted > 0 || !known || a.leased || a.open {
+			return err // if it has changed nothing, it was accepted before
+		}
+		accepted, err = j.endUnsent(ctx, a, connectpsp.OutcomeAccepted)
+		if err != nil || accepted > 0 {
+			return err
+		}
+		found, err := j.find(ctx, a.intent)
+		switch {
+		case err != nil, found == nil, found.Outcome == connectpsp.OutcomeAccepted:
+			return err
+		case found.Outcome == connectpsp.OutcomeRejected: // by another process, which had not sent it
+			a.follow(found)
+		case found.IdempotencyKey != key: // a later attempt is open
+			return nil
+		} // else another process has sent it just now
+	}
 }
+
+// follow makes an attempt that was never written take the place of a row.
+func (a *attempt) follow(r *row) { a.epoch, a.next = r.epoch, max(a.next, r.epoch+1) }
 
 func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string) error {
 	unsent := known && !a.leased && !a.open
@@ -315,7 +331,7 @@ func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string)
 		case found == nil || !unsent:
 			return nil
 		}
-		a.epoch, a.next = found.epoch, max(a.next, found.epoch+1) // another process was rejected meanwhile
+		a.follow(found) // another process was rejected meanwhile
 	}
 }
 
