@@ -210,6 +210,14 @@ bench-inbox: ## Print what the inbox costs on PostgreSQL beside the same work by
 	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 2h -v -run "^TestFiguresOfTheInbox$$" ./... \
 		-figures -figures.rows $(N)'
 
+# Withdrawals that are done in the fullest database; the others have a tenth and a hundredth.
+fleet-load: N ?= 1000000
+
+.PHONY: fleet-load
+fleet-load: ## Print what a payout costs PostgreSQL, and how many 1, 2 and 4 workers make a second (some minutes)
+	@CONNECTPSP_TEST_FSYNC=on .ci/with-postgres sh -c 'cd examples/payouts && $(GO) test -count=1 -timeout 1h -v \
+		-run "^TestFiguresOfPayouts$$" ./... -load -load.rows $(N)'
+
 .PHONY: bench-docs
 bench-docs: ## The same, and write the table into docs/performance.md
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS) -document ../docs/performance.md
