@@ -165,6 +165,40 @@ func TestNoPayoutWaitsForTheLockOfAnother(t *testing.T) {
 	p.requireBooks(t, nothing, nothing, pix.Centavos(64*amount.Centavos()))
 }
 
+// PostgreSQL plans a statement when few withdrawals are open, and keeps the plan when the gateway has
+// been away and many are.
+func TestAPayoutDoesNotReadAllOthersThatAreOpen(t *testing.T) {
+	const payouts, others = 10, 2000
+	p := newPlatform(t)
+	p.db.SetMaxOpenConns(1) // plans are of a session
+	p.request(t, "model")
+	const insert = `INSERT INTO withdrawal (reference, player, centavos, name, document, key_type, pix_key, state)
+		SELECT $1 || n, player, centavos, name, document, key_type, pix_key, $1 FROM withdrawal, generate_series(1, $2) n
+		WHERE reference = 'model'`
+	p.execute(t, insert, statePosted, others)
+	p.execute(t, "VACUUM ANALYZE")
+	references := p.requestMany(t, 2*payouts)
+	worker := newPayer(t, p.app, "")
+	for n, reference := range references {
+		if n == payouts {
+			p.execute(t, insert, statePending, others)
+		}
+		_, err := worker.pay(t.Context(), reference)
+		require.NoError(t, err)
+	}
+	p.close() // sessions report when they end
+	db := openDatabase(t, p.database)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	var sessions, read int
+	eventually(t, func() bool {
+		require.NoError(t, db.QueryRowContext(t.Context(), `SELECT count(*), (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes
+			WHERE relname = 'withdrawal') FROM pg_stat_activity WHERE datname = current_database()`).Scan(&sessions, &read))
+		return sessions == 1
+	}, "its sessions do not end")
+	assert.Less(t, read, others)
+}
+
 // Reads are no transactions that write, and are not counted. River and the inbox work in batches,
 // so that few at a time cost more.
 func TestAPayoutCostsFewTransactions(t *testing.T) {

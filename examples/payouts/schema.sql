@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS withdrawal (
 	requested_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS withdrawal_player ON withdrawal (player, requested_at);
-CREATE INDEX IF NOT EXISTS withdrawal_open ON withdrawal (requested_at) WHERE state IN ('HELD', 'PENDING');
+-- By reference, because PostgreSQL may use it to find one withdrawal that is open: an index by time would
+-- have it read all of them.
+CREATE INDEX IF NOT EXISTS withdrawal_open ON withdrawal (reference) WHERE state IN ('HELD', 'PENDING');
 
 -- Each entry moves an amount from one account to another, so the books balance by construction.
 -- A withdrawal has one PENDING entry, and one that ends it: POSTED or VOIDED, never both.
