@@ -41,6 +41,10 @@ FROM connectpsp_payment `
 	selectEnded   = selectRow + `WHERE outcome <> '' AND ended_at >
 	(SELECT max(ended_at) FROM connectpsp_payment WHERE outcome <> '') - 3600000000 ORDER BY ended_at, key`
 
+	// Not outcome = '', by which PostgreSQL may choose the index of what is open to find one payment,
+	// and then reads all that are.
+	isOpen = `outcome <> 'REJECTED' AND outcome <> 'ACCEPTED'`
+
 	// An attempt takes the place of a rejected one, if that is the one that Begin saw.
 	writeIntent = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
 	body_sha256, client_id, base_url, body, begun_at, sent_at, owner, leased_until, epoch)
@@ -64,21 +68,21 @@ WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'
 	OR connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = '' AND connectpsp_payment.owner = $14`
 
 	takeOver = `UPDATE connectpsp_payment SET owner = $3, leased_until = NOW + $4, epoch = $5
-WHERE payment = $1 AND epoch = $2 AND outcome = '' AND (owner = $3 OR leased_until <= NOW)`
+WHERE payment = $1 AND epoch = $2 AND ` + isOpen + ` AND (owner = $3 OR leased_until <= NOW)`
 
-	renewLease = `UPDATE connectpsp_payment SET leased_until = NOW + $3 WHERE payment = $1 AND epoch = $2 AND outcome = ''`
+	renewLease = `UPDATE connectpsp_payment SET leased_until = NOW + $3 WHERE payment = $1 AND epoch = $2 AND ` + isOpen
 
 	// The owner's lease goes on for a while, until its caller has been told.
 	acceptOpen = `UPDATE connectpsp_payment SET outcome = 'ACCEPTED', body = NULL, ended_at = NOW,
 	transaction_id = CASE WHEN $2 = '' THEN transaction_id ELSE $2 END,
 	leased_until = CASE WHEN owner = $3 THEN NOW + $4 ELSE leased_until END
-WHERE key = $1 AND outcome <> 'REJECTED' AND outcome = ''`
+WHERE key = $1 AND ` + isOpen
 
 	rejectLeased = `UPDATE connectpsp_payment SET outcome = 'REJECTED', body = NULL, ended_at = NOW, leased_until = NOW + $3
-WHERE payment = $1 AND epoch = $2 AND outcome = ''`
+WHERE payment = $1 AND epoch = $2 AND ` + isOpen
 
 	rejectFree = `UPDATE connectpsp_payment SET outcome = 'REJECTED', body = NULL, ended_at = NOW
-WHERE key = $1 AND outcome <> 'REJECTED' AND outcome = '' AND (owner = $2 OR leased_until <= NOW)`
+WHERE key = $1 AND ` + isOpen + ` AND (owner = $2 OR leased_until <= NOW)`
 )
 
 // identity returns the first parameters of writeIntent and writeEnd.
