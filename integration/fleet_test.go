@@ -247,3 +247,35 @@ func TestAnEndThatIsWrittenLateEndsNoLaterAttempt(t *testing.T) {
 	require.NotNil(t, found, "the payment may have been made, and would be reported as rejected")
 	assert.Empty(t, found.Outcome)
 }
+
+// A webhook tells of a payment that the journal does not know, and another process sends it just
+// then.
+func TestAPaymentThatIsSentWhileItsAcceptanceIsRecordedIsAccepted(t *testing.T) {
+	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
+	if address == "" {
+		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
+	}
+	slow := &faults{Driver: stdlib.GetDefaultDriver()}
+	db := sql.OpenDB(faultyConnector{slow, newPostgres(t, address)})
+	defer db.Close()
+	receiver, sender := openStore(t, servers[0], db).Journal(), openStore(t, servers[0], db).Journal()
+	intent := connectpsp.Intent{
+		Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: "key-1", ExternalReference: "withdrawal-1", BegunAt: time.Now(),
+	}
+	for _, journal := range []*sqlstore.Journal{sender, receiver} {
+		earlier, err := journal.Begin(t.Context(), intent)
+		require.NoError(t, err)
+		require.Nil(t, earlier)
+	}
+	slow.next = func(run func() (driver.Result, error)) (driver.Result, error) {
+		result, err := run()
+		assert.NoError(t, sender.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+		return result, err
+	}
+	require.NoError(t, receiver.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "transaction-1"))
+	found, err := sender.Find(t.Context(), intent)
+	require.NoError(t, err)
+	require.NotNil(t, found)
+	assert.Equal(t, connectpsp.OutcomeAccepted, found.Outcome)
+	assert.Error(t, sender.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""), "it was accepted")
+}

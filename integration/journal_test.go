@@ -2,16 +2,10 @@ package integration
 
 import (
 	"database/sql"
-	"database/sql/driver"
-	"os"
-	"testing"
-	"time"
-
+	"errors"
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,36 +34,92 @@ func TestAJournalInADatabaseIsSharedByProcesses(t *testing.T) {
 	})
 }
 
-// A webhook tells of a payment that the journal does not know, and another process sends it just
-// then.
-func TestAPaymentThatIsSentWhileItsAcceptanceIsRecordedIsAccepted(t *testing.T) {
-	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
-	if address == "" {
-		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
-	}
-	slow := &faults{Driver: stdlib.GetDefaultDriver()}
-	db := sql.OpenDB(faultyConnector{slow, newPostgres(t, address)})
-	defer db.Close()
-	receiver, sender := openStore(t, servers[0], db).Journal(), openStore(t, servers[0], db).Journal()
-	intent := connectpsp.Intent{
-		Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: "key-1", ExternalReference: "withdrawal-1", BegunAt: time.Now(),
-	}
-	for _, journal := range []*sqlstore.Journal{sender, receiver} {
-		earlier, err := journal.Begin(t.Context(), intent)
+// alongside writes a row of the user's in the transactions of a journal, until it refuses to.
+type alongside struct {
+	t       *testing.T
+	db      *sql.DB
+	refuses error
+}
+
+func newAlongside(t *testing.T, db *sql.DB) *alongside {
+	execute(t, db, `CREATE TABLE claims (n integer)`)
+	return &alongside{t: t, db: db}
+}
+
+func (a *alongside) write(tx *sql.Tx) error {
+	_, err := tx.ExecContext(a.t.Context(), `INSERT INTO claims VALUES (1)`)
+	require.NoError(a.t, err)
+	return a.refuses
+}
+
+// requireRows checks how often the user's row was committed, and the outcomes in the journal.
+func (a *alongside) requireRows(claims int, outcomes string) {
+	a.t.Helper()
+	require.Equal(a.t, claims, number(a.t, a.db, `SELECT count(*) FROM claims`))
+	var found string
+	require.NoError(a.t, a.db.QueryRowContext(a.t.Context(), `SELECT coalesce(max('<' || outcome || '>'), '') FROM connectpsp_payment`).Scan(&found))
+	require.Equal(a.t, outcomes, found)
+}
+
+var errNotAnyMore = errors.New("not any more")
+
+func TestWhatIsWrittenWithAStepOfAPaymentIsCommittedWithIt(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		a := newAlongside(t, db)
+		journal, other := openStore(t, s, db).Journal(), openStore(t, s, db).Journal()
+		intent := connectpsp.Intent{IdempotencyKey: "key", Operation: connectpsp.OperationCreateCashOut, ExternalReference: "payment"}
+		sent := func() error { return journal.SentWith(t.Context(), intent.IdempotencyKey, time.Now(), a.write) }
+		finish := func(outcome connectpsp.Outcome) error {
+			return journal.FinishWith(t.Context(), intent.IdempotencyKey, outcome, "", a.write)
+		}
+		_, err := journal.Begin(t.Context(), intent)
 		require.NoError(t, err)
-		require.Nil(t, earlier)
-	}
-	slow.next = func(run func() (driver.Result, error)) (driver.Result, error) {
-		result, err := run()
-		assert.NoError(t, sender.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
-		return result, err
-	}
-	require.NoError(t, receiver.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "transaction-1"))
-	found, err := sender.Find(t.Context(), intent)
-	require.NoError(t, err)
-	require.NotNil(t, found)
-	assert.Equal(t, connectpsp.OutcomeAccepted, found.Outcome)
-	assert.Error(t, sender.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""), "it was accepted")
+
+		a.refuses = errNotAnyMore
+		require.Equal(t, errNotAnyMore, sent())
+		a.requireRows(0, "")
+		a.refuses = nil
+		require.NoError(t, sent())
+		a.requireRows(1, "<>")
+		require.NoError(t, sent(), "it renews the lease")
+		a.requireRows(2, "<>")
+
+		a.refuses = errNotAnyMore
+		require.Equal(t, errNotAnyMore, finish(connectpsp.OutcomeRejected))
+		require.Equal(t, errNotAnyMore, finish(connectpsp.OutcomeAccepted))
+		a.requireRows(2, "<>")
+		a.refuses = nil
+		require.NoError(t, finish(connectpsp.OutcomeRejected))
+		a.requireRows(3, "<REJECTED>")
+
+		_, err = journal.Begin(t.Context(), intent)
+		require.NoError(t, err)
+		require.NoError(t, sent())
+		a.requireRows(4, "<>")
+		require.NoError(t, other.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "")) // after a webhook
+		require.NoError(t, sent())
+		require.NoError(t, finish(connectpsp.OutcomeAccepted))
+		a.requireRows(6, "<ACCEPTED>")
+		require.Error(t, finish(connectpsp.OutcomeRejected))
+		a.requireRows(6, "<ACCEPTED>")
+	})
+}
+
+func TestAPaymentThatAnotherProcessHasIsNotSentWithAnything(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		intent := connectpsp.Intent{IdempotencyKey: "key", Operation: connectpsp.OperationCreateCashOut, ExternalReference: "payment"}
+		first, second := openStore(t, s, db).Journal(), openStore(t, s, db).Journal()
+		for _, journal := range []*sqlstore.Journal{first, second} {
+			_, err := journal.Begin(t.Context(), intent)
+			require.NoError(t, err)
+		}
+		require.NoError(t, first.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+		require.NoError(t, first.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""))
+		require.Error(t, second.SentWith(t.Context(), intent.IdempotencyKey, time.Now(), func(*sql.Tx) error {
+			t.Error("it is called")
+			return nil
+		}))
+	})
 }
 
 // PostgreSQL plans a statement when few payments are open, and keeps the plan when the gateway has

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"sync"
@@ -175,14 +176,25 @@ func (j *Journal) Find(ctx context.Context, intent connectpsp.Intent) (*connectp
 // Sent writes an intent with its lease, or renews the lease. It waits while another process has the
 // payment. See [connectpsp.Journal].
 func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
+	return j.SentWith(ctx, key, at, nil)
+}
+
+// SentWith is Sent, and calls also in the database transaction of its write. If also returns an
+// error nothing is written, and SentWith returns that error: the attempt is not sent. When SentWith
+// returns nil, also has returned nil and its writes are committed. Call it in the Sent of a Journal
+// that embeds this one, to send a payment only as long as your own tables allow it.
+//
+// Also must not commit the transaction or roll it back. After an error of the database its writes
+// may have been committed. A nil also does nothing.
+func (j *Journal) SentWith(ctx context.Context, key string, at time.Time, also func(*sql.Tx) error) error {
 	a, known := j.attemptOf(key)
 	if !known {
 		return errNotBegun
 	}
 	if a.leased {
-		return j.renew(ctx, a)
+		return j.renew(ctx, a, also)
 	}
-	taken, err := j.take(ctx, a, at)
+	taken, err := j.take(ctx, a, at, also)
 	switch {
 	case err != nil:
 		return err
@@ -190,7 +202,10 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 		j.lease(a)
 		return nil
 	default:
-		return j.conflict(ctx, a)
+		if err := j.conflict(ctx, a); err != nil {
+			return err
+		}
+		return j.store.with(ctx, also)
 	}
 }
 
@@ -202,9 +217,9 @@ func (j *Journal) lease(a attempt) {
 
 // take writes the intent, or takes over the one that Begin saw open. It changes nothing if the row
 // is no longer as Begin saw it.
-func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int64, err error) {
+func (j *Journal) take(ctx context.Context, a attempt, at time.Time, also func(*sql.Tx) error) (taken int64, err error) {
 	if a.open {
-		return j.store.change(ctx, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds(), a.next)
+		return j.store.changeWith(ctx, also, takeOver, a.intent.Payment(), a.epoch, j.store.owner, paymentLease.Microseconds(), a.next)
 	}
 	sent := a.intent.SentAt
 	if sent.IsZero() {
@@ -212,7 +227,7 @@ func (j *Journal) take(ctx context.Context, a attempt, at time.Time) (taken int6
 	}
 	arguments := append(j.identity(a.intent), a.intent.Body, ago(a.intent.BegunAt), ago(sent),
 		j.store.owner, paymentLease.Microseconds(), a.epoch, a.next)
-	return j.store.change(ctx, writeIntent, arguments...)
+	return j.store.changeWith(ctx, also, writeIntent, arguments...)
 }
 
 // conflict returns why an intent could not be written, nil if it may be sent all the same.
@@ -239,8 +254,8 @@ func (j *Journal) conflict(ctx context.Context, a attempt) error {
 }
 
 // renew renews the lease before another attempt.
-func (j *Journal) renew(ctx context.Context, a attempt) error {
-	renewed, err := j.store.change(ctx, renewLease, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
+func (j *Journal) renew(ctx context.Context, a attempt, also func(*sql.Tx) error) error {
+	renewed, err := j.store.changeWith(ctx, also, renewLease, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
 	if err != nil || renewed == 1 {
 		return err
 	}
@@ -249,7 +264,7 @@ func (j *Journal) renew(ctx context.Context, a attempt) error {
 	case err != nil:
 		return err
 	case found != nil && found.Outcome == connectpsp.OutcomeAccepted && found.epoch == a.epoch:
-		return nil // a webhook has told of it, and the gateway repeats its response
+		return j.store.with(ctx, also) // a webhook has told of it, and the gateway repeats its response
 	default:
 		return ErrLeaseLost
 	}
@@ -259,13 +274,23 @@ func (j *Journal) renew(ctx context.Context, a attempt) error {
 // accepted: the gateway says so. A rejection is written by the process that has the lease, or by
 // any once it is over. See [connectpsp.Journal].
 func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string) error {
+	return j.FinishWith(ctx, key, outcome, transactionID, nil)
+}
+
+// FinishWith is Finish, and calls also in the database transaction of its write, as
+// [Journal.SentWith] does: to record the outcome in your own tables. If also returns an error the
+// outcome is not recorded, and the payment stays open. The client then reports a rejection as
+// unknown, and what was accepted as accepted.
+func (j *Journal) FinishWith(
+	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string, also func(*sql.Tx) error,
+) error {
 	a, known := j.attemptOf(key)
 	switch outcome {
 	case connectpsp.OutcomeAccepted:
 		// The attempt stays known: a webhook may tell of it between two attempts of a call.
-		return j.accept(ctx, a, known, key, transactionID)
+		return j.accept(ctx, a, known, key, transactionID, also)
 	case connectpsp.OutcomeRejected:
-		err := j.reject(ctx, a, known, key)
+		err := j.reject(ctx, a, known, key, also)
 		if err == nil {
 			j.mu.Lock()
 			defer j.mu.Unlock()
@@ -277,44 +302,48 @@ func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Out
 	}
 }
 
-func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transactionID string) error {
+func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transactionID string, also func(*sql.Tx) error) error {
 	a.intent.TransactionID = cmp.Or(transactionID, a.intent.TransactionID)
 	for {
-		accepted, err := j.store.change(ctx, acceptOpen, key, transactionID, j.store.owner, paymentLease.Microseconds())
-		if err != nil || accepted > 0 || !known || a.leased || a.open {
-			return err // if it has changed nothing, it was accepted before
+		accepted, err := j.store.changeWith(ctx, also, acceptOpen, key, transactionID, j.store.owner, paymentLease.Microseconds())
+		if err == nil && accepted == 0 && known && !a.leased && !a.open {
+			accepted, err = j.endUnsent(ctx, a, connectpsp.OutcomeAccepted, also)
 		}
-		accepted, err = j.endUnsent(ctx, a, connectpsp.OutcomeAccepted)
 		if err != nil || accepted > 0 {
 			return err
 		}
+		if !known || a.leased || a.open {
+			return j.store.with(ctx, also) // it was accepted before
+		}
 		found, err := j.find(ctx, a.intent)
 		switch {
-		case err != nil, found == nil, found.Outcome == connectpsp.OutcomeAccepted:
+		case err != nil:
 			return err
-		case found.Outcome == connectpsp.OutcomeRejected: // by another process, which had not sent it
+		case found != nil && found.Outcome == connectpsp.OutcomeRejected: // by another process, which had not sent it
 			a.follow(found)
-		case found.IdempotencyKey != key: // a later attempt is open
-			return nil
-		} // else another process has sent it just now
+		case found != nil && found.Outcome == "" && found.IdempotencyKey == key:
+			// Another process has sent it just now.
+		default: // it was accepted before, or a later attempt is open
+			return j.store.with(ctx, also)
+		}
 	}
 }
 
 // follow makes an attempt that was never written take the place of a row.
 func (a *attempt) follow(r *row) { a.epoch, a.next = r.epoch, max(a.next, r.epoch+1) }
 
-func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string) error {
+func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string, also func(*sql.Tx) error) error {
 	unsent := known && !a.leased && !a.open
 	for {
 		var rejected int64
 		var err error
 		switch {
 		case unsent: // no process that has begun it may send it any more, this one included
-			rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected)
+			rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected, also)
 		case known && a.leased:
-			rejected, err = j.store.change(ctx, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
+			rejected, err = j.store.changeWith(ctx, also, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
 		default:
-			rejected, err = j.store.change(ctx, rejectFree, key, j.store.owner)
+			rejected, err = j.store.changeWith(ctx, also, rejectFree, key, j.store.owner)
 		}
 		if err != nil || rejected > 0 {
 			return err
@@ -329,21 +358,21 @@ func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string)
 		case found != nil && found.Outcome == "":
 			return ErrLeaseLost
 		case found == nil || !unsent:
-			return nil
+			return j.store.with(ctx, also)
 		}
 		a.follow(found) // another process was rejected meanwhile
 	}
 }
 
 // endUnsent writes the outcome of an attempt that was not written before.
-func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.Outcome) (int64, error) {
+func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.Outcome, also func(*sql.Tx) error) (int64, error) {
 	var sent any // never
 	if !a.intent.SentAt.IsZero() {
 		sent = ago(a.intent.SentAt)
 	}
 	arguments := append(j.identity(a.intent), string(outcome), ago(a.intent.BegunAt), sent,
 		j.store.owner, paymentLease.Microseconds(), a.epoch, a.next)
-	return j.store.change(ctx, writeEnd, arguments...)
+	return j.store.changeWith(ctx, also, writeEnd, arguments...)
 }
 
 // Pending returns the intents without an outcome. See [connectpsp.Journal].

@@ -41,8 +41,8 @@ FROM connectpsp_payment `
 	selectEnded   = selectRow + `WHERE outcome <> '' AND ended_at >
 	(SELECT max(ended_at) FROM connectpsp_payment WHERE outcome <> '') - 3600000000 ORDER BY ended_at, key`
 
-	// Not outcome = '', by which PostgreSQL may choose the index of what is open to find one payment,
-	// and then reads all that are.
+	// Not outcome = '', by which PostgreSQL may choose the index of what is open to find one
+	// payment, and then reads all that are.
 	isOpen = `outcome <> 'REJECTED' AND outcome <> 'ACCEPTED'`
 
 	// An attempt takes the place of a rejected one, if that is the one that Begin saw.

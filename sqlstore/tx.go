@@ -104,6 +104,41 @@ func (s *Store) change(ctx context.Context, statement string, arguments ...any) 
 	return changed, wrap(err)
 }
 
+// changeWith is change, and calls also in the transaction of the statement if that has changed a
+// row. A nil also does nothing.
+func (s *Store) changeWith(ctx context.Context, also func(*sql.Tx) error, statement string, arguments ...any) (changed int64, err error) {
+	if also == nil {
+		return s.change(ctx, statement, arguments...)
+	}
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.text(statement), arguments...)
+		if err != nil {
+			return err
+		}
+		if changed, err = result.RowsAffected(); err != nil || changed == 0 {
+			return err
+		}
+		return call(also, tx)
+	})
+	return changed, wrap(err)
+}
+
+// with calls also in a transaction of its own. A nil also does nothing.
+func (s *Store) with(ctx context.Context, also func(*sql.Tx) error) error {
+	if also == nil {
+		return nil
+	}
+	return wrap(s.inTransaction(ctx, func(tx *sql.Tx) error { return call(also, tx) }))
+}
+
+// call calls the user's function.
+func call(also func(*sql.Tx) error, tx *sql.Tx) error {
+	if err := also(tx); err != nil {
+		return &functionError{err}
+	}
+	return nil
+}
+
 // both makes two statements that use the same parameters. On PostgreSQL they cost one round trip.
 // The tables that they change must differ.
 func (s *Store) both(ctx context.Context, tx querier, first, second string, arguments ...any) error {
