@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +79,22 @@ func TestAWithdrawalThatIsRequestedAgainIsPaidOnce(t *testing.T) {
 	}
 }
 
+// A client that has lost the connection asks again while its first request is still under way.
+func TestAWithdrawalThatIsRequestedSeveralTimesAtOnceIsDebitedOnce(t *testing.T) {
+	p := newPlatform(t)
+	require.NoError(t, p.books.deposit(t.Context(), player, amount))
+	var requests sync.WaitGroup
+	for range 8 {
+		requests.Go(func() {
+			state, err := p.books.withdraw(t.Context(), newWithdrawal(reference))
+			assert.NoError(t, err)
+			assert.Equal(t, statePending, state)
+		})
+	}
+	requests.Wait()
+	p.requireBooks(t, nothing, amount, nothing)
+}
+
 func TestAReferenceIsNotUsedForAnotherWithdrawal(t *testing.T) {
 	p := newPlatform(t)
 	p.request(t, reference)
@@ -142,6 +159,21 @@ func TestAnUnknownOutcomeStaysInFlightUntilTheNextCallTells(t *testing.T) {
 	p.requireBooks(t, nothing, amount, nothing)
 	assert.Zero(t, pay(t, worker))
 	assert.Len(t, p.bank.paid(reference), 1)
+}
+
+func TestAPaymentIsAcceptedInTheJournalAndInTheBooksOrInNeither(t *testing.T) {
+	const open, accepted = "SELECT count(*) FROM connectpsp_payment WHERE outcome = ''", "SELECT count(*) FROM connectpsp_payment WHERE outcome = 'ACCEPTED'"
+	p := newPlatform(t)
+	p.request(t, reference)
+	worker := newPayer(t, p.app, "")
+	p.execute(t, "ALTER TABLE withdrawal ADD CONSTRAINT fault CHECK (transaction_id = '') NOT VALID")
+	require.Equal(t, later, pay(t, worker))
+	require.Equal(t, 1, p.number(t, open))
+	p.execute(t, "ALTER TABLE withdrawal DROP CONSTRAINT fault")
+	require.Zero(t, pay(t, worker))
+	require.Equal(t, 1, p.number(t, accepted))
+	require.Equal(t, 1, p.number(t, "SELECT count(*) FROM withdrawal WHERE transaction_id <> ''"))
+	require.Len(t, p.bank.paid(reference), 1)
 }
 
 func TestAJobWithAnUnknownOutcomeIsSnoozedSoThatRiverCountsNoAttempt(t *testing.T) {

@@ -48,12 +48,23 @@ var (
 // Called again with the same withdrawal it changes nothing and returns the state by then. So after
 // any other error than those above, such as a lost connection, call it again.
 func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
-	if state, err := b.find(ctx, w); !errors.Is(err, sql.ErrNoRows) {
-		return state, err
-	}
 	state := statePending
 	err := b.transaction(ctx, func(tx *sql.Tx) error {
-		if err := debit(ctx, tx, w); err != nil {
+		refusal, err := lockPlayer(ctx, tx, w)
+		if err != nil {
+			return err
+		}
+		// Only now: a request with this reference that is under way has the lock, and may be what
+		// leaves the player too little.
+		earlier, err := find(ctx, tx, w)
+		switch {
+		case !errors.Is(err, sql.ErrNoRows):
+			state = earlier
+			return err
+		case refusal != nil:
+			return refusal
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE player SET balance = balance - $2 WHERE id = $1`, w.player, w.amount.Centavos()); err != nil {
 			return err
 		}
 		reason, err := overLimit(ctx, tx, w)
@@ -81,17 +92,17 @@ func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
 		_, err = b.jobs.InsertTx(ctx, tx, payout{w.reference}, nil)
 		return err
 	})
-	if errors.Is(err, errExists) { // it was inserted at the same time
-		return b.find(ctx, w)
+	if errors.Is(err, errExists) { // of another player, inserted at the same time
+		return b.withdraw(ctx, w)
 	}
 	return state, err
 }
 
 // find returns the state of a withdrawal, or sql.ErrNoRows if there is none with its reference.
-func (b *books) find(ctx context.Context, w withdrawal) (state, error) {
+func find(ctx context.Context, tx *sql.Tx, w withdrawal) (state, error) {
 	var state state
 	var same bool
-	err := b.db.QueryRowContext(ctx, `SELECT state, player = $2 AND centavos = $3 AND pix_key = $4 FROM withdrawal WHERE reference = $1`,
+	err := tx.QueryRowContext(ctx, `SELECT state, player = $2 AND centavos = $3 AND pix_key = $4 FROM withdrawal WHERE reference = $1`,
 		w.reference, w.player, w.amount.Centavos(), w.payee.Destination.PIXKey).Scan(&state, &same)
 	if err == nil && !same {
 		return "", errReused
@@ -99,24 +110,24 @@ func (b *books) find(ctx context.Context, w withdrawal) (state, error) {
 	return state, err
 }
 
-// debit takes the amount from the player, whose row it locks until the transaction ends.
-func debit(ctx context.Context, tx *sql.Tx, w withdrawal) error {
+// lockPlayer locks the player's row until the transaction ends. The refusal says why the player
+// cannot withdraw the amount, nil if the player can.
+func lockPlayer(ctx context.Context, tx *sql.Tx, w withdrawal) (refusal, err error) {
 	var enough bool
 	var frozen string
-	err := tx.QueryRowContext(ctx, `SELECT balance >= $2, frozen FROM player WHERE id = $1 FOR NO KEY UPDATE`,
+	err = tx.QueryRowContext(ctx, `SELECT balance >= $2, frozen FROM player WHERE id = $1 FOR NO KEY UPDATE`,
 		w.player, w.amount.Centavos()).Scan(&enough, &frozen)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return errNoFunds
+		return errNoFunds, nil
 	case err != nil:
-		return err
+		return nil, err
 	case frozen != "":
-		return errFrozen
+		return errFrozen, nil
 	case !enough:
-		return errNoFunds
+		return errNoFunds, nil
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE player SET balance = balance - $2 WHERE id = $1`, w.player, w.amount.Centavos())
-	return err
+	return nil, nil
 }
 
 // overLimit returns which limit the withdrawal exceeds, empty if none. The lock on the player's row
