@@ -95,7 +95,7 @@ func (a *app) connect(ctx context.Context, config connectpsp.Config, options ...
 	if key := os.Getenv("PAYOUTS_TOKEN_KEY"); key != "" {
 		options = append(options, connectpsp.WithTokenSource(store.Tokens(source, auth.NewSecret(key))))
 	}
-	a.client, err = connectpsp.New(config, append(options, connectpsp.WithJournal(&fence{store.Journal(), a.db}))...)
+	a.client, err = connectpsp.New(config, append(options, connectpsp.WithJournal(fence{store.Journal()}))...)
 	if err != nil {
 		return err
 	}

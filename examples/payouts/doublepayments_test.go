@@ -221,21 +221,45 @@ func TestDoublePaymentsThatOthersMadeAreNotMadeHere(t *testing.T) {
 	}
 }
 
-// The second worker is rejected and stops before it gives the money back; meanwhile the first pays.
-func TestARejectionGivesNothingBackOnceAnotherWorkerHasClaimedTheWithdrawal(t *testing.T) {
+// A worker is rejected and stops before it gives the money back; meanwhile another sends the
+// payment.
+func TestARejectionGivesNothingBackOnceAnotherWorkerHasSentThePayment(t *testing.T) {
 	p := newPlatform(t, noMoney)
 	p.request(t, reference)
 	slow, fast := newPayer(t, p.newProcess(t), ""), newPayer(t, p.newProcess(t), "")
-	claim, err := p.books.claim(t.Context(), reference)
+	first, err := p.books.claim(t.Context(), reference)
 	require.NoError(t, err)
-	_, rejection := slow.send(t.Context(), claim)
+	_, rejection := slow.send(t.Context(), first)
 	require.ErrorIs(t, rejection, connectpsp.CodeInsufficientFunds)
-	_, err = p.books.claim(t.Context(), reference) // by the other, which is about to pay
+	second, err := p.books.claim(t.Context(), reference)
 	require.NoError(t, err)
-	again, err := slow.book(t.Context(), claim, nil, rejection)
+	_, repeated := fast.send(t.Context(), second)
+	require.ErrorIs(t, repeated, connectpsp.CodeInsufficientFunds)
+	again, err := slow.book(t.Context(), first, nil, rejection)
 	require.NoError(t, err)
 	require.Zero(t, again)
 	require.Equal(t, statePending, p.state(t, reference))
-	require.Zero(t, pay(t, fast)) // the gateway repeats its rejection under the same key
+	again, err = fast.book(t.Context(), second, nil, repeated)
+	require.NoError(t, err)
+	require.Zero(t, again)
+	require.Equal(t, stateVoided, p.state(t, reference))
 	require.Equal(t, 1, p.given(t))
+}
+
+func TestOfTwoWorkersWithOneClaimTheSecondSendsNothing(t *testing.T) {
+	p := newPlatform(t)
+	p.request(t, reference)
+	first, err := p.books.claim(t.Context(), reference)
+	require.NoError(t, err)
+	second, err := p.books.claim(t.Context(), reference)
+	require.NoError(t, err)
+	p.bank.loseAnswers(4)
+	_, err = newPayer(t, p.newProcess(t), "").send(t.Context(), first)
+	require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+	asked := p.bank.asked()
+	_, err = newPayer(t, p.newProcessLater(t), "").send(t.Context(), second)
+	require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+	require.ErrorIs(t, err, errClaimLost)
+	require.Equal(t, asked, p.bank.asked())
+	require.Equal(t, 1, p.number(t, "SELECT count(*) FROM connectpsp_payment WHERE epoch = 1 AND outcome = ''"), "the journal is as the first left it")
 }

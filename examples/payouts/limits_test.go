@@ -165,8 +165,8 @@ func TestNoPayoutWaitsForTheLockOfAnother(t *testing.T) {
 	p.requireBooks(t, nothing, nothing, pix.Centavos(64*amount.Centavos()))
 }
 
-// PostgreSQL plans a statement when few withdrawals are open, and keeps the plan when the gateway has
-// been away and many are.
+// PostgreSQL plans a statement when few withdrawals are open, and keeps the plan when the gateway
+// has been away and many are.
 func TestAPayoutDoesNotReadAllOthersThatAreOpen(t *testing.T) {
 	const payouts, others = 10, 2000
 	p := newPlatform(t)

@@ -102,7 +102,8 @@ func (p *payer) send(ctx context.Context, c *claim) (*connectpsp.CashOut, error)
 // book records the outcome of a call.
 func (p *payer) book(ctx context.Context, c *claim, payment *connectpsp.CashOut, outcome error) (again time.Duration, err error) {
 	switch {
-	case outcome == nil: // accepted; it may still end as FAILED
+	case outcome == nil && c.accepted: // it may still end as FAILED
+	case outcome == nil: // the journal could not record it
 		err = p.books.accepted(ctx, c.reference, payment.TransactionID)
 	case errors.Is(outcome, connectpsp.ErrUnknownOutcome): // not failed: the money stays debited
 		return whenDoubted, errors.Join(outcome, p.books.doubted(ctx, c.reference, sinceFirstSent(outcome)))

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS withdrawal (
 	state          text NOT NULL CHECK (state IN ('HELD', 'PENDING', 'POSTED', 'VOIDED')),
 	reason         text NOT NULL DEFAULT '', -- why it is HELD or VOIDED
 	transaction_id text NOT NULL DEFAULT '', -- the gateway's, once it has accepted the payment
-	fencing_token  bigint NOT NULL DEFAULT 0, -- rises with each claim by a worker
+	fencing_token  bigint NOT NULL DEFAULT 0, -- rises each time that a worker sends the payment
 	doubt_since    timestamptz, -- when a payment of unknown outcome was first sent
 	requested_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
