@@ -221,5 +221,5 @@ func TestAPayoutCostsFewTransactions(t *testing.T) {
 	}, "not all jobs have ended")
 	each := float64(p.number(t, "SELECT pg_current_xact_id()::text::bigint")-before) / payouts
 	t.Logf("%.1f transactions for each payout", each)
-	assert.LessOrEqual(t, each, 9.5)
+	assert.LessOrEqual(t, each, 7.5)
 }
