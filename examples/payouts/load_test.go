@@ -347,7 +347,7 @@ func (c *loadCase) median(value func(loadCost) float64) float64 {
 
 func report(t *testing.T, cases []*loadCase) {
 	var table strings.Builder
-	fmt.Fprintln(&table, "| workers | rows | payouts a second | commits that write | all commits | WAL, kB | full pages | buffers | CPU, ms | of it PostgreSQL |")
+	fmt.Fprintln(&table, "| workers | rows | payouts a second | write transactions | commits, reads too | WAL, kB | full pages | buffers | CPU, ms | of it PostgreSQL |")
 	fmt.Fprintln(&table, "|---|---|---|---|---|---|---|---|---|---|")
 	for _, c := range cases {
 		postgres, processes := c.median(func(r loadCost) float64 { return r.postgres }), c.median(func(r loadCost) float64 { return r.processes })
