@@ -319,13 +319,13 @@ func TestAJournalThatProcessesShareIsLinearizable(t *testing.T) {
 // unchecked are conditions in payment.go of sqlstore, and what a statement has in place of one that
 // does not check it.
 var unchecked = map[string][2]string{
-	"whether another process has the lease, before a payment is sent":     {"'' AND (owner = $3 OR leased_until <= NOW)`", "''`"},
+	"whether another process has the lease, before a payment is sent":     {"isOpen + ` AND (owner = $3 OR leased_until <= NOW)`", "isOpen"},
 	"whether another process has the lease, before a payment is rejected": {"(owner = $2 OR leased_until <= NOW)", "$2::text <> ''"},
-	"whether another process was faster to take the payment":              {"epoch = $2 AND outcome = '' AND (owner", "$2::bigint > 0 AND outcome = '' AND (owner"},
+	"whether another process was faster to take the payment":              {"epoch = $2 AND ` + isOpen + ` AND (owner", "$2::bigint > 0 AND ` + isOpen + ` AND (owner"},
 	"whether the lease was lost, before it is renewed":                    {"+ $3 WHERE payment = $1 AND epoch = $2", "+ $3 WHERE payment = $1 AND $2::bigint > 0"},
 	"whether the lease was lost, before the payment is rejected":          {"+ $3\nWHERE payment = $1 AND epoch = $2", "+ $3\nWHERE payment = $1 AND $2::bigint > 0"},
-	"whether the payment was rejected since it was begun":                 {"epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`", "epoch >= 0 * $16 AND connectpsp_payment.outcome = 'REJECTED'`"},
-	"whether the payment was accepted, before it is rejected":             {"+ $3\nWHERE payment = $1 AND epoch = $2 AND outcome = ''", "+ $3\nWHERE payment = $1 AND epoch = $2"},
+	"whether the payment was rejected since it was begun":                 {"connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`", "$16::bigint >= 0 AND connectpsp_payment.outcome = 'REJECTED'`"},
+	"whether the payment was accepted, before it is rejected":             {"+ $3\nWHERE payment = $1 AND epoch = $2 AND ` + isOpen", "+ $3\nWHERE payment = $1 AND epoch = $2`"},
 }
 
 func TestAJournalThatChecksTooLittleIsNotLinearizable(t *testing.T) {
