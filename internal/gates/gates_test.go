@@ -62,6 +62,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		"gen/gen.gen.go":      "generated\n",
 		"pix/fuzz_test.go":    "func FuzzFirst(f *testing.F) {}\nfunc FuzzSecond(f *testing.F) {}\n",
 		"auth/fuzz_test.go":   "func FuzzThird(f *testing.F) {}\n",
+		"cmd/connectpsp/a":    "",
 		"integration/a":       "",
 		"examples/receiver/a": "",
 		"examples/payouts/a":  "",

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+)
+
+// walk calls visit for each command of the program.
+func walk(command *cobra.Command, visit func(*cobra.Command)) {
+	visit(command)
+	for _, below := range command.Commands() {
+		walk(below, visit)
+	}
+}
+
+func TestEveryCommandHasAnExampleThatIsOne(t *testing.T) {
+	root := (&app{}).newRoot()
+	walk(root, func(command *cobra.Command) {
+		assert.NotEmpty(t, command.Short, command.CommandPath())
+		if !assert.NotEmpty(t, command.Example, command.CommandPath()) {
+			return
+		}
+		for _, line := range strings.Split(command.Example, "\n") {
+			line, _, _ = strings.Cut(line, " < ")
+			if strings.Contains(line, "<(") {
+				continue
+			}
+			found, _, err := root.Find(strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "connectpsp ")))
+			if assert.NoError(t, err, line) {
+				assert.True(t, found.Runnable() && strings.HasPrefix(found.CommandPath(), command.CommandPath()) || command == root || command.Name() == "help", line)
+				assert.NoError(t, found.ParseFlags(words(t, line)[len(strings.Fields(found.CommandPath())):]), line)
+			}
+		}
+	})
+}
+
+func TestEveryHelpIsPrintedAndEndsWell(t *testing.T) {
+	s := &shell{t: t}
+	walk((&app{}).newRoot(), func(command *cobra.Command) {
+		o := s.run(append(strings.Fields(command.CommandPath())[1:], "--help")...)
+		assert.Equal(t, exitDone, o.code, command.CommandPath())
+		assert.Contains(t, o.stdout, "connectpsp", command.CommandPath())
+		assert.Empty(t, o.stderr)
+	})
+	assert.Equal(t, exitDone, s.run().code, "without a command the help is printed")
+	assert.Contains(t, s.run("--version").stdout, "connectpsp version")
+}
+
+func TestNoFlagTakesASecret(t *testing.T) {
+	walk((&app{}).newRoot(), func(command *cobra.Command) {
+		command.Flags().VisitAll(func(flag *pflag.Flag) {
+			for _, word := range []string{"secret", "token", "password", "credential"} {
+				assert.NotContains(t, flag.Name, word, command.CommandPath())
+			}
+		})
+	})
+}
+
+func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
+	for _, args := range [][]string{
+		{"cash"},
+		{"cash-out"},
+		{"cash-out", "crate"},
+		{"cash-out", "create"},
+		{"cash-out", "create", "--reference", "a"},
+		{"cash-out", "get"},
+		{"cash-out", "get", "a", "b"},
+		{"cash-out", "get", "--amonut", "1"},
+		{"cash-out", "get", "-x"},
+		{"cash-out", "get", "--json=12345678909"},
+		{"cash-out", "create", "--attempt", "12345678909x"},
+		{"cash-out", "create", "--attempt"},
+		{"cash-out", "create", "--=x"},
+		{"cash-out", "12345678909"},
+		{"12345678909"},
+		cashOut("a", "--amount", "1,50"),
+		cashOut("a", "--amount", "12345678909x"),
+		cashOut("a", "--account", "1"),
+		{"cash-out", "create", "--reference", "a", "--amount", "1", "--name", "a", "--document", cpf},
+		cashIn("a", "--redirect-url", "https://shop.example"),
+		cashIn("a", "--database", "--journal", "b"),
+		cashIn("a", "--database"),
+		{"rebalance", "--target", "all"},
+		{"wait"},
+		{"wait", "cash-out", "a", "--timeout", "soon"},
+		{"completion"},
+		{"completion", "tcsh"},
+	} {
+		s := newShell(t)
+		o := s.run(args...)
+		assert.Equal(t, exitUsage, o.code, "%q: %s", args, o.stderr)
+		assert.True(t, strings.HasPrefix(o.stderr, "connectpsp: "), "%q: %s", args, o.stderr)
+		assert.Equal(t, 1, strings.Count(o.stderr, "\n"), "%q: %s", args, o.stderr)
+		assert.Empty(t, o.stdout, "%q", args)
+		assert.Zero(t, s.requests.Load())
+
+		o = s.run(append(args, "--json")...)
+		assert.Equal(t, exitUsage, o.code, "%q: %s", args, o.stderr)
+		assert.Equal(t, "usage", decode[failure](t, o).Outcome, "%q", args)
+	}
+}

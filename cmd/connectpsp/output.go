@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// row is a line of output for people: a name and a value. A row without a value is left out.
+type row [2]string
+
+// print prints a result: object with --json, and otherwise rows.
+func (a *app) print(object any, rows ...row) error {
+	if a.json {
+		return a.printJSON(object)
+	}
+	return printRows(a.stdout, rows)
+}
+
+func (a *app) printJSON(object any) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetEscapeHTML(false)
+	return written(encoder.Encode(object))
+}
+
+func printRows(w io.Writer, rows []row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		if row[1] != "" {
+			fmt.Fprintf(table, "%s\t%s\n", row[0], oneLine(row[1]))
+		}
+	}
+	return written(table.Flush())
+}
+
+// written says that the output failed, and not the command.
+func written(err error) error {
+	if err != nil {
+		return fmt.Errorf("the command was carried out, and its output cannot be written: %w", err)
+	}
+	return nil
+}
+
+func reais(amount pix.Amount) string { return "R$ " + amount.String() }
+
+// amountOf is reais, or empty if the gateway does not tell the amount.
+func amountOf(amount pix.Amount) string {
+	if amount.IsZero() {
+		return ""
+	}
+	return reais(amount)
+}
+
+func timeOf(t pix.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format("2006-01-02 15:04:05 -07:00")
+}
+
+// parseAmount reads the amount of a flag.
+func parseAmount(flag, text string) (pix.Amount, error) {
+	amount, err := pix.ParseAmount(text)
+	if err != nil {
+		return amount, usage("%s must be reais with a dot, such as 10.50", flag)
+	}
+	return amount, nil
+}
+
+// joined joins the words that are not empty.
+func joined(words ...string) string {
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}

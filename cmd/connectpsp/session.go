@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
+)
+
+// newClient returns a client. What it would log, the command reports.
+func (a *app) newClient(g gateway, options ...connectpsp.Option) (*connectpsp.Client, error) {
+	options = append(options, connectpsp.WithLogger(slog.New(slog.DiscardHandler)), connectpsp.WithRetryPolicy(a.retry),
+		connectpsp.WithUserAgent("connectpsp-cli/"+connectpsp.Version))
+	client, err := connectpsp.New(g.config, options...)
+	if err != nil {
+		return nil, badConfig(err)
+	}
+	return client, nil
+}
+
+// reader returns a client for commands that move no money.
+func (a *app) reader() (*connectpsp.Client, error) {
+	g, err := a.gateway()
+	if err != nil {
+		return nil, err
+	}
+	return a.newClient(g)
+}
+
+// journalFlags say which journal a command uses.
+type journalFlags struct {
+	file      string
+	database  bool
+	namespace string
+}
+
+func (j *journalFlags) add(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&j.file, "journal", "", "the journal of payments, a `FILE` (default: CONNECTPSP_JOURNAL, or a file for each integration)")
+	flags.BoolVar(&j.database, "database", false, "use the journal in DATABASE_URL, which a service shares")
+	flags.StringVar(&j.namespace, "namespace", "", "the `NAME` of the integration in the database")
+}
+
+// words returns the flags as they were given.
+func (j *journalFlags) words() (words []string) {
+	if j.file != "" {
+		words = append(words, "--journal", j.file)
+	}
+	if j.database {
+		words = append(words, "--database")
+	}
+	if j.namespace != "" {
+		words = append(words, "--namespace", j.namespace)
+	}
+	return words
+}
+
+// open opens the journal, and creates the file if create is set. The caller closes it.
+func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gateway, error), create bool) (connectpsp.Journal, func() error, error) {
+	if j.database {
+		if j.file != "" {
+			return nil, nil, usage("--journal and --database name two journals: give one")
+		}
+		store, db, err := a.openStore(ctx, j.namespace)
+		if err != nil {
+			return nil, nil, err
+		}
+		return store.Journal(), db.Close, nil
+	}
+	path := cmp.Or(j.file, a.variable("CONNECTPSP_JOURNAL"))
+	if path == "" {
+		g, err := identity()
+		if err != nil {
+			return nil, nil, err
+		}
+		if path, err = a.defaultJournal(g); err != nil {
+			return nil, nil, err
+		}
+		if create {
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if !create {
+		if _, err := os.Stat(path); err != nil {
+			return nil, nil, fmt.Errorf("there is no journal: %w; --journal or CONNECTPSP_JOURNAL names the file", err)
+		}
+	}
+	file, err := journal.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return file, file.Close, nil
+}
+
+// defaultJournal returns the path of the journal of an integration at a gateway. Each has a file of
+// its own, because a journal belongs to one of them at a time.
+func (a *app) defaultJournal(g gateway) (string, error) {
+	directory := a.variable("XDG_STATE_HOME")
+	if home := a.variable("HOME"); directory == "" && home != "" {
+		directory = filepath.Join(home, ".local", "state")
+	}
+	directory = cmp.Or(directory, a.variable("LOCALAPPDATA"))
+	if directory == "" {
+		return "", usage("there is no home directory for the journal: set CONNECTPSP_JOURNAL or give --journal")
+	}
+	identity := sha256.Sum256([]byte(g.config.ClientID + "\n" + g.config.BaseURL))
+	return filepath.Join(directory, "connectpsp", fmt.Sprintf("%s-%x.journal", g.kind, identity[:6])), nil
+}
+
+// session is a client with a journal whose open payments were settled as far as possible.
+type session struct {
+	*connectpsp.Client
+	journal  connectpsp.Journal
+	all      []connectpsp.Recovered // all that Recover has reported
+	settled  []recovered            // those that an earlier command had left open
+	closeAll func() error
+}
+
+// recovered is a payment that an earlier command left open, as JSON.
+type recovered struct {
+	Operation         string `json:"operation"`
+	ExternalReference string `json:"externalReference,omitzero"`
+	ChargeID          string `json:"chargeId,omitzero"`
+	TransactionID     string `json:"transactionId,omitzero"`
+	Outcome           string `json:"outcome"`
+	Error             string `json:"error,omitzero"`
+}
+
+// openSession opens the journal, makes the client and recovers. It reports on stderr each payment
+// that an earlier command left open. Its error says that this command sent no payment of its own.
+func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags) (s *session, err error) {
+	s = &session{}
+	if s.journal, s.closeAll, err = flags.open(ctx, a, func() (gateway, error) { return g, nil }, true); err != nil {
+		return nil, notBegun(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = s.closeAll()
+		}
+	}()
+	if s.Client, err = a.newClient(g, connectpsp.WithJournal(s.journal)); err != nil {
+		return nil, err
+	}
+	pending, err := s.journal.Pending(ctx)
+	if err != nil {
+		return nil, notBegun(err)
+	}
+	if s.all, err = s.Recover(ctx); err != nil {
+		return nil, notBegun(err)
+	}
+	open := map[string]bool{}
+	for _, intent := range pending {
+		open[intent.IdempotencyKey] = true
+	}
+	for _, one := range s.all {
+		if open[one.IdempotencyKey] {
+			s.report(a, one)
+		}
+	}
+	return s, nil
+}
+
+func (s *session) report(a *app, one connectpsp.Recovered) {
+	_, outcome := classify(one.Err)
+	found := recovered{one.Operation, one.ExternalReference, one.ChargeID, one.TransactionID, outcome, ""}
+	text := "accepted, transaction " + one.TransactionID
+	if one.Err != nil {
+		text = inShell(one.Err.Error())
+		found.Error = oneLine(text)
+	}
+	s.settled = append(s.settled, found)
+	a.say("left open by an earlier command: %s %s: %s", one.Operation, cmp.Or(one.ExternalReference, one.ChargeID), text)
+}
+
+// close closes the journal. The outcome of the payment stands whether that works or not.
+func (s *session) close(a *app) {
+	if err := s.closeAll(); err != nil {
+		a.say("the journal: %v", err)
+	}
+}
+
+// notBegun says that a command ended before its own payment. It does not say that nothing was sent,
+// because an earlier command may have.
+func notBegun(err error) error {
+	if errors.As(err, new(*usageError)) {
+		return err
+	}
+	return fmt.Errorf("this command sent no payment; whether an earlier one did is not known: %w", err)
+}
+
+// commandLine returns a command of this program with the flags that select the same gateway and
+// journal, as a line for a shell.
+func (a *app) commandLine(flags *journalFlags, words ...string) string {
+	if a.production {
+		words = append(words, "--production")
+	}
+	if a.envFile != "" {
+		words = append(words, "--env-file", a.envFile)
+	}
+	line := "connectpsp"
+	for _, word := range append(words, flags.words()...) {
+		line += " " + quote(word)
+	}
+	return line
+}
+
+// unsettled adds to an unknown outcome the command that settles it.
+func unsettled(err error, command string) error {
+	if errors.Is(err, connectpsp.ErrUnknownOutcome) {
+		return &openError{err, command}
+	}
+	return err
+}
