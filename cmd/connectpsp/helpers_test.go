@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -184,7 +185,7 @@ func (s *shell) transcribe(text *strings.Builder, args []string, o output) {
 func (s *shell) compare(name, text string) {
 	s.t.Helper()
 	// The command line has what a person types.
-	text = strings.NewReplacer(cpf, "CPF", fullName, "NAME", s.vars["CONNECTPSP_JOURNAL"], "JOURNAL").Replace(text)
+	text = strings.NewReplacer(cpf, "CPF", fullName, "NAME", cmp.Or(s.vars["CONNECTPSP_JOURNAL"], "no journal"), "JOURNAL").Replace(text)
 	for _, part := range changing {
 		text = part.form.ReplaceAllString(text, part.name)
 	}

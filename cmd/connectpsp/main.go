@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -45,11 +46,12 @@ type environment struct {
 	lookup         func(name string) string // of a variable, "" if it is not set
 	interactive    bool                     // a person reads stderr and types on stdin
 	columns        int                      // of the terminal on stdout, 0 if stdout is none
+	silence        time.Duration            // after which webhook listen says what to check
 	retry          connectpsp.RetryPolicy   // the zero value but in tests
 }
 
 func processEnvironment() environment {
-	e := environment{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.Getenv}
+	e := environment{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.Getenv, silence: 30 * time.Second}
 	e.interactive = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
 	if columns, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && os.Getenv("TERM") != "dumb" {
 		e.columns = columns
