@@ -115,7 +115,7 @@ func TestMoneyIsOnlySentAfterAYes(t *testing.T) {
 			assert.Equal(t, pix.Centavos(30_00), s.paid())
 		} else {
 			assert.Equal(t, exitFailed, o.code)
-			assert.Contains(t, o.stderr, "this command sent nothing")
+			assert.Contains(t, o.stderr, "this command did nothing")
 			assert.Zero(t, s.requests.Load())
 		}
 	}

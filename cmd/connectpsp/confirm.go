@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-var errDeclined = errors.New("not confirmed, so this command sent nothing")
+var errDeclined = errors.New("not confirmed, so this command did nothing")
 
 // mayConfirm returns an error if a person cannot be asked and --yes was not given.
 func (a *app) mayConfirm(yes bool) error {
 	if !yes && !a.interactive {
-		return usage("nothing was sent: without a terminal the command cannot ask for confirmation; add --yes")
+		return usage("nothing was done: without a terminal the command cannot ask for confirmation; add --yes")
 	}
 	return nil
 }

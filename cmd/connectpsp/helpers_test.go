@@ -158,6 +158,7 @@ var changing = []struct {
 	{regexp.MustCompile(`"internalCode":"[0-9A-Z]+"`), `"internalCode":"CODE"`},
 	{regexp.MustCompile(`internal code( +)[0-9A-Z]+`), "internal code${1}CODE"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| ?[-+]\d\d:\d\d)`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`"bodySha256":"[0-9a-f]+"`), `"bodySha256":"SHA-256"`},

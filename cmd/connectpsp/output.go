@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -74,4 +75,17 @@ func parseAmount(flag, text string) (pix.Amount, error) {
 // joined joins the words that are not empty.
 func joined(words ...string) string {
 	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}
+
+// printTable prints lines of several columns under their names.
+func printTable(w io.Writer, names []string, lines [][]string) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.Join(names, "\t"))
+	for _, line := range lines {
+		for i, text := range line {
+			line[i] = cmp.Or(oneLine(text), "-")
+		}
+		fmt.Fprintln(table, strings.Join(line, "\t"))
+	}
+	return written(table.Flush())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,7 +45,11 @@ func (a *app) waitCommand(use, short, example string, wait func(context.Context,
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		return wait(ctx, client, args[0])
+		err = wait(ctx, client, args[0])
+		if err != nil && ctx.Err() != nil {
+			err = errors.New(err.Error()) // also if the last read was not sent
+		}
+		return err
 	})
 	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this `DURATION`, such as 90s")
 	return command
