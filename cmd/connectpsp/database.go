@@ -27,7 +27,9 @@ func (a *app) openDatabase() (*sql.DB, sqlstore.Dialect, error) {
 		// mode=rw: the file must be there.
 		address = "file:" + strings.TrimPrefix(rest, "//") + "?mode=rw&_pragma=busy_timeout(10000)"
 	default:
-		return nil, 0, usage("DATABASE_URL must begin with postgres:// or sqlite:")
+		if !strings.Contains(scheme, "=") { // host=… user=… is an address of PostgreSQL, too
+			return nil, 0, usage("DATABASE_URL must begin with postgres:// or sqlite:")
+		}
 	}
 	db, err := sql.Open(driver, address)
 	if err != nil {

@@ -31,6 +31,16 @@ func (s *shell) newDatabase(options ...sqlstore.Option) (*sqlstore.Store, *sql.D
 	return store, db
 }
 
+// newPostgres makes the tables of a service in PostgreSQL, in the namespace doctor.
+func (s *shell) newPostgres(address string) {
+	s.t.Helper()
+	db, err := sql.Open("pgx", address)
+	require.NoError(s.t, err)
+	defer db.Close()
+	_, err = sqlstore.Open(s.t.Context(), db, sqlstore.PostgreSQL, sqlstore.WithNamespace("doctor"))
+	require.NoError(s.t, err)
+}
+
 func TestHeldEventsAreListedRetriedAndDismissed(t *testing.T) {
 	s := &shell{t: t}
 	store, _ := s.newDatabase(sqlstore.WithNamespace("bets"))
