@@ -152,7 +152,8 @@ integration: ## Test what needs a database, on a PostgreSQL server that it start
 	@{ .ci/with-postgres --pgbouncer sh -c 'cd integration && $(GO) test $(RACE) -count=1 -timeout 1h \
 		-coverpkg=github.com/connectpsp/connectpsp-go/sqlstore ./... && \
 		cd ../examples/receiver && $(GO) test $(RACE) -count=1 ./... && \
-		cd ../payouts && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
+		cd ../payouts && $(GO) test $(RACE) -count=1 ./... && \
+		cd ../../cmd/connectpsp && $(GO) test $(RACE) -count=1 ./...' || echo FAIL; } | $(COVERED)
 	.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 10h -v -run EveryEffect ./... \
 		-storm.memory $(N) -storm.postgres $$(($(N) / 5)) -storm.sqlite $$(($(N) / 20))'
 

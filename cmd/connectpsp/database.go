@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strings"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	_ "modernc.org/sqlite" // the driver sqlite
 
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 )
@@ -67,17 +69,29 @@ func storeOf(ctx context.Context, db *sql.DB, dialect sqlstore.Dialect, namespac
 	if namespace != "" {
 		table = "connectpsp_" + namespace + "_version"
 	}
+	var how []any
+	if dialect == sqlstore.PostgreSQL {
+		how = []any{pgx.QueryExecModeSimpleProtocol} // a pooler may lose a prepared statement
+	}
 	var version int
-	if err := db.QueryRowContext(ctx, "SELECT version FROM "+table).Scan(&version); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	if err := db.QueryRowContext(ctx, "SELECT version FROM "+table, how...).Scan(&version); isMissing(err) {
 		return nil, errNoTables
+	} else if err != nil {
+		return nil, databaseError(err)
 	}
 	if version < len(sqlstore.Migrations(dialect)) {
 		return nil, errNoTables
 	}
 	return sqlstore.Open(ctx, db, dialect, sqlstore.WithNamespace(namespace))
+}
+
+// isMissing reports whether a table, or its row, is not there.
+func isMissing(err error) bool {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) {
+		return failure.Code == "42P01" // undefined_table
+	}
+	return errors.Is(err, sql.ErrNoRows) || err != nil && strings.Contains(err.Error(), "no such table")
 }
 
 // databaseError is an error of connecting. Drivers name the host and the user in it, and neither
