@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
-	_ "modernc.org/sqlite" // the driver sqlite
+	_ "modernc.org/sqlite"             // the driver sqlite
 
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 )

@@ -68,7 +68,8 @@ func isRefusal(err error) bool {
 	if !errors.As(err, &refusal) {
 		return false
 	}
-	money := []string{connectpsp.OperationCreateCashIn, connectpsp.OperationCreateCashOut, connectpsp.OperationRefundCashIn, "rebalanceAccount"}
+	money := []string{connectpsp.OperationCreateCashIn, connectpsp.OperationCreateCashOut, connectpsp.OperationRefundCashIn,
+		connectpsp.OperationRebalanceAccount}
 	return refusal.StatusCode/100 == 4 || slices.Contains(money, refusal.Operation)
 }
 

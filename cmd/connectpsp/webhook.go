@@ -19,11 +19,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-const (
-	signatureHeader = "X-Connect-Signature"
-	eventIDHeader   = "X-Event-Id"
-	fileLimit       = 1 << 20 // bytes of a file that is read as a whole
-)
+const fileLimit = 1 << 20 // bytes of a file that is read as a whole
 
 func (a *app) webhook() *cobra.Command {
 	return family("webhook", "Receive, send, verify and sign webhooks", "webhook listen --forward-to http://127.0.0.1:8080/webhooks/connectpsp",
@@ -147,7 +143,7 @@ func (a *app) webhookSign() *cobra.Command {
 			return err
 		}
 		signature := hex.EncodeToString(signing.Sum(secret.Reveal(), body))
-		return a.print(signResult{signature}, row{signatureHeader + ":", signature})
+		return a.print(signResult{signature}, row{webhook.SignatureHeader + ":", signature})
 	})
 	command.Flags().StringVar(&bodyFile, "body", "", "the `FILE` with the body, - for stdin")
 	return required(command, "body")

@@ -238,8 +238,8 @@ func postCopy(ctx context.Context, client *http.Client, target string, body []by
 	}
 	request.GetBody = nil // a copy is sent once
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(signatureHeader, signature)
-	request.Header.Set(eventIDHeader, uuid.NewString())
+	request.Header.Set(webhook.SignatureHeader, signature)
+	request.Header.Set(webhook.EventIDHeader, uuid.NewString())
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err

@@ -189,7 +189,7 @@ func TestACapturedDeliveryIsVerified(t *testing.T) {
 	assert.Equal(t, exitDone, o.code, o.stderr)
 	assert.Contains(t, o.stdout, "CASHIN_PAID")
 	assert.True(t, decode[eventResult](t, s.run("webhook", "verify", "--body", body, "--headers", headers, "--json")).Verified)
-	assert.Contains(t, s.run("webhook", "sign", "--body", body).stdout, r.got[0].header.Get(signatureHeader))
+	assert.Contains(t, s.run("webhook", "sign", "--body", body).stdout, r.got[0].header.Get(webhook.SignatureHeader))
 
 	require.NoError(t, os.WriteFile(body, append(r.got[0].body, ' '), 0o600))
 	o = s.run("webhook", "verify", "--body", body, "--headers", headers)
@@ -277,8 +277,8 @@ func TestListenForwardsTheBytesAndPassesTheStatusBack(t *testing.T) {
 	for _, body := range []string{`{"eventType":"CASHIN_PAID","data":{"transactionId":"abc","amount":10.50,"payer":{"name":"` + fullName + `"}}}`, "not json \xff"} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.url+"/any/path?x=1", strings.NewReader(body))
 		require.NoError(t, err)
-		request.Header.Set(signatureHeader, strings.Repeat("ab", 32))
-		request.Header.Set(eventIDHeader, "the-id")
+		request.Header.Set(webhook.SignatureHeader, strings.Repeat("ab", 32))
+		request.Header.Set(webhook.EventIDHeader, "the-id")
 		request.Header.Set("X-Other", "kept")
 		response, err := http.DefaultClient.Do(request)
 		require.NoError(t, err)
@@ -286,8 +286,8 @@ func TestListenForwardsTheBytesAndPassesTheStatusBack(t *testing.T) {
 		assert.Equal(t, http.StatusTeapot, response.StatusCode)
 		got := r.got[len(r.got)-1]
 		assert.Equal(t, body, string(got.body))
-		assert.Equal(t, []string{"the-id"}, got.header[eventIDHeader])
-		assert.Equal(t, []string{strings.Repeat("ab", 32)}, got.header[signatureHeader])
+		assert.Equal(t, []string{"the-id"}, got.header[webhook.EventIDHeader])
+		assert.Equal(t, []string{strings.Repeat("ab", 32)}, got.header[webhook.SignatureHeader])
 		assert.Equal(t, []string{"kept"}, got.header["X-Other"])
 	}
 	v.stdout.wait(t, "418  ")
