@@ -5,48 +5,113 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sandbox/control"
 )
 
+// sandboxFlags are those of sandbox.
+type sandboxFlags struct {
+	port  int
+	seed  uint64
+	state string
+	hosts []string
+}
+
 func (a *app) sandbox() *cobra.Command {
-	var port int
-	command := leaf("sandbox", "Serve the gateway in memory, without an account and without money", "sandbox --port 4010",
-		func(ctx context.Context, _ []string) error { return a.serveSandbox(ctx, port) })
-	command.Long = `Serve the gateway in memory on this machine, until Ctrl-C. It needs no account and no network, and
-moves no money. Its credentials are printed for a shell, for a .env file and for Go: they are no
-secrets.`
-	command.Flags().IntVar(&port, "port", 4010, "the `PORT` on 127.0.0.1; 0 chooses a free one")
+	var f sandboxFlags
+	command := leaf("sandbox", "Serve the gateway in memory, without an account and without money", "sandbox\nsandbox --state sandbox.json",
+		func(ctx context.Context, _ []string) error { return a.serveSandbox(ctx, &f) })
+	command.Long = `Serve the gateway in memory on this machine, until Ctrl-C, with a page at / and an API under
+/_sandbox/v1 that play the payer and the banks. It needs no account and no network, and moves no
+money. Its credentials are those of --seed, the same each time, and are printed for a shell, for a
+.env file and for Go: they are no secrets.`
+	flags := command.Flags()
+	flags.IntVar(&f.port, "port", 8420, "the `PORT` on 127.0.0.1; 0 chooses a free one")
+	flags.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that credentials and ids derive from")
+	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE`, and write it there at the end")
+	flags.StringSliceVar(&f.hosts, "allow-host", nil, "another `NAME` under which the page and the API may be reached")
 	return command
 }
 
-func (a *app) serveSandbox(ctx context.Context, port int) (err error) {
-	if port < 0 || port > 65535 {
+func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
+	if f.port < 0 || f.port > 65535 {
 		return usage("--port must be from 0 to 65535")
 	}
 	if a.production {
 		return usage("--production was given, and a sandbox is none: leave the flag out")
 	}
-	socket, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	box, err := sandbox.Start(sandbox.WithSeed(f.seed))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, box.Close()) }()
+	if err := restore(box, f.state); err != nil {
+		return err
+	}
+	socket, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.port)))
 	if err != nil {
 		return listenError("--port", err)
 	}
-	box, err := sandbox.Start()
-	if err != nil {
-		return errors.Join(err, socket.Close())
-	}
-	defer func() { err = errors.Join(err, box.Close()) }()
 	config := box.Config()
 	config.BaseURL = "http://" + socket.Addr().String()
 	if err := a.printCredentials(config); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	a.say("the sandbox listens on %s; stop it with Ctrl-C", config.BaseURL)
-	return serve(ctx, socket, box)
+	a.say("the sandbox and its page are at %s; stop it with Ctrl-C", config.BaseURL)
+	return errors.Join(serve(ctx, socket, control.New(box, control.WithHosts(f.hosts...))), save(box, f.state))
+}
+
+// restore makes a sandbox go on from the state in a file, at the present time. A file that is not
+// there yet, or no path, changes nothing.
+func restore(box *sandbox.Sandbox, path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return usage("--state: %v", err)
+	}
+	if err := box.Restore(text); err != nil {
+		return usage("--state: %s is not the state of a sandbox, or of another version: name another file (%v)", path, err)
+	}
+	if now := time.Now(); now.After(box.Now()) {
+		return box.SetTime(now)
+	}
+	return nil
+}
+
+// save writes the state of a sandbox to a file as a whole or not at all.
+func save(box *sandbox.Sandbox, path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := box.Snapshot()
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".connectpsp-sandbox-*") // of mode 0600
+	if err != nil {
+		return fmt.Errorf("--state: the state is lost: %w", err)
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("--state: the state is lost: %w", err), os.Remove(file.Name()))
+	}
+	return nil
 }
 
 // credentialsResult is the JSON of sandbox: the credentials of the gateway that it serves.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,65 @@ func TestTheSandboxTakesThePaymentsOfTheFileThatItPrints(t *testing.T) {
 	assert.Contains(t, v.stdout.String(), "BaseURL:          \""+v.url+"\",\n}")
 	o := s.run("balance", "--env-file", path)
 	assert.Contains(t, o.stdout, "R$ 499970.00", "it was paid once")
+}
+
+func TestTheSandboxHasTheSameCredentialsEachTime(t *testing.T) {
+	var printed []credentialsResult
+	for _, seed := range [][]string{nil, nil, {"--seed", "2"}} {
+		s := &shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}
+		v := s.serve(0, append([]string{"sandbox", "--port", "0", "--json"}, seed...)...)
+		credentials := decode[credentialsResult](t, output{stdout: v.stdout.String()})
+		credentials.BaseURL = ""
+		printed = append(printed, credentials)
+	}
+	assert.Equal(t, printed[0], printed[1])
+	assert.NotEqual(t, printed[0].ClientSecret, printed[2].ClientSecret)
+}
+
+func TestTheSandboxServesItsPageAndItsAPI(t *testing.T) {
+	v := (&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--allow-host", "gateway")
+	for path, status := range map[string]int{"/": 200, "/healthz": 200, "/_sandbox/v1/state": 200, "/account/balance": 401} {
+		for host, allowed := range map[string]bool{"": true, "gateway": true, "evil.test": path == "/account/balance"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.url+path, nil)
+			require.NoError(t, err)
+			request.Host = host
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			assert.Equal(t, allowed, status == response.StatusCode, "%s of %q: %d", path, host, response.StatusCode)
+		}
+	}
+}
+
+// balance reads the transactional balance of a sandbox.
+func balance(t *testing.T, v *service, s *shell) string {
+	t.Helper()
+	credentials := decode[credentialsResult](t, output{stdout: v.stdout.String()})
+	s.vars = map[string]string{"CONNECTPSP_CLIENT_ID": credentials.ClientID, "CONNECTPSP_CLIENT_SECRET": credentials.ClientSecret,
+		"CONNECTPSP_APPLICATION_TOKEN": credentials.ApplicationToken, "CONNECTPSP_CRYPTO_TOKEN": credentials.CryptoToken,
+		"CONNECTPSP_BASE_URL": credentials.BaseURL, "CONNECTPSP_JOURNAL": filepath.Join(t.TempDir(), "journal")}
+	return decode[balanceResult](t, s.run("balance", "--json")).Balance.Consolidated.TransactionalBalance.String()
+}
+
+func TestTheSandboxGoesOnFromItsState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	s := &shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}
+	t.Run("first", func(t *testing.T) {
+		v := (&shell{t: t, vars: s.vars}).serve(0, "sandbox", "--port", "0", "--json", "--state", path)
+		assert.Equal(t, "500000.00", balance(t, v, s))
+		require.Equal(t, exitDone, s.run(cashOut("withdrawal-1", "--yes")...).code)
+	})
+	t.Run("second", func(t *testing.T) {
+		v := (&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--json", "--state", path)
+		assert.Equal(t, "499970.00", balance(t, v, s))
+		o := s.run(cashOut("withdrawal-1", "--yes")...)
+		assert.Equal(t, exitDone, o.code, "the key is remembered, too: %s", o.stderr)
+		assert.Equal(t, "499970.00", balance(t, v, s))
+	})
+	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
+	o := s.run("sandbox", "--port", "0", "--state", path)
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.stderr, "is not the state of a sandbox")
 }
 
 func TestTheSandboxRefusesAWrongPort(t *testing.T) {

@@ -265,7 +265,7 @@ func (s *shell) serve(silence time.Duration, args ...string) *service {
 			assert.NotContains(s.t, v.stdout.String()+v.stderr.String(), hidden)
 		}
 	})
-	_, rest, _ := strings.Cut(v.stderr.wait(s.t, "http://127.0.0.1:"), "http://")
+	_, rest, _ := strings.Cut(v.stderr.wait(s.t, "Ctrl-C"), "http://")
 	v.url = "http://" + rest[:strings.IndexAny(rest, "; \n")]
 	return v
 }
