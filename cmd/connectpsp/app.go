@@ -36,7 +36,7 @@ CONNECTPSP_APPLICATION_TOKEN, CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT
 (staging or production) and CONNECTPSP_BASE_URL, or from a file (--env-file).
 
 Exit status: 0 accepted, 3 rejected, 4 unknown, 5 not sent, 2 wrong use, 1 other.`,
-		Example:           "  connectpsp doctor\n  connectpsp brcode decode < code.txt",
+		Example:           "  connectpsp sandbox\n  connectpsp doctor",
 		Version:           connectpsp.Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -102,7 +102,7 @@ func leaf(use, short, example string, run func(ctx context.Context, args []strin
 		Example: "  connectpsp " + strings.ReplaceAll(example, "\n", "\n  connectpsp "),
 		Args: func(command *cobra.Command, args []string) error {
 			if len(args) != len(names) {
-				return usage("%s takes %s; see %[1]s --help", command.CommandPath(), counted(names))
+				return usage("give %s; see %s --help", counted(names), command.CommandPath())
 			}
 			return nil
 		},
@@ -112,9 +112,9 @@ func leaf(use, short, example string, run func(ctx context.Context, args []strin
 
 func counted(names []string) string {
 	if len(names) == 0 {
-		return "no argument"
+		return "flags only, no argument"
 	}
-	return "the argument " + strings.Join(names, " ") + " and no other"
+	return "one argument, " + strings.Join(names, " ")
 }
 
 // family returns a command that only has others below it.
@@ -129,11 +129,11 @@ func noSuchCommand(command *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usage("%s has no such command: it has %s", command.CommandPath(), below(command))
+	return usage("there is no such command: %s has %s", command.CommandPath(), below(command))
 }
 
 func needsCommand(command *cobra.Command, _ []string) error {
-	return usage("%s needs a command: %s", command.CommandPath(), below(command))
+	return usage("a command is missing: %s has %s", command.CommandPath(), below(command))
 }
 
 func below(command *cobra.Command) string {

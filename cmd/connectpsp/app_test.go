@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -82,8 +83,9 @@ func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
 		cashOut("a", "--account", "1"),
 		{"cash-out", "create", "--reference", "a", "--amount", "1", "--name", "a", "--document", cpf},
 		cashIn("a", "--redirect-url", "https://shop.example"),
-		cashIn("a", "--database", "--journal", "b"),
 		cashIn("a", "--database"),
+		{"journal", "list", "--database"},
+		{"journal", "list", "--database", "--journal", "b"},
 		{"rebalance", "--target", "all"},
 		{"wait"},
 		{"wait", "cash-out", "a", "--timeout", "soon"},
@@ -102,4 +104,20 @@ func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
 		assert.Equal(t, exitUsage, o.code, "%q: %s", args, o.stderr)
 		assert.Equal(t, "usage", decode[failure](t, o).Outcome, "%q", args)
 	}
+}
+
+func TestTheCompletionScriptsAreWhole(t *testing.T) {
+	s := &shell{t: t}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		o := s.run("completion", shell)
+		assert.Equal(t, exitDone, o.code)
+		assert.Contains(t, o.stdout, "connectpsp")
+		if program, err := exec.LookPath(shell); err == nil && shell == "bash" {
+			command := exec.CommandContext(t.Context(), program, "-n")
+			command.Stdin = strings.NewReader(o.stdout)
+			printed, err := command.CombinedOutput()
+			assert.NoError(t, err, string(printed))
+		}
+	}
+	assert.Contains(t, s.run("__complete", "webhook", "send", "").stdout, "CASHOUT_REFUNDED")
 }

@@ -210,10 +210,7 @@ func (a *app) resolve(ctx context.Context, operation, reference string, flags *j
 		return err
 	}
 	defer s.close(a)
-	payment, err := s.find(ctx, operation, reference)
-	if err == nil {
-		err = payment.Err
-	}
+	payment, err := s.find(operation, reference)
 	if err != nil {
 		return unsettled(err, a.commandLine(flags, append(words, "--reference", reference)...))
 	}
@@ -235,30 +232,15 @@ func (a *app) resolve(ctx context.Context, operation, reference string, flags *j
 	return a.printCashOut(cashOut, "accepted", nil)
 }
 
-// find returns what Recover has reported about a payment, or the error of one that it left alone.
-func (s *session) find(ctx context.Context, operation, reference string) (found *connectpsp.Recovered, err error) {
-	for i, one := range s.all {
+// find returns what Recover has reported last about a payment.
+func (s *session) find(operation, reference string) (found connectpsp.Recovered, err error) {
+	err = errNotInJournal
+	for _, one := range s.all {
 		if one.Operation == operation && one.ExternalReference == reference {
-			found = &s.all[i]
+			found, err = one, one.Err
 		}
 	}
-	if found != nil {
-		return found, nil
-	}
-	intent, err := s.journal.Find(ctx, connectpsp.Intent{Operation: operation, ExternalReference: reference})
-	switch {
-	case err != nil:
-		return nil, err
-	case intent == nil:
-		return nil, errNotInJournal
-	case intent.Outcome == connectpsp.OutcomeAccepted:
-		return &connectpsp.Recovered{TransactionID: intent.TransactionID}, nil
-	default:
-		return nil, &connectpsp.UnknownOutcomeError{
-			Operation: operation, ExternalReference: reference, IdempotencyKey: intent.IdempotencyKey, Amount: intent.Amount,
-			FirstSentAt: intent.SentAt, LastSentAt: intent.SentAt, Err: errors.New("another process works on the payment"),
-		}
-	}
+	return found, err
 }
 
 // accepted says that a payment was accepted, though it cannot be read. It hides the type of err,

@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
@@ -105,21 +107,25 @@ func TestAWrongDatabaseIsNamedWithoutItsPassword(t *testing.T) {
 	assert.Equal(t, exitUsage, s.run("inbox", "list", "--limit", "0").code)
 }
 
-func TestAPaymentGoesThroughTheJournalOfADatabase(t *testing.T) {
+func TestAPaymentInTheJournalOfAServiceIsLeftToIt(t *testing.T) {
 	s := newShell(t)
-	s.newDatabase()
-	s.box.FailNext("createCashOut", lost...)
-	o := s.run(cashOut("withdrawal-1", "--yes", "--database")...)
-	require.Equal(t, exitUnknown, o.code, o.stderr)
-	assert.Contains(t, o.stderr, "connectpsp cash-out resolve --reference withdrawal-1 --database")
-	o = s.run("journal", "list", "--database", "--json")
+	store, _ := s.newDatabase()
+	client, err := connectpsp.New(s.box.Config(), connectpsp.WithJournal(store.Journal()), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	require.NoError(t, err)
+	s.box.FailNext("createCashOut", sandbox.LoseAnswer)
+	_, err = client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{Amount: pix.Centavos(30_00), ExternalReference: "withdrawal-1",
+		Payee: connectpsp.Payee{Name: fullName, Document: cpf, Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, cpf)}})
+	require.ErrorIs(t, err, connectpsp.ErrUnknownOutcome)
+
+	o := s.run("journal", "list", "--database", "--json")
 	require.Equal(t, exitDone, o.code, o.stderr)
 	open := decode[intentsResult](t, o).Open
 	require.Len(t, open, 1)
 	assert.Equal(t, "open", open[0].State)
-
-	o = s.run("cash-out", "resolve", "--reference", "withdrawal-1", "--database")
-	assert.Equal(t, exitUnknown, o.code, "the lease of the first command has not expired: %s", o.stderr)
+	assert.True(t, open[0].Leased)
+	assert.Contains(t, s.run("journal", "list", "--database").stdout, "open, leased")
+	o = s.run("journal", "finish", open[0].IdempotencyKey, "--outcome", "rejected", "--database", "--yes")
+	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.stderr, "another process works on the payment")
 	assert.Equal(t, pix.Centavos(30_00), s.paid())
 }

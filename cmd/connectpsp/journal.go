@@ -69,6 +69,7 @@ func (a *app) journalList() *cobra.Command {
 An open payment may have been made. cash-out resolve and cash-in resolve settle it. The journal in a
 file cannot be read while another process has it open.`
 	flags.add(command)
+	flags.addDatabase(command)
 	return command
 }
 
@@ -139,6 +140,7 @@ again: if it was accepted, it is then made twice.`
 	command.Flags().StringVar(&transactionID, "transaction-id", "", "the gateway's `ID` of an accepted payment")
 	addYes(command, &yes)
 	flags.add(command)
+	flags.addDatabase(command)
 	return required(command, "outcome")
 }
 

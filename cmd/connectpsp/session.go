@@ -44,24 +44,14 @@ type journalFlags struct {
 }
 
 func (j *journalFlags) add(command *cobra.Command) {
-	flags := command.Flags()
-	flags.StringVar(&j.file, "journal", "", "the journal of payments, a `FILE` (default: CONNECTPSP_JOURNAL, or a file for each integration)")
-	flags.BoolVar(&j.database, "database", false, "use the journal in DATABASE_URL, which a service shares")
-	flags.StringVar(&j.namespace, "namespace", "", "the `NAME` of the integration in the database")
+	command.Flags().StringVar(&j.file, "journal", "", "the journal of payments, a `FILE` (default: CONNECTPSP_JOURNAL, or a file for each integration)")
 }
 
-// words returns the flags as they were given.
-func (j *journalFlags) words() (words []string) {
-	if j.file != "" {
-		words = append(words, "--journal", j.file)
-	}
-	if j.database {
-		words = append(words, "--database")
-	}
-	if j.namespace != "" {
-		words = append(words, "--namespace", j.namespace)
-	}
-	return words
+// addDatabase adds the journal that the processes of a service share. Commands that pay do not have
+// it: they would recover payments of the service, and its books would not hear of the outcome.
+func (j *journalFlags) addDatabase(command *cobra.Command) {
+	command.Flags().BoolVar(&j.database, "database", false, "use the journal of a service, in DATABASE_URL")
+	addNamespace(command, &j.namespace)
 }
 
 // open opens the journal, and creates the file if create is set. The caller closes it.
@@ -208,8 +198,11 @@ func (a *app) commandLine(flags *journalFlags, words ...string) string {
 	if a.envFile != "" {
 		words = append(words, "--env-file", a.envFile)
 	}
+	if flags.file != "" {
+		words = append(words, "--journal", flags.file)
+	}
 	line := "connectpsp"
-	for _, word := range append(words, flags.words()...) {
+	for _, word := range words {
 		line += " " + quote(word)
 	}
 	return line
