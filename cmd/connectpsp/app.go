@@ -23,6 +23,7 @@ type app struct {
 
 	variable func(name string) string // of the environment or of --env-file
 	started  bool                     // the command line was right, and the command runs
+	printed  bool                     // an object was printed
 }
 
 func (a *app) newRoot() *cobra.Command {

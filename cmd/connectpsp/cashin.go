@@ -87,7 +87,7 @@ func (a *app) printCashIn(c *connectpsp.CashIn, outcome string, settled []recove
 		code = c.PIXData.CopyAndPaste
 	}
 	if outcome != "" && c.Status == connectpsp.CashInAwaitingPayment {
-		next = "connectpsp wait cash-in " + c.TransactionID
+		next = "connectpsp wait cash-in " + quote(c.TransactionID)
 	}
 	if code != "" && !a.json {
 		if err := drawQR(a.stdout, code, a.columns); err != nil {
@@ -195,7 +195,7 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 		row{"transaction", refund.TransactionID},
 		row{"end-to-end id", refund.EndToEndID},
 		row{"returns", refund.OriginalEndToEndID},
-		row{"next", "connectpsp cash-in get " + refund.TransactionID},
+		row{"next", "connectpsp cash-in get " + quote(refund.TransactionID)},
 	)
 }
 

@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
@@ -184,6 +187,42 @@ func TestACashOutIsReadAndWaitedFor(t *testing.T) {
 		o = s.run("wait", "cash-out", id)
 		assert.Equal(t, end.code, o.code, o.stderr)
 		assert.Contains(t, o.stdout, end.word)
+		assert.Equal(t, id, decode[cashOutResult](t, s.run("wait", "cash-out", id, "--json")).CashOut.TransactionID)
 	}
 	assert.Equal(t, exitRejected, s.run("cash-out", "get", "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e").code)
+}
+
+func TestAPaymentThatIsTooOldToBeSentAgainIsForTheProvidersSupport(t *testing.T) {
+	s := newShell(t)
+	file, err := journal.Open(s.vars["CONNECTPSP_JOURNAL"])
+	require.NoError(t, err)
+	const key = "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e"
+	hourAgo := time.Now().Add(-time.Hour).UTC()
+	_, err = file.Begin(t.Context(), connectpsp.Intent{Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: key,
+		ExternalReference: "withdrawal-1", Amount: pix.Centavos(30_00), Body: []byte("{}"), ClientID: s.box.Config().ClientID,
+		BaseURL: s.box.Config().BaseURL, BegunAt: hourAgo})
+	require.NoError(t, err)
+	require.NoError(t, file.Sent(t.Context(), key, hourAgo))
+	require.NoError(t, file.Close())
+
+	o := s.run("cash-out", "resolve", "--reference", "withdrawal-1")
+	assert.Equal(t, exitUnknown, o.code, o.stderr)
+	_, line, found := strings.Cut(o.stderr, "Once the provider's support has said that it was accepted, run: connectpsp ")
+	require.True(t, found, o.stderr)
+	assert.Zero(t, s.requests.Load())
+	assert.Equal(t, exitDone, s.run(append(words(t, line), "--yes")...).code)
+}
+
+func TestAFaultyRequestNamesItsFields(t *testing.T) {
+	s := newShell(t)
+	args := cashOut(" withdrawal", "--yes", "--json")
+	args[slices.Index(args, fullName)] = " "
+	o := s.run(args...)
+	assert.Equal(t, exitNotSent, o.code)
+	var fields []string
+	for _, one := range decode[failure](t, o).Faults {
+		fields = append(fields, one.Field)
+		assert.NotEmpty(t, one.Code)
+	}
+	assert.Equal(t, []string{"externalReference", "payee.name"}, fields)
 }

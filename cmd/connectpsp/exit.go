@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
@@ -36,6 +37,7 @@ func (e *rejectedError) Unwrap() error { return e.error }
 type openError struct {
 	error
 	command string
+	support bool // only once the provider's support has said how the payment ended
 }
 
 func (e *openError) Unwrap() error { return e.error }
@@ -77,9 +79,36 @@ func isRefusal(err error) bool {
 type failure struct {
 	Outcome string                          `json:"outcome"`
 	Error   string                          `json:"error"`
-	Code    connectpsp.ErrorCode            `json:"code,omitzero"`
 	Resolve string                          `json:"resolve,omitzero"` // the command that settles an unknown outcome
 	Unknown *connectpsp.UnknownOutcomeError `json:"unknown,omitzero"`
+	Refusal *connectpsp.APIError            `json:"refusal,omitzero"` // its JSON has no personal data
+	Faults  []fault                         `json:"faults,omitzero"`
+}
+
+// fault is a faulty field of a request as JSON.
+type fault struct {
+	Field  string `json:"field"`
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+}
+
+func newFailure(outcome string, err error) failure {
+	f := failure{Outcome: outcome, Error: inShell(oneLine(err.Error()))}
+	var open *openError
+	if errors.As(err, &open) {
+		f.Resolve = open.command
+	}
+	if !errors.As(err, &f.Unknown) {
+		_ = errors.As(err, &f.Refusal)
+	}
+	var all connectpsp.ValidationErrors
+	if one := (*connectpsp.ValidationError)(nil); !errors.As(err, &all) && errors.As(err, &one) {
+		all = connectpsp.ValidationErrors{one}
+	}
+	for _, one := range all {
+		f.Faults = append(f.Faults, fault{one.Field, string(one.Code), one.Reason})
+	}
+	return f
 }
 
 // end reports the error of a command, in one line on stderr, and returns the exit status. An unknown
@@ -92,22 +121,18 @@ func (a *app) end(err error) int {
 	if err == nil || errors.Is(err, errReported) {
 		return code
 	}
-	report := failure{Outcome: outcome, Error: inShell(oneLine(err.Error()))}
-	var open *openError
-	if errors.As(err, &open) {
-		report.Resolve = open.command
-	}
-	if a.json || !a.started && slices.Contains(a.args, "--json") {
-		var refusal *connectpsp.APIError
-		if errors.As(err, &refusal) {
-			report.Code = refusal.Code
-		}
-		_ = errors.As(err, &report.Unknown)
+	report := newFailure(outcome, err)
+	if !a.printed && (a.json || !a.started && slices.Contains(a.args, "--json")) {
 		_ = a.printJSON(report) // stderr has it too
 	}
 	a.say("%s", report.Error)
-	if report.Resolve != "" {
-		fmt.Fprintln(a.stderr, "To settle it, run: "+report.Resolve)
+	var open *openError
+	switch {
+	case !errors.As(err, &open):
+	case open.support:
+		fmt.Fprintln(a.stderr, "Once the provider's support has said that it was accepted, run: "+open.command)
+	default:
+		fmt.Fprintln(a.stderr, "To settle it, run: "+open.command)
 	}
 	return code
 }
@@ -125,12 +150,12 @@ func (a *app) say(format string, values ...any) {
 	fmt.Fprintln(a.stderr, "connectpsp: "+strings.TrimPrefix(text, "connectpsp: "))
 }
 
-// oneLine replaces line breaks and other control characters, which an error of another program may
-// have.
+// oneLine replaces line breaks and what a terminal does not show but obeys, which a peer may have
+// written.
 func oneLine(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '
 		}
 		return r

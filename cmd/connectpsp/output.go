@@ -23,6 +23,7 @@ func (a *app) print(object any, rows ...row) error {
 }
 
 func (a *app) printJSON(object any) error {
+	a.printed = true
 	encoder := json.NewEncoder(a.stdout)
 	encoder.SetEscapeHTML(false)
 	return written(encoder.Encode(object))

@@ -211,7 +211,7 @@ func (a *app) commandLine(flags *journalFlags, words ...string) string {
 // unsettled adds to an unknown outcome the command that settles it.
 func unsettled(err error, command string) error {
 	if errors.Is(err, connectpsp.ErrUnknownOutcome) {
-		return &openError{err, command}
+		return &openError{err, command, false}
 	}
 	return err
 }
