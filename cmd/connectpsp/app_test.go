@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"os/exec"
 	"strings"
 	"testing"
@@ -103,6 +104,33 @@ func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
 		o = s.run(append(args, "--json")...)
 		assert.Equal(t, exitUsage, o.code, "%q: %s", args, o.stderr)
 		assert.Equal(t, "usage", decode[failure](t, o).Outcome, "%q", args)
+	}
+}
+
+func TestNoCommandLineMakesTheProgramPanicOrPrintMoreThanALine(t *testing.T) {
+	pool := []string{"", "-", "--", "-1", "=", "--json", "--json=maybe", "--yes", "--help", "\xff\x00", "ünïcode", "12345678909", "10.50", "1e9", "KEY",
+		"http://[::1", "/does/not/exist", "CASHIN_PAID", "bash", "create", "get", "retry", "finish"}
+	walk((&app{}).newRoot(), func(command *cobra.Command) {
+		if name := command.Name(); name == "sandbox" || name == "listen" {
+			return // they serve
+		}
+		pool = append(pool, command.Name())
+		command.Flags().VisitAll(func(flag *pflag.Flag) { pool = append(pool, "--"+flag.Name, "--"+flag.Name+"=1") })
+	})
+	random := rand.New(rand.NewPCG(7, 7))
+	s := &shell{t: t, vars: map[string]string{}}
+	for range 3000 {
+		args := make([]string, random.IntN(7))
+		for i := range args {
+			args[i] = pool[random.IntN(len(pool))]
+		}
+		o := s.run(args...)
+		assert.Contains(t, []int{exitDone, exitFailed, exitUsage, exitRejected}, o.code, "%q", args)
+		assert.LessOrEqual(t, strings.Count(o.stderr, "\n"), 1, "%q: %s", args, o.stderr)
+		if o.code == exitUsage {
+			assert.NotEmpty(t, o.stderr, "%q", args)
+			assert.NotContains(t, o.stdout, "Usage", "%q", args)
+		}
 	}
 }
 

@@ -233,8 +233,8 @@ func (a *app) resolve(ctx context.Context, operation, reference string, flags *j
 	return a.printCashOut(cashOut, "accepted", nil)
 }
 
-// stillOpen adds to an unknown outcome the same command again or, once the payment is no longer sent
-// again, the command that ends it by hand.
+// stillOpen adds to an unknown outcome the same command again or, once the payment is no longer
+// sent again, the command that ends it by hand.
 func (a *app) stillOpen(err error, flags *journalFlags, words []string) error {
 	var unknown *connectpsp.UnknownOutcomeError
 	if errors.As(err, &unknown) && unknown.IdempotencyKey != "" && time.Since(unknown.FirstSentAt) > replayWindow {

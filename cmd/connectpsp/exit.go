@@ -111,8 +111,8 @@ func newFailure(outcome string, err error) failure {
 	return f
 }
 
-// end reports the error of a command, in one line on stderr, and returns the exit status. An unknown
-// outcome has a second line: the command that settles it.
+// end reports the error of a command, in one line on stderr, and returns the exit status. An
+// unknown outcome has a second line: the command that settles it.
 func (a *app) end(err error) int {
 	if err != nil && !a.started && !errors.As(err, new(*usageError)) {
 		err = usage("%s; see --help", oneLine(err.Error())) // it is cobra's

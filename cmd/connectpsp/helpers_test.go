@@ -72,7 +72,7 @@ type output struct {
 	stdout, stderr string
 }
 
-// environment returns the environment of a command. Nobody is at the terminal.
+// environment returns the environment of a command without a terminal.
 func (s *shell) environment(args ...string) environment {
 	return environment{
 		args:    args,
@@ -83,7 +83,7 @@ func (s *shell) environment(args ...string) environment {
 	}
 }
 
-// run runs a command, and checks that its output has no secret and nobody's data.
+// run runs a command, and checks that its output has no secret and no personal data.
 func (s *shell) run(args ...string) output {
 	s.t.Helper()
 	return s.execute(s.environment(args...))

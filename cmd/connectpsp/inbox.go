@@ -85,7 +85,7 @@ type changedResult struct {
 	Result string `json:"result"`
 }
 
-// errNotHeld says that a key is wrong, or that somebody else was faster.
+// errNotHeld says that a key is wrong, or that another operator was faster.
 var errNotHeld = errors.New("the inbox holds no event with this key: it was retried or dismissed before, or the key or the namespace is wrong")
 
 func (a *app) inboxRetry() *cobra.Command {

@@ -1,5 +1,5 @@
-// Connectpsp receives and sends PIX payments from the command line, tests webhooks, reads and writes
-// BR Codes, repairs inboxes and journals, and serves the sandbox.
+// Connectpsp receives and sends PIX payments from the command line, tests webhooks, reads and
+// writes BR Codes, repairs inboxes and journals, and serves the sandbox.
 //
 // The credentials come from the environment, in the variables CONNECTPSP_CLIENT_ID and so on, or
 // from a file of mode 0600 (--env-file). No flag takes a secret, and no output has one.

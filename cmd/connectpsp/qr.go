@@ -11,8 +11,8 @@ import (
 // quietZone is the width of the light border of a QR code, in modules (ISO/IEC 18004).
 const quietZone = 4
 
-// The colours of a line: black on white by their numbers in the colour cube, which no theme changes.
-// A light code on a dark ground cannot be read by many banks' programs.
+// The colours of a line: black on white by their numbers in the colour cube, which no theme
+// changes. A light code on a dark ground cannot be read by many banks' programs.
 const (
 	darkOnLight = "\x1b[38;5;16;48;5;231m"
 	noColour    = "\x1b[0m"

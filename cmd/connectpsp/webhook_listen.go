@@ -178,6 +178,11 @@ func newProxy(target *url.URL) *httputil.ReverseProxy {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			to := *target
 			r.Out.URL, r.Out.Host = &to, ""
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if values, sent := r.In.Header[name]; sent { // ReverseProxy drops them
+					r.Out.Header[name] = values
+				}
+			}
 		},
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
 		ErrorLog:  log.New(io.Discard, "", 0),

@@ -280,6 +280,7 @@ func TestListenForwardsTheBytesAndPassesTheStatusBack(t *testing.T) {
 		request.Header.Set(webhook.SignatureHeader, strings.Repeat("ab", 32))
 		request.Header.Set(webhook.EventIDHeader, "the-id")
 		request.Header.Set("X-Other", "kept")
+		request.Header.Set("X-Forwarded-For", "192.0.2.1")
 		response, err := http.DefaultClient.Do(request)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
@@ -289,6 +290,7 @@ func TestListenForwardsTheBytesAndPassesTheStatusBack(t *testing.T) {
 		assert.Equal(t, []string{"the-id"}, got.header[webhook.EventIDHeader])
 		assert.Equal(t, []string{strings.Repeat("ab", 32)}, got.header[webhook.SignatureHeader])
 		assert.Equal(t, []string{"kept"}, got.header["X-Other"])
+		assert.Equal(t, []string{"192.0.2.1"}, got.header["X-Forwarded-For"])
 	}
 	v.stdout.wait(t, "418  ")
 	v.stdout.wait(t, "invalid signature: no secret matches it")
