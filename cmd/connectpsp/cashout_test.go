@@ -156,6 +156,7 @@ func TestTheJournalOfAnIntegrationIsInTheDirectoryOfState(t *testing.T) {
 	s.vars["HOME"] = t.TempDir()
 	s.box.FailNext("createCashOut", lost...)
 	assert.Equal(t, exitUnknown, s.run(cashOut("withdrawal-1", "--yes")...).code)
+	s.vars["CONNECTPSP_BASE_URL"] += "/" // the same gateway
 	assert.Equal(t, exitDone, s.run("cash-out", "resolve", "--reference", "withdrawal-1").code)
 	assert.Equal(t, pix.Centavos(30_00), s.paid())
 }

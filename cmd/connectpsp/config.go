@@ -79,8 +79,10 @@ func parseEnv(r io.Reader) (map[string]string, error) {
 
 // gateway is a configuration that the flags agree with.
 type gateway struct {
-	config connectpsp.Config
-	kind   gatewayKind
+	config   connectpsp.Config
+	kind     gatewayKind
+	identity string // of the integration at the gateway, however its URL is written
+	address  string // the URL of the gateway
 }
 
 type gatewayKind string
@@ -92,12 +94,7 @@ const (
 )
 
 // String names the gateway for people.
-func (g gateway) String() string {
-	if g.config.BaseURL == "" {
-		return string(g.kind)
-	}
-	return string(g.kind) + " at " + g.config.BaseURL
-}
+func (g gateway) String() string { return string(g.kind) + " at " + g.address }
 
 // gateway reads the configuration, and checks that --production was given if and only if it is for
 // production. Its error names every variable that is missing and repeats no value.
@@ -128,9 +125,13 @@ func (a *app) gateway() (gateway, error) {
 	if g.kind == productionGateway {
 		g.config.Environment = connectpsp.Production
 	}
-	if _, err := connectpsp.New(g.config); err != nil { // it sends nothing
+	source, err := connectpsp.NewTokenSource(g.config) // it sends nothing
+	if err != nil {
 		return g, badConfig(err)
 	}
+	g.identity = source.Identity()
+	_, address, _ := strings.Cut(g.identity, " ")
+	g.address = strings.TrimSuffix(address, "/")
 	return g, nil
 }
 

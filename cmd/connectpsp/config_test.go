@@ -55,7 +55,8 @@ func TestAWrongConfigurationIsNamedInOneLineAndNothingIsRequested(t *testing.T) 
 		set  map[string]string
 		says string
 	}{
-		"nothing set":    {map[string]string{"CONNECTPSP_CLIENT_ID": "", "CONNECTPSP_CLIENT_SECRET": "", "CONNECTPSP_APPLICATION_TOKEN": ""}, "not set: CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET, CONNECTPSP_APPLICATION_TOKEN"},
+		"nothing set": {map[string]string{"CONNECTPSP_CLIENT_ID": "", "CONNECTPSP_CLIENT_SECRET": "", "CONNECTPSP_APPLICATION_TOKEN": ""},
+			"not set: CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET, CONNECTPSP_APPLICATION_TOKEN"},
 		"a broken token": {map[string]string{"CONNECTPSP_APPLICATION_TOKEN": "with a space"}, "CONNECTPSP_APPLICATION_TOKEN"},
 		"plain http":     {map[string]string{"CONNECTPSP_BASE_URL": "http://gateway.example", "CONNECTPSP_ENVIRONMENT": "staging"}, "CONNECTPSP_BASE_URL: must be https"},
 		"no URL":         {map[string]string{"CONNECTPSP_BASE_URL": "://"}, "CONNECTPSP_BASE_URL is not a URL"},

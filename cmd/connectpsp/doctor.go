@@ -129,13 +129,7 @@ func (e *examination) configuration(context.Context) (state, detail string) {
 	if e.gateway, err = e.app.gateway(); err != nil {
 		return failed("%v", err)
 	}
-	address := e.gateway.config.BaseURL
-	if address == "" {
-		address = map[gatewayKind]string{
-			stagingGateway: "https://api.homologacao.connectpsp.com", productionGateway: "https://api.connectpsp.com",
-		}[e.gateway.kind]
-	}
-	if e.base, err = url.Parse(address); err != nil {
+	if e.base, err = url.Parse(e.gateway.address); err != nil {
 		return failed("CONNECTPSP_BASE_URL is not a URL")
 	}
 	return ok("complete, for %v", e.gateway)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,7 +111,8 @@ func TestAWrongDatabaseIsNamedWithoutItsPassword(t *testing.T) {
 func TestAPaymentInTheJournalOfAServiceIsLeftToIt(t *testing.T) {
 	s := newShell(t)
 	store, _ := s.newDatabase()
-	client, err := connectpsp.New(s.box.Config(), connectpsp.WithJournal(store.Journal()), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	client, err := connectpsp.New(s.box.Config(), connectpsp.WithJournal(store.Journal()),
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), connectpsp.WithLogger(slog.New(slog.DiscardHandler)))
 	require.NoError(t, err)
 	s.box.FailNext("createCashOut", sandbox.LoseAnswer)
 	_, err = client.CreateCashOut(t.Context(), connectpsp.CashOutRequest{Amount: pix.Centavos(30_00), ExternalReference: "withdrawal-1",

@@ -104,7 +104,7 @@ func (a *app) defaultJournal(g gateway) (string, error) {
 	if directory == "" {
 		return "", usage("there is no home directory for the journal: set CONNECTPSP_JOURNAL or give --journal")
 	}
-	identity := sha256.Sum256([]byte(g.config.ClientID + "\n" + g.config.BaseURL))
+	identity := sha256.Sum256([]byte(g.identity))
 	return filepath.Join(directory, "connectpsp", fmt.Sprintf("%s-%x.journal", g.kind, identity[:6])), nil
 }
 
