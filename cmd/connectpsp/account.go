@@ -76,7 +76,7 @@ func (a *app) setBalance(ctx context.Context, text string, yes bool, journal *jo
 		if yes {
 			words = append(words, "--yes")
 		}
-		return unsettled(err, a.commandLine(journal, words...))
+		return a.unsettled(err, journal, words...)
 	}
 	return a.print(rebalanceResult{"accepted", rebalance.Success, s.settled}, row{"outcome", "accepted"}, row{"target", reais(target)})
 }

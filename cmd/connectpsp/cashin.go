@@ -69,7 +69,7 @@ func (a *app) createCashIn(ctx context.Context, f *cashInFlags) (err error) {
 	defer s.close(a)
 	charge, err := s.CreateCashIn(ctx, request, options(f.attempt)...)
 	if err != nil {
-		return unsettled(err, a.commandLine(&f.journal, "cash-in", "resolve", "--reference", request.ExternalReference))
+		return a.unsettled(err, &f.journal, "cash-in", "resolve", "--reference", request.ExternalReference)
 	}
 	return a.printCashIn(charge, "accepted", s.settled)
 }
@@ -185,7 +185,7 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 	defer s.close(a)
 	refund, err := s.RefundCashIn(ctx, id, f.request, options(f.attempt)...)
 	if err != nil {
-		return unsettled(err, a.refundLine(id, f))
+		return a.unsettled(err, &f.journal, f.words(id)...)
 	}
 	return a.print(refundResult{"accepted", *refund, s.settled},
 		row{"outcome", "accepted"},
@@ -217,8 +217,8 @@ func (a *app) confirmRefund(ctx context.Context, g gateway, id string, reason co
 		row{"gateway", g.String()})
 }
 
-// refundLine is the command that settles a refund: the same again.
-func (a *app) refundLine(id string, f *refundFlags) string {
+// words are the command that settles a refund: the same again.
+func (f *refundFlags) words(id string) []string {
 	words := []string{"cash-in", "refund", id, "--reason", string(f.request.Reason)}
 	if f.request.Description != "" {
 		words = append(words, "--description", f.request.Description)
@@ -229,7 +229,7 @@ func (a *app) refundLine(id string, f *refundFlags) string {
 	if f.yes {
 		words = append(words, "--yes")
 	}
-	return a.commandLine(&f.journal, words...)
+	return words
 }
 
 // refundResult is the JSON of a refund.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,7 +117,7 @@ func (a *app) createCashOut(ctx context.Context, f *cashOutFlags) error {
 	defer s.close(a)
 	payment, err := s.CreateCashOut(ctx, request, options(f.attempt)...)
 	if err != nil {
-		return unsettled(err, a.commandLine(&f.journal, "cash-out", "resolve", "--reference", request.ExternalReference))
+		return a.unsettled(err, &f.journal, "cash-out", "resolve", "--reference", request.ExternalReference)
 	}
 	return a.printCashOut(payment, "accepted", s.settled)
 }
@@ -213,7 +212,7 @@ func (a *app) resolve(ctx context.Context, operation, reference string, flags *j
 	defer s.close(a)
 	payment, err := s.find(operation, reference)
 	if err != nil {
-		return a.stillOpen(err, flags, append(words, "--reference", reference))
+		return a.unsettled(err, flags, append(words, "--reference", reference)...)
 	}
 	if operation == connectpsp.OperationCreateCashIn {
 		charge := payment.CashIn
@@ -232,19 +231,6 @@ func (a *app) resolve(ctx context.Context, operation, reference string, flags *j
 	}
 	return a.printCashOut(cashOut, "accepted", nil)
 }
-
-// stillOpen adds to an unknown outcome the same command again or, once the payment is no longer
-// sent again, the command that ends it by hand.
-func (a *app) stillOpen(err error, flags *journalFlags, words []string) error {
-	var unknown *connectpsp.UnknownOutcomeError
-	if errors.As(err, &unknown) && unknown.IdempotencyKey != "" && time.Since(unknown.FirstSentAt) > replayWindow {
-		return &openError{err, a.commandLine(flags, "journal", "finish", unknown.IdempotencyKey, "--outcome", "accepted"), true}
-	}
-	return unsettled(err, a.commandLine(flags, words...))
-}
-
-// replayWindow is for how long [connectpsp.Client.Recover] sends a payment again.
-const replayWindow = 20 * time.Minute
 
 // find returns what Recover has reported last about a payment.
 func (s *session) find(operation, reference string) (found connectpsp.Recovered, err error) {

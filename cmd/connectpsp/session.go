@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -208,10 +209,20 @@ func (a *app) commandLine(flags *journalFlags, words ...string) string {
 	return line
 }
 
-// unsettled adds to an unknown outcome the command that settles it.
-func unsettled(err error, command string) error {
-	if errors.Is(err, connectpsp.ErrUnknownOutcome) {
-		return &openError{err, command, false}
+// replayWindow is for how long [connectpsp.Client.Recover] sends a payment again.
+const replayWindow = 20 * time.Minute
+
+// unsettled adds to an unknown outcome the command that settles it or, once the payment is not sent
+// again, the command that ends it by hand.
+func (a *app) unsettled(err error, flags *journalFlags, words ...string) error {
+	var unknown *connectpsp.UnknownOutcomeError
+	switch {
+	case !errors.Is(err, connectpsp.ErrUnknownOutcome):
+		return err
+	case errors.As(err, &unknown) && unknown.IdempotencyKey != "" && !unknown.FirstSentAt.IsZero() &&
+		time.Since(unknown.FirstSentAt) > replayWindow:
+		return &openError{err, a.commandLine(flags, "journal", "finish", unknown.IdempotencyKey, "--outcome", "accepted"), true}
+	default:
+		return &openError{err, a.commandLine(flags, words...), false}
 	}
-	return err
 }
