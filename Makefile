@@ -169,7 +169,7 @@ SHOTS ?=
 
 .PHONY: page
 page: ## Test the sandbox's page in a browser without a window, which it installs; SHOTS is a directory for screenshots
-	.ci/with-chromium sh -c 'cd integration && $(GO) test -count=1 -timeout 5m -run ThePage . $(if $(SHOTS),-page.shots $(SHOTS))'
+	.ci/with-chromium sh -c 'cd integration && $(GO) test -count=1 -timeout 5m -run ThePage ./... $(if $(SHOTS),-page.shots $(SHOTS))'
 
 # How much of it: schedules, orders, kills.
 simulate: N ?= 1000000

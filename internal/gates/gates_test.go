@@ -58,6 +58,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		s.write(t, filepath.Join(tree, name), string(text))
 	}
 	for name, text := range map[string]string{
+		".ci/with-chromium":   "#!/bin/sh\nexec \"$@\"\n",
 		".ci/with-postgres":   "#!/bin/sh\nif [ \"$1\" = --pgbouncer ]; then shift; fi\nexec \"$@\"\n",
 		"gen/gen.gen.go":      "generated\n",
 		"pix/fuzz_test.go":    "func FuzzFirst(f *testing.F) {}\nfunc FuzzSecond(f *testing.F) {}\n",
@@ -234,7 +235,7 @@ func TestOnlyASignedTagIsPublished(t *testing.T) {
 // gate any more goes from here, too.
 var gates = []string{
 	"lint", "drift", "cross", "contract", "contract-staging", "api", "spec-shapes", "demo", "demo-webhooks", "simulate", "sockets",
-	"crash", "integration N=1000000", "bench-smoke", "cover", "fuzz", "test RACE=-race", "test-next",
+	"crash", "integration N=1000000", "page", "bench-smoke", "cover", "fuzz", "test RACE=-race", "test-next",
 }
 
 func TestEveryGateIsRun(t *testing.T) {
