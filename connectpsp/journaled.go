@@ -154,6 +154,9 @@ func (c *Client) finish(ctx context.Context, p *callState, err error) error {
 	if errors.Is(err, ErrNotSent) {
 		what = "that, so Recover may still send it"
 	}
+	if strings.Contains(err.Error(), failure.Error()) { // the cause is said once
+		return p.open(errors.New("the journal could not record " + what))
+	}
 	return p.open(fmt.Errorf("the journal could not record %s: %w", what, failure))
 }
 

@@ -38,19 +38,21 @@ type outage struct {
 }
 
 const (
-	surelyNotSent = "it is safe to call again with the same request"
+	// Another process that has begun the payment may still send it: that it was not sent here cannot
+	// be recorded either.
+	perhapsSentLater = "so Recover may still send it"
 	// Without the database an earlier call for the payment is not seen.
 	perhapsSentBefore = "the journal cannot say whether an earlier call was sent"
 )
 
 var outages = []outage{
-	{"a read-only database", "read-only transaction", surelyNotSent, makeReadOnly},
-	{"a full disk", "No space left on device", surelyNotSent, fillDisk},
-	{"a right that was revoked", "permission denied", surelyNotSent, revokeRights},
+	{"a read-only database", "read-only transaction", perhapsSentLater, makeReadOnly},
+	{"a full disk", "No space left on device", perhapsSentLater, fillDisk},
+	{"a right that was revoked", "permission denied", perhapsSentLater, revokeRights},
 	{"a wrong password", "password authentication failed", perhapsSentBefore, changePassword},
 	{"a server that was stopped", "failed to connect", perhapsSentBefore, stopServer},
 	{"a server that crashed", "failed to connect", perhapsSentBefore, crashServer},
-	{"a failover to a standby", "read-only transaction", surelyNotSent, failOver},
+	{"a failover to a standby", "read-only transaction", perhapsSentLater, failOver},
 }
 
 func makeReadOnly(t *testing.T, _ *cluster, admin *sql.DB, config *pgx.ConnConfig) (begin, end func()) {
