@@ -47,6 +47,15 @@ demo-payouts: ## See withdrawals paid, failed, held and stopped, with River on a
 demo-fleet: ## See four processes pay while they are killed, frozen and cut off and PostgreSQL crashes (some minutes)
 	@.ci/with-postgres sh -c 'cd examples/payouts && PAYOUTS_TOKEN_KEY=for-demonstrations-only-for-demonstrations-only DATABASE_URL=$$CONNECTPSP_TEST_POSTGRES $(GO) run . fleet'
 
+# A seed draws the same schedule of faults each time; 0 is a random one.
+fleet-chaos: SEED ?= 0
+
+.PHONY: fleet-chaos
+fleet-chaos: ## Kill, freeze and cut off workers behind PgBouncer by the schedule of SEED (eight minutes); BROKEN=1 takes the leases out
+	@.ci/with-postgres --pgbouncer sh -c 'cd examples/payouts && $(GO) test -count=1 -timeout 30m -v -run \
+		"^$(if $(BROKEN),TestAFleetWithoutLeasesIsFoundToPayWhatItHasGivenBack,TestAFleetPaysEachWithdrawalOnceWhateverFailsAroundIt)$$" \
+		./... -chaos -chaos.seed $(SEED)'
+
 .PHONY: test
 test: ## Run all tests that need no server, with the race detector where there is a C compiler
 	$(GO) test $(RACE) ./...

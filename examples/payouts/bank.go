@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
@@ -18,15 +20,15 @@ type bank struct {
 	*sandbox.Sandbox
 
 	mu       sync.Mutex
-	requests int                 // to pay, accepted or not
-	last     time.Time           // when the last of them came
-	payments map[string][]string // ids of the transactions that were accepted, by reference
-	ended    int                 // payments that completed
-	isCutOff string              // the User-Agent whose answers are lost
+	requests int                                 // to pay, accepted or not
+	last     time.Time                           // when the last of them came
+	payments map[string][]string                 // ids of the transactions that were accepted, by reference
+	ended    map[string]connectpsp.CashOutStatus // how payments ended, by transaction
+	isCutOff string                              // the User-Agent whose answers are lost
 }
 
 func startBank(options ...sandbox.Option) (*bank, error) {
-	b := &bank{payments: map[string][]string{}}
+	b := &bank{payments: map[string][]string{}, ended: map[string]connectpsp.CashOutStatus{}}
 	var err error
 	b.Sandbox, err = sandbox.Start(append(options, sandbox.WithMiddleware(b.record))...)
 	return b, err
@@ -109,22 +111,46 @@ func (b *bank) lastAsked() time.Time {
 	return b.last
 }
 
-// complete settles a payment, and counts it.
-func (b *bank) complete(id string) error {
-	err := b.CompleteCashOut(id)
+// CompleteCashOut completes a payment, and notes it.
+func (b *bank) CompleteCashOut(id string) error {
+	return b.end(id, connectpsp.CashOutCompleted, func() error { return b.Sandbox.CompleteCashOut(id) })
+}
+
+// FailCashOut makes a payment fail, and notes it.
+func (b *bank) FailCashOut(id, code, message string) error {
+	return b.end(id, connectpsp.CashOutFailed, func() error { return b.Sandbox.FailCashOut(id, code, message) })
+}
+
+func (b *bank) end(id string, status connectpsp.CashOutStatus, move func() error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := move()
 	if err == nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.ended++
+		b.ended[id] = status
 	}
 	return err
 }
 
-// completed returns how many payments have completed.
-func (b *bank) completed() int {
+// status returns the status of the payment of a withdrawal, empty if none was accepted.
+func (b *bank) status(reference string) connectpsp.CashOutStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.ended
+	if len(b.payments[reference]) == 0 {
+		return ""
+	}
+	return cmp.Or(b.ended[b.payments[reference][0]], connectpsp.CashOutProcessing)
+}
+
+// completed returns how many payments have completed.
+func (b *bank) completed() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, status := range b.ended {
+		if status == connectpsp.CashOutCompleted {
+			n++
+		}
+	}
+	return n
 }
 
 type responseRecorder struct {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -12,6 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 )
 
 // naive is how a payout is often written: a status, a refund if it fails, a new try under a new
@@ -263,4 +266,30 @@ func TestOfTwoWorkersWithOneClaimTheSecondSendsNothing(t *testing.T) {
 	require.ErrorIs(t, err, errClaimLost)
 	require.Equal(t, asked, p.bank.asked())
 	require.Equal(t, epoch, p.number(t, open), "the journal is as the first left it")
+}
+
+// stopping is a journal whose process stops before it asks the database for the lease.
+type stopping struct {
+	connectpsp.Journal
+	meanwhile func()
+}
+
+// Sent implements [connectpsp.Journal].
+func (s *stopping) Sent(ctx context.Context, idempotencyKey string, at time.Time) error {
+	s.meanwhile()
+	return s.Journal.Sent(ctx, idempotencyKey, at)
+}
+
+func TestAWorkerThatStopsJustBeforeItSendsDoesNotSendWhatAnotherHasGivenBack(t *testing.T) {
+	p := newPlatform(t, noMoney)
+	p.request(t, reference)
+	stopped := p.newProcess(t)
+	store, err := sqlstore.Open(t.Context(), stopped.db, sqlstore.PostgreSQL)
+	require.NoError(t, err)
+	journal := &stopping{fence{store.Journal()}, func() { require.Zero(t, pay(t, newPayer(t, p.app, ""))) }}
+	stopped.client, err = connectpsp.New(p.bank.Config(), connectpsp.WithJournal(journal))
+	require.NoError(t, err)
+	require.Equal(t, later, pay(t, newPayer(t, stopped, "")))
+	assert.Equal(t, 1, p.bank.asked(), "the other worker's request, which was rejected")
+	p.requireBooks(t, amount, nothing, nothing)
 }

@@ -10,13 +10,14 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
@@ -25,16 +26,22 @@ const (
 	fleetPerSecond = 20
 	fleetFaster    = 10    // timeouts are a tenth of those in production
 	fleetAmount    = 10_00 // centavos
+
+	receiverName = "receiver"
 )
 
-// fleet is three workers and a receiver, each a process of its own, and what is done to them.
+// fleet is some workers and a receiver, each a process of its own, and what is done to them.
 type fleet struct {
-	out      io.Writer
-	bank     *bank
-	app      *app
-	database string
-	address  string // of the receiver
-	began    time.Time
+	out       io.Writer
+	bank      *bank
+	app       *app
+	program   string            // of the processes
+	flags     []string          // further ones of the workers
+	database  string            // of the processes
+	config    connectpsp.Config // of the processes
+	address   string            // of the receiver
+	perSecond int               // withdrawals that are requested
+	began     time.Time
 
 	mu        sync.Mutex
 	processes map[string]*exec.Cmd
@@ -43,40 +50,71 @@ type fleet struct {
 
 // runFleet shows that kills, freezes, lost answers and a crash of PostgreSQL cost no money. It
 // needs a server on this machine, which it may restart, and a database without withdrawals.
-func runFleet(ctx context.Context, out io.Writer, database string) (err error) {
+func runFleet(ctx context.Context, out io.Writer, database string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	f := &fleet{out: out, database: database, processes: map[string]*exec.Cmd{}}
-	if err := migrate(ctx, database); err != nil {
+	f, err := newFleet(ctx, out, database)
+	if err != nil {
 		return err
 	}
-	if f.bank, err = startBank(); err != nil {
-		return err
-	}
-	defer f.bank.Close()
-	if f.app, err = open(ctx, database, slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	defer f.app.close()
-	if f.address, err = freeAddress(); err != nil {
-		return err
-	}
-	defer f.stopAll()
+	defer f.close()
 	return f.run(ctx)
 }
 
-func (f *fleet) run(ctx context.Context) error {
+// newFleet makes the gateway and the players. No process of the fleet has started yet.
+func newFleet(ctx context.Context, out io.Writer, database string) (f *fleet, err error) {
+	f = &fleet{out: out, database: database, perSecond: fleetPerSecond, processes: map[string]*exec.Cmd{}}
+	if f.program, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	if f.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, database); err != nil {
+		return nil, err
+	}
+	if f.app, err = open(ctx, database, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	if f.bank, err = startBank(); err != nil {
+		f.app.close()
+		return nil, err
+	}
+	f.config = f.bank.Config()
+	if err := f.fund(ctx); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// close kills the processes.
+func (f *fleet) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, process := range f.processes {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	}
+	_ = f.bank.Close()
+	f.app.close()
+}
+
+// fund credits the players, and lifts the limits that hold withdrawals.
+func (f *fleet) fund(ctx context.Context) error {
 	for n := range fleetPlayers {
 		if err := f.app.books.deposit(ctx, fmt.Sprint("player-", n), pix.Centavos(5_000_00)); err != nil {
 			return err
 		}
 	}
-	if _, err := f.app.db.ExecContext(ctx, `UPDATE control SET stopped = '', hour_limit = 1000000000`); err != nil {
-		return err
-	}
+	_, err := f.app.db.ExecContext(ctx, `UPDATE control SET stopped = '', hour_limit = 1000000000`)
+	return err
+}
+
+func (f *fleet) run(ctx context.Context) error {
 	f.began = time.Now()
 	f.say("Three workers and a receiver start. %d players withdraw R$ %v, %d times a second.", fleetPlayers, pix.Centavos(fleetAmount), fleetPerSecond)
-	for _, name := range []string{"receiver", "worker-1", "worker-2", "worker-3"} {
+	for _, name := range []string{receiverName, "worker-1", "worker-2", "worker-3"} {
 		if err := f.start(name); err != nil {
 			return err
 		}
@@ -147,10 +185,10 @@ func (f *fleet) thaw(context.Context) error {
 
 func (f *fleet) killReceiver(context.Context) error {
 	f.say("The receiver is killed and starts again: the gateway repeats its webhooks.")
-	if err := f.signal("receiver", syscall.SIGKILL); err != nil {
+	if err := f.signal(receiverName, syscall.SIGKILL); err != nil {
 		return err
 	}
-	return f.start("receiver")
+	return f.start(receiverName)
 }
 
 func (f *fleet) calm(context.Context) error {
@@ -187,12 +225,7 @@ func (f *fleet) drain(ctx context.Context) error {
 func (f *fleet) compare(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var wrong []error
-	for _, reference := range f.requested {
-		if n := len(f.bank.paid(reference)); n > 1 {
-			wrong = append(wrong, fmt.Errorf("%s was paid %d times", reference, n))
-		}
-	}
+	wrong := []error{f.differences(ctx)}
 	paid, err := f.app.books.account(ctx, accountPaid)
 	if err != nil {
 		return err
@@ -215,49 +248,61 @@ func (f *fleet) compare(ctx context.Context) error {
 	return errors.Join(append(wrong, f.app.books.status(ctx, f.out))...)
 }
 
+// differences compares each withdrawal that has ended with the gateway. A withdrawal ends once and
+// so does a payment, so that the fleet may go on meanwhile.
+func (f *fleet) differences(ctx context.Context) error {
+	var wrong []error
+	for state, right := range map[state][]connectpsp.CashOutStatus{
+		statePosted: {connectpsp.CashOutCompleted},
+		stateVoided: {connectpsp.CashOutFailed, ""},
+	} {
+		references, err := f.app.books.texts(ctx, `SELECT reference FROM withdrawal WHERE state = $1`, state)
+		if err != nil {
+			return err
+		}
+		for _, reference := range references {
+			if n := len(f.bank.paid(reference)); n > 1 {
+				wrong = append(wrong, fmt.Errorf("%s was paid %d times", reference, n))
+			}
+			if status := f.bank.status(reference); !slices.Contains(right, status) {
+				wrong = append(wrong, fmt.Errorf("%s is %s in the books, and at the gateway %q", reference, state, status))
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}
+
 // request requests withdrawals until ctx ends. After an error, such as a lost connection, it
 // requests the same one again: its reference makes it the same.
 func (f *fleet) request(ctx context.Context) {
-	ticker := time.NewTicker(time.Second / fleetPerSecond)
+	ticker := time.NewTicker(time.Second / time.Duration(f.perSecond))
 	defer ticker.Stop()
 	run := time.Now().UnixMilli()
 	for n := 0; ; n++ {
-		w := withdrawal{fmt.Sprintf("fleet-%d-%d", run, n), fmt.Sprint("player-", n%fleetPlayers), pix.Centavos(fleetAmount), testPayee}
-		for {
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-				return
-			}
-			// What is begun is finished, so that it is counted.
-			once, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			_, err := f.app.books.withdraw(once, w)
-			cancel()
-			if err == nil {
-				break
-			}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
 		}
-		f.mu.Lock()
-		f.requested = append(f.requested, w.reference)
-		f.mu.Unlock()
+		w := withdrawal{fmt.Sprintf("fleet-%d-%d", run, n), fmt.Sprint("player-", n%fleetPlayers), pix.Centavos(fleetAmount), testPayee}
+		unstopped := context.WithoutCancel(ctx) // what is begun is finished, so that it is counted
+		_ = until(unstopped, func() (bool, error) {
+			once, cancel := context.WithTimeout(unstopped, 10*time.Second)
+			defer cancel()
+			_, err := f.app.books.withdraw(once, w)
+			if err == nil {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.requested = append(f.requested, w.reference)
+			}
+			return err == nil || errors.Is(err, errFrozen), nil
+		})
 	}
 }
 
 // start starts a process of the fleet.
 func (f *fleet) start(name string) error {
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	command := exec.Command(program, "work", "-faster", strconv.Itoa(fleetFaster), "-name", name)
-	if name == "receiver" {
-		command = exec.Command(program, "receive")
-	}
-	config := f.bank.Config()
-	command.Env = append(os.Environ(), "DATABASE_URL="+f.database,
-		"CONNECTPSP_CLIENT_ID="+config.ClientID, "CONNECTPSP_CLIENT_SECRET="+config.ClientSecret.Reveal(),
-		"CONNECTPSP_APPLICATION_TOKEN="+config.ApplicationToken.Reveal(), "CONNECTPSP_CRYPTO_TOKEN="+config.CryptoToken.Reveal(),
-		"CONNECTPSP_BASE_URL="+config.BaseURL, "PAYOUTS_LISTEN="+f.address, "PAYOUTS_WEBHOOK_URL=http://"+f.address+webhookPath)
+	command := f.command(name)
 	if err := command.Start(); err != nil {
 		return err
 	}
@@ -265,6 +310,20 @@ func (f *fleet) start(name string) error {
 	defer f.mu.Unlock()
 	f.processes[name] = command
 	return nil
+}
+
+// command returns what starts a process of the fleet.
+func (f *fleet) command(name string) *exec.Cmd {
+	arguments := append([]string{"work", "-faster", strconv.Itoa(fleetFaster), "-name", name}, f.flags...)
+	if name == receiverName {
+		arguments = []string{"receive"}
+	}
+	command := exec.Command(f.program, arguments...)
+	command.Env = append(os.Environ(), "DATABASE_URL="+f.database,
+		"CONNECTPSP_CLIENT_ID="+f.config.ClientID, "CONNECTPSP_CLIENT_SECRET="+f.config.ClientSecret.Reveal(),
+		"CONNECTPSP_APPLICATION_TOKEN="+f.config.ApplicationToken.Reveal(), "CONNECTPSP_CRYPTO_TOKEN="+f.config.CryptoToken.Reveal(),
+		"CONNECTPSP_BASE_URL="+f.config.BaseURL, "PAYOUTS_LISTEN="+f.address, "PAYOUTS_WEBHOOK_URL=http://"+f.address+webhookPath)
+	return command
 }
 
 func (f *fleet) signal(name string, signal syscall.Signal) error {
@@ -281,15 +340,6 @@ func (f *fleet) signal(name string, signal syscall.Signal) error {
 	return nil
 }
 
-func (f *fleet) stopAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, process := range f.processes {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-	}
-}
-
 // settle ends each payment after a moment: of ten, nine complete and one fails.
 func (b *bank) settle(ctx context.Context) {
 	done := map[string]bool{}
@@ -301,7 +351,7 @@ func (b *bank) settle(ctx context.Context) {
 			case rand.IntN(10) == 0:
 				done[id] = b.FailCashOut(id, "PIX_KEY_NOT_FOUND", "there is no such key") == nil
 			default:
-				done[id] = b.complete(id) == nil
+				done[id] = b.CompleteCashOut(id) == nil
 			}
 		}
 	}
@@ -315,19 +365,22 @@ func restartPostgres(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	command := exec.CommandContext(ctx, filepath.Join(binaries, "pg_ctl"), "-D", directory, "-m", "immediate", "-w", "restart")
+	if err := runAsOwner(command, directory); err != nil {
+		return fmt.Errorf("its data directory is not on this machine: %w", err)
+	}
+	return command.Run()
+}
+
+// runAsOwner lets a command run as the owner of a directory: PostgreSQL refuses to run as root.
+func runAsOwner(command *exec.Cmd, directory string) error {
 	info, err := os.Stat(directory)
-	if err != nil {
-		return errors.New("its data directory is not on this machine")
+	if err != nil || os.Getuid() != 0 {
+		return err
 	}
-	arguments := []string{filepath.Join(binaries, "pg_ctl"), "-D", directory, "-m", "immediate", "-w", "restart"}
-	if os.Getuid() == 0 { // the server refuses to run as root
-		owner, err := user.LookupId(fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid))
-		if err != nil {
-			return err
-		}
-		arguments = append([]string{"runuser", "-u", owner.Username, "--"}, arguments...)
-	}
-	return exec.CommandContext(ctx, arguments[0], arguments[1:]...).Run()
+	owner := info.Sys().(*syscall.Stat_t)
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+	return nil
 }
 
 // freeAddress returns an address on this machine that nothing listens at.

@@ -213,7 +213,7 @@ func TestAPayoutCostsFewTransactions(t *testing.T) {
 	})
 	for _, reference := range references {
 		eventually(t, func() bool { return len(p.bank.paid(reference)) == 1 }, "%s is not paid", reference)
-		require.NoError(t, p.bank.complete(p.bank.paid(reference)[0]))
+		require.NoError(t, p.bank.CompleteCashOut(p.bank.paid(reference)[0]))
 	}
 	eventually(t, func() bool { return p.number(t, "SELECT count(*) FROM withdrawal WHERE state = 'POSTED'") == payouts }, "not all are posted")
 	eventually(t, func() bool {

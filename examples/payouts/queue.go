@@ -104,8 +104,8 @@ func (b *books) watchAccepted(ctx context.Context, watch func(context.Context, s
 }
 
 // texts returns what a query of one column returns.
-func (b *books) texts(ctx context.Context, query string) (texts []string, err error) {
-	rows, err := b.db.QueryContext(ctx, query)
+func (b *books) texts(ctx context.Context, query string, arguments ...any) (texts []string, err error) {
+	rows, err := b.db.QueryContext(ctx, query, arguments...)
 	if err != nil {
 		return nil, err
 	}
