@@ -68,7 +68,7 @@ Exit status: 0 accepted, 3 rejected, 4 unknown, 5 not sent, 2 wrong use, 1 other
 
 // families returns the commands below the root.
 func (a *app) families() []*cobra.Command {
-	return []*cobra.Command{a.cashIn(), a.cashOut(), a.balance(), a.rebalance(), a.wait(), a.webhook(), a.brcode(), a.key(), a.inbox(), a.journal(), a.doctor(), a.sandbox()}
+	return []*cobra.Command{a.cashIn(), a.cashOut(), a.balance(), a.rebalance(), a.wait(), a.webhook(), a.brcode(), a.key(), a.inbox(), a.journal(), a.doctor(), a.sandbox(), a.conformance()}
 }
 
 // finish completes the commands below a command: examples of the commands that cobra adds, and the

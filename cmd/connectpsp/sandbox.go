@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,10 +21,12 @@ import (
 
 // sandboxFlags are those of sandbox.
 type sandboxFlags struct {
-	port  int
-	seed  uint64
-	state string
-	hosts []string
+	address string
+	port    int
+	seed    uint64
+	state   string
+	hosts   []string
+	check   bool
 }
 
 func (a *app) sandbox() *cobra.Command {
@@ -34,21 +38,40 @@ func (a *app) sandbox() *cobra.Command {
 money. Its credentials are those of --seed, the same each time, and are printed for a shell, for a
 .env file and for Go: they are no secrets.`
 	flags := command.Flags()
-	flags.IntVar(&f.port, "port", 8420, "the `PORT` on 127.0.0.1; 0 chooses a free one")
+	flags.StringVar(&f.address, "address", loopback, "the `ADDRESS` to listen on; on another than loopback webhooks go to private networks too")
+	flags.IntVar(&f.port, "port", sandboxPort, "the `PORT`; 0 chooses a free one")
 	flags.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that credentials and ids derive from")
 	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE`, and write it there at the end")
 	flags.StringSliceVar(&f.hosts, "allow-host", nil, "another `NAME` under which the page and the API may be reached")
+	flags.BoolVar(&f.check, "check", false, "serve nothing, and say whether a sandbox on --port is ready")
 	return command
 }
 
+// checkSandbox returns an error unless a sandbox on this machine is ready.
+func checkSandbox(ctx context.Context, port int) error {
+	_, err := ask(ctx, http.MethodGet, "http://"+net.JoinHostPort(loopback, strconv.Itoa(port))+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("no sandbox is ready: %w", err)
+	}
+	return nil
+}
+
 func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
-	if f.port < 0 || f.port > 65535 {
-		return usage("--port must be from 0 to 65535")
+	if f.check {
+		return checkSandbox(ctx, f.port)
+	}
+	address, err := netip.ParseAddr(f.address)
+	if err != nil {
+		return usage("--address must be an IP address, such as 127.0.0.1, or 0.0.0.0 in a container")
 	}
 	if a.production {
 		return usage("--production was given, and a sandbox is none: leave the flag out")
 	}
-	box, err := sandbox.Start(sandbox.WithSeed(f.seed))
+	options := []sandbox.Option{sandbox.WithSeed(f.seed)}
+	if !address.IsLoopback() {
+		options = append(options, sandbox.WithPrivateNetwork())
+	}
+	box, err := sandbox.Start(options...)
 	if err != nil {
 		return err
 	}
@@ -56,17 +79,37 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 	if err := restore(box, f.state); err != nil {
 		return err
 	}
-	socket, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.port)))
+	socket, err := listenOn(f.address, f.port)
 	if err != nil {
-		return listenError("--port", err)
+		return err
 	}
 	config := box.Config()
 	config.BaseURL = "http://" + socket.Addr().String()
+	if !address.IsLoopback() {
+		a.say("everybody who reaches %s may do everything with this sandbox", config.BaseURL)
+	}
 	if err := a.printCredentials(config); err != nil {
 		return errors.Join(err, socket.Close())
 	}
 	a.say("the sandbox and its page are at %s; stop it with Ctrl-C", config.BaseURL)
 	return errors.Join(serve(ctx, socket, control.New(box, control.WithHosts(f.hosts...))), save(box, f.state))
+}
+
+const (
+	loopback    = "127.0.0.1"
+	sandboxPort = 8420
+)
+
+// listenOn listens on the address and the port of flags.
+func listenOn(address string, port int) (net.Listener, error) {
+	if port < 0 || port > 65535 {
+		return nil, usage("--port must be from 0 to 65535")
+	}
+	socket, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
+	if err != nil {
+		return nil, listenError("--port", err)
+	}
+	return socket, nil
 }
 
 // restore makes a sandbox go on from the state in a file, at the present time. A file that is not

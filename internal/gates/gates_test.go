@@ -234,7 +234,7 @@ func TestOnlyASignedTagIsPublished(t *testing.T) {
 // gates are what .ci/run is to run, and with it the workflows and a release. Whatever is to be no
 // gate any more goes from here, too.
 var gates = []string{
-	"lint", "drift", "cross", "contract", "contract-staging", "api", "spec-shapes", "demo", "demo-webhooks", "simulate", "sockets",
+	"lint", "drift", "cross", "contract", "contract-staging", "api", "spec-shapes", "readme-run", "demo", "demo-webhooks", "simulate", "sockets",
 	"crash", "integration N=1000000", "page", "bench-smoke", "cover", "fuzz", "test RACE=-race", "test-next",
 }
 
