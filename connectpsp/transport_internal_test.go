@@ -49,7 +49,7 @@ func startFor(t *testing.T, server *httptest.Server, encrypted bool) (*Client, *
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	client, transport := ownTransport(t, server.URL)
-	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	return client, transport
 }
 
@@ -84,7 +84,7 @@ func TestASilentHTTP2ConnectionIsDetectedAndClosed(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client, transport := ownTransport(t, server.URL)
-	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	require.NotZero(t, transport.HTTP2.SendPingTimeout)
 	require.NotZero(t, transport.HTTP2.PingTimeout)
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 50 * time.Millisecond, PingTimeout: 300 * time.Millisecond}

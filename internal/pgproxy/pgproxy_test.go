@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,10 +147,10 @@ func TestOnlyWhatCommitsIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startServer(t)
-			fate, asked := Pass, 0
+			var fate, asked atomic.Int64
 			p, err := Start(server.listener.Addr().String(), func() Fate {
-				asked++
-				return fate
+				asked.Add(1)
+				return Fate(fate.Load())
 			})
 			require.NoError(t, err)
 			defer func() { assert.NoError(t, p.Close()) }()
@@ -161,12 +162,12 @@ func TestOnlyWhatCommitsIsLost(t *testing.T) {
 				}
 			}
 			assert.NotEmpty(t, c1.ask(c.statement))
-			fate = LoseRequest
+			fate.Store(int64(LoseRequest))
 			assert.Equal(t, c.commits, c2.ask(c.statement) == "")
-			fate = LoseResponse
+			fate.Store(int64(LoseResponse))
 			assert.Equal(t, c.commits, c3.ask(c.statement) == "")
-			assert.Equal(t, c.commits, asked == 3)
-			assert.Equal(t, !c.commits, asked == 0)
+			assert.Equal(t, c.commits, asked.Load() == 3)
+			assert.Equal(t, !c.commits, asked.Load() == 0)
 		})
 	}
 }
