@@ -221,7 +221,7 @@ bench-inbox: N ?= 1000000
 
 .PHONY: bench-inbox
 bench-inbox: ## Print what the inbox costs on PostgreSQL beside the same work by hand, which takes six minutes
-	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 2h -v -run "^TestFiguresOfTheInbox$$" ./... \
+	@CONNECTPSP_TEST_FSYNC=on .ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 2h -v -run "^TestFiguresOfTheInbox$$" ./... \
 		-figures -figures.rows $(N)'
 
 # Withdrawals that are done in the fullest database; the others have a tenth and a hundredth.

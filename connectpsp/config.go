@@ -196,8 +196,8 @@ func (s settings) localHosts(base *url.URL) func(host string) bool {
 	}
 }
 
-// isPrivate reports whether a host is an address of a private network, or a name that only a private
-// network gives.
+// isPrivate reports whether a host is an address of a private network, or a name that only a
+// private network gives.
 func isPrivate(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return address.Unmap().IsPrivate()

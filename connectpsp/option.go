@@ -118,9 +118,9 @@ func WithUserAgent(userAgent string) Option {
 }
 
 // WithTokenSource makes the client use access tokens of source, in place of fetching its own. A
-// fleet shares one token so: see [NewTokenSource]. An error of source ends the call, unless it is the network's or an
-// *auth.Error that is Temporary. It is returned in source's own words, but for one that holds a
-// *url.Error: that may quote a token, and is redacted.
+// fleet shares one token so: see [NewTokenSource]. An error of source ends the call, unless it is
+// the network's or an *auth.Error that is Temporary. It is returned in source's own words, but for
+// one that holds a *url.Error: that may quote a token, and is redacted.
 func WithTokenSource(source auth.TokenSource) Option {
 	return func(s *settings) { s.tokenSource = source }
 }

@@ -52,8 +52,8 @@ func (s *Sandbox) Deliveries() []Delivery {
 	return slices.Clone(s.dispatcher.deliveries)
 }
 
-// Sent returns the header and the body of the attempt with an X-Event-Id, the body with its personal
-// data. The caller owns both. They are nil if this sandbox has made no such attempt.
+// Sent returns the header and the body of the attempt with an X-Event-Id, the body with its
+// personal data. The caller owns both. They are nil if this sandbox has made no such attempt.
 func (s *Sandbox) Sent(eventID string) (header http.Header, body []byte) {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()

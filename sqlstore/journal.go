@@ -126,8 +126,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // remember notes that an intent was begun, and forgets those of calls that have ended. No two
-// attempts of a process write the same epoch: a write that seems to fail may be made later, and must
-// not be taken for one of the next attempt.
+// attempts of a process write the same epoch: a write that seems to fail may be made later, and
+// must not be taken for one of the next attempt.
 func (j *Journal) remember(intent connectpsp.Intent, found *row) {
 	a := attempt{intent: intent, begun: time.Now()}
 	if found != nil {

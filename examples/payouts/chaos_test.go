@@ -134,8 +134,8 @@ type chaos struct {
 
 // refusals is the share of requests that are refused for want of money. The refusal is certain, and
 // a further request under the same key may be accepted: the gateway does not protect a payment that
-// one worker has given back from another worker that still sends it. A payment of unknown outcome is
-// asked for until it is accepted.
+// one worker has given back from another worker that still sends it. A payment of unknown outcome
+// is asked for until it is accepted.
 const refusals = 0.4
 
 // ServeHTTP is the gateway. It executes what it was asked, whether or not anybody still listens.
@@ -392,8 +392,8 @@ func (c *chaos) open() string {
 	return strings.Join(lines, "\n")
 }
 
-// newPgBouncer returns the configuration and the address of another PgBouncer, which is like the one
-// at address.
+// newPgBouncer returns the configuration and the address of another PgBouncer, which is like the
+// one at address.
 func newPgBouncer(t *testing.T, address string) (configuration, another string) {
 	const port, anotherPort = "6432", "6434"
 	directory, _, _ := strings.Cut(strings.TrimPrefix(address, "host="), " ")

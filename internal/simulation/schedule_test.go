@@ -17,9 +17,9 @@ import (
 )
 
 // schedule is one simulated history: a gateway, a network, one process or a fleet, which now and
-// then die and start again, and the orders of their owner. One goroutine, the scheduler, takes all decisions. It
-// waits until all others are blocked, lets one of those that wait for the network or the journal go
-// on, and decides how. So the same choices make the same schedule.
+// then die and start again, and the orders of their owner. One goroutine, the scheduler, takes all
+// decisions. It waits until all others are blocked, lets one of those that wait for the network or
+// the journal go on, and decides how. So the same choices make the same schedule.
 type schedule struct {
 	choices  *choices
 	counters *counters
