@@ -162,8 +162,11 @@ func (c *checker) unknown(of *call, journalFailed bool) {
 	if disk == nil || disk.faulty || of.begun.IsZero() {
 		return
 	}
+	// Of a refund under another id of the charge, the error is about the refund under the first id,
+	// which may have been rejected since the call looked.
+	aboutAnother := of.order.refund && (of.mismatched || unknownOutcome.IdempotencyKey != of.key)
 	intent := disk.intents[unknownOutcome.IdempotencyKey]
-	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) {
+	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) && !aboutAnother {
 		c.schedule.violate("%s is unknown, and the journal has it as rejected: %v", of.reference, of.err)
 	}
 }
