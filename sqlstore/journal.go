@@ -56,8 +56,9 @@ const (
 	// paymentLease is longer than a client goes on between two attempts, which is 90 seconds, and
 	// than an attempt takes with what follows it.
 	paymentLease = 2 * time.Minute
-	// remembered is for how long an attempt is known here: longer than a call lasts.
-	remembered = 5 * time.Minute
+	// remembered is how many sweeps, a minute apart at least, an attempt is known here for: longer
+	// than a call lasts. Time alone does not count: the process may have been frozen meanwhile.
+	remembered = 5
 
 	shortestPoll = 20 * time.Millisecond
 	longestPoll  = 500 * time.Millisecond
@@ -66,7 +67,7 @@ const (
 // attempt is what this process knows of a call, or of one that has ended.
 type attempt struct {
 	intent connectpsp.Intent
-	begun  time.Time
+	sweeps int   // that it has outlived
 	epoch  int64 // of the row that Begin saw, 0 if there was none, or since leased that this process wrote
 	next   int64 // the epoch that it writes: no other attempt of this process does, see remember
 	open   bool  // Begin saw a row that is open
@@ -129,7 +130,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempts of a process write the same epoch: a write that seems to fail may be made later, and
 // must not be taken for one of the next attempt.
 func (j *Journal) remember(intent connectpsp.Intent, found *row) {
-	a := attempt{intent: intent, begun: time.Now()}
+	a := attempt{intent: intent}
 	if found != nil {
 		a.epoch, a.open = found.epoch, found.Outcome == ""
 	}
@@ -139,8 +140,10 @@ func (j *Journal) remember(intent connectpsp.Intent, found *row) {
 	a.next = a.epoch + j.count
 	if time.Since(j.swept) > time.Minute {
 		for key, old := range j.begun {
-			if time.Since(old.begun) > remembered {
+			if old.sweeps++; old.sweeps > remembered {
 				delete(j.begun, key)
+			} else {
+				j.begun[key] = old
 			}
 		}
 		j.swept = time.Now()
