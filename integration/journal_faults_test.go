@@ -1,10 +1,17 @@
 package integration
 
 import (
+	"context"
+	"database/sql"
+	"net"
+	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -40,4 +47,61 @@ func TestAProcessThatWasFrozenForLongDoesNotRejectWhatAnotherHasSent(t *testing.
 		require.Error(t, first.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
 		assert.Error(t, first.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""), "it is open")
 	})
+}
+
+// hole is a connection on which all is lost in silence as soon as it is open.
+type hole struct {
+	net.Conn
+	open *atomic.Bool
+}
+
+func (h hole) Write(p []byte) (int, error) {
+	if h.open.Load() {
+		return len(p), nil
+	}
+	return h.Conn.Write(p)
+}
+
+func newHole(t *testing.T) (*sql.DB, *atomic.Bool) {
+	address := os.Getenv("CONNECTPSP_TEST_POSTGRES")
+	if address == "" {
+		t.Skip("CONNECTPSP_TEST_POSTGRES is not set: make integration starts a server")
+	}
+	config, err := pgx.ParseConfig(newPostgres(t, address))
+	require.NoError(t, err)
+	open := new(atomic.Bool)
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return hole{conn, open}, err
+	}
+	db := stdlib.OpenDB(*config)
+	t.Cleanup(func() { _ = db.Close() })
+	return db, open
+}
+
+func TestAStepOfAPaymentOnANetworkThatLosesAllEnds(t *testing.T) {
+	for name, early := range map[string]bool{"before the transaction begins": true, "before it is rolled back": false} {
+		t.Run(name, func(t *testing.T) {
+			db, lost := newHole(t)
+			journal := openStore(t, servers[0], db).Journal()
+			intent := cashOutIntent("key")
+			beginIntent(t, journal, intent)
+			lost.Store(early)
+			ended := make(chan error, 1)
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				ended <- journal.SentWith(ctx, intent.IdempotencyKey, time.Now(), func(*sql.Tx) error {
+					lost.Store(true)
+					return errNotAnyMore
+				})
+			}()
+			select {
+			case err := <-ended:
+				assert.Error(t, err)
+			case <-time.After(20 * time.Second):
+				t.Error("it waits")
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -47,8 +48,8 @@ func (s *Store) lockWriter(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// commitTimeout ends a commit that the server does not answer. On a network that loses packets in
-// silence it would last for a quarter of an hour.
+// commitTimeout ends a commit or a rollback that the server does not answer. On a network that loses
+// packets in silence it would last for a quarter of an hour.
 const commitTimeout = 10 * time.Second
 
 // functionError is the error of the user's function, to be returned as it is.
@@ -67,14 +68,19 @@ func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 		options.Isolation = sql.LevelReadCommitted
 	}
 	// With ctx itself database/sql would roll back, and free the locks, at the end of ctx, under a
-	// function that still runs.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// function that still runs. Only the begin ends with ctx.
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	tx, err := connection.BeginTx(ctx, options)
+	begun := context.AfterFunc(ctx, cancel)
+	tx, err := connection.BeginTx(running, options)
+	begun()
 	if err != nil {
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	defer func() {
+		defer time.AfterFunc(commitTimeout, cancel).Stop()
+		_ = tx.Rollback() // after a commit it does nothing
+	}()
 	if err := do(tx); err != nil {
 		return err
 	}
