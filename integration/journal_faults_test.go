@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/pgproxy"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 )
 
@@ -104,4 +105,25 @@ func TestAStepOfAPaymentOnANetworkThatLosesAllEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASendingAfterALostCommitHasALease(t *testing.T) {
+	var commits atomic.Int64
+	lossy, direct := newLossy(t, func() pgproxy.Fate {
+		if commits.Add(1) == 1 {
+			return pgproxy.LoseResponse
+		}
+		return pgproxy.Pass
+	})
+	first, second := openStore(t, servers[0], lossy).Journal(), openStore(t, servers[0], direct).Journal()
+	intent := cashOutIntent("key")
+	beginIntent(t, first, intent)
+	commits.Store(0)
+	require.Error(t, first.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+	execute(t, direct, leasesOver)
+	require.NoError(t, first.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+	pending, err := second.Pending(t.Context())
+	require.NoError(t, err)
+	require.Len(t, pending, 1)
+	assert.True(t, pending[0].Leased, "else another process sends it at the same time")
 }

@@ -205,17 +205,15 @@ func (j *Journal) SentWith(ctx context.Context, key string, at time.Time, also f
 		j.lease(a)
 		return nil
 	default:
-		if err := j.conflict(ctx, a); err != nil {
-			return err
-		}
-		return j.store.with(ctx, also)
+		return j.conflict(ctx, a, also)
 	}
 }
 
 // lease notes that this process has the lease. The request is in the database now.
-func (j *Journal) lease(a attempt) {
+func (j *Journal) lease(a attempt) attempt {
 	a.leased, a.epoch, a.intent.Body = true, a.next, nil
 	j.update(a)
+	return a
 }
 
 // take writes the intent, or takes over the one that Begin saw open. It changes nothing if the row
@@ -234,7 +232,7 @@ func (j *Journal) take(ctx context.Context, a attempt, at time.Time, also func(*
 }
 
 // conflict returns why an intent could not be written, nil if it may be sent all the same.
-func (j *Journal) conflict(ctx context.Context, a attempt) error {
+func (j *Journal) conflict(ctx context.Context, a attempt, also func(*sql.Tx) error) error {
 	for poll := shortestPoll; ; poll = min(2*poll, longestPoll) {
 		found, err := j.find(ctx, a.intent)
 		switch {
@@ -243,10 +241,9 @@ func (j *Journal) conflict(ctx context.Context, a attempt) error {
 		case found == nil, found.Outcome == connectpsp.OutcomeRejected:
 			return errRejected
 		case found.isOf(j.store.owner, a.next):
-			j.lease(a) // a write of ours was made that seemed to fail
-			return nil
+			return j.renew(ctx, j.lease(a), also) // a write of ours was made that seemed to fail
 		case found.Outcome == connectpsp.OutcomeAccepted && found.sameAs(a.intent) && time.Since(found.SentAt) < paymentLease:
-			return nil // the gateway repeats its response to the same key
+			return j.store.with(ctx, also) // the gateway repeats its response to the same key
 		case a.open, !found.Leased, found.Outcome != "":
 			return ErrLeaseLost
 		}
