@@ -127,3 +127,35 @@ func TestASendingAfterALostCommitHasALease(t *testing.T) {
 	require.Len(t, pending, 1)
 	assert.True(t, pending[0].Leased, "else another process sends it at the same time")
 }
+
+// rejectedElsewhere lets one process send a payment, and another one take it over and be rejected.
+func rejectedElsewhere(t *testing.T, s server, db *sql.DB) (frozen, other *sqlstore.Journal, intent connectpsp.Intent) {
+	frozen, other, intent = openStore(t, s, db).Journal(), openStore(t, s, db).Journal(), cashOutIntent("key")
+	beginIntent(t, frozen, intent)
+	require.NoError(t, frozen.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+	execute(t, db, leasesOver)
+	require.NotNil(t, beginIntent(t, other, intent))
+	require.NoError(t, other.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+	require.NoError(t, other.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""))
+	return frozen, other, intent
+}
+
+func TestAnAcceptanceAfterTheRejectionOfTheProcessThatTookThePaymentIsRecorded(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		frozen, other, intent := rejectedElsewhere(t, s, db)
+		require.NoError(t, frozen.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "transaction"))
+		found, err := other.Find(t.Context(), intent)
+		require.NoError(t, err)
+		require.NotNil(t, found, "else it is paid again")
+		assert.Equal(t, connectpsp.OutcomeAccepted, found.Outcome)
+	})
+}
+
+func TestARejectionAfterThatOfTheProcessThatTookThePaymentStopsWhoHasBegunItSince(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		frozen, other, intent := rejectedElsewhere(t, s, db)
+		beginIntent(t, other, intent)
+		require.NoError(t, frozen.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeRejected, ""))
+		assert.Error(t, other.Sent(t.Context(), intent.IdempotencyKey, time.Now()), "the caller of the first may pay in another way")
+	})
+}

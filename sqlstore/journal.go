@@ -312,14 +312,14 @@ func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transa
 		if err != nil || accepted > 0 {
 			return err
 		}
-		if !known || a.leased || a.open {
+		if !known {
 			return j.store.with(ctx, also) // it was accepted before
 		}
 		found, err := j.find(ctx, a.intent)
 		switch {
 		case err != nil:
 			return err
-		case found != nil && found.Outcome == connectpsp.OutcomeRejected: // by another process, which had not sent it
+		case found != nil && found.Outcome == connectpsp.OutcomeRejected: // by another process, which had not sent it or took it over
 			a.follow(found)
 		case found != nil && found.Outcome == "" && found.IdempotencyKey == key:
 			// Another process has sent it just now.
@@ -329,18 +329,22 @@ func (j *Journal) accept(ctx context.Context, a attempt, known bool, key, transa
 	}
 }
 
-// follow makes an attempt that was never written take the place of a row.
-func (a *attempt) follow(r *row) { a.epoch, a.next = r.epoch, max(a.next, r.epoch+1) }
+// follow makes an attempt, as if it was never written, take the place of a row.
+func (a *attempt) follow(r *row) {
+	if a.leased || a.open {
+		a.leased, a.open, a.intent.SentAt = false, false, r.SentAt
+	}
+	a.epoch, a.next = r.epoch, max(a.next, r.epoch+1)
+}
 
 func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string, also func(*sql.Tx) error) error {
-	unsent := known && !a.leased && !a.open
 	for {
 		var rejected int64
 		var err error
 		switch {
-		case unsent: // no process that has begun it may send it any more, this one included
+		case known && !a.leased && !a.open: // no process that has begun it may send it any more, this one included
 			rejected, err = j.endUnsent(ctx, a, connectpsp.OutcomeRejected, also)
-		case known && a.leased:
+		case a.leased:
 			rejected, err = j.store.changeWith(ctx, also, rejectLeased, a.intent.Payment(), a.epoch, paymentLease.Microseconds())
 		default:
 			rejected, err = j.store.changeWith(ctx, also, rejectFree, key, j.store.owner)
@@ -357,7 +361,7 @@ func (j *Journal) reject(ctx context.Context, a attempt, known bool, key string,
 			return errPaid
 		case found != nil && found.Outcome == "":
 			return ErrLeaseLost
-		case found == nil || !unsent:
+		case found == nil || !known:
 			return j.store.with(ctx, also)
 		}
 		a.follow(found) // another process was rejected meanwhile
