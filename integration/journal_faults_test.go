@@ -159,3 +159,30 @@ func TestARejectionAfterThatOfTheProcessThatTookThePaymentStopsWhoHasBegunItSinc
 		assert.Error(t, other.Sent(t.Context(), intent.IdempotencyKey, time.Now()), "the caller of the first may pay in another way")
 	})
 }
+
+// SQLite refuses a transaction that reads first and writes after another has written.
+func TestWhatIsWrittenWithAPaymentThatHasEndedMayBeReadFirst(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		execute(t, db, `CREATE TABLE claims (n integer)`)
+		execute(t, db, `CREATE TABLE others (n integer)`)
+		journal, intent := openStore(t, s, db).Journal(), cashOutIntent("key")
+		beginIntent(t, journal, intent)
+		require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, time.Now()))
+		require.NoError(t, journal.Finish(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, ""))
+		written := make(chan error, 1)
+		require.NoError(t, journal.FinishWith(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "", func(tx *sql.Tx) error {
+			var n int
+			if err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM claims`).Scan(&n); err != nil {
+				return err
+			}
+			go func() {
+				_, err := db.ExecContext(t.Context(), `INSERT INTO others VALUES (1)`)
+				written <- err
+			}()
+			time.Sleep(200 * time.Millisecond)
+			_, err := tx.ExecContext(t.Context(), `INSERT INTO claims VALUES (1)`)
+			return err
+		}))
+		require.NoError(t, <-written)
+	})
+}

@@ -134,7 +134,12 @@ func (s *Store) with(ctx context.Context, also func(*sql.Tx) error) error {
 	if also == nil {
 		return nil
 	}
-	return wrap(s.inTransaction(ctx, func(tx *sql.Tx) error { return call(also, tx) }))
+	return wrap(s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := s.lockWriter(ctx, tx); err != nil {
+			return err
+		}
+		return call(also, tx)
+	}))
 }
 
 // call calls the user's function.
