@@ -186,3 +186,31 @@ func TestWhatIsWrittenWithAPaymentThatHasEndedMayBeReadFirst(t *testing.T) {
 		require.NoError(t, <-written)
 	})
 }
+
+func TestAPanicOfWhatIsWrittenWithAPaymentLeavesNothingBehind(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		db.SetMaxOpenConns(1)
+		a := newAlongside(t, db)
+		journal, intent := openStore(t, s, db).Journal(), cashOutIntent("key")
+		beginIntent(t, journal, intent)
+		panics := func(tx *sql.Tx) error {
+			require.NoError(t, a.write(tx))
+			panic("a bug")
+		}
+		require.Panics(t, func() { _ = journal.SentWith(t.Context(), intent.IdempotencyKey, time.Now(), panics) })
+		a.requireRows(0, "")
+		require.NoError(t, journal.SentWith(t.Context(), intent.IdempotencyKey, time.Now(), nil))
+		require.Panics(t, func() {
+			_ = journal.FinishWith(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "t", panics)
+		})
+		a.requireRows(0, "<>")
+		swallows := func(tx *sql.Tx) error {
+			_, _ = tx.ExecContext(t.Context(), `INSERT INTO no_such_table VALUES (1)`)
+			return nil
+		}
+		if s.dialect == sqlstore.PostgreSQL { // SQLite goes on after a statement that fails
+			require.Error(t, journal.FinishWith(t.Context(), intent.IdempotencyKey, connectpsp.OutcomeAccepted, "t", swallows))
+			a.requireRows(0, "<>")
+		}
+	})
+}
