@@ -135,7 +135,7 @@ func (p payment) step(o operation) (bool, payment) {
 		switch {
 		case open && same:
 			p.outcome, p.leased = connectpsp.OutcomeAccepted, p.leased || p.owner == o.Process
-		case gone && own.begun && !own.open && !own.taken: // it was sent before the journal knew of it
+		case gone && own.begun: // it was sent before the journal knew of it, or another that took it was rejected
 			p.take(o, connectpsp.OutcomeAccepted)
 		}
 	case callReject:
@@ -145,7 +145,7 @@ func (p payment) step(o operation) (bool, payment) {
 			p.outcome, p.leased = connectpsp.OutcomeRejected, p.leased || mine
 		case !gone && (own.begun || same):
 			return o.mayHaveFailed(), p
-		case gone && own.begun && !own.open && !own.taken: // none that has begun may send it any more
+		case gone && own.begun: // none that has begun may send it any more
 			p.take(o, connectpsp.OutcomeRejected)
 		}
 		*own = knowledge{}
