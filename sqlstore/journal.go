@@ -185,10 +185,12 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 // SentWith is Sent, and calls also in the database transaction of its write. If also returns an
 // error nothing is written, and SentWith returns that error: the attempt is not sent. When SentWith
 // returns nil, also has returned nil and its writes are committed. Call it in the Sent of a Journal
-// that embeds this one, to send a payment only as long as your own tables allow it.
+// that embeds this one, to send a payment only as long as your own tables allow it. Give all
+// clients of a process the same value of that Journal: they lock each payment by it.
 //
-// Also must not commit the transaction or roll it back. After an error of the database its writes
-// may have been committed. A nil also does nothing.
+// Also must not commit the transaction or roll it back, and writes through it only: it holds the
+// payment's lock. It must return the errors of its statements. After an error of the database its
+// writes may have been committed. A nil also does nothing.
 func (j *Journal) SentWith(ctx context.Context, key string, at time.Time, also func(*sql.Tx) error) error {
 	a, known := j.attemptOf(key)
 	if !known {
@@ -278,9 +280,10 @@ func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Out
 }
 
 // FinishWith is Finish, and calls also in the database transaction of its write, as
-// [Journal.SentWith] does: to record the outcome in your own tables. If also returns an error the
-// outcome is not recorded, and the payment stays open. The client then reports a rejection as
-// unknown, and what was accepted as accepted.
+// [Journal.SentWith] does: to record the outcome in your own tables. It calls also for an outcome
+// that was recorded before, too, so also must do no harm when it is called twice. If also returns
+// an error the outcome is not recorded, and the payment stays open. The client then reports a
+// rejection as unknown, and what was accepted as accepted.
 func (j *Journal) FinishWith(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string, also func(*sql.Tx) error,
 ) error {

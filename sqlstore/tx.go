@@ -48,8 +48,8 @@ func (s *Store) lockWriter(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// commitTimeout ends a commit or a rollback that the server does not answer. On a network that loses
-// packets in silence it would last for a quarter of an hour.
+// commitTimeout ends a commit or a rollback that the server does not answer. On a network that
+// loses packets in silence it would last for a quarter of an hour.
 const commitTimeout = 10 * time.Second
 
 // functionError is the error of the user's function, to be returned as it is.
