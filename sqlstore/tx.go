@@ -71,10 +71,9 @@ func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 	// function that still runs. Only the begin ends with ctx.
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	begun := context.AfterFunc(ctx, cancel)
+	inTime := context.AfterFunc(ctx, cancel)
 	tx, err := connection.BeginTx(running, options)
-	begun()
-	if err != nil {
+	if !inTime() || err != nil {
 		return cmp.Or(ctx.Err(), err)
 	}
 	defer func() {
