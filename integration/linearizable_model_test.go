@@ -75,9 +75,9 @@ const (
 // payment is the model: a payment in a [connectpsp.Journal] whose calls are made one after the
 // other. A lease lasts until it is ended. Sent makes a process the owner if the payment is as its
 // Begin saw it and no other process has the lease. After that neither Sent nor a rejection of an
-// earlier owner succeeds. A rejection by a process that has not sent the payment keeps all others
-// that have begun it from sending it. A payment that was accepted stays accepted, and Pending does
-// not return it.
+// earlier owner succeeds while the payment is open. A rejection by a process that has begun the
+// payment keeps all others that have begun it before from sending it, also if another was rejected
+// in between. A payment that was accepted stays accepted, and Pending does not return it.
 type payment struct {
 	epoch   int // how often a process has taken the payment, 0 if the journal does not know it
 	attempt int
