@@ -93,7 +93,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 		})
 	}
 	all.Wait()
-	r := recovery{client: c, refunds: c.refundsOf(pending, ended)}
+	r := recovery{client: c}
 	defer r.release()
 	before := r.reportEnded(ctx, ended)
 	r.discardUnsent(ctx, pending, found)
@@ -127,7 +127,8 @@ func (c *Client) endedBefore(ctx context.Context) ([]Intent, error) {
 // for one share its rejection.
 type recovery struct {
 	client     *Client
-	refunds    []Intent // that may have been made
+	refunds    []Intent // that may have been made, see isSuperseded
+	read       bool     // refunds were read from the journal
 	locks      []*paymentLock
 	reports    []*Recovered // of the payments whose locks it has
 	incomplete bool         // a payment that ended was reported as unknown
@@ -202,6 +203,12 @@ func (r *recovery) isSuperseded(ctx context.Context, intent Intent) (bool, error
 	earlier, err := r.client.find(ctx, intent)
 	if earlier != nil || err != nil || intent.Operation != OperationRefundCashIn {
 		return earlier != nil, err
+	}
+	if !r.read { // also those that an earlier Recover has reported, or a call has ended since
+		if r.refunds, err = r.client.otherRefunds(ctx, Intent{}, nil); err != nil {
+			return false, err
+		}
+		r.read = true
 	}
 	others := slices.DeleteFunc(slices.Clone(r.refunds), func(other Intent) bool {
 		return other.Payment() == intent.Payment()

@@ -162,6 +162,28 @@ func TestRecoverReportsARejectedRefundWhenTheGatewayIsDown(t *testing.T) {
 	})
 }
 
+func TestRecoverDoesNotRejectARefundThatWasMadeUnderAnotherIDSinceTheLastRecover(t *testing.T) {
+	book := newNotebook()
+	client := newGateway(t, replyJSON(200, chargeAnswer)).memoryClient(connectpsp.WithJournal(book))
+	put := func(n int, charge string, change func(*connectpsp.Intent)) {
+		book.put(with(func(i *connectpsp.Intent) {
+			i.Operation, i.ExternalReference, i.ChargeID, i.TransactionID = "refundCashIn", "", charge, ""
+			i.IdempotencyKey = fmt.Sprintf("5f0f1d2c-0000-4000-8000-%012d", n)
+			change(i)
+		}))
+	}
+	recovered, err := client.Recover(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, recovered)
+	put(1, cashInID, func(i *connectpsp.Intent) { i.SentAt = time.Time{} })
+	put(2, chargeCode, func(i *connectpsp.Intent) {
+		i.Outcome, i.Body, i.EndedAt = connectpsp.OutcomeAccepted, nil, time.Now()
+	})
+	recovered, err = client.Recover(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, recovered, "the money went back, so no refund of the charge is reported as rejected")
+}
+
 // Recover reads the charge of each rejected refund, and has ten seconds for all of them.
 func TestRecoverReportsAllRejectedRefunds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
