@@ -142,8 +142,11 @@ func (s *Store) upgrade(ctx context.Context, made bool) error {
 		if now, failure := s.missing(ctx, s.db); failure == nil && now > len(schema) {
 			return nil
 		}
-		return fmt.Errorf("sqlstore: the tables cannot be made or updated; "+
-			"run the statements of Migrations as a user who may, or grant the right to: %w", err)
+		remedy := "run the statements of Migrations as a user who may, or grant the right to"
+		if s.dialect == SQLite {
+			remedy = "see that the file can be written, and open it with a busy timeout, such as _pragma=busy_timeout(10000)"
+		}
+		return fmt.Errorf("sqlstore: the tables cannot be made or updated; %s: %w", remedy, err)
 	}
 	return nil
 }
