@@ -162,11 +162,10 @@ func (c *checker) unknown(of *call, journalFailed bool) {
 	if disk == nil || disk.faulty || of.begun.IsZero() {
 		return
 	}
-	// Of a refund under another id of the charge, the error is about the refund under the first id,
-	// which may have been rejected since the call looked.
-	aboutAnother := of.order.refund && (of.mismatched || unknownOutcome.IdempotencyKey != of.key)
+	// A refund is also unknown because of another of the same charge. A call that waited may reject it
+	// meanwhile, and calling again tells the truth.
 	intent := disk.intents[unknownOutcome.IdempotencyKey]
-	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) && !aboutAnother {
+	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) && !of.order.refund {
 		c.schedule.violate("%s is unknown, and the journal has it as rejected: %v", of.reference, of.err)
 	}
 }
