@@ -117,6 +117,27 @@ func TestAnAcceptedRefundIsNotMadeTwiceUnderAnotherID(t *testing.T) {
 	assert.Len(t, posts, 1, "the customer gets the money twice")
 }
 
+// The gateway refuses a second refund, and the charge cannot be read to see that it is the second.
+func TestARefundIsNotRejectedWhileAnAcceptedOneMayBeOfTheSameCharge(t *testing.T) {
+	posts := 0
+	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			html(503)(w, r)
+			return
+		}
+		if posts++; posts == 1 {
+			replyJSON(202, refundAccepted)(w, r)
+			return
+		}
+		problem(422, "INSUFFICIENT_FUNDS")(w, r)
+	})
+	client := gateway.memoryClient()
+	require.NoError(t, second(client.RefundCashIn(t.Context(), chargeCode, fraud)))
+	_, err := client.RefundCashIn(t.Context(), chargeE2E, fraud)
+	assert.Equal(t, 2, posts)
+	assert.Equal(t, unknown, outcomeOf(err), "the customer has the money")
+}
+
 func TestAChargeIDIsComparedWithoutCase(t *testing.T) {
 	gateway := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

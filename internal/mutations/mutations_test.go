@@ -48,9 +48,6 @@ var mutations = []mutation{
 	{name: "a refund under another id is another refund", file: "journaled.go", replace: []string{
 		"if refund && call.doubted == nil {", "if false {",
 	}},
-	{name: "a refund that was accepted under another id is forgotten", file: "journaled.go", replace: []string{
-		"		if err = c.checkRejection(ctx, p, err); errors.Is(err, errOtherID) {", "		if false {",
-	}},
 	{name: "a timeout means that nothing was sent", file: "classify.go", replace: []string{"	if a.sent {\n		return v", "	if false {\n		return v"}},
 	{name: "an unreadable response means that nothing was sent", file: "classify.go", replace: []string{
 		"return verdict{outcome: inDoubt, again: true, err: err}", "return verdict{outcome: notSent, err: err}",

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -162,12 +163,17 @@ func (c *checker) unknown(of *call, journalFailed bool) {
 	if disk == nil || disk.faulty || of.begun.IsZero() {
 		return
 	}
-	// A refund is also unknown because of another of the same charge. A call that waited may reject it
-	// meanwhile, and calling again tells the truth.
 	intent := disk.intents[unknownOutcome.IdempotencyKey]
-	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) && !of.order.refund {
+	if intent.Outcome == connectpsp.OutcomeRejected && !intent.EndedAt.Before(of.begun) && !c.mayBeAnother(of, unknownOutcome) {
 		c.schedule.violate("%s is unknown, and the journal has it as rejected: %v", of.reference, of.err)
 	}
+}
+
+// mayBeAnother reports whether a refund is unknown because of another of the same charge: one that
+// is asked for under another id, and may have been rejected since the call looked, or one that may
+// be of the same charge, which could not be read. Calling again tells the truth.
+func (c *checker) mayBeAnother(of *call, got *connectpsp.UnknownOutcomeError) bool {
+	return of.order.refund && (of.mismatched || got.IdempotencyKey != of.key || strings.Contains(of.err.Error(), "the charge could not be read"))
 }
 
 // conflict checks a report that the gateway knows the reference or the key already: it names the
