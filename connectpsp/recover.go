@@ -155,8 +155,9 @@ func (r *recovery) reportEnded(ctx context.Context, ended []Intent) (reports []*
 	for i := range ended {
 		intent := &ended[i]
 		if intent.Leased {
-			// Its process may die before it stores the outcome, so a later Recover reports the payment.
-			// If it ended long after this client was made, that is left to clients that are made later.
+			// Its process may die before it stores the outcome, so a later Recover reports the
+			// payment. If it ended long after this client was made, that is left to clients that
+			// are made later.
 			r.incomplete = r.incomplete || intent.EndedAt.Before(r.client.begun.Add(time.Minute))
 			continue
 		}
@@ -263,8 +264,8 @@ func (r *recovery) stillUnsent(ctx context.Context, begun map[string]time.Time) 
 }
 
 // discardOne takes a payment out of the journal that was never sent, and sets the error of its
-// report. It returns false if another attempt may have made it, whose outcome counts. Failure is why
-// it is not certain that it was not sent.
+// report. It returns false if another attempt may have made it, whose outcome counts. Failure is
+// why it is not certain that it was not sent.
 func (r *recovery) discardOne(ctx context.Context, intent Intent, report *Recovered, failure error) bool {
 	superseded := false
 	if failure == nil {

@@ -147,7 +147,7 @@ func below(command *cobra.Command) string {
 	return strings.Join(names, ", ")
 }
 
-// flagError says what is wrong with a flag, without its value: that may be personal data.
+// flagError describes a wrong flag without its value, which may be personal data.
 func flagError(command *cobra.Command, err error) error {
 	var (
 		unknown *pflag.NotExistError

@@ -18,7 +18,7 @@ func (a *app) mayConfirm(yes bool) error {
 	return nil
 }
 
-// confirm shows what is about to be done, and asks, unless yes says that this is not needed.
+// confirm shows rows and asks the question. With yes it does neither.
 func (a *app) confirm(ctx context.Context, yes bool, question string, rows ...row) error {
 	if yes {
 		return nil

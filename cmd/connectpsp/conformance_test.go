@@ -30,8 +30,8 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// crediting is a receiver in another process, which learns of charges and tells what it has
-// credited over HTTP.
+// crediting is a receiver in another process. Over HTTP it takes expected charges, and returns
+// credited amounts.
 type crediting struct {
 	mu       sync.Mutex
 	expected map[string]pix.Amount

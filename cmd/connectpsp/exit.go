@@ -150,8 +150,8 @@ func (a *app) say(format string, values ...any) {
 	fmt.Fprintln(a.stderr, "connectpsp: "+strings.TrimPrefix(text, "connectpsp: "))
 }
 
-// oneLine replaces line breaks and what a terminal does not show but obeys, which a peer may have
-// written.
+// oneLine replaces line breaks and the control characters of terminals. A peer may have written the
+// text.
 func oneLine(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 	return strings.Map(func(r rune) rune {

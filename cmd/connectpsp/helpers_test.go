@@ -66,7 +66,7 @@ func newShell(t *testing.T, options ...sandbox.Option) *shell {
 	return s
 }
 
-// output is what a command has printed, and its exit status.
+// output has the output and the exit status of a command.
 type output struct {
 	code           int
 	stdout, stderr string
