@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -16,6 +17,24 @@ func (s *Sandbox) Balances() (transactional, proprietary pix.Amount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return pix.Centavos(s.transactional), pix.Centavos(s.proprietary)
+}
+
+// SetBalances sets the balances of the transactional and the proprietary account, such as to make
+// the next payment fail with INSUFFICIENT_FUNDS. The error wraps [ErrInvalid] unless both are from
+// R$ 0.00 to R$ 9,999,999,999.99.
+func (s *Sandbox) SetBalances(transactional, proprietary pix.Amount) error {
+	if !isBalance(transactional) || !isBalance(proprietary) {
+		return fmt.Errorf("%w: a balance must be from R$ 0.00 to R$ 9,999,999,999.99", ErrInvalid)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.transactional, s.proprietary = transactional.Centavos(), proprietary.Centavos()
+	s.balanceUpdatedAt = s.Now()
+	return nil
+}
+
+func isBalance(amount pix.Amount) bool {
+	return amount.Centavos() >= 0 && amount.Centavos() <= largestAmount
 }
 
 // addTransactionalLocked adds centavos to the transactional account.

@@ -51,7 +51,7 @@ func (s *Sandbox) SetTime(t time.Time) error {
 		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
 	}
 	if t.Before(s.clock.now()) {
-		return fmt.Errorf("%w: the clock only goes forward", ErrInvalid)
+		return fmt.Errorf("%w: the clock only goes forward: to go back, restore an earlier snapshot or reset the sandbox", ErrInvalid)
 	}
 	s.moveTo(t)
 	return nil
@@ -74,7 +74,7 @@ func (s *Sandbox) Advance(d time.Duration) error {
 	now := s.clock.now()
 	switch {
 	case d < 0:
-		return fmt.Errorf("%w: the clock only goes forward", ErrInvalid)
+		return fmt.Errorf("%w: the clock only goes forward: to go back, restore an earlier snapshot or reset the sandbox", ErrInvalid)
 	case d >= latestTime.Sub(now):
 		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
 	}

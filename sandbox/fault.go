@@ -173,15 +173,9 @@ func (s *Sandbox) FailNext(operation string, faults ...Fault) error {
 }
 
 func (s *Sandbox) failNext(operation string, failures ...failure) error {
-	applies := Fault.ofRequests
-	if slices.Contains(eventTypes, operation) {
-		applies = Fault.ofWebhooks
-	} else if !isOperation(operation) {
-		return fmt.Errorf("%w: there is no operation or event type %q", ErrInvalid, operation)
-	}
 	for _, failure := range failures {
-		if !applies(failure.Fault) {
-			return fmt.Errorf("%w: %v is no fault of %s", ErrInvalid, failure.Fault, operation)
+		if err := checkFault(operation, failure.Fault); err != nil {
+			return err
 		}
 	}
 	s.mu.Lock()
@@ -190,15 +184,34 @@ func (s *Sandbox) failNext(operation string, failures ...failure) error {
 	return nil
 }
 
+// checkFault returns an error that wraps ErrInvalid unless faults apply to an operation or an event
+// type.
+func checkFault(operation string, faults ...Fault) error {
+	applies := Fault.ofRequests
+	if slices.Contains(eventTypes, operation) {
+		applies = Fault.ofWebhooks
+	} else if !isOperation(operation) {
+		return fmt.Errorf("%w: there is no operation or event type %q", ErrInvalid, operation)
+	}
+	for _, fault := range faults {
+		if !applies(fault) {
+			return fmt.Errorf("%w: %v is no fault of %s", ErrInvalid, fault, operation)
+		}
+	}
+	return nil
+}
+
 func isOperation(id string) bool {
 	return slices.ContainsFunc(operations, func(op operation) bool { return op.ID == id })
 }
 
-// nextFailureLocked removes the first failure from the queue of an operation or an event type.
+// nextFailureLocked returns what befalls the next request of an operation or the next webhook of an
+// event type: the first failure of its queue, which it removes, or a recurring fault.
 func (s *Sandbox) nextFailureLocked(operation string) failure {
+	recurring := s.nextRecurrenceLocked(operation)
 	queue := s.failures[operation]
 	if len(queue) == 0 {
-		return failure{}
+		return failure{Fault: recurring}
 	}
 	s.failures[operation] = queue[1:]
 	return queue[0]

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,6 +23,35 @@ func (s *Sandbox) ForgetKeys() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.executed)
+}
+
+// SetKeyLifetime makes the gateway forget an idempotency key this long after its request, also one
+// that was used before this call, as [WithKeyLifetime] does from the start. The error wraps
+// [ErrInvalid] if the lifetime is not positive.
+func (s *Sandbox) SetKeyLifetime(lifetime time.Duration) error {
+	if lifetime <= 0 {
+		return fmt.Errorf("%w: the lifetime of idempotency keys must be positive", ErrInvalid)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keyLifetime = lifetime
+	return nil
+}
+
+// SetUniqueReferences says whether the gateway refuses an externalReference that was used before,
+// as [WithUniqueReferences] does from the start.
+func (s *Sandbox) SetUniqueReferences(unique bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uniqueReferences = unique
+}
+
+// SetRepeatedRefusals says whether the gateway repeats a refusal under the same idempotency key, as
+// [WithRepeatedRefusals] does from the start.
+func (s *Sandbox) SetRepeatedRefusals(repeated bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repeatedRefusals = repeated
 }
 
 // idempotencyKey returns the key of a request in lower case, or "" if the request has none or the

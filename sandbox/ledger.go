@@ -17,10 +17,28 @@ func (s *Sandbox) CashIns() CashIns {
 	all := make(CashIns, len(s.charges))
 	for i, charge := range s.charges {
 		charge.expireIfDue(s.clock.now())
-		all[i] = charge.CashIn
-		all[i].Amount = charge.Paid
+		all[i] = charge.whole()
 	}
 	return all
+}
+
+// CashIn returns the charge with an id, which may be the endToEndId of any of its payments and
+// returns. It is as [Sandbox.CashIns] returns it. The error wraps [ErrNotFound].
+func (s *Sandbox) CashIn(id string) (connectpsp.CashIn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	charge := s.findCashInLocked(id)
+	if charge == nil {
+		return connectpsp.CashIn{}, ErrNotFound
+	}
+	return charge.whole(), nil
+}
+
+// whole returns a charge with the amount of its payment.
+func (c *cashIn) whole() connectpsp.CashIn {
+	charge := c.CashIn
+	charge.Amount = c.Paid
+	return charge
 }
 
 // ByReference returns the charges with an externalReference.
@@ -58,10 +76,28 @@ func (s *Sandbox) CashOuts() CashOuts {
 	defer s.mu.Unlock()
 	all := make(CashOuts, len(s.payments))
 	for i, payment := range s.payments {
-		all[i] = payment.CashOut
-		all[i].Amount = payment.Paid
+		all[i] = payment.whole()
 	}
 	return all
+}
+
+// CashOut returns the payment with an id, which may be the endToEndId of any of its returns. It is
+// as [Sandbox.CashOuts] returns it. The error wraps [ErrNotFound].
+func (s *Sandbox) CashOut(id string) (connectpsp.CashOut, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	payment := s.cashOuts[id]
+	if payment == nil {
+		return connectpsp.CashOut{}, ErrNotFound
+	}
+	return payment.whole(), nil
+}
+
+// whole returns a payment with the amount that was requested.
+func (c *cashOut) whole() connectpsp.CashOut {
+	payment := c.CashOut
+	payment.Amount = c.Paid
+	return payment
 }
 
 // ByReference returns the payments with an externalReference.

@@ -113,7 +113,7 @@ func WithSeed(seed uint64) Option {
 
 func (o options) validate() error {
 	for _, balance := range []pix.Amount{o.transactional, o.proprietary} {
-		if balance.Centavos() < 0 || balance.Centavos() > largestAmount {
+		if !isBalance(balance) {
 			return errors.New("sandbox: a balance must be from R$ 0.00 to R$ 9,999,999,999.99")
 		}
 	}

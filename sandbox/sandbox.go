@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
 
@@ -32,16 +31,13 @@ var (
 //
 // The id that a method takes may be a transactionId, an internalCode or an endToEndId.
 type Sandbox struct {
-	baseURL          string
-	tokenLifetime    time.Duration
-	keyLifetime      time.Duration
-	uniqueReferences bool
-	repeatedRefusals bool
-	chance           chance
-	clock            clock
-	moving           sync.Mutex // held by Advance and the like; lock it before mu
-	network          network
-	dispatcher       *dispatcher
+	baseURL    string
+	settings   options
+	chance     chance
+	clock      clock
+	moving     sync.Mutex // held by Advance and the like; lock it before mu
+	network    network
+	dispatcher *dispatcher
 
 	gateway     http.Handler // inside of the caller's middleware
 	server      *http.Server
@@ -53,7 +49,12 @@ type Sandbox struct {
 
 	mu                sync.Mutex // guards the fields below; lock it before the dispatcher's, never after
 	config            connectpsp.Config
-	failures          map[string][]failure // by operation or event type
+	rotations         uint64 // of the CryptoToken
+	keyLifetime       time.Duration
+	uniqueReferences  bool
+	repeatedRefusals  bool
+	failures          map[string][]failure    // by operation or event type
+	recurrences       map[string][]recurrence // by operation or event type
 	latency           time.Duration
 	limit             rateLimit
 	requests          []*admitted
@@ -85,23 +86,10 @@ func Start(opts ...Option) (*Sandbox, error) {
 		return nil, err
 	}
 	s := &Sandbox{
-		tokenLifetime:     settings.tokenLifetime,
-		keyLifetime:       settings.keyLifetime,
-		uniqueReferences:  settings.uniqueReferences,
-		repeatedRefusals:  settings.repeatedRefusals,
-		chance:            settings.chance(),
-		network:           newNetwork(settings),
-		closing:           make(chan struct{}),
-		failures:          make(map[string][]failure),
-		tokens:            make(map[string]time.Time),
-		drawn:             make(map[string]uint64),
-		executed:          make(map[string]execution),
-		cashIns:           make(map[string]*cashIn),
-		cashOuts:          make(map[string]*cashOut),
-		cashInReferences:  make(map[string]bool),
-		cashOutReferences: make(map[string]bool),
-		transactional:     settings.transactional.Centavos(),
-		proprietary:       settings.proprietary.Centavos(),
+		settings: settings,
+		chance:   settings.chance(),
+		network:  newNetwork(settings),
+		closing:  make(chan struct{}),
 	}
 	if settings.time != nil {
 		s.clock.fixed = settings.time.UTC().Round(0)
@@ -111,18 +99,9 @@ func Start(opts ...Option) (*Sandbox, error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	s.baseURL = "http://" + listener.Addr().String()
-	cryptoToken := s.chance.uuid(cryptoTokens, 0)
-	s.config = connectpsp.Config{
-		ClientID:         s.chance.text("ClientID", 0, 4, digits[1:]),
-		ClientSecret:     auth.NewSecret(s.chance.uuid("ClientSecret", 0)),
-		ApplicationToken: auth.NewSecret(s.chance.uuid("ApplicationToken", 0)),
-		CryptoToken:      auth.NewSecret(cryptoToken),
-		BaseURL:          s.baseURL,
-	}
 	s.signingKey = []byte(s.chance.uuid("key of the access tokens", 0))
-	s.balanceUpdatedAt = s.Now()
 	s.dispatcher = startDispatcher(&s.clock, s.chance, s.network, settings.seed != nil)
-	s.dispatcher.setSecrets(cryptoToken, s.chance.uuid("CryptoToken before the first", 0))
+	s.Reset()
 	s.gateway = settings.middleware(http.HandlerFunc(s.serveGateway))
 	s.server = &http.Server{Handler: s, ConnState: s.countConnections, ReadHeaderTimeout: 10 * time.Second}
 	s.serving.Go(func() {

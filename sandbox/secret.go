@@ -22,7 +22,8 @@ func (s *Sandbox) RotateCryptoToken() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.config.CryptoToken.Reveal()
-	rotated := s.chance.uuid(cryptoTokens, s.drawLocked(cryptoTokens))
+	s.rotations++
+	rotated := s.chance.uuid(cryptoTokens, s.rotations)
 	s.config.CryptoToken = auth.NewSecret(rotated)
 	s.dispatcher.setSecrets(rotated, old)
 }

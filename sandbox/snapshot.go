@@ -18,24 +18,25 @@ const snapshotVersion = 1
 
 // snapshot is the state of a sandbox as a snapshot has it.
 type snapshot struct {
-	Version          int                  `json:"version"`
-	Time             time.Time            `json:"time"`
-	Transactional    pix.Amount           `json:"transactional"`
-	Proprietary      pix.Amount           `json:"proprietary"`
-	BalanceUpdatedAt time.Time            `json:"balanceUpdatedAt"`
-	Charges          []*cashIn            `json:"charges"`
-	ChargeIDs        map[string]int       `json:"chargeIds"` // the place in Charges, for each id
-	Payments         []*cashOut           `json:"payments"`
-	PaymentIDs       map[string]int       `json:"paymentIds"` // the place in Payments, for each id
-	Keys             map[string]execution `json:"keys"`
-	Drawn            map[string]uint64    `json:"drawn"`
-	Failures         map[string][]failure `json:"failures"`
-	Latency          time.Duration        `json:"latency"` // in nanoseconds
-	Limit            rateLimit            `json:"limit"`
-	Held             []*event             `json:"held"`
-	Queued           uint64               `json:"queued"`
-	Pending          []queuedDelivery     `json:"pending"`
-	Deliveries       []Delivery           `json:"deliveries"`
+	Version          int                     `json:"version"`
+	Time             time.Time               `json:"time"`
+	Transactional    pix.Amount              `json:"transactional"`
+	Proprietary      pix.Amount              `json:"proprietary"`
+	BalanceUpdatedAt time.Time               `json:"balanceUpdatedAt"`
+	Charges          []*cashIn               `json:"charges"`
+	ChargeIDs        map[string]int          `json:"chargeIds"` // the place in Charges, for each id
+	Payments         []*cashOut              `json:"payments"`
+	PaymentIDs       map[string]int          `json:"paymentIds"` // the place in Payments, for each id
+	Keys             map[string]execution    `json:"keys"`
+	Drawn            map[string]uint64       `json:"drawn"`
+	Failures         map[string][]failure    `json:"failures"`
+	Recurrences      map[string][]recurrence `json:"recurrences,omitzero"`
+	Latency          time.Duration           `json:"latency"` // in nanoseconds
+	Limit            rateLimit               `json:"limit"`
+	Held             []*event                `json:"held"`
+	Queued           uint64                  `json:"queued"`
+	Pending          []queuedDelivery        `json:"pending"`
+	Deliveries       []Delivery              `json:"deliveries"`
 }
 
 // Snapshot returns the state of the sandbox as JSON, for [Sandbox.Restore]: the time, balances,
@@ -60,6 +61,7 @@ func (s *Sandbox) Snapshot() ([]byte, error) {
 		Keys:             s.executed,
 		Drawn:            s.drawn,
 		Failures:         s.failures,
+		Recurrences:      s.recurrences,
 		Latency:          s.latency,
 		Limit:            s.limit,
 		Held:             s.held,
@@ -122,6 +124,7 @@ func (s *Sandbox) Restore(text []byte) error {
 		s.cashOutReferences[payment.ExternalReference] = true
 	}
 	s.executed, s.drawn, s.failures = orEmpty(state.Keys), orEmpty(state.Drawn), orEmpty(state.Failures)
+	s.recurrences = orEmpty(state.Recurrences)
 	s.latency, s.limit, s.held = state.Latency, state.Limit, state.Held
 	s.requests = nil
 	clear(s.tokens)
@@ -172,6 +175,13 @@ func (state *snapshot) isWhole() bool {
 		for _, f := range failures {
 			applies := f.Fault.ofRequests() && isOperation(operation) && (f.Code == "" || isRefusal(f.Status, f.Code))
 			if !applies && !(f.Fault.ofWebhooks() && slices.Contains(eventTypes, operation)) {
+				return false
+			}
+		}
+	}
+	for operation, recurrences := range state.Recurrences {
+		for _, r := range recurrences {
+			if !r.isWhole(operation) {
 				return false
 			}
 		}

@@ -37,6 +37,8 @@ func eventful(t *testing.T, receiver string, opts ...sandbox.Option) *gateway {
 	require.NoError(t, g.CompleteCashOut(g.newCashOut("held", receiver).TransactionID))
 	require.NoError(t, g.FailNext("getBalance", sandbox.Status(502)))
 	require.NoError(t, g.RefuseNext("getBalance", 422, "LIMIT_EXCEEDED"))
+	require.NoError(t, g.FailEvery("refundCashIn", 2, sandbox.Hang))
+	require.NoError(t, g.FailWithProbability("CASHOUT_REFUNDED", 0.5, sandbox.LoseWebhook))
 	require.NoError(t, g.SetRateLimit(1000, 1000))
 	require.NoError(t, g.SetLatency(time.Millisecond))
 	require.NoError(t, g.ExpireCashIn(open.TransactionID))
@@ -173,6 +175,10 @@ func TestADamagedSnapshotChangesNothing(t *testing.T) {
 		"fault of webhooks":            edit("failures", map[string]any{"getBalance": []any{map[string]string{"fault": "LoseWebhook"}}}),
 		"refusal without a status":     edit("failures", map[string]any{"getBalance": []any{map[string]string{"fault": "None", "code": "X"}}}),
 		"fault of no operation":        edit("failures", map[string]any{"getNothing": []any{map[string]string{"fault": "Hang"}}}),
+		"recurrence that never comes":  edit("recurrences", map[string]any{"getBalance": []any{map[string]any{"fault": "Hang"}}}),
+		"recurrence of two kinds":      edit("recurrences", map[string]any{"getBalance": []any{map[string]any{"fault": "Hang", "every": 1, "probability": 1}}}),
+		"recurrence of no fault":       edit("recurrences", map[string]any{"getBalance": []any{map[string]any{"fault": "None", "every": 1}}}),
+		"recurrence of no operation":   edit("recurrences", map[string]any{"getNothing": []any{map[string]any{"fault": "Hang", "every": 1}}}),
 		"delivery without an event":    edit("pending", []any{map[string]any{"number": 1, "attempt": 1, "due": noon}}),
 		"delivery from the future":     edit("pending", []any{map[string]any{"event": map[string]any{}, "number": 99, "attempt": 1, "due": noon}}),
 		"delivery without an attempt":  edit("pending", []any{map[string]any{"event": map[string]any{}, "number": 1, "due": noon}}),

@@ -37,13 +37,13 @@ func (s *Sandbox) authToken(req request) (any, error) {
 		return nil, refuse(http.StatusUnauthorized, "INVALID_CREDENTIALS", "The client id or the client secret is wrong.")
 	}
 	issuedAt := s.Now()
-	expiresAt := issuedAt.Add(s.tokenLifetime)
+	expiresAt := issuedAt.Add(s.settings.tokenLifetime)
 	token := s.newJWTLocked(issuedAt, expiresAt)
 	s.tokens[token] = expiresAt
 	return issuedToken{
 		AccessToken: token,
 		TokenType:   "Bearer",
-		ExpiresIn:   int(s.tokenLifetime / time.Second),
+		ExpiresIn:   int(s.settings.tokenLifetime / time.Second),
 		IssuedAt:    issuedAt.Truncate(time.Second),
 	}, nil
 }

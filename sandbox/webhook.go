@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -81,10 +82,19 @@ func (s *Sandbox) publishLocked(url, eventType, transactionID string, data any) 
 // ReleaseWebhooks sends all webhooks that [HoldWebhook] holds back, and returns how many there are.
 // To reorder two events, hold the first, wait for the second with [Sandbox.WaitWebhooks], and
 // release the first.
-func (s *Sandbox) ReleaseWebhooks() int {
+func (s *Sandbox) ReleaseWebhooks() int { return s.releaseWebhooks(func([]*event) {}) }
+
+// ReleaseWebhooksInReverse is [Sandbox.ReleaseWebhooks], and sends the webhook first that was held
+// back last. Only with [WithSeed] do they go out one after the other; without it they may overtake
+// each other.
+func (s *Sandbox) ReleaseWebhooksInReverse() int { return s.releaseWebhooks(slices.Reverse) }
+
+// releaseWebhooks sends all webhooks that are held back, in the order that arrange makes.
+func (s *Sandbox) releaseWebhooks(arrange func([]*event)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	released := len(s.held)
+	arrange(s.held)
 	s.dispatcher.send(s.held...)
 	s.held = nil
 	return released
