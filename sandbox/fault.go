@@ -173,10 +173,12 @@ func (s *Sandbox) FailNext(operation string, faults ...Fault) error {
 }
 
 func (s *Sandbox) failNext(operation string, failures ...failure) error {
+	var faults []Fault
 	for _, failure := range failures {
-		if err := checkFault(operation, failure.Fault); err != nil {
-			return err
-		}
+		faults = append(faults, failure.Fault)
+	}
+	if err := checkFault(operation, faults...); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -84,6 +84,7 @@ func TestFaultsApplyOnceEachInOrder(t *testing.T) {
 func TestAnOperationThatDoesNotExistCannotFail(t *testing.T) {
 	g := start(t)
 	assert.ErrorIs(t, g.FailNext("createCashout", sandbox.LoseAnswer), sandbox.ErrInvalid)
+	assert.ErrorIs(t, g.FailNext("createCashout"), sandbox.ErrInvalid)
 }
 
 func TestAFaultThatDoesNotApplyIsRefused(t *testing.T) {

@@ -26,11 +26,14 @@ func (s *Sandbox) ForgetKeys() {
 }
 
 // SetKeyLifetime makes the gateway forget an idempotency key this long after its request, also one
-// that was used before this call, as [WithKeyLifetime] does from the start. The error wraps
-// [ErrInvalid] if the lifetime is not positive.
+// that was used before this call, as [WithKeyLifetime] does from the start. Zero is never. The
+// error wraps [ErrInvalid] if the lifetime is negative.
 func (s *Sandbox) SetKeyLifetime(lifetime time.Duration) error {
-	if lifetime <= 0 {
-		return fmt.Errorf("%w: the lifetime of idempotency keys must be positive", ErrInvalid)
+	if lifetime < 0 {
+		return fmt.Errorf("%w: the lifetime of idempotency keys must not be negative", ErrInvalid)
+	}
+	if lifetime == 0 {
+		lifetime = forever
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

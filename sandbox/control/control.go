@@ -36,9 +36,10 @@ func WithHosts(names ...string) Option {
 
 // handler serves the API and the page, and passes the rest to the gateway.
 type handler struct {
-	gateway *sandbox.Sandbox
-	hosts   []string
-	own     http.Handler // the API and the page
+	gateway   *sandbox.Sandbox
+	hosts     []string
+	own       []resource   // the API and the page
+	protected http.Handler // own, for requests of this site
 }
 
 // New returns a handler that serves gateway with its API and its page. It is safe for concurrent
@@ -48,39 +49,35 @@ func New(gateway *sandbox.Sandbox, options ...Option) http.Handler {
 	for _, option := range options {
 		option(h)
 	}
-	mux := http.NewServeMux()
-	for _, route := range routes {
-		mux.Handle(route.method+" "+prefix+route.path, route.handler(gateway))
-	}
-	mux.HandleFunc("GET "+prefix+"/events", h.serveEvents)
-	mux.HandleFunc("GET /_sandbox/openapi.json", serveDescription)
-	mux.HandleFunc("/_sandbox/", notFound)
-	for _, path := range []string{"GET /healthz", "GET /readyz"} {
-		mux.HandleFunc(path, func(http.ResponseWriter, *http.Request) {})
-	}
-	addPage(mux)
-	h.own = http.NewCrossOriginProtection().Handler(mux)
+	h.own = h.resources()
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, http.StatusForbidden, problem{"pages of other sites are refused: call the API from a program, or use the page of the sandbox"})
+	}))
+	h.protected = protection.Handler(http.HandlerFunc(h.serveOwn))
 	return h
 }
 
 // ServeHTTP serves the API and the page to this machine only.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	switch {
-	case path != "/" && path != "/healthz" && path != "/readyz" && !strings.HasPrefix(path, "/_sandbox/"):
+	if path != "/" && path != "/healthz" && path != "/readyz" && !strings.HasPrefix(path, "/_sandbox/") {
 		h.gateway.ServeHTTP(w, r)
-	case !h.allows(r.Host):
-		respond(w, http.StatusForbidden, problem{"this host name is not allowed: use 127.0.0.1 or localhost, or allow the name"})
-	default:
-		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
-			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		header.Set("Cache-Control", "no-store")
-		h.own.ServeHTTP(w, r)
+		return
 	}
+	header := w.Header()
+	header.Set("Date", h.gateway.Now().Format(http.TimeFormat))
+	if !h.allows(r.Host) {
+		respond(w, http.StatusForbidden, problem{"this host name is not allowed: use 127.0.0.1 or localhost, or allow the name"})
+		return
+	}
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
+		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
+	h.protected.ServeHTTP(w, r)
 }
 
 // allows reports whether a request for a host is served. A host is a name or an address, with or

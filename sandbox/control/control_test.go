@@ -239,13 +239,13 @@ func TestBadInputIsRefusedInOneLineAndChangesNothing(t *testing.T) {
 		status     int
 		says       string
 	}{
-		"no such charge":     {"/cash-ins/nothing/pay", "", 404, "not found"},
-		"no such payment":    {"/cash-outs/nothing/complete", "", 404, "not found"},
+		"no such charge":     {"/cash-ins/nothing/pay", "", 404, "no transaction with this id"},
+		"no such payment":    {"/cash-outs/nothing/complete", "", 404, "no transaction with this id"},
 		"the wrong status":   {"/cash-ins/" + charge.TransactionID + "/return", "", 409, "transition not allowed"},
-		"no JSON":            {"/cash-ins/" + charge.TransactionID + "/pay", "<x>", 400, "must be a JSON object"},
-		"a wrong type":       {"/cash-ins/" + charge.TransactionID + "/pay", `{"amount":"a lot"}`, 400, "must be a JSON object"},
-		"an unknown member":  {"/cash-ins/" + charge.TransactionID + "/pay", `{"amuont":1}`, 400, `unknown field "amuont"`},
-		"two values":         {"/cash-ins/" + charge.TransactionID + "/pay", `{} {}`, 400, "more than one value"},
+		"no JSON":            {"/cash-ins/" + charge.TransactionID + "/pay", "<x>", 400, "the body must be a JSON object"},
+		"a wrong type":       {"/cash-ins/" + charge.TransactionID + "/pay", `{"amount":"a lot"}`, 400, `"amount" must be a number of reais`},
+		"an unknown member":  {"/cash-ins/" + charge.TransactionID + "/pay", `{"amuont":1}`, 400, `there is no member "amuont": the members are payer, amount`},
+		"two values":         {"/cash-ins/" + charge.TransactionID + "/pay", `{} {}`, 400, "with nothing after it"},
 		"a negative amount":  {"/cash-ins/" + charge.TransactionID + "/pay", `{"amount":-1}`, 400, "amount"},
 		"a wrong document":   {"/cash-ins/" + charge.TransactionID + "/pay", `{"payer":{"document":"123"}}`, 400, "CPF"},
 		"no such operation":  {"/faults", `{"operation":"nothing","faults":["Hang"]}`, 400, "nothing"},

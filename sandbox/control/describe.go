@@ -59,7 +59,9 @@ func (o route) describe() object {
 	}
 	operation := object{"operationId": o.id, "summary": o.summary, "parameters": parameters, "responses": responses}
 	if o.body != nil {
-		operation["requestBody"] = object{"required": false, "content": jsonOf(o.body)}
+		schema := schemaOf(o.body)
+		_, hasRequired := schema["required"]
+		operation["requestBody"] = object{"required": hasRequired, "content": object{"application/json": object{"schema": schema}}}
 	}
 	return operation
 }
@@ -71,6 +73,8 @@ func jsonOf(t reflect.Type) object {
 // schemaOf returns the schema of the JSON that encoding/json makes of a type.
 func schemaOf(t reflect.Type) object {
 	switch {
+	case t.Kind() == reflect.Pointer:
+		return schemaOf(t.Elem())
 	case t == reflect.TypeFor[pix.Amount]():
 		return object{"type": "number", "description": "In reais, with at most two decimals"}
 	case t == reflect.TypeFor[time.Time](), t == reflect.TypeFor[pix.Time]():
@@ -81,12 +85,12 @@ func schemaOf(t reflect.Type) object {
 		return object{"type": "string"}
 	}
 	switch t.Kind() {
-	case reflect.Pointer:
-		return schemaOf(t.Elem())
 	case reflect.String:
 		return object{"type": "string"}
 	case reflect.Bool:
 		return object{"type": "boolean"}
+	case reflect.Float64:
+		return object{"type": "number"}
 	case reflect.Int, reflect.Int64:
 		return object{"type": "integer"}
 	case reflect.Slice:
@@ -100,14 +104,10 @@ func schemaOf(t reflect.Type) object {
 
 func structSchema(t reflect.Type) object {
 	properties, required := object{}, []string{}
-	for _, field := range reflect.VisibleFields(t) {
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "" || name == "-" {
-			continue
-		}
-		properties[name] = schemaOf(field.Type)
-		if !strings.Contains(options, "omitzero") {
-			required = append(required, name)
+	for _, m := range membersOf(t) {
+		properties[m.name] = schemaOf(t.FieldByIndex(m.index).Type)
+		if m.required {
+			required = append(required, m.name)
 		}
 	}
 	schema := object{"type": "object", "properties": properties, "additionalProperties": false}

@@ -1,20 +1,38 @@
 package control
 
 import (
+	"bytes"
 	"embed"
-	"io/fs"
 	"net/http"
+	"time"
 )
 
 //go:embed page
 var assets embed.FS
 
-// addPage serves the page at /, and what it loads.
-func addPage(mux *http.ServeMux) {
-	files, err := fs.Sub(assets, "page")
+// pageResources returns the page at / and what it loads.
+func pageResources() []resource {
+	entries, err := assets.ReadDir("page")
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	mux.Handle("GET /{$}", http.FileServerFS(files))
-	mux.Handle("GET /_sandbox/page/", http.StripPrefix("/_sandbox/page", http.FileServerFS(files)))
+	var resources []resource
+	for _, entry := range entries {
+		path := "/_sandbox/page/" + entry.Name()
+		if entry.Name() == "index.html" {
+			path = "/"
+		}
+		resources = append(resources, resource{http.MethodGet, path, serveAsset(entry.Name())})
+	}
+	return resources
+}
+
+func serveAsset(name string) http.HandlerFunc {
+	data, err := assets.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	}
 }

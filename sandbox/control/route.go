@@ -1,12 +1,11 @@
 package control
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -38,7 +37,7 @@ func get[R any](path, id, summary string, do func(s *sandbox.Sandbox, r *http.Re
 
 // filtered is get with a parameter of the query.
 func filtered[R any](path, query, id, summary string, do func(s *sandbox.Sandbox, value string) (R, error)) route {
-	route := get(path, id, summary, func(s *sandbox.Sandbox, r *http.Request) (R, error) { return do(s, r.FormValue(query)) })
+	route := get(path, id, summary, func(s *sandbox.Sandbox, r *http.Request) (R, error) { return do(s, r.URL.Query().Get(query)) })
 	route.query = query
 	return route
 }
@@ -62,42 +61,51 @@ func typeOf[T any]() reflect.Type {
 	return nil
 }
 
-// decode decodes a body. An empty one is the zero value.
-func decode(data []byte, body any) error {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(body)
-	if err == nil && decoder.More() {
-		err = errors.New("there is more than one value")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: the body must be a JSON object with the members that /_sandbox/openapi.json lists: %s",
-			sandbox.ErrInvalid, strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
-}
-
 // handler serves the operation for a sandbox.
-func (o route) handler(s *sandbox.Sandbox) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
-		if err != nil {
-			respond(w, http.StatusBadRequest, problem{"the body broke off, or is longer than 64 MiB"})
+func (o route) handler(s *sandbox.Sandbox) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := o.checkQuery(r); err != nil {
+			refuse(w, err)
 			return
+		}
+		var data []byte
+		if o.method == http.MethodPost {
+			var err error
+			if data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit)); err != nil {
+				refuseBody(w, err)
+				return
+			}
 		}
 		result, err := o.serve(s, r, data)
 		switch {
 		case err != nil:
-			respond(w, statusOf(err), problem{strings.TrimPrefix(err.Error(), "sandbox: ")})
+			refuse(w, err)
 		case o.result == nil:
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			respond(w, http.StatusOK, result)
 		}
-	})
+	}
+}
+
+// checkQuery refuses a parameter that the operation does not have: a filter with a wrong name would
+// return everything.
+func (o route) checkQuery(r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return invalid("the query cannot be decoded: escape its values")
+	}
+	for name, values := range query {
+		switch {
+		case name != o.query && o.query == "":
+			return invalid("there is no parameter %q: this resource takes none", name)
+		case name != o.query:
+			return invalid("there is no parameter %q: there is %s", name, o.query)
+		case len(values) > 1:
+			return invalid("%s occurs twice in the query", name)
+		}
+	}
+	return nil
 }
 
 // problem is the body of every refusal.
@@ -105,39 +113,39 @@ type problem struct {
 	Error string `json:"error"`
 }
 
-func statusOf(err error) int {
+// refuse responds with an error of a call.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, sandbox.ErrNotFound):
-		return http.StatusNotFound
+		status = http.StatusNotFound
 	case errors.Is(err, sandbox.ErrTransition):
-		return http.StatusConflict
+		status = http.StatusConflict
 	case errors.Is(err, sandbox.ErrInvalid):
-		return http.StatusBadRequest
-	default:
-		return http.StatusInternalServerError
+		status = http.StatusBadRequest
 	}
+	text := strings.TrimPrefix(err.Error(), "sandbox: ")
+	if err == sandbox.ErrNotFound {
+		text = "there is no transaction with this id: " + prefix + "/cash-ins and " + prefix + "/cash-outs list them"
+	}
+	respond(w, status, problemOf(text))
 }
 
-func notFound(w http.ResponseWriter, r *http.Request) {
-	status, reason := http.StatusNotFound, "there is no such resource: see /_sandbox/openapi.json"
-	for _, route := range routes {
-		if matches(prefix+route.path, r.URL.Path) && route.method != r.Method {
-			w.Header().Set("Allow", route.method)
-			status, reason = http.StatusMethodNotAllowed, "use "+route.method+" for this resource"
-		}
+func refuseBody(w http.ResponseWriter, err error) {
+	if _, isTooLarge := errors.AsType[*http.MaxBytesError](err); isTooLarge {
+		respond(w, http.StatusRequestEntityTooLarge, problem{"the body must not be longer than 64 MiB"})
+		return
 	}
-	respond(w, status, problem{reason})
+	respond(w, http.StatusBadRequest, problem{"the body broke off: send it again"})
 }
 
-// matches reports whether a path fits a pattern with or without an id.
-func matches(pattern, path string) bool {
-	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
-	for n := range want {
-		if len(got) != len(want) || want[n] != got[n] && want[n] != "{id}" {
-			return false
-		}
+// problemOf returns a problem that does not repeat a long text of the caller's.
+func problemOf(text string) problem {
+	const limit = 400
+	if runes := []rune(text); len(runes) > limit {
+		text = string(runes[:limit]) + "…"
 	}
-	return true
+	return problem{text}
 }
 
 func respond(w http.ResponseWriter, status int, body any) {

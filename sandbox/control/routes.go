@@ -2,7 +2,6 @@ package control
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -30,7 +29,7 @@ var routes = []route{
 		}),
 	get("/cash-ins/{id}", "getCashIn", "A charge",
 		func(s *sandbox.Sandbox, r *http.Request) (connectpsp.CashIn, error) {
-			return findCashIn(s, r.PathValue("id"))
+			return s.CashIn(r.PathValue("id"))
 		}),
 	get("/cash-ins/{id}/qr-code", "getQRCode", "The QR code of a charge",
 		func(s *sandbox.Sandbox, r *http.Request) (*connectpsp.PIXData, error) {
@@ -38,8 +37,13 @@ var routes = []route{
 		}),
 	onCashIn("pay", "payCashIn", "Pay a charge in any status: as another payer, from another account, another amount, or too late",
 		func(s *sandbox.Sandbox, id string, p payment) error {
-			return s.PayCashInWith(id, sandbox.Payment{Amount: p.Amount,
-				Payer: connectpsp.Payer{Name: p.Payer.Name, Document: p.Payer.Document, BankData: p.Payer.BankData}})
+			paid := sandbox.Payment{Payer: connectpsp.Payer{Name: p.Payer.Name, Document: p.Payer.Document, BankData: p.Payer.BankData}}
+			if p.Amount != nil {
+				if paid.Amount = *p.Amount; paid.Amount.IsZero() {
+					return invalid("the amount must be at least 0.01: leave it out to pay what the charge asks for")
+				}
+			}
+			return s.PayCashInWith(id, paid)
 		}),
 	onCashIn("expire", "expireCashIn", "Let a charge expire ahead of its time",
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.ExpireCashIn(id) }),
@@ -49,10 +53,10 @@ var routes = []route{
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.SettleRefund(id) }),
 	onCashIn("return", "returnCashIn", "Return a payment that no refund was requested for, all of it or a part",
 		func(s *sandbox.Sandbox, id string, part part) error {
-			if part.Amount == (pix.Amount{}) {
+			if part.Amount == nil {
 				return s.ReturnCashIn(id)
 			}
-			return s.ReturnCashInPart(id, part.Amount)
+			return s.ReturnCashInPart(id, *part.Amount)
 		}),
 
 	filtered("/cash-outs", "externalReference", "listCashOuts", "All payments, or those with a reference",
@@ -65,7 +69,7 @@ var routes = []route{
 		}),
 	get("/cash-outs/{id}", "getCashOut", "A payment",
 		func(s *sandbox.Sandbox, r *http.Request) (connectpsp.CashOut, error) {
-			return findCashOut(s, r.PathValue("id"))
+			return s.CashOut(r.PathValue("id"))
 		}),
 	onCashOut("complete", "completeCashOut", "Complete a payment",
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.CompleteCashOut(id) }),
@@ -80,10 +84,10 @@ var routes = []route{
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.CancelCashOut(id) }),
 	onCashOut("return", "returnCashOut", "Return a payment, all of it or a part, as the payee's bank does",
 		func(s *sandbox.Sandbox, id string, part part) error {
-			if part.Amount == (pix.Amount{}) {
+			if part.Amount == nil {
 				return s.ReturnCashOut(id)
 			}
-			return s.ReturnCashOutPart(id, part.Amount)
+			return s.ReturnCashOutPart(id, *part.Amount)
 		}),
 	onCashOut("contradict", "contradictCashOut", "Contradict what was reported about a payment: make a failed one complete, or a complete one fail",
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.ContradictCashOut(id) }),
@@ -92,18 +96,25 @@ var routes = []route{
 		func(s *sandbox.Sandbox, _ *http.Request) ([]delivery, error) { return deliveriesOf(s, 0), nil }),
 	post("/transactions/{id}/redeliver", "redeliver", "Send the last webhook of a transaction again, so many times",
 		func(s *sandbox.Sandbox, id string, body repetition) (none, error) {
-			if body.Times < 0 || body.Times > maxRepetitions {
-				return none{}, fmt.Errorf("%w: times must be from 1 to %d", sandbox.ErrInvalid, maxRepetitions)
+			times := 1
+			if body.Times != nil {
+				times = *body.Times
 			}
-			for range max(body.Times, 1) {
+			if times < 1 || times > maxRepetitions {
+				return none{}, invalid("times must be from 1 to %d", maxRepetitions)
+			}
+			for range times {
 				if err := s.Redeliver(id); err != nil {
 					return none{}, err
 				}
 			}
 			return none{}, nil
 		}),
-	post("/webhooks/release", "releaseWebhooks", "Send the webhooks that the fault HoldWebhook holds back",
-		func(s *sandbox.Sandbox, _ string, _ none) (released, error) {
+	post("/webhooks/release", "releaseWebhooks", "Send the webhooks that the fault HoldWebhook holds back, or in reverse order",
+		func(s *sandbox.Sandbox, _ string, body release) (released, error) {
+			if body.Reverse {
+				return released{s.ReleaseWebhooksInReverse()}, nil
+			}
 			return released{s.ReleaseWebhooks()}, nil
 		}),
 	post("/webhooks/send", "sendWebhook", "Sign any JSON and deliver it like a webhook",
@@ -117,12 +128,25 @@ var routes = []route{
 		func(s *sandbox.Sandbox, _ string, body faults) (none, error) {
 			return none{}, s.FailNext(body.Operation, body.Faults...)
 		}),
+	post("/faults/every", "failEvery", "Let every nth request of an operation fail, or every nth webhook of an event type",
+		func(s *sandbox.Sandbox, _ string, body every) (none, error) {
+			return none{}, s.FailEvery(body.Operation, body.N, body.Fault)
+		}),
+	post("/faults/probability", "failWithProbability", "Let requests of an operation or webhooks of an event type fail with a probability",
+		func(s *sandbox.Sandbox, _ string, body probability) (none, error) {
+			return none{}, s.FailWithProbability(body.Operation, body.Probability, body.Fault)
+		}),
+	post("/faults/clear", "clearFaults", "End all faults and refusals",
+		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.ClearFaults(); return none{}, nil }),
 	post("/refusals", "refuseNext", "Let the gateway refuse the next request of an operation, such as with 422 and LIMIT_EXCEEDED",
 		func(s *sandbox.Sandbox, _ string, body refusal) (none, error) {
 			return none{}, s.RefuseNext(body.Operation, body.Status, body.Code)
 		}),
 	post("/latency", "setLatency", "Let the gateway wait before it executes each request; 0 ends that",
 		func(s *sandbox.Sandbox, _ string, body latency) (none, error) {
+			if body.Milliseconds > maxSeconds*1000 {
+				return none{}, invalid("milliseconds must be at most %d", int64(maxSeconds*1000))
+			}
 			return none{}, s.SetLatency(time.Duration(body.Milliseconds) * time.Millisecond)
 		}),
 	post("/rate-limit", "setRateLimit", "Limit the requests by a token bucket; 0 and 0 end that",
@@ -131,9 +155,9 @@ var routes = []route{
 		}),
 
 	post("/clock/advance", "advance", "Move the clock forward; what is due until then happens in order before the response",
-		func(s *sandbox.Sandbox, _ string, body advance) (now, error) {
+		func(s *sandbox.Sandbox, _ string, body duration) (now, error) {
 			if body.Seconds > maxSeconds {
-				return now{}, fmt.Errorf("%w: seconds must be at most %d", sandbox.ErrInvalid, int64(maxSeconds))
+				return now{}, invalid("seconds must be at most %d", int64(maxSeconds))
 			}
 			err := s.Advance(time.Duration(body.Seconds) * time.Second)
 			return now{s.Now()}, err
@@ -142,10 +166,33 @@ var routes = []route{
 		func(s *sandbox.Sandbox, _ *http.Request) (json.RawMessage, error) { return s.Snapshot() }),
 	post("/restore", "restore", "Replace the state of the sandbox by that of a snapshot",
 		func(s *sandbox.Sandbox, _ string, body json.RawMessage) (none, error) { return none{}, s.Restore(body) }),
+	post("/reset", "reset", "Make the sandbox what it was at its start: credentials, balances and clock too",
+		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.Reset(); return none{}, nil }),
+	post("/balances", "setBalances", "Set the balances of both accounts",
+		func(s *sandbox.Sandbox, _ string, body balances) (none, error) {
+			return none{}, s.SetBalances(body.Transactional, body.Proprietary)
+		}),
 	post("/tokens/revoke", "revokeTokens", "Revoke all access tokens",
 		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.RevokeTokens(); return none{}, nil }),
 	post("/keys/forget", "forgetKeys", "Forget all idempotency keys",
 		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.ForgetKeys(); return none{}, nil }),
+	post("/keys/lifetime", "setKeyLifetime", "Let the gateway forget an idempotency key this long after its request; 0 is never",
+		func(s *sandbox.Sandbox, _ string, body duration) (none, error) {
+			if body.Seconds > maxSeconds {
+				return none{}, invalid("seconds must be at most %d", int64(maxSeconds))
+			}
+			return none{}, s.SetKeyLifetime(time.Duration(body.Seconds) * time.Second)
+		}),
+	post("/references", "setUniqueReferences", "Let the gateway refuse an externalReference that was used before, or accept it",
+		func(s *sandbox.Sandbox, _ string, body references) (none, error) {
+			s.SetUniqueReferences(body.Unique)
+			return none{}, nil
+		}),
+	post("/refusals/repeated", "setRepeatedRefusals", "Let the gateway repeat a refusal under the same idempotency key, or execute the request",
+		func(s *sandbox.Sandbox, _ string, body repeated) (none, error) {
+			s.SetRepeatedRefusals(body.Repeated)
+			return none{}, nil
+		}),
 	post("/crypto-token/rotate", "rotateCryptoToken", "Replace the CryptoToken by a new one",
 		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.RotateCryptoToken(); return none{}, nil }),
 }
@@ -158,8 +205,8 @@ const (
 // The bodies of requests.
 type (
 	payment struct {
-		Payer  payer      `json:"payer,omitzero"`
-		Amount pix.Amount `json:"amount,omitzero"`
+		Payer  payer       `json:"payer,omitzero"`
+		Amount *pix.Amount `json:"amount,omitzero"`
 	}
 	payer struct {
 		Name     string               `json:"name,omitzero"`
@@ -167,14 +214,17 @@ type (
 		BankData *connectpsp.BankData `json:"bankData,omitzero"`
 	}
 	part struct {
-		Amount pix.Amount `json:"amount,omitzero"`
+		Amount *pix.Amount `json:"amount,omitzero"`
 	}
 	failure struct {
 		Code    string `json:"code,omitzero"`
 		Message string `json:"message,omitzero"`
 	}
 	repetition struct {
-		Times int `json:"times,omitzero"`
+		Times *int `json:"times,omitzero"`
+	}
+	release struct {
+		Reverse bool `json:"reverse,omitzero"`
 	}
 	webhook struct {
 		URL  string          `json:"url"`
@@ -184,19 +234,39 @@ type (
 		Operation string          `json:"operation"`
 		Faults    []sandbox.Fault `json:"faults"`
 	}
+	every struct {
+		Operation string        `json:"operation"`
+		N         int           `json:"n"`
+		Fault     sandbox.Fault `json:"fault"`
+	}
+	probability struct {
+		Operation   string        `json:"operation"`
+		Probability float64       `json:"probability"`
+		Fault       sandbox.Fault `json:"fault"`
+	}
+	balances struct {
+		Transactional pix.Amount `json:"transactionalBalance"`
+		Proprietary   pix.Amount `json:"proprietaryBalance"`
+	}
+	references struct {
+		Unique bool `json:"unique"`
+	}
+	repeated struct {
+		Repeated bool `json:"repeated"`
+	}
 	refusal struct {
 		Operation string `json:"operation"`
 		Status    int    `json:"status"`
 		Code      string `json:"code"`
 	}
 	latency struct {
-		Milliseconds int `json:"milliseconds"`
+		Milliseconds int64 `json:"milliseconds"`
 	}
 	rateLimit struct {
 		PerSecond int `json:"perSecond"`
 		Burst     int `json:"burst"`
 	}
-	advance struct {
+	duration struct {
 		Seconds int64 `json:"seconds"`
 	}
 )
@@ -214,47 +284,21 @@ type (
 // onCashIn is an operation on a charge. It returns the charge as it is afterwards.
 func onCashIn[B any](verb, id, summary string, do func(s *sandbox.Sandbox, id string, body B) error) route {
 	return post("/cash-ins/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (connectpsp.CashIn, error) {
-		charge, err := findCashIn(s, id)
-		if err == nil {
-			err = do(s, id, body)
+		if err := do(s, id, body); err != nil {
+			return connectpsp.CashIn{}, err
 		}
-		if err != nil {
-			return charge, err
-		}
-		return findCashIn(s, charge.TransactionID)
+		return s.CashIn(id)
 	})
 }
 
 // onCashOut is an operation on a payment. It returns the payment as it is afterwards.
 func onCashOut[B any](verb, id, summary string, do func(s *sandbox.Sandbox, id string, body B) error) route {
 	return post("/cash-outs/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (connectpsp.CashOut, error) {
-		payment, err := findCashOut(s, id)
-		if err == nil {
-			err = do(s, id, body)
+		if err := do(s, id, body); err != nil {
+			return connectpsp.CashOut{}, err
 		}
-		if err != nil {
-			return payment, err
-		}
-		return findCashOut(s, payment.TransactionID)
+		return s.CashOut(id)
 	})
-}
-
-func findCashIn(s *sandbox.Sandbox, id string) (connectpsp.CashIn, error) {
-	for _, charge := range s.CashIns() {
-		if id == charge.TransactionID || id == charge.InternalCode || id == charge.EndToEndID {
-			return charge, nil
-		}
-	}
-	return connectpsp.CashIn{}, sandbox.ErrNotFound
-}
-
-func findCashOut(s *sandbox.Sandbox, id string) (connectpsp.CashOut, error) {
-	for _, payment := range s.CashOuts() {
-		if id == payment.TransactionID || id == payment.InternalCode || id == payment.EndToEndID {
-			return payment, nil
-		}
-	}
-	return connectpsp.CashOut{}, sandbox.ErrNotFound
 }
 
 // credentials are those of the sandbox at a host.

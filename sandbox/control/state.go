@@ -107,6 +107,9 @@ const watchInterval = 200 * time.Millisecond
 // serveEvents sends the state as a server-sent event, at first and after each change.
 func (h *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	control := http.NewResponseController(w)
