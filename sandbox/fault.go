@@ -165,25 +165,21 @@ type failure struct {
 // caller: a GET, or a POST that has an idempotency key and a GetBody. The sandbox counts that as
 // another request.
 func (s *Sandbox) FailNext(operation string, faults ...Fault) error {
+	if err := checkFault(operation, faults...); err != nil {
+		return err
+	}
 	failures := make([]failure, len(faults))
 	for i, fault := range faults {
 		failures[i] = failure{Fault: fault}
 	}
-	return s.failNext(operation, failures...)
+	s.queueFailures(operation, failures...)
+	return nil
 }
 
-func (s *Sandbox) failNext(operation string, failures ...failure) error {
-	var faults []Fault
-	for _, failure := range failures {
-		faults = append(faults, failure.Fault)
-	}
-	if err := checkFault(operation, faults...); err != nil {
-		return err
-	}
+func (s *Sandbox) queueFailures(operation string, failures ...failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures[operation] = append(s.failures[operation], failures...)
-	return nil
 }
 
 // checkFault returns an error that wraps ErrInvalid unless faults apply to an operation or an event

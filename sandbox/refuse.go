@@ -20,7 +20,8 @@ func (s *Sandbox) RefuseNext(operationID string, status int, code string) error 
 	case !isRefusal(status, code):
 		return fmt.Errorf("%w: a refusal has a status from 400 to 599, and a code of capitals, digits and single underscores", ErrInvalid)
 	}
-	return s.failNext(operationID, failure{Status: status, Code: code})
+	s.queueFailures(operationID, failure{Status: status, Code: code})
+	return nil
 }
 
 func isRefusal(status int, code string) bool {

@@ -79,7 +79,7 @@ func TestARequestThatIsWrongGetsOneLineThatSaysWhatToDo(t *testing.T) {
 		"a read by POST":           {"POST", v1 + "/state", "{}", 405, "use GET or HEAD"},
 		"a read by DELETE":         {"DELETE", v1 + "/cash-ins/" + charge.TransactionID, "", 405, "use GET or HEAD"},
 		"OPTIONS":                  {"OPTIONS", pay, "", 405, "use POST"},
-		"a method of nobody":       {"BREW", v1 + "/reset", "", 405, "use POST"},
+		"an unknown method":        {"BREW", v1 + "/reset", "", 405, "use POST"},
 
 		"a repeated member":       {"POST", pay, `{"amount":1,"amount":2}`, 400, `"amount" occurs twice`},
 		"another case":            {"POST", pay, `{"Amount":1}`, 400, `no member "Amount"`},
