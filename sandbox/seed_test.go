@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/sandbox/control"
 )
 
 // wire records the bytes that pass through connections, in both directions.
@@ -44,9 +46,8 @@ func (c tapped) Read(data []byte) (int, error) {
 }
 
 func (c tapped) Write(data []byte) (int, error) {
-	n, err := c.Conn.Write(data)
-	c.wire.record(1, data[:n])
-	return n, err
+	c.wire.record(1, data) // before the other side can go on
+	return c.Conn.Write(data)
 }
 
 type tappedListener struct {
@@ -168,4 +169,73 @@ func TestASandboxWithTheSameSeedGoesOnFromASnapshotWithTheSameBytes(t *testing.T
 	other, err := two.Snapshot()
 	require.NoError(t, err)
 	assert.JSONEq(t, string(end), string(other))
+}
+
+func TestTheSameSeedAndTheSameCallsOfTheControlAPIGiveTheSameBytesOnTheWire(t *testing.T) {
+	play := func(t *testing.T, seed uint64) string {
+		s, err := sandbox.Start(sandbox.WithSeed(seed), sandbox.WithTime(noon), sandbox.WithMemoryNetwork())
+		require.NoError(t, err)
+		defer s.Close()
+		var wires [2]wire // of the sandbox and of the receiver
+		for n, handler := range []http.Handler{control.New(s), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Date", "") })} {
+			listener, err := s.Listen([]string{controlAddress, "127.0.0.1:8080"}[n])
+			require.NoError(t, err)
+			server := &http.Server{Handler: handler}
+			defer server.Close()
+			go func() { _ = server.Serve(tappedListener{listener, &wires[n]}) }()
+		}
+		shop := &shop{t: t, situations: overHTTP{s, t, s.HTTPClient(), make(map[string]bool)}}
+		config := s.Config()
+		config.BaseURL = "http://" + controlAddress
+		shop.client = shop.clientOf(config)
+		over := shop.situations.(overHTTP)
+		story := func() {
+			require.NoError(t, over.FailWithProbability("getBalance", 0.5, sandbox.TooManyRequests))
+			require.NoError(t, over.FailEvery("CASHIN_PAID", 2, sandbox.HoldWebhook))
+			require.NoError(t, over.FailNext("CASHOUT_COMPLETED", sandbox.PreviousSignature))
+			for range 4 {
+				require.NoError(t, over.PayCashIn(shop.charge()))
+			}
+			payment := shop.payOut()
+			require.NoError(t, over.CompleteCashOut(payment))
+			require.NoError(t, over.ReturnCashOutPart(payment, pix.Centavos(1)))
+			require.NoError(t, over.Redeliver(payment))
+			assert.Equal(t, 2, over.ReleaseWebhooksInReverse())
+			for range 3 {
+				_, _ = shop.client.GetBalance(t.Context()) // half of the requests fail
+			}
+			require.NoError(t, over.Advance(time.Minute))
+			over.RotateCryptoToken()
+			require.Error(t, over.CompleteCashOut(payment))
+			taken, err := over.Snapshot()
+			require.NoError(t, err)
+			require.NoError(t, over.Restore(taken))
+			for _, path := range []string{"/state", "/credentials", "/requests", "/deliveries", "/cash-ins", "/cash-outs"} {
+				over.get(path, nil)
+			}
+		}
+		story()
+		over.Reset()
+		story()
+		require.NoError(t, s.WaitWebhooks(t.Context()))
+		over.client.CloseIdleConnections()
+		var bytes string
+		for n := range wires {
+			wires[n].mu.Lock()
+			bytes += wires[n].all()
+			wires[n].mu.Unlock()
+		}
+		return bytes
+	}
+	wires := func(seed uint64) (bytes string) {
+		synctest.Test(t, func(t *testing.T) { bytes = play(t, seed) }) // the client pauses in no time
+		return bytes
+	}
+	first := wires(7)
+	assert.True(t, first == wires(7), "the same bytes")
+	assert.False(t, first == wires(8), "other bytes with another seed")
+	assert.Contains(t, first, "X-Connect-Signature: ")
+	assert.Contains(t, first, "Date: Tue, 10 Mar 2026 12:01:00 GMT")
+	assert.Contains(t, first, `"CONNECTPSP_CRYPTO_TOKEN":`)
+	assert.NotContains(t, first, "Date: Sat, 01 Jan 2000", "the clock of the bubble")
 }
