@@ -188,6 +188,60 @@ func TestAFaultThatIsSetOnThePageBefallsTheNextRequest(t *testing.T) {
 	assert.Equal(t, sandbox.Unavailable, p.gateway.Requests().ByOperation("getBalance")[0].Fault)
 }
 
+// click clicks the button of an action.
+func (p *page) click(action string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(`[data-action="` + action + `"]`)))
+}
+
+func TestAReturnInPartsShowsItsAmountsOnThePage(t *testing.T) {
+	p := openPage(t)
+	charge := p.charge("order-1", "Test User")
+	require.NoError(t, p.gateway.PayCashIn(charge.TransactionID))
+	p.hook()
+	p.is(`document.querySelectorAll('main details').length === 1`)
+	p.do(chromedp.Click(chromedp.CSS(`summary`)))
+	p.do(chromedp.SetValue(chromedp.CSS(`form:last-of-type input[name=amount]`), "1000,00"), chromedp.Click(chromedp.CSS(`form:last-of-type button`)))
+	assert.Contains(t, p.hook(), "CASHIN_REFUNDED")
+	p.is(`document.querySelector('summary .returned')?.textContent === 'returned R$ 1,000.00'`)
+	assert.Contains(t, evaluate[string](p, `document.querySelector('summary .amount').textContent`), "R$ 1,234.56")
+	p.shoot("returned")
+	p.click("giveBack") // the rest
+	p.hook()
+	p.is(`document.querySelector('summary .returned')?.textContent === 'returned R$ 1,234.56'`)
+	assert.True(t, evaluate[bool](p, `document.querySelector('[data-action=giveBack]') === null`))
+}
+
+func TestThePageGoesBackInTimeAndMakesANewCryptoToken(t *testing.T) {
+	p := openPage(t)
+	p.charge("order-1", "Test User")
+	p.is(`document.querySelectorAll('main details').length === 1`)
+	p.do(chromedp.Click(chromedp.CSS(`#tab-situations`)), chromedp.WaitVisible(chromedp.CSS(`fieldset`)))
+	p.click("goBack")
+	p.is(`document.getElementById('notice').textContent.startsWith('No state is kept')`)
+	p.click("keep")
+	p.is(`document.getElementById('notice').textContent.startsWith('Done')`)
+	require.NoError(t, p.gateway.Advance(100*time.Hour))
+	p.click("goBack")
+	p.is(`document.getElementById('notice').textContent === 'Done: Go back to it'`)
+	assert.Less(t, time.Until(p.gateway.Now()).Abs(), time.Minute)
+	assert.Len(t, p.gateway.CashIns(), 1)
+
+	first := p.gateway.Config().CryptoToken.Reveal()
+	p.do(chromedp.Click(chromedp.CSS(`#tab-keys`)), chromedp.WaitVisible(chromedp.CSS(`#env`)))
+	p.click("rotate")
+	p.is(`document.getElementById('notice').textContent === 'Done: New CryptoToken'`)
+	rotated := p.gateway.Config().CryptoToken.Reveal()
+	assert.NotEqual(t, first, rotated)
+	p.is(`document.getElementById('env')?.textContent.includes('` + rotated + `')`)
+	p.shoot("rotated")
+	p.do(chromedp.Click(chromedp.CSS(`#tab-situations`)), chromedp.WaitVisible(chromedp.CSS(`fieldset`)))
+	p.click("reset")
+	p.is(`document.getElementById('notice').textContent === 'Done: Reset everything'`)
+	assert.Equal(t, first, p.gateway.Config().CryptoToken.Reveal())
+	assert.Empty(t, p.gateway.CashIns())
+}
+
 // contrast returns the texts whose contrast is below 4.5, which WCAG 2.1 asks for.
 const contrast = `(() => {
 	const parse = (color) => (color.match(/[\d.]+/g) || []).map(Number);

@@ -105,6 +105,27 @@ func (s *Sandbox) returnCashOut(id string, amount pix.Amount) error {
 	return nil
 }
 
+// Returned returns how much of a transaction has been returned: of the last payment of a charge, or
+// of a payment. It is zero unless the transaction is REFUNDED. The error wraps [ErrNotFound].
+func (s *Sandbox) Returned(id string) (pix.Amount, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if charge := s.cashIns[id]; charge != nil {
+		return returned(charge.Status == connectpsp.CashInRefunded, charge.Paid, charge.Left), nil
+	}
+	if payment := s.cashOuts[id]; payment != nil {
+		return returned(payment.Status == connectpsp.CashOutRefunded, payment.Paid, payment.Left), nil
+	}
+	return pix.Amount{}, ErrNotFound
+}
+
+func returned(isRefunded bool, paid, left pix.Amount) pix.Amount {
+	if !isRefunded {
+		return pix.Amount{}
+	}
+	return pix.Centavos(paid.Centavos() - left.Centavos())
+}
+
 func validatePart(amount pix.Amount) error {
 	if amount.Centavos() < 1 {
 		return fmt.Errorf("%w: the amount of a part must be at least R$ 0.01", ErrInvalid)

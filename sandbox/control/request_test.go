@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
 // send sends a request as it is, also one that the description does not have.
@@ -155,6 +156,27 @@ func TestEveryReadHasAHEAD(t *testing.T) {
 		assert.Equal(t, 200, response.StatusCode, path)
 		assert.Empty(t, body)
 	}
+}
+
+func TestAReturnInPartsStatesHowMuchHasBeenReturned(t *testing.T) {
+	s := start(t)
+	charge, payment := s.charge("order-1", ""), s.pay("withdrawal-1")
+	_, result := s.call("POST", "/cash-ins/"+charge.TransactionID+"/pay", "")
+	assert.NotContains(t, result, "returnedAmount")
+	_, result = s.call("POST", "/cash-outs/"+payment.TransactionID+"/complete", "")
+	assert.NotContains(t, result, "returnedAmount")
+	for _, returned := range []float64{2, 4} {
+		_, result = s.call("POST", "/cash-ins/"+charge.TransactionID+"/return", `{"amount":2}`)
+		assert.Equal(t, []any{12.34, returned}, []any{result["amount"], result["returnedAmount"]})
+		_, result = s.call("POST", "/cash-outs/"+payment.TransactionID+"/return", `{"amount":2}`)
+		assert.Equal(t, []any{5.0, returned}, []any{result["amount"], result["returnedAmount"]})
+	}
+	_, state := s.call("GET", "/state", "")
+	assert.Equal(t, 4.0, state["cashIns"].([]any)[0].(map[string]any)["returnedAmount"])
+	_, result = s.call("POST", "/cash-ins/"+charge.TransactionID+"/pay", "")
+	assert.NotContains(t, result, "returnedAmount", "of the second payment")
+	_, err := s.gateway.Returned("nothing")
+	assert.ErrorIs(t, err, sandbox.ErrNotFound)
 }
 
 func TestAnEarlierPaymentFindsItsChargeOverHTTP(t *testing.T) {

@@ -20,17 +20,15 @@ var routes = []route{
 		}),
 
 	filtered("/cash-ins", "externalReference", "listCashIns", "All charges, or those with a reference",
-		func(s *sandbox.Sandbox, reference string) ([]connectpsp.CashIn, error) {
+		func(s *sandbox.Sandbox, reference string) ([]cashIn, error) {
 			all := s.CashIns()
 			if reference != "" {
 				all = all.ByReference(reference)
 			}
-			return last(all, 0), nil
+			return cashInsOf(s, all), nil
 		}),
 	get("/cash-ins/{id}", "getCashIn", "A charge",
-		func(s *sandbox.Sandbox, r *http.Request) (connectpsp.CashIn, error) {
-			return s.CashIn(r.PathValue("id"))
-		}),
+		func(s *sandbox.Sandbox, r *http.Request) (cashIn, error) { return findCashIn(s, r.PathValue("id")) }),
 	get("/cash-ins/{id}/qr-code", "getQRCode", "The QR code of a charge",
 		func(s *sandbox.Sandbox, r *http.Request) (*connectpsp.PIXData, error) {
 			return s.PIXData(r.PathValue("id"))
@@ -60,17 +58,15 @@ var routes = []route{
 		}),
 
 	filtered("/cash-outs", "externalReference", "listCashOuts", "All payments, or those with a reference",
-		func(s *sandbox.Sandbox, reference string) ([]connectpsp.CashOut, error) {
+		func(s *sandbox.Sandbox, reference string) ([]cashOut, error) {
 			all := s.CashOuts()
 			if reference != "" {
 				all = all.ByReference(reference)
 			}
-			return last(all, 0), nil
+			return cashOutsOf(s, all), nil
 		}),
 	get("/cash-outs/{id}", "getCashOut", "A payment",
-		func(s *sandbox.Sandbox, r *http.Request) (connectpsp.CashOut, error) {
-			return s.CashOut(r.PathValue("id"))
-		}),
+		func(s *sandbox.Sandbox, r *http.Request) (cashOut, error) { return findCashOut(s, r.PathValue("id")) }),
 	onCashOut("complete", "completeCashOut", "Complete a payment",
 		func(s *sandbox.Sandbox, id string, _ none) error { return s.CompleteCashOut(id) }),
 	onCashOut("fail", "failCashOut", "Let a payment fail; the code is PIX_KEY_NOT_FOUND unless another is given",
@@ -283,22 +279,32 @@ type (
 
 // onCashIn is an operation on a charge. It returns the charge as it is afterwards.
 func onCashIn[B any](verb, id, summary string, do func(s *sandbox.Sandbox, id string, body B) error) route {
-	return post("/cash-ins/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (connectpsp.CashIn, error) {
+	return post("/cash-ins/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (cashIn, error) {
 		if err := do(s, id, body); err != nil {
-			return connectpsp.CashIn{}, err
+			return cashIn{}, err
 		}
-		return s.CashIn(id)
+		return findCashIn(s, id)
 	})
 }
 
 // onCashOut is an operation on a payment. It returns the payment as it is afterwards.
 func onCashOut[B any](verb, id, summary string, do func(s *sandbox.Sandbox, id string, body B) error) route {
-	return post("/cash-outs/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (connectpsp.CashOut, error) {
+	return post("/cash-outs/{id}/"+verb, id, summary, func(s *sandbox.Sandbox, id string, body B) (cashOut, error) {
 		if err := do(s, id, body); err != nil {
-			return connectpsp.CashOut{}, err
+			return cashOut{}, err
 		}
-		return s.CashOut(id)
+		return findCashOut(s, id)
 	})
+}
+
+func findCashIn(s *sandbox.Sandbox, id string) (cashIn, error) {
+	charge, err := s.CashIn(id)
+	return cashInOf(s, charge), err
+}
+
+func findCashOut(s *sandbox.Sandbox, id string) (cashOut, error) {
+	payment, err := s.CashOut(id)
+	return cashOutOf(s, payment), err
 }
 
 // credentials are those of the sandbox at a host.

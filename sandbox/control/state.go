@@ -17,13 +17,25 @@ const latest = 200
 
 // state is everything that the page shows. Of each kind it has the latest, the newest last.
 type state struct {
-	Now           time.Time            `json:"now"`
-	Transactional pix.Amount           `json:"transactionalBalance"`
-	Proprietary   pix.Amount           `json:"proprietaryBalance"`
-	CashIns       []connectpsp.CashIn  `json:"cashIns"`
-	CashOuts      []connectpsp.CashOut `json:"cashOuts"`
-	Deliveries    []delivery           `json:"deliveries"`
-	Requests      []request            `json:"requests"`
+	Now           time.Time  `json:"now"`
+	Transactional pix.Amount `json:"transactionalBalance"`
+	Proprietary   pix.Amount `json:"proprietaryBalance"`
+	CashIns       []cashIn   `json:"cashIns"`
+	CashOuts      []cashOut  `json:"cashOuts"`
+	Deliveries    []delivery `json:"deliveries"`
+	Requests      []request  `json:"requests"`
+}
+
+// cashIn is a charge with how much of its last payment has been returned.
+type cashIn struct {
+	connectpsp.CashIn
+	Returned pix.Amount `json:"returnedAmount,omitzero"`
+}
+
+// cashOut is a payment with how much has been returned.
+type cashOut struct {
+	connectpsp.CashOut
+	Returned pix.Amount `json:"returnedAmount,omitzero"`
 }
 
 // delivery is one attempt to deliver a webhook.
@@ -57,7 +69,7 @@ func stateOf(s *sandbox.Sandbox) (state, error) {
 	transactional, proprietary := s.Balances()
 	return state{
 		Now: s.Now(), Transactional: transactional, Proprietary: proprietary,
-		CashIns: last(s.CashIns(), latest), CashOuts: last(s.CashOuts(), latest),
+		CashIns: cashInsOf(s, last(s.CashIns(), latest)), CashOuts: cashOutsOf(s, last(s.CashOuts(), latest)),
 		Deliveries: deliveriesOf(s, latest), Requests: requestsOf(s, latest),
 	}, nil
 }
@@ -69,6 +81,34 @@ func last[E any](all []E, n int) []E {
 		all = all[max(0, len(all)-n):]
 	}
 	return append([]E{}, all...)
+}
+
+func cashInsOf(s *sandbox.Sandbox, charges []connectpsp.CashIn) []cashIn {
+	all := []cashIn{}
+	for _, charge := range charges {
+		all = append(all, cashInOf(s, charge))
+	}
+	return all
+}
+
+// cashInOf returns a charge with what has been returned. After a reset meanwhile that is nothing.
+func cashInOf(s *sandbox.Sandbox, charge connectpsp.CashIn) cashIn {
+	returned, _ := s.Returned(charge.TransactionID)
+	return cashIn{charge, returned}
+}
+
+func cashOutsOf(s *sandbox.Sandbox, payments []connectpsp.CashOut) []cashOut {
+	all := []cashOut{}
+	for _, payment := range payments {
+		all = append(all, cashOutOf(s, payment))
+	}
+	return all
+}
+
+// cashOutOf is cashInOf for a payment.
+func cashOutOf(s *sandbox.Sandbox, payment connectpsp.CashOut) cashOut {
+	returned, _ := s.Returned(payment.TransactionID)
+	return cashOut{payment, returned}
 }
 
 func deliveriesOf(s *sandbox.Sandbox, n int) []delivery {

@@ -11,6 +11,7 @@ const webhookFaults = ['LoseWebhook', 'HoldWebhook', 'DoubleWebhook', 'PreviousS
 let language = localStorage.getItem('language') || (navigator.language.startsWith('pt') ? 'pt' : 'en');
 let view = 'cashIns';
 let state = null;
+let kept = null; // a snapshot to go back to
 const qrCodes = new Map(); // by id of the charge
 
 const t = (key) => texts[language][key];
@@ -47,8 +48,13 @@ async function call(method, path, body) {
 
 // act calls the API and says how it went.
 async function act(label, path, body) {
+  return attempt(label, () => call('POST', path, body));
+}
+
+// attempt makes calls and says how they went.
+async function attempt(label, calls) {
   try {
-    await call('POST', path, body);
+    await calls();
     notify(t('done') + label);
   } catch (error) {
     notify(error.message, true);
@@ -82,13 +88,16 @@ function row(key, summary, content) {
   return el('li', null, details);
 }
 
-function amountForm(key, path, extra) {
-  const amount = el('input', { name: 'amount', inputmode: 'decimal', size: 8, required: true });
+// decimal reads a number as both languages write it.
+const decimal = (text) => Number(text.replace(',', '.'));
+
+function amountForm(key, path, value, extra) {
+  const amount = el('input', { name: 'amount', inputmode: 'decimal', size: 8, required: true, value });
   const fields = extra ? extra() : [];
   const form = el('form', {
     onsubmit: (event) => {
       event.preventDefault();
-      const body = { amount: Number(amount.value.replace(',', '.')) };
+      const body = { amount: decimal(amount.value) };
       for (const { input, put } of fields) put(body, input.value);
       act(t(key), path, body);
     },
@@ -101,11 +110,29 @@ const payerFields = () => {
   const put = (member) => (body, value) => {
     if (value) body.payer = { ...body.payer, [member]: value };
   };
+  const putBank = (member) => (body, value) => {
+    if (value) body.payer = { ...body.payer, bankData: { ...body.payer?.bankData, [member]: value } };
+  };
   return [
     { label: t('name'), input: el('input', { name: 'payerName' }), put: put('name') },
     { label: t('document'), input: el('input', { name: 'payerDocument', inputmode: 'numeric' }), put: put('document') },
+    { label: 'ISPB', input: el('input', { name: 'payerISPB', inputmode: 'numeric', size: 9 }), put: putBank('ispb') },
+    { label: t('account'), input: el('input', { name: 'payerAccount', size: 10 }), put: putBank('account') },
   ];
 };
+
+// left is how much of a payment has not been returned.
+const left = (transaction) => Math.round(100 * (transaction.amount - (transaction.returnedAmount || 0))) / 100;
+
+// amountOf shows the amount of a transaction and how much of it has been returned.
+const amountOf = (transaction) => el('span', { class: 'amount' }, money(transaction.amount),
+  transaction.returnedAmount && el('span', { class: 'returned' }, t('returned') + ' ' + money(transaction.returnedAmount)));
+
+function failForm(path) {
+  const code = el('input', { name: 'code', value: 'PIX_KEY_NOT_FOUND', size: 22, required: true });
+  return el('form', { onsubmit: (event) => { event.preventDefault(); act(t('failWith'), path, { code: code.value }); } },
+    el('fieldset', null, el('legend', null, t('failWith')), el('label', null, t('code'), code), el('button', { type: 'submit' }, t('fail'))));
+}
 
 function qrCode(id) {
   const place = el('div', null);
@@ -121,8 +148,9 @@ function qrCode(id) {
 function cashInRow(charge) {
   const id = charge.transactionId;
   const path = '/cash-ins/' + encodeURIComponent(id);
+  const returnable = ['PAID', 'REFUNDED'].includes(charge.status) && left(charge) > 0;
   return row('in ' + id, [
-    el('span', { class: 'status ' + (tones[charge.status] || '') }, charge.status), el('span', { class: 'amount' }, money(charge.amount)),
+    el('span', { class: 'status ' + (tones[charge.status] || '') }, charge.status), amountOf(charge),
     el('span', { class: 'id' }, charge.externalReference), el('span', null, charge.payer.name),
   ], () => el('div', { class: 'body' }, list(pairs(charge)),
     el('div', { class: 'actions' },
@@ -130,32 +158,34 @@ function cashInRow(charge) {
       charge.status === 'AWAITING_PAYMENT' && button('expire', path + '/expire'),
       charge.status === 'AWAITING_PAYMENT' && button('cancel', path + '/cancel'),
       ['EXPIRED', 'CANCELLED'].includes(charge.status) && button('payLate', path + '/pay'),
-      charge.status === 'PAID' && button('payAgain', path + '/pay'),
+      ['PAID', 'REFUNDED'].includes(charge.status) && button('payAgain', path + '/pay'),
       charge.status === 'PAID' && button('settle', path + '/settle-refund'),
-      charge.status === 'PAID' && button('giveBack', path + '/return'),
+      returnable && button('giveBack', path + '/return'),
       button('resend', '/transactions/' + encodeURIComponent(id) + '/redeliver'),
       button('resendFive', '/transactions/' + encodeURIComponent(id) + '/redeliver', { times: 5 })),
-    charge.status === 'AWAITING_PAYMENT' && amountForm('payOther', path + '/pay', payerFields),
-    charge.status === 'PAID' && amountForm('returnPart', path + '/return'),
+    amountForm('payOther', path + '/pay', charge.amount, payerFields),
+    returnable && amountForm('returnPart', path + '/return'),
     charge.status === 'AWAITING_PAYMENT' && qrCode(id)));
 }
 
 function cashOutRow(payment) {
   const id = payment.transactionId;
   const path = '/cash-outs/' + encodeURIComponent(id);
+  const returnable = ['COMPLETED', 'REFUNDED'].includes(payment.status) && left(payment) > 0;
   return row('out ' + id, [
-    el('span', { class: 'status ' + (tones[payment.status] || '') }, payment.status), el('span', { class: 'amount' }, money(payment.amount)),
+    el('span', { class: 'status ' + (tones[payment.status] || '') }, payment.status), amountOf(payment),
     el('span', { class: 'id' }, payment.externalReference), el('span', null, payment.payee.name),
   ], () => el('div', { class: 'body' }, list(pairs(payment)),
     el('div', { class: 'actions' },
       payment.status === 'PROCESSING' && button('complete', path + '/complete', undefined, true),
       payment.status === 'PROCESSING' && button('fail', path + '/fail'),
       payment.status === 'PROCESSING' && button('cancel', path + '/cancel'),
-      payment.status === 'COMPLETED' && button('giveBack', path + '/return'),
+      returnable && button('giveBack', path + '/return'),
       ['COMPLETED', 'FAILED', 'CANCELLED'].includes(payment.status) && button('contradict', path + '/contradict'),
       button('resend', '/transactions/' + encodeURIComponent(id) + '/redeliver'),
       button('resendFive', '/transactions/' + encodeURIComponent(id) + '/redeliver', { times: 5 })),
-    payment.status === 'COMPLETED' && amountForm('returnPart', path + '/return')));
+    payment.status === 'PROCESSING' && failForm(path + '/fail'),
+    returnable && amountForm('returnPart', path + '/return')));
 }
 
 function deliveryRow(delivery, n) {
@@ -188,14 +218,34 @@ function panel(key, hint, fields, submit, buttonKey) {
 }
 
 const select = (groups) => el('select', null, ...groups.flat().map((value) => el('option', null, value)));
-const number = (value) => el('input', { type: 'number', min: 0, value, size: 6 });
+
+// choice is a select whose texts are translated.
+const choice = (keys) => el('select', null, ...keys.map((key) => el('option', { value: key }, t(key))));
+
+// panelOf is a panel without fields.
+const panelOf = (key, hint, ...buttons) =>
+  el('fieldset', null, el('legend', null, t(key)), ...buttons, el('p', { class: 'hint' }, t(hint)));
+
+const does = (key, calls) => el('button', { type: 'button', 'data-action': key, onclick: () => attempt(t(key), calls) }, t(key));
+
+// lifetimes of idempotency keys in seconds.
+const lifetimes = { forEver: 0, twentyMinutes: 1200, oneDay: 86400 };
+const number = (value) => el('input', { type: 'number', min: 0, step: 'any', value, size: 6 });
 
 function situations() {
   const operation = select([operations, events]);
   const fault = select([requestFaults]);
   operation.addEventListener('change', () =>
     fault.replaceChildren(...(events.includes(operation.value) ? webhookFaults : requestFaults).map((value) => el('option', null, value))));
-  const times = number(1);
+  const when = choice(['next', 'every', 'probability']);
+  const times = el('input', { inputmode: 'decimal', value: 1, size: 6, required: true });
+  const setFault = () => {
+    const on = { operation: operation.value, fault: fault.value };
+    const amount = decimal(times.value);
+    if (when.value === 'every') return act(t('faults'), '/faults/every', { ...on, n: amount });
+    if (when.value === 'probability') return act(t('faults'), '/faults/probability', { ...on, probability: amount });
+    return act(t('faults'), '/faults', { operation: on.operation, faults: Array(Math.max(0, Math.min(Math.round(amount) || 0, 1000))).fill(on.fault) });
+  };
   const refused = select([operations]);
   const status = number(422);
   const code = el('input', { value: 'LIMIT_EXCEEDED', size: 18 });
@@ -203,18 +253,43 @@ function situations() {
   const perSecond = number(0);
   const burst = number(0);
   const hours = number(1);
+  const lifetime = choice(Object.keys(lifetimes));
+  const references = choice(['refused', 'accepted']);
+  const repeated = choice(['repeated', 'executed']);
+  const transactional = number(state.transactionalBalance);
+  const proprietary = number(state.proprietaryBalance);
+  const url = el('input', { type: 'url', required: true, placeholder: location.protocol + '//127.0.0.1:3000/hooks', size: 28 });
+  const body = el('textarea', { required: true, rows: 3, cols: 40 }, '{"eventType":"OTHER"}');
   return el('div', null,
-    panel('faults', 'faultHint', [['operation', operation], ['fault', fault], ['times', times]],
-      () => act(t('faults'), '/faults', { operation: operation.value, faults: Array(Math.min(Number(times.value), 1000)).fill(fault.value) })),
+    panel('faults', 'faultHint', [['operation', operation], ['fault', fault], ['when', when], ['times', times]], setFault),
     panel('refusal', 'refusalHint', [['operation', refused], ['status', status], ['code', code]],
       () => act(t('refusal'), '/refusals', { operation: refused.value, status: Number(status.value), code: code.value })),
-    panel('speed', 'speedHint', [['latency', latency], ['perSecond', perSecond], ['burst', burst]], async () => {
-      await act(t('speed'), '/latency', { milliseconds: Number(latency.value) });
-      await act(t('speed'), '/rate-limit', { perSecond: Number(perSecond.value), burst: Number(burst.value) });
-    }),
+    panel('speed', 'speedHint', [['latency', latency], ['perSecond', perSecond], ['burst', burst]], () => attempt(t('speed'), async () => {
+      await call('POST', '/latency', { milliseconds: Number(latency.value) });
+      await call('POST', '/rate-limit', { perSecond: Number(perSecond.value), burst: Number(burst.value) });
+    })),
     panel('time', 'timeHint', [['hours', hours]], () => act(t('advance'), '/clock/advance', { seconds: Math.round(Number(hours.value) * 3600) }), 'advance'),
-    el('fieldset', null, el('legend', null, t('more')), button('release', '/webhooks/release'), button('revoke', '/tokens/revoke'),
-      button('forget', '/keys/forget'), button('rotate', '/crypto-token/rotate')));
+    panelOf('back', 'backHint',
+      does('keep', async () => { kept = await call('GET', '/snapshot'); }),
+      does('goBack', async () => {
+        if (!kept) throw new Error(t('nothingKept'));
+        await call('POST', '/restore', kept);
+      }),
+      does('reset', () => call('POST', '/reset'))),
+    panel('idempotency', 'idempotencyHint', [['lifetime', lifetime], ['references', references], ['refusals', repeated]], () => attempt(t('idempotency'), async () => {
+      await call('POST', '/keys/lifetime', { seconds: lifetimes[lifetime.value] });
+      await call('POST', '/references', { unique: references.value === 'refused' });
+      await call('POST', '/refusals/repeated', { repeated: repeated.value === 'repeated' });
+    })),
+    panel('balances', 'balancesHint', [['transactional', transactional], ['proprietary', proprietary]],
+      () => act(t('balances'), '/balances', { transactionalBalance: Number(transactional.value), proprietaryBalance: Number(proprietary.value) })),
+    panel('anyWebhook', 'anyWebhookHint', [['url', url], ['body', body]], () => attempt(t('anyWebhook'), () => {
+      let content = body.value; // a text that is no JSON is sent as a JSON string
+      try { content = JSON.parse(content); } catch { /* see above */ }
+      return call('POST', '/webhooks/send', { url: url.value, body: content });
+    }), 'send'),
+    panelOf('more', 'moreHint', button('release', '/webhooks/release'), button('releaseReverse', '/webhooks/release', { reverse: true }),
+      button('clearFaults', '/faults/clear'), button('revoke', '/tokens/revoke'), button('forget', '/keys/forget'), button('rotate', '/crypto-token/rotate')));
 }
 
 function keys() {
@@ -222,7 +297,13 @@ function keys() {
   call('GET', '/credentials').then((values) => {
     const env = Object.entries(values).map(([name, value]) => name + '=' + value).join('\n');
     place.append(el('h2', null, t('asEnv')), el('pre', { id: 'env' }, env),
-      el('button', { type: 'button', onclick: () => navigator.clipboard.writeText(env).then(() => notify(t('copied'))) }, t('copy')));
+      el('div', { class: 'actions' },
+        el('button', { type: 'button', onclick: () => navigator.clipboard.writeText(env).then(() => notify(t('copied'))) }, t('copy')),
+        does('rotate', async () => {
+          await call('POST', '/crypto-token/rotate');
+          place.replaceWith(keys());
+        })),
+      el('p', { class: 'hint' }, t('rotateHint')));
   }, (error) => notify(error.message, true));
   return place;
 }
@@ -304,7 +385,7 @@ function show() {
   showFacts();
   showTabs();
   // A form that someone fills in stays, and a view without a list does not depend on the state.
-  const typing = byId('main').contains(document.activeElement) && ['INPUT', 'SELECT'].includes(document.activeElement.tagName);
+  const typing = byId('main').contains(document.activeElement) && ['INPUT', 'SELECT', 'TEXTAREA'].includes(document.activeElement.tagName);
   const now = language + view + (lists.includes(view) ? JSON.stringify(state[view]) : '');
   if (now !== shown && !typing) {
     shown = now;
