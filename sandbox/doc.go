@@ -27,16 +27,18 @@
 //
 // The gateway:
 //
-//	forgets idempotency keys                   WithKeyLifetime, ForgetKeys
-//	admits a reference twice                   WithUniqueReferences(false)
-//	does not repeat refusals under a key       WithRepeatedRefusals(false)
+//	forgets idempotency keys                   WithKeyLifetime, SetKeyLifetime, ForgetKeys
+//	accepts a reference twice                  WithUniqueReferences(false), SetUniqueReferences
+//	does not repeat refusals under a key       WithRepeatedRefusals(false), SetRepeatedRefusals
 //	refuses, with any status and code          RefuseNext
+//	has too little money                       WithBalance, SetBalances
 //	is slow                                    SetLatency
 //	admits only so many requests               SetRateLimit
 //	revokes access tokens                      RevokeTokens
 //	has another CryptoToken                    RotateCryptoToken
 //
-// What lies between client and gateway, by [Sandbox.FailNext]:
+// What lies between client and gateway, by [Sandbox.FailNext] for the next requests,
+// [Sandbox.FailEvery] for every nth one, and [Sandbox.FailWithProbability]:
 //
 //	a cut before or after the effect           LoseRequest, LoseAnswer
 //	no response, before or after the effect    Hang, HangAfterExecution
@@ -47,11 +49,14 @@
 //	the same after the effect                  StatusAfterExecution(504)
 //	429 with Retry-After                       TooManyRequests
 //
+// [Sandbox.ClearFaults] ends all of them. A certificate that the client does not trust needs no
+// fault: [net/http/httptest.NewTLSServer] serves a Sandbox with one.
+//
 // Webhooks are signed, and each is sent again until the receiver responds with 200, as published.
-// [Sandbox.WaitWebhooks] waits for that. By [Sandbox.FailNext] with an event type:
+// [Sandbox.WaitWebhooks] waits for that. By the same methods with an event type:
 //
 //	lost, held back, doubled                   LoseWebhook, HoldWebhook, DoubleWebhook
-//	in another order                           HoldWebhook, ReleaseWebhooks
+//	in another order                           HoldWebhook, ReleaseWebhooks, ReleaseWebhooksInReverse
 //	signed with the previous secret            PreviousSignature
 //	repeated                                   Redeliver
 //	of any content                             SendWebhook
@@ -72,7 +77,8 @@
 // [WithMemoryNetwork] there.
 //
 // [WithSeed] and [WithTime] make a run repeatable: the same calls get the same bytes, ids, tokens
-// and signatures included. [Sandbox.Snapshot] and [Sandbox.Restore] keep a state.
+// and signatures included. The clock only goes forward: [Sandbox.Restore] goes back to a state that
+// [Sandbox.Snapshot] has taken, and [Sandbox.Reset] to that of [Start].
 //
 // # Published behaviour and assumptions
 //

@@ -581,8 +581,8 @@ var refusals = map[connectpsp.ErrorCode]func(*shop) error{
 	},
 }
 
-// Each situation of the documentation is made by methods of the sandbox, and by calls of its control
-// API.
+// Each situation of the documentation is made by methods of the sandbox, and by calls of its
+// control API.
 func TestEverySituationCanBeMadeInGoAndOverHTTP(t *testing.T) {
 	posted := make(map[string]bool)
 	for name, way := range map[string]func(*testing.T, *sandbox.Sandbox) situations{

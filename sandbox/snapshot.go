@@ -91,9 +91,10 @@ func placesOf[T any](all []*T, byID map[string]*T) map[string]int {
 
 // Restore replaces the state of the sandbox by that of a snapshot, which another sandbox may have
 // taken. The clock goes to the time of the snapshot, back too. Credentials and options stay those
-// of this sandbox. Access tokens are gone, so clients fetch new ones, and so are the requests of
-// [Sandbox.Requests]. Ids go on where the snapshot was taken, so sandboxes with the same seed go on
-// alike. The error wraps [ErrInvalid] if the snapshot cannot be read, and nothing has changed then.
+// of this sandbox, and so do the rules of [Sandbox.SetKeyLifetime] and the methods after it. Access
+// tokens are gone, so clients fetch new ones, and so are the requests of [Sandbox.Requests]. Ids go
+// on where the snapshot was taken, so sandboxes with the same seed go on alike. The error wraps
+// [ErrInvalid] if the snapshot cannot be read, and nothing has changed then.
 func (s *Sandbox) Restore(text []byte) error {
 	state, err := decodeSnapshot(text)
 	if err != nil {
