@@ -64,7 +64,7 @@ func (s *Sandbox) SetTime(t time.Time) error {
 // tokens and idempotency keys that are due are gone.
 //
 // The error wraps [ErrInvalid] if d is negative, or the time after the year 2199. Do not call
-// Advance, SetTime or Restore from a receiver of webhooks: they would wait for the receiver.
+// Advance, SetTime, Restore or Reset from a receiver of webhooks: they would wait for the receiver.
 //
 // The clocks of a client and of a webhook.Worker do not move. To move all clocks at once, run the
 // test in a bubble of [testing/synctest], start the sandbox with [WithMemoryNetwork], and sleep.

@@ -302,7 +302,9 @@ func TestOtherSitesAndHostsAreRefused(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			control.New(s.gateway, control.WithHosts("sandbox")).ServeHTTP(recorder, request)
 			assert.Equal(t, c.status, recorder.Code, recorder.Body)
-			if c.status != 403 {
+			if c.status == 403 {
+				assert.Regexp(t, `^{"error":".+: .+"}\n$`, recorder.Body.String())
+			} else {
 				assert.Contains(t, recorder.Header().Get("Content-Security-Policy"), "default-src 'none'")
 			}
 		})
