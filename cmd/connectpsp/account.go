@@ -19,15 +19,15 @@ func (a *app) balance() *cobra.Command {
 			return err
 		}
 		rows := []row{
-			{"transactional", reais(b.Consolidated.TransactionalBalance)},
-			{"proprietary", reais(b.Consolidated.ProprietaryBalance)},
-			{"total", reais(b.Consolidated.TotalBalance)},
+			{"transactional", b.Consolidated.TransactionalBalance.BRL()},
+			{"proprietary", b.Consolidated.ProprietaryBalance.BRL()},
+			{"total", b.Consolidated.TotalBalance.BRL()},
 		}
 		for _, bank := range b.Banks {
-			rows = append(rows, row{joined("bank", bank.ISPB, bank.Bank), "transactional " + reais(bank.Accounts.Transactional.Balance) +
-				", proprietary " + reais(bank.Accounts.Proprietary.Balance)})
+			rows = append(rows, row{joined("bank", bank.ISPB, bank.Bank), "transactional " + bank.Accounts.Transactional.Balance.BRL() +
+				", proprietary " + bank.Accounts.Proprietary.Balance.BRL()})
 		}
-		rows = append(rows, row{"day", b.ReferenceDate}, row{"updated", timeOf(b.UpdatedAt)})
+		rows = append(rows, row{"day", b.ReferenceDate}, row{"updated", timeOf(b.UpdatedAt.Time)})
 		return a.print(balanceResult{maskBalance(*b)}, rows...)
 	})
 }
@@ -61,11 +61,11 @@ func (a *app) setBalance(ctx context.Context, text string, yes bool, journal *jo
 	if err := a.mayConfirm(yes); err != nil {
 		return err
 	}
-	err = a.confirm(ctx, yes, "Set the transactional balance?", row{"target", reais(target)}, row{"gateway", g.String()})
+	err = a.confirm(ctx, yes, "Set the transactional balance?", row{"target", target.BRL()}, row{"gateway", g.String()})
 	if err != nil {
 		return err
 	}
-	s, err := a.openSession(ctx, g, journal)
+	s, err := a.openSession(ctx, g, journal, "")
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (a *app) setBalance(ctx context.Context, text string, yes bool, journal *jo
 		}
 		return a.unsettled(err, journal, words...)
 	}
-	return a.print(rebalanceResult{"accepted", rebalance.Success, s.settled}, row{"outcome", "accepted"}, row{"target", reais(target)})
+	return a.print(rebalanceResult{"accepted", rebalance.Success, s.settled}, row{"outcome", "accepted"}, row{"target", target.BRL()})
 }
 
 // rebalanceResult is the JSON of a rebalance.

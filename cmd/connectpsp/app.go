@@ -36,7 +36,9 @@ The credentials come from CONNECTPSP_CLIENT_ID, CONNECTPSP_CLIENT_SECRET,
 CONNECTPSP_APPLICATION_TOKEN, CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT
 (staging or production) and CONNECTPSP_BASE_URL, or from a file (--env-file).
 
-Exit status: 0 accepted, 3 rejected, 4 unknown, 5 not sent, 2 wrong use, 1 other.`,
+Exit status: 0 accepted, or done; 2 wrong use: a flag, a file, a variable or an id, nothing was
+done; 3 rejected, or accepted and undone since: no money moved, or it came back; 4 unknown: the
+money may have moved; 5 not sent; 1 another failure, which is no rejection.`,
 		Example:           "  connectpsp sandbox\n  connectpsp doctor",
 		Version:           connectpsp.Version,
 		SilenceErrors:     true,
@@ -105,7 +107,7 @@ func leaf(use, short, example string, run func(ctx context.Context, args []strin
 			if len(args) != len(names) {
 				return usage("give %s; see %s --help", counted(names), command.CommandPath())
 			}
-			return nil
+			return requiredFlags(command)
 		},
 		RunE: func(command *cobra.Command, args []string) error { return run(command.Context(), args) },
 	}
@@ -161,7 +163,7 @@ func flagError(command *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		text = "there is no flag --" + unknown.GetSpecifiedName()
 		if unknown.GetSpecifiedShortnames() != "" {
-			text = "there is no flag of one letter but -h"
+			text = "the only flag of one letter is -h"
 		}
 	case errors.As(err, &missing):
 		text = "--" + missing.GetSpecifiedName() + " needs a value"
@@ -169,6 +171,20 @@ func flagError(command *cobra.Command, err error) error {
 		text = fmt.Sprintf("--%s takes a value of type %s", invalid.GetFlag().Name, invalid.GetFlag().Value.Type())
 	}
 	return usage("%s; see %s --help", text, command.CommandPath())
+}
+
+// requiredFlags returns an error that names the required flags which are not given.
+func requiredFlags(command *cobra.Command) error {
+	var missing []string
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Annotations[cobra.BashCompOneRequiredFlag] != nil && !flag.Changed {
+			missing = append(missing, "--"+flag.Name)
+		}
+	})
+	if len(missing) > 0 {
+		return usage("give %s; see %s --help", strings.Join(missing, ", "), command.CommandPath())
+	}
+	return nil
 }
 
 // required marks flags that a command cannot do without.

@@ -14,7 +14,7 @@ func (a *app) brcode() *cobra.Command {
 }
 
 func (a *app) brcodeDecode() *cobra.Command {
-	command := leaf("decode", "Check a code from stdin and show what it says", "brcode decode < code.txt",
+	command := leaf("decode", "Check a code from stdin and show what it says", "brcode decode < code.txt\nbrcode decode --json < code.txt",
 		func(context.Context, []string) error {
 			text, err := a.readFile("stdin", "-")
 			if err != nil {
@@ -27,7 +27,10 @@ func (a *app) brcodeDecode() *cobra.Command {
 			return a.printBRCode(code)
 		})
 	command.Long = `Check the text of a QR code ("PIX Copia e Cola") from stdin, and show what it says. The exit
-status is 3 if it is not a valid code. A key is shown masked.`
+status is 3 if it is not a valid code. A key is shown masked.
+
+To read a code that stands in a shell's variable:
+  printf %s "$CODE" | connectpsp brcode decode`
 	return command
 }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -10,8 +10,8 @@ import (
 )
 
 func (a *app) cashIn() *cobra.Command {
-	return family("cash-in", "Charge a payer, and return the money", "cash-in get kk6g232xel65a0daee4dd13kk2912714964",
-		a.cashInCreate(), a.cashInGet(), a.cashInRefund(), a.cashInResolve())
+	return family("cash-in", "Charge a payer, and return the money", "cash-in get "+charges.exampleID,
+		a.cashInCreate(), a.getCommand(charges), a.cashInRefund(), a.resolveCommand(charges))
 }
 
 // cashInFlags are those of cash-in create.
@@ -32,7 +32,9 @@ func (a *app) cashInCreate() *cobra.Command {
 	command.Long = `Make a charge, and show its QR code if the terminal is wide enough.
 
 The charge is written to the journal first, and its idempotency key derives from --reference. If the
-command is killed, or its outcome is unknown, run it again unchanged, or run cash-in resolve.`
+command is killed, or its outcome is unknown, run it again unchanged, or run cash-in resolve. A
+charge that was EXPIRED, CANCELLED or REFUNDED since is exit status 3, and needs a new reference. The
+same reference with another amount, payer or text is exit status 2, and nothing is sent.` + attemptHelp
 	flags := command.Flags()
 	flags.StringVar(&f.request.ExternalReference, "reference", "", "your own identifier of the charge: unique, and the same when the command is repeated")
 	flags.StringVar(&f.amount, "amount", "", "the amount in `REAIS`, such as 10.50")
@@ -56,185 +58,57 @@ func (a *app) createCashIn(ctx context.Context, f *cashInFlags) (err error) {
 	case f.openFinance:
 		request.OpenFinance = &connectpsp.OpenFinance{RedirectURL: f.redirectURL}
 	case f.redirectURL != "":
-		return usage("--redirect-url has no effect without --open-finance")
+		return usage("--redirect-url has no effect without --open-finance: give both or neither")
 	}
 	g, err := a.gateway()
 	if err != nil {
 		return err
 	}
-	s, err := a.openSession(ctx, g, &f.journal)
-	if err != nil {
-		return err
-	}
-	defer s.close(a)
-	charge, err := s.CreateCashIn(ctx, request, options(f.attempt)...)
-	if err != nil {
-		return a.unsettled(err, &f.journal, "cash-in", "resolve", "--reference", request.ExternalReference)
-	}
-	return a.printCashIn(charge, "accepted", s.settled)
+	return a.create(ctx, g, &f.journal, order{
+		kind:    charges,
+		intent:  connectpsp.Intent{Operation: charges.operation, ExternalReference: request.ExternalReference, Amount: request.Amount},
+		request: request,
+		attempt: f.attempt,
+		send: func(ctx context.Context, s *session, options ...connectpsp.CallOption) (transaction, error) {
+			charge, err := s.CreateCashIn(ctx, request, options...)
+			if err != nil {
+				return transaction{}, err
+			}
+			return ofCashIn(charge), nil
+		},
+	})
 }
 
-// cashInResult is the JSON of commands about a charge.
-type cashInResult struct {
-	Outcome   string            `json:"outcome,omitzero"`
-	CashIn    connectpsp.CashIn `json:"cashIn"`
-	Recovered []recovered       `json:"recovered,omitzero"`
-}
-
-func (a *app) printCashIn(c *connectpsp.CashIn, outcome string, settled []recovered) error {
-	code, next := "", ""
+func ofCashIn(c *connectpsp.CashIn) transaction {
+	t := transaction{id: c.TransactionID, pending: c.Status == connectpsp.CashInAwaitingPayment}
+	switch c.Status {
+	case connectpsp.CashInExpired:
+		t.undone = "has expired unpaid: another charge needs a new --reference"
+	case connectpsp.CashInCancelled:
+		t.undone = "was cancelled unpaid: another charge needs a new --reference"
+	case connectpsp.CashInRefunded:
+		t.undone = "was paid, and then " + cmp.Or(amountOf(c.Amount), "the money") + " went back to the payer: another charge needs a new --reference"
+	}
 	if c.PIXData != nil {
-		code = c.PIXData.CopyAndPaste
+		t.qrCode = c.PIXData.CopyAndPaste
 	}
-	if outcome != "" && c.Status == connectpsp.CashInAwaitingPayment {
-		next = "connectpsp wait cash-in " + quote(c.TransactionID)
+	masked := maskCashIn(*c)
+	t.result.CashIn = &masked
+	t.rows = []row{
+		{"status", string(c.Status)},
+		{"amount", amountOf(c.Amount)},
+		{"payer", person(c.Payer.Name, c.Payer.Document)},
+		{"copy and paste", t.qrCode},
+		{"payment page", c.PaymentURL},
+		{"reference", c.ExternalReference},
+		{"transaction", c.TransactionID},
+		{"internal code", c.InternalCode},
+		{"end-to-end id", c.EndToEndID},
+		{"returns", c.OriginalEndToEndID},
+		{"requested", timeOf(c.RequestedAt.Time)},
+		{"paid", timeOf(c.PaidAt.Time)},
+		{"refunded", timeOf(c.RefundedAt.Time)},
+		{"expired", timeOf(c.ExpiredAt.Time)},
 	}
-	if code != "" && !a.json {
-		if err := drawQR(a.stdout, code, a.columns); err != nil {
-			return written(err)
-		}
-	}
-	return a.print(cashInResult{outcome, maskCashIn(*c), settled},
-		row{"outcome", outcome},
-		row{"status", string(c.Status)},
-		row{"amount", amountOf(c.Amount)},
-		row{"payer", person(c.Payer.Name, c.Payer.Document)},
-		row{"copy and paste", code},
-		row{"payment page", c.PaymentURL},
-		row{"reference", c.ExternalReference},
-		row{"transaction", c.TransactionID},
-		row{"internal code", c.InternalCode},
-		row{"end-to-end id", c.EndToEndID},
-		row{"returns", c.OriginalEndToEndID},
-		row{"requested", timeOf(c.RequestedAt)},
-		row{"paid", timeOf(c.PaidAt)},
-		row{"refunded", timeOf(c.RefundedAt)},
-		row{"expired", timeOf(c.ExpiredAt)},
-		row{"next", next},
-	)
-}
-
-func (a *app) cashInGet() *cobra.Command {
-	return leaf("get ID", "Read a charge by its transaction id, internal code or end-to-end id",
-		"cash-in get kk6g232xel65a0daee4dd13kk2912714964",
-		func(ctx context.Context, args []string) error {
-			client, err := a.reader()
-			if err != nil {
-				return err
-			}
-			charge, err := client.GetCashIn(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.printCashIn(charge, "", nil)
-		})
-}
-
-func (a *app) cashInResolve() *cobra.Command {
-	var reference string
-	var flags journalFlags
-	command := leaf("resolve", "Settle a charge whose outcome is unknown", "cash-in resolve --reference order-7",
-		func(ctx context.Context, _ []string) error {
-			return a.resolve(ctx, connectpsp.OperationCreateCashIn, reference, &flags, []string{"cash-in", "resolve"})
-		})
-	return resolveFlags(command, &reference, &flags)
-}
-
-// refundFlags are those of cash-in refund.
-type refundFlags struct {
-	request connectpsp.RefundRequest
-	attempt int
-	yes     bool
-	journal journalFlags
-}
-
-func (a *app) cashInRefund() *cobra.Command {
-	var f refundFlags
-	command := leaf("refund ID", "Return a paid charge to its payer, in full",
-		"cash-in refund kk6g232xel65a0daee4dd13kk2912714964 --reason CUSTOMER_REQUEST",
-		func(ctx context.Context, args []string) error { return a.refund(ctx, args[0], &f) })
-	command.Long = `Return a paid charge to its payer, in full.
-
-The idempotency key derives from ID: when the command is repeated, name the charge by the same id.`
-	flags := command.Flags()
-	flags.StringVar((*string)(&f.request.Reason), "reason", "", "FRAUD, DUPLICATED_PAYMENT, CUSTOMER_REQUEST or MERCHANT_ERROR")
-	flags.StringVar(&f.request.Description, "description", "", "a text for your own records")
-	addAttempt(command, &f.attempt)
-	addYes(command, &f.yes)
-	f.journal.add(command)
-	return required(command, "reason")
-}
-
-func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
-	g, err := a.gateway()
-	if err != nil {
-		return err
-	}
-	if err := a.mayConfirm(f.yes); err != nil {
-		return err
-	}
-	if !f.yes {
-		if err := a.confirmRefund(ctx, g, id, f.request.Reason); err != nil {
-			return err
-		}
-	}
-	s, err := a.openSession(ctx, g, &f.journal)
-	if err != nil {
-		return err
-	}
-	defer s.close(a)
-	refund, err := s.RefundCashIn(ctx, id, f.request, options(f.attempt)...)
-	if err != nil {
-		return a.unsettled(err, &f.journal, f.words(id)...)
-	}
-	return a.print(refundResult{"accepted", *refund, s.settled},
-		row{"outcome", "accepted"},
-		row{"status", string(refund.Status)},
-		row{"amount", amountOf(refund.Amount)},
-		row{"reference", refund.ExternalReference},
-		row{"transaction", refund.TransactionID},
-		row{"end-to-end id", refund.EndToEndID},
-		row{"returns", refund.OriginalEndToEndID},
-		row{"next", "connectpsp cash-in get " + quote(refund.TransactionID)},
-	)
-}
-
-// confirmRefund reads the charge, to show how much goes back to whom, and asks.
-func (a *app) confirmRefund(ctx context.Context, g gateway, id string, reason connectpsp.RefundReason) error {
-	client, err := a.newClient(g)
-	if err != nil {
-		return err
-	}
-	charge, err := client.GetCashIn(ctx, id)
-	if err != nil {
-		return err
-	}
-	return a.confirm(ctx, false, "Refund this charge?",
-		row{"amount", reais(charge.Amount)},
-		row{"to", person(charge.Payer.Name, charge.Payer.Document)},
-		row{"reason", string(reason)},
-		row{"reference", charge.ExternalReference},
-		row{"gateway", g.String()})
-}
-
-// words are the command that settles a refund: the same again.
-func (f *refundFlags) words(id string) []string {
-	words := []string{"cash-in", "refund", id, "--reason", string(f.request.Reason)}
-	if f.request.Description != "" {
-		words = append(words, "--description", f.request.Description)
-	}
-	if f.attempt != 0 {
-		words = append(words, "--attempt", strconv.Itoa(f.attempt))
-	}
-	if f.yes {
-		words = append(words, "--yes")
-	}
-	return words
-}
-
-// refundResult is the JSON of a refund.
-type refundResult struct {
-	Outcome   string            `json:"outcome"`
-	Refund    connectpsp.Refund `json:"refund"`
-	Recovered []recovered       `json:"recovered,omitzero"`
+	return t
 }

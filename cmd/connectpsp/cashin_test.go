@@ -19,7 +19,8 @@ func TestEachOutcomeOfAChargeHasItsExitStatusAndItsText(t *testing.T) {
 		"accepted":     {0, nil, func(*shell) {}},
 		"open finance": {0, []string{"--open-finance"}, func(*shell) {}},
 		"unknown":      {4, nil, func(s *shell) { s.box.FailNext("createCashIn", lost...) }},
-		"not sent":     {5, []string{"--expires-in", "-1"}, func(*shell) {}},
+		"not sent":     {5, nil, func(s *shell) { s.vars["CONNECTPSP_CLIENT_SECRET"] = "not-the-secret" }},
+		"faulty":       {2, []string{"--expires-in", "-1"}, func(*shell) {}},
 	} {
 		for _, mode := range []string{"text", "json"} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestTheLineThatIsPrintedSettlesAnUnknownCharge(t *testing.T) {
 // paidCharge makes a charge that is paid, and returns its id.
 func (s *shell) paidCharge(reference string) string {
 	s.t.Helper()
-	id := decode[cashInResult](s.t, s.run(cashIn(reference, "--json")...)).CashIn.TransactionID
+	id := decode[transactionResult](s.t, s.run(cashIn(reference, "--json")...)).CashIn.TransactionID
 	require.NoError(s.t, s.box.PayCashIn(id))
 	return id
 }
@@ -66,14 +67,15 @@ func TestEachOutcomeOfARefundHasItsExitStatusAndItsText(t *testing.T) {
 		"accepted": {0, func(*shell, string) {}},
 		"rejected": {3, nil},
 		"unknown":  {4, func(s *shell, _ string) { s.box.FailNext("refundCashIn", lost...) }},
-		"not sent": {5, func(s *shell, _ string) { delete(s.vars, "CONNECTPSP_CRYPTO_TOKEN") }},
+		"not sent": {5, func(s *shell, _ string) { s.vars["CONNECTPSP_CLIENT_SECRET"] = "not-the-secret" }},
+		"faulty":   {2, func(s *shell, _ string) { delete(s.vars, "CONNECTPSP_CRYPTO_TOKEN") }},
 	} {
 		for _, mode := range []string{"text", "json"} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				s := newShell(t)
 				var id string
 				if test.fault == nil {
-					id = decode[cashInResult](t, s.run(cashIn("order-1", "--json")...)).CashIn.TransactionID // not paid
+					id = decode[transactionResult](t, s.run(cashIn("order-1", "--json")...)).CashIn.TransactionID // not paid
 				} else {
 					id = s.paidCharge("order-1")
 					test.fault(s, id)
@@ -110,7 +112,7 @@ func TestARefundShowsTheChargeBeforeItAsks(t *testing.T) {
 	id := s.paidCharge("order-1")
 	o := s.typed("n\n", "cash-in", "refund", id, "--reason", "FRAUD")
 	assert.Equal(t, exitFailed, o.code)
-	assert.Contains(t, o.stderr, "R$ 10.50")
+	assert.Contains(t, o.stderr, "R$ 10,50")
 	assert.Contains(t, o.stderr, "J*** P*** ***.982.247-**")
 	assert.Equal(t, pix.Centavos(-10_50), s.paid(), "nothing went back")
 	assert.Equal(t, exitDone, s.typed("y\n", "cash-in", "refund", id, "--reason", "FRAUD").code)
@@ -121,9 +123,9 @@ func TestAChargeIsReadAndWaitedFor(t *testing.T) {
 	s := newShell(t)
 	id := s.paidCharge("order-1")
 	s.golden("cash-in-get", []string{"cash-in", "get", id}, []string{"cash-in", "get", id, "--json"}, []string{"wait", "cash-in", id})
-	id = decode[cashInResult](t, s.run(cashIn("order-2", "--json")...)).CashIn.TransactionID
+	id = decode[transactionResult](t, s.run(cashIn("order-2", "--json")...)).CashIn.TransactionID
 	require.NoError(t, s.box.ExpireCashIn(id))
 	o := s.run("wait", "cash-in", id)
 	assert.Equal(t, exitRejected, o.code, "it will not be paid")
-	assert.Contains(t, o.stderr, "the charge ended as EXPIRED")
+	assert.Contains(t, o.stderr, "has expired unpaid: another charge needs a new --reference")
 }

@@ -97,8 +97,8 @@ func TestACommandSettlesThePaymentsThatAnEarlierOneLeftOpen(t *testing.T) {
 	require.Equal(t, exitUnknown, s.run(cashOut("withdrawal-1", "--yes")...).code)
 	o := s.run(cashOut("withdrawal-2", "--yes", "--json")...)
 	require.Equal(t, exitDone, o.code, o.stderr)
-	assert.Contains(t, o.stderr, "left open by an earlier command: createCashOut withdrawal-1: accepted")
-	settled := decode[cashOutResult](t, o).Recovered
+	assert.Contains(t, o.stderr, "left open by an earlier command: createCashOut withdrawal-1 R$ 30,00: accepted")
+	settled := decode[transactionResult](t, o).Recovered
 	require.Len(t, settled, 1)
 	assert.Equal(t, "withdrawal-1", settled[0].ExternalReference)
 	assert.Equal(t, "accepted", settled[0].Outcome)
@@ -109,7 +109,7 @@ func TestMoneyIsOnlySentAfterAYes(t *testing.T) {
 	for answer, sent := range map[string]bool{"y\n": true, "YES\n": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
 		s := newShell(t)
 		o := s.typed(answer, cashOut("withdrawal-1")...)
-		assert.Contains(t, o.stderr, "R$ 30.00")
+		assert.Contains(t, o.stderr, "R$ 30,00")
 		assert.Contains(t, o.stderr, "J*** P*** ***.982.247-**")
 		assert.Contains(t, o.stderr, "CPF key ***.982.247-**")
 		assert.Contains(t, o.stderr, "sandbox at http://127.0.0.1:")
@@ -179,7 +179,7 @@ func TestACashOutIsReadAndWaitedFor(t *testing.T) {
 		"withdrawal-2": {func(id string) error { return s.box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no key of "+fullName) }, exitRejected,
 			"PIX_KEY_NOT_FOUND"},
 	} {
-		id := decode[cashOutResult](t, s.run(cashOut(reference, "--yes", "--json")...)).CashOut.TransactionID
+		id := decode[transactionResult](t, s.run(cashOut(reference, "--yes", "--json")...)).CashOut.TransactionID
 		o := s.run("cash-out", "get", id)
 		assert.Equal(t, exitDone, o.code)
 		assert.Contains(t, o.stdout, "PROCESSING")
@@ -188,9 +188,9 @@ func TestACashOutIsReadAndWaitedFor(t *testing.T) {
 		o = s.run("wait", "cash-out", id)
 		assert.Equal(t, end.code, o.code, o.stderr)
 		assert.Contains(t, o.stdout, end.word)
-		assert.Equal(t, id, decode[cashOutResult](t, s.run("wait", "cash-out", id, "--json")).CashOut.TransactionID)
+		assert.Equal(t, id, decode[transactionResult](t, s.run("wait", "cash-out", id, "--json")).CashOut.TransactionID)
 	}
-	assert.Equal(t, exitRejected, s.run("cash-out", "get", "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e").code)
+	assert.Equal(t, exitUsage, s.run("cash-out", "get", "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e").code)
 }
 
 func TestAPaymentThatIsTooOldToBeSentAgainIsForTheProvidersSupport(t *testing.T) {
@@ -219,7 +219,8 @@ func TestAFaultyRequestNamesItsFields(t *testing.T) {
 	args := cashOut(" withdrawal", "--yes", "--json")
 	args[slices.Index(args, fullName)] = " "
 	o := s.run(args...)
-	assert.Equal(t, exitNotSent, o.code)
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.stderr, "--reference must be printable UTF-8 without spaces around it; --name must be set")
 	var fields []string
 	for _, one := range decode[failure](t, o).Faults {
 		fields = append(fields, one.Field)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"unicode"
@@ -33,6 +35,11 @@ type rejectedError struct{ error }
 
 func (e *rejectedError) Unwrap() error { return e.error }
 
+// undoneError says how a transaction that was accepted ended with no money moved in the end.
+type undoneError struct{ text string }
+
+func (e *undoneError) Error() string { return e.text }
+
 // openError is an unknown outcome, with the command that settles it.
 type openError struct {
 	error
@@ -45,15 +52,25 @@ func (e *openError) Unwrap() error { return e.error }
 // errReported ends a command with exit status 1 after it has printed its result.
 var errReported = errors.New("the result says what failed")
 
+// The outcomes that an object is printed with.
+const (
+	outcomeAccepted = "accepted"
+	outcomeUndone   = "undone"
+)
+
 // classify returns the exit status of an error, and its name in JSON.
 func classify(err error) (code int, outcome string) {
 	switch {
 	case err == nil:
-		return exitDone, "accepted"
+		return exitDone, outcomeAccepted
 	case errors.As(err, new(*usageError)):
 		return exitUsage, "usage"
+	case errors.As(err, new(*undoneError)):
+		return exitRejected, outcomeUndone
 	case errors.Is(err, connectpsp.ErrUnknownOutcome):
 		return exitUnknown, "unknown"
+	case len(faultsOf(err)) > 0, isWrongRead(err):
+		return exitUsage, "usage"
 	case errors.Is(err, connectpsp.ErrNotSent):
 		return exitNotSent, "notSent"
 	case errors.As(err, new(*rejectedError)), isRefusal(err):
@@ -63,16 +80,28 @@ func classify(err error) (code int, outcome string) {
 	}
 }
 
-// isRefusal reports whether the gateway refused a call, now or in an earlier process. A read that
-// got no response or a 5xx was not refused.
+// isRefusal reports whether the gateway refused to move money, now or in an earlier process.
 func isRefusal(err error) bool {
 	var refusal *connectpsp.APIError
-	if !errors.As(err, &refusal) {
-		return false
+	return errors.As(err, &refusal) && slices.Contains([]string{connectpsp.OperationCreateCashIn, connectpsp.OperationCreateCashOut,
+		connectpsp.OperationRefundCashIn, connectpsp.OperationRebalanceAccount}, refusal.Operation)
+}
+
+// isWrongRead reports whether the gateway refused to read: it has no such transaction, or the
+// credentials are wrong. A page without a code is not the gateway's.
+func isWrongRead(err error) bool {
+	var refusal *connectpsp.APIError
+	return errors.As(err, &refusal) && !errors.Is(err, connectpsp.ErrNotSent) && !isRefusal(err) && refusal.Code != "" &&
+		refusal.StatusCode/100 == 4 && refusal.StatusCode != http.StatusTooManyRequests
+}
+
+// faultsOf returns the faulty fields of a request.
+func faultsOf(err error) connectpsp.ValidationErrors {
+	var all connectpsp.ValidationErrors
+	if one := (*connectpsp.ValidationError)(nil); !errors.As(err, &all) && errors.As(err, &one) {
+		all = connectpsp.ValidationErrors{one}
 	}
-	money := []string{connectpsp.OperationCreateCashIn, connectpsp.OperationCreateCashOut, connectpsp.OperationRefundCashIn,
-		connectpsp.OperationRebalanceAccount}
-	return refusal.StatusCode/100 == 4 || slices.Contains(money, refusal.Operation)
+	return all
 }
 
 // failure is an error as JSON.
@@ -93,7 +122,7 @@ type fault struct {
 }
 
 func newFailure(outcome string, err error) failure {
-	f := failure{Outcome: outcome, Error: inShell(oneLine(err.Error()))}
+	f := failure{Outcome: outcome, Error: textOf(err)}
 	var open *openError
 	if errors.As(err, &open) {
 		f.Resolve = open.command
@@ -101,11 +130,7 @@ func newFailure(outcome string, err error) failure {
 	if !errors.As(err, &f.Unknown) {
 		_ = errors.As(err, &f.Refusal)
 	}
-	var all connectpsp.ValidationErrors
-	if one := (*connectpsp.ValidationError)(nil); !errors.As(err, &all) && errors.As(err, &one) {
-		all = connectpsp.ValidationErrors{one}
-	}
-	for _, one := range all {
+	for _, one := range faultsOf(err) {
 		f.Faults = append(f.Faults, fault{one.Field, string(one.Code), one.Reason})
 	}
 	return f
@@ -127,21 +152,65 @@ func (a *app) end(err error) int {
 	}
 	a.say("%s", report.Error)
 	var open *openError
-	switch {
-	case !errors.As(err, &open):
-	case open.support:
-		fmt.Fprintln(a.stderr, "Once the provider's support has said that it was accepted, run: "+open.command)
-	default:
-		fmt.Fprintln(a.stderr, "To settle it, run: "+open.command)
+	if errors.As(err, &open) {
+		a.sayCommand(open)
 	}
 	return code
+}
+
+// sayCommand writes the line that settles an unknown outcome to stderr.
+func (a *app) sayCommand(open *openError) {
+	when := "To settle it, run: "
+	if open.support {
+		when = "Once the provider's support has said that it was accepted, run: "
+	}
+	fmt.Fprintln(a.stderr, when+open.command)
+}
+
+// flagOf names the flag, the argument or the variable that a field of a request comes from.
+var flagOf = map[string]string{
+	"id":                                    "ID",
+	"amount":                                "--amount",
+	"targetAmount":                          "--target",
+	"externalReference":                     "--reference",
+	"description":                           "--description",
+	"reason":                                "--reason",
+	"webhookUrl":                            "--webhook-url",
+	"expirationInMinutes":                   "--expires-in",
+	"openFinance.redirectUrl":               "--redirect-url",
+	"payer.name":                            "--name",
+	"payer.document":                        "--document",
+	"payee.name":                            "--name",
+	"payee.document":                        "--document",
+	"payee.destination.pixKey":              "--key",
+	"payee.destination.pixKeyType":          "--key-type",
+	"payee.destination.bankAccount.ispb":    "--ispb",
+	"payee.destination.bankAccount.branch":  "--branch",
+	"payee.destination.bankAccount.account": "--account",
+	"payee.destination.bankAccount.accountType": "--account-type",
+}
+
+// textOf returns an error in one line, in the words of the command line.
+func textOf(err error) string {
+	faults := faultsOf(err)
+	if len(faults) == 0 || errors.Is(err, connectpsp.ErrUnknownOutcome) {
+		return inShell(oneLine(err.Error()))
+	}
+	text := "nothing was sent: "
+	for i, one := range faults {
+		if i > 0 {
+			text += "; "
+		}
+		text += cmp.Or(flagOf[one.Field], one.Field) + " " + one.Reason
+	}
+	return inShell(oneLine(text))
 }
 
 // inShell replaces the names of Go in an error of the SDK by those of the command line.
 func inShell(text string) string {
 	return strings.NewReplacer("WithAttempt", "--attempt", "ClientID", "CONNECTPSP_CLIENT_ID", "ClientSecret", "CONNECTPSP_CLIENT_SECRET",
 		"ApplicationToken", "CONNECTPSP_APPLICATION_TOKEN", "CryptoToken", "CONNECTPSP_CRYPTO_TOKEN", "BaseURL", "CONNECTPSP_BASE_URL",
-		" in Config: ", ": ").Replace(text)
+		" in Config: ", ": ", "externalReference", "reference").Replace(text)
 }
 
 // say writes one line to stderr.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -117,13 +118,13 @@ func (s *shell) execute(e environment) output {
 
 // cashOut returns the command that pays R$ 30.00 under a reference.
 func cashOut(reference string, more ...string) []string {
-	return append([]string{"cash-out", "create", "--reference", reference, "--amount", "30.00", "--name", fullName, "--document", cpf,
-		"--key-type", "CPF", "--key", cpf}, more...)
+	return slices.Concat([]string{"cash-out", "create", "--reference", reference, "--amount", "30.00", "--name", fullName, "--document", cpf,
+		"--key-type", "CPF", "--key", cpf}, more)
 }
 
 // cashIn returns the command that charges R$ 10.50 under a reference.
 func cashIn(reference string, more ...string) []string {
-	return append([]string{"cash-in", "create", "--reference", reference, "--amount", "10.50", "--name", fullName, "--document", cpf}, more...)
+	return slices.Concat([]string{"cash-in", "create", "--reference", reference, "--amount", "10.50", "--name", fullName, "--document", cpf}, more)
 }
 
 // paid returns how much has left the transactional account.

@@ -67,7 +67,7 @@ func (a *app) listHeld(ctx context.Context, inbox *sqlstore.Inbox, limit int) er
 	var lines [][]string
 	for _, item := range items {
 		result.Held = append(result.Held, heldItem{item.Key, item.Transaction, item.ReceivedAt, item.DeliveryID, item.Held})
-		lines = append(lines, []string{item.ReceivedAt.Local().Format(time.DateTime), item.Key, item.Held})
+		lines = append(lines, []string{timeOf(item.ReceivedAt), item.Key, item.Held})
 	}
 	switch {
 	case a.json:

@@ -95,15 +95,11 @@ func (a *app) listIntents(ctx context.Context, journal connectpsp.Journal) error
 		if !i.EndedAt.IsZero() {
 			at = i.EndedAt
 		}
-		when := ""
-		if !at.IsZero() {
-			when = at.Local().Format(time.DateTime)
-		}
 		state := i.State
 		if i.Leased {
 			state += ", leased"
 		}
-		lines = append(lines, []string{state, i.Operation, cmp.Or(i.ExternalReference, i.ChargeID), amountOf(i.Amount), when, i.IdempotencyKey})
+		lines = append(lines, []string{state, i.Operation, cmp.Or(i.ExternalReference, i.ChargeID), amountOf(i.Amount), timeOf(at), i.IdempotencyKey})
 	}
 	switch {
 	case a.json:

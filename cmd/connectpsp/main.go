@@ -11,9 +11,9 @@
 // Exit status:
 //
 //	0  accepted, or done
-//	1  another failure
-//	2  wrong use: nothing was done
-//	3  rejected for certain: no money moved
+//	1  another failure, which is no rejection
+//	2  wrong use, such as a faulty field or an id that does not exist: nothing was done
+//	3  rejected for certain, or accepted and undone since: no money moved, or it came back
 //	4  unknown: the money may have moved; the output says which command settles it
 //	5  nothing was sent, and no earlier call for the payment is open
 package main

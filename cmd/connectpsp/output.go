@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -47,21 +48,21 @@ func written(err error) error {
 	return nil
 }
 
-func reais(amount pix.Amount) string { return "R$ " + amount.String() }
-
-// amountOf is reais, or empty if the gateway does not tell the amount.
+// amountOf returns an amount for people, empty if the gateway does not tell the amount.
 func amountOf(amount pix.Amount) string {
 	if amount.IsZero() {
 		return ""
 	}
-	return reais(amount)
+	return amount.BRL()
 }
 
-func timeOf(t pix.Time) string {
+// timeOf returns a time for people, in the zone of this machine and with its offset, empty for the
+// zero time.
+func timeOf(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Format("2006-01-02 15:04:05 -07:00")
+	return t.Local().Format("2006-01-02 15:04:05 -07:00")
 }
 
 // parseAmount reads the amount of a flag.

@@ -80,7 +80,7 @@ func TestACommandThatIsKilledWhileItPaysIsRunAgainAndPaysOnce(t *testing.T) {
 
 	o := s.run(cashOut("withdrawal-1", "--yes")...)
 	assert.Equal(t, exitDone, o.code, o.stderr)
-	assert.Contains(t, o.stderr, "left open by an earlier command: createCashOut withdrawal-1: accepted")
+	assert.Contains(t, o.stderr, "left open by an earlier command: createCashOut withdrawal-1 R$ 30,00: accepted")
 	assert.Equal(t, pix.Centavos(30_00), s.paid())
 }
 

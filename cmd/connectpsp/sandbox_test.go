@@ -32,7 +32,7 @@ func TestTheSandboxTakesThePaymentsOfTheFileThatItPrints(t *testing.T) {
 	}
 	assert.Contains(t, v.stdout.String(), "BaseURL:          \""+v.url+"\",\n}")
 	o := s.run("balance", "--env-file", path)
-	assert.Contains(t, o.stdout, "R$ 499970.00", "it was paid once")
+	assert.Contains(t, o.stdout, "R$ 499.970,00", "it was paid once")
 }
 
 func TestTheSandboxHasTheSameCredentialsEachTime(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -126,11 +127,13 @@ type recovered struct {
 	TransactionID     string `json:"transactionId,omitzero"`
 	Outcome           string `json:"outcome"`
 	Error             string `json:"error,omitzero"`
+	Resolve           string `json:"resolve,omitzero"` // the command that settles an unknown outcome
 }
 
 // openSession opens the journal, makes the client and recovers. It reports on stderr each payment
-// that an earlier command left open. Its error says that this command sent no payment of its own.
-func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags) (s *session, err error) {
+// that an earlier command left open, but the one whose [connectpsp.Intent.Payment] is subject: the
+// caller reports it. Its error says that this command sent no payment of its own.
+func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags, subject string) (s *session, err error) {
 	s = &session{}
 	if s.journal, s.closeAll, err = flags.open(ctx, a, func() (gateway, error) { return g, nil }, true); err != nil {
 		return nil, notBegun(err)
@@ -150,28 +153,85 @@ func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags) (
 	if s.all, err = s.Recover(ctx); err != nil {
 		return nil, notBegun(err)
 	}
-	open := map[string]bool{}
+	open := map[string]connectpsp.Intent{}
 	for _, intent := range pending {
-		open[intent.IdempotencyKey] = true
+		open[intent.IdempotencyKey] = intent
 	}
 	for _, one := range s.all {
-		if open[one.IdempotencyKey] {
-			s.report(a, one)
+		if intent, found := open[one.IdempotencyKey]; found && intent.Payment() != subject {
+			s.report(a, flags, intent, one)
 		}
 	}
 	return s, nil
 }
 
-func (s *session) report(a *app, one connectpsp.Recovered) {
+// report reports a payment that an earlier command left open, and the command that settles it if it
+// is open still.
+func (s *session) report(a *app, flags *journalFlags, intent connectpsp.Intent, one connectpsp.Recovered) {
 	_, outcome := classify(one.Err)
-	found := recovered{one.Operation, one.ExternalReference, one.ChargeID, one.TransactionID, outcome, ""}
+	found := recovered{one.Operation, one.ExternalReference, one.ChargeID, one.TransactionID, outcome, "", ""}
 	text := "accepted, transaction " + one.TransactionID
+	var open *openError
 	if one.Err != nil {
 		text = inShell(one.Err.Error())
 		found.Error = oneLine(text)
+		if errors.As(a.unsettled(one.Err, flags, wordsFor(intent)...), &open) {
+			found.Resolve = open.command
+			text = "still unknown, the money may have moved"
+		}
 	}
 	s.settled = append(s.settled, found)
-	a.say("left open by an earlier command: %s %s: %s", one.Operation, cmp.Or(one.ExternalReference, one.ChargeID), text)
+	a.say("left open by an earlier command: %s: %s", joined(one.Operation, cmp.Or(one.ExternalReference, one.ChargeID), amountOf(one.Amount)), text)
+	if open != nil {
+		a.sayCommand(open)
+	}
+}
+
+// wordsFor are the command that settles a payment of the journal.
+func wordsFor(intent connectpsp.Intent) []string {
+	switch intent.Operation {
+	case connectpsp.OperationRefundCashIn:
+		return refundWords(intent)
+	case connectpsp.OperationCreateCashIn:
+		return charges.resolveWords(intent.ExternalReference)
+	default:
+		return payments.resolveWords(intent.ExternalReference)
+	}
+}
+
+// find returns what Recover has reported last about a payment, nil if nothing.
+func (s *session) find(payment connectpsp.Intent) (found *connectpsp.Recovered) {
+	for i, one := range s.all {
+		if one.Operation == payment.Operation && one.ExternalReference == payment.ExternalReference && one.ChargeID == payment.ChargeID {
+			found = &s.all[i]
+		}
+	}
+	return found
+}
+
+// errDiffers says that a payment was made before, and not as it is asked for now.
+var errDiffers = errors.New("the payment was made before, with another request")
+
+// accepted returns the payment if an earlier command has made it, and nil otherwise. Intent and
+// request are what is asked for now: if they differ from what was made, the error is errDiffers.
+func (s *session) accepted(ctx context.Context, intent connectpsp.Intent, request any) (*connectpsp.Recovered, error) {
+	made := s.find(intent)
+	if made == nil || made.Err != nil {
+		return nil, nil
+	}
+	earlier, err := s.journal.Find(ctx, intent)
+	if err != nil {
+		return nil, notBegun(err)
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	if earlier != nil && (earlier.Amount != intent.Amount ||
+		earlier.BodySHA256 != "" && earlier.BodySHA256 != fmt.Sprintf("%x", sha256.Sum256(body))) {
+		return made, errDiffers
+	}
+	return made, nil
 }
 
 // close closes the journal. The outcome of the payment stands whether that works or not.

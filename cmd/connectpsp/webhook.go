@@ -49,12 +49,18 @@ func (a *app) readFile(flag, path string) ([]byte, error) {
 
 func (a *app) webhookVerify() *cobra.Command {
 	var bodyFile, headerFile string
-	command := leaf("verify", "Verify a delivery that was captured", "webhook verify --body body.json --headers headers.txt",
+	command := leaf("verify", "Verify a delivery that was captured",
+		"webhook verify --body body.json --headers headers.txt\nwebhook verify --body body.json --headers headers.txt --json",
 		func(context.Context, []string) error { return a.verify(bodyFile, headerFile) })
 	command.Long = `Verify a delivery that was captured, with CONNECTPSP_CRYPTO_TOKEN.
 
-The body must be the bytes as they came. The headers are lines such as X-Connect-Signature: 1a2b.
-The exit status is 3 if the signature is wrong.`
+The body must be the bytes as they came, without a line break at the end. The headers are lines
+such as X-Connect-Signature: 1a2b. The exit status is 3 if the signature is wrong.
+
+To try it, sign a body and verify it:
+  printf '{"eventType":"CASHIN_PAID","data":{"transactionId":"a1"}}' > body.json
+  connectpsp webhook sign --body body.json > headers.txt
+  connectpsp webhook verify --body body.json --headers headers.txt`
 	command.Flags().StringVar(&bodyFile, "body", "", "the `FILE` with the body, - for stdin")
 	command.Flags().StringVar(&headerFile, "headers", "", "the `FILE` with the headers")
 	return required(command, "body", "headers")
@@ -133,7 +139,7 @@ func parseHeaders(text []byte) (http.Header, error) {
 
 func (a *app) webhookSign() *cobra.Command {
 	var bodyFile string
-	command := leaf("sign", "Sign a body as the gateway does", "webhook sign --body body.json", func(context.Context, []string) error {
+	command := leaf("sign", "Sign a body as the gateway does", "webhook sign --body body.json\nwebhook sign --body body.json > headers.txt", func(context.Context, []string) error {
 		secret, err := a.cryptoToken()
 		if err != nil {
 			return err
@@ -145,6 +151,9 @@ func (a *app) webhookSign() *cobra.Command {
 		signature := hex.EncodeToString(signing.Sum(secret.Reveal(), body))
 		return a.print(signResult{signature}, row{webhook.SignatureHeader + ":", signature})
 	})
+	command.Long = `Sign a body with CONNECTPSP_CRYPTO_TOKEN as the gateway does, and print the header of the signature.
+
+The signature is of the bytes of the file: a line break at the end counts.`
 	command.Flags().StringVar(&bodyFile, "body", "", "the `FILE` with the body, - for stdin")
 	return required(command, "body")
 }

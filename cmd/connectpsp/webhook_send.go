@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -54,7 +55,10 @@ CASHOUT_COMPLETED, CASHOUT_FAILED or CASHOUT_REFUNDED.
 
 All copies are the same event, each with an X-Event-Id of its own, as when the gateway sends it
 again. A receiver must respond 200 within 5 seconds and have the effect once. With --tamper it must
-refuse. The exit status is 1 if it does not.`
+refuse. The exit status is 1 if it does not.
+
+Without --reference and --transaction-id the event is of a transaction that does not exist, and the
+output says so. A receiver that knows its orders must then hold or ignore the event.`
 	command.ValidArgs = []string{}
 	for _, t := range eventTypes {
 		command.ValidArgs = append(command.ValidArgs, string(t))
@@ -64,8 +68,8 @@ refuse. The exit status is 1 if it does not.`
 	flags.IntVar(&f.times, "times", 1, "how many copies are sent")
 	flags.IntVar(&f.parallel, "parallel", 1, "how many copies are sent at the same time")
 	flags.BoolVar(&f.tamper, "tamper", false, "change the body after it was signed: the receiver must refuse it")
-	flags.StringVar(&f.transactionID, "transaction-id", "", "the transaction `ID` (default: a new one)")
-	flags.StringVar(&f.reference, "reference", "test-1", "the externalReference")
+	flags.StringVar(&f.transactionID, "transaction-id", "", "the transaction `ID` (default: a new one, which is made up)")
+	flags.StringVar(&f.reference, "reference", "", "the reference (default: "+madeUpReference+", which is made up)")
 	flags.StringVar(&f.amount, "amount", "10.50", "the amount in `REAIS`")
 	flags.StringVar(&f.endToEndID, "end-to-end-id", "", "the end-to-end `ID` of the payment (default: a new one)")
 	flags.StringVar(&f.name, "name", "Test User", "the name of the payer or payee")
@@ -99,7 +103,7 @@ func (a *app) send(ctx context.Context, eventType webhook.EventType, f *sendFlag
 			return err
 		}
 		if err := a.confirm(ctx, f.yes, "Send this event, signed as the gateway signs?",
-			row{"event", string(eventType)}, row{"amount", f.amount}, row{"reference", f.reference}, row{"to", target.Host}); err != nil {
+			row{"event", string(eventType)}, row{"amount", f.amount}, row{"reference", event.reference}, row{"to", target.Host}); err != nil {
 			return err
 		}
 	}
@@ -109,14 +113,28 @@ func (a *app) send(ctx context.Context, eventType webhook.EventType, f *sendFlag
 		event.body = append([]byte("{ "), event.body[1:]...)
 	}
 	r := sendCopies(ctx, target.String(), event.body, signature, f.times, f.parallel)
-	r.EventType, r.TransactionID = string(eventType), event.transactionID
+	r.EventType, r.TransactionID, r.ExternalReference, r.MadeUp = string(eventType), event.transactionID, event.reference, f.madeUp()
 	return errors.Join(a.print(r, r.rows()...), r.verdict(f.tamper))
+}
+
+// madeUpReference is the reference of an event for which none was given.
+const madeUpReference = "test-1"
+
+// madeUp returns the flags that say which transaction an event is of, and were not given.
+func (f *sendFlags) madeUp() (flags []string) {
+	if f.reference == "" {
+		flags = append(flags, "--reference")
+	}
+	if f.transactionID == "" {
+		flags = append(flags, "--transaction-id")
+	}
+	return flags
 }
 
 // testEvent is an event that this program makes.
 type testEvent struct {
-	transactionID string
-	body          []byte
+	transactionID, reference string
+	body                     []byte
 }
 
 func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent, error) {
@@ -132,6 +150,7 @@ func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent
 	case id == "":
 		id = uuid.NewString()
 	}
+	reference := cmp.Or(f.reference, madeUpReference)
 	payment, refund := f.endToEndID, ""
 	if payment == "" {
 		payment = endToEndID('E', now)
@@ -146,7 +165,7 @@ func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent
 	var data any
 	if cashIn {
 		charge := connectpsp.CashIn{
-			TransactionID: id, InternalCode: "TEST01", ExternalReference: f.reference, EndToEndID: payment, OriginalEndToEndID: refund,
+			TransactionID: id, InternalCode: "TEST01", ExternalReference: reference, EndToEndID: payment, OriginalEndToEndID: refund,
 			Status: connectpsp.CashInPaid, Amount: amount, Payer: connectpsp.Payer{Name: f.name, Document: f.document}, RequestedAt: at, PaidAt: at,
 		}
 		if eventType == webhook.CashInRefunded {
@@ -155,7 +174,7 @@ func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent
 		data = charge
 	} else {
 		out := connectpsp.CashOut{
-			TransactionID: id, InternalCode: "TEST01", ExternalReference: f.reference, EndToEndID: payment, OriginalEndToEndID: refund,
+			TransactionID: id, InternalCode: "TEST01", ExternalReference: reference, EndToEndID: payment, OriginalEndToEndID: refund,
 			Amount: amount, RequestedAt: at, Payee: connectpsp.Payee{Name: f.name, Document: f.document,
 				Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyEVP, "123e4567-e89b-12d3-a456-426614174000")},
 		}
@@ -171,7 +190,7 @@ func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent
 		data = out
 	}
 	body, err := json.Marshal(map[string]any{"eventType": eventType, "eventAt": at.UTC(), "data": data})
-	return testEvent{id, body}, err
+	return testEvent{id, reference, body}, err
 }
 
 // endToEndID makes an id of the form E or D, ISPB, minute, suffix.
@@ -185,13 +204,15 @@ func randomText(length int) string {
 
 // sendResult is the JSON of webhook send.
 type sendResult struct {
-	EventType     string         `json:"eventType"`
-	TransactionID string         `json:"transactionId"`
-	Copies        int            `json:"copies"`
-	Responses     map[string]int `json:"responses"`             // by status
-	NoResponse    int            `json:"noResponse"`            // copies without a response in 5 seconds
-	Error         string         `json:"error,omitzero"`        // of one of those
-	Slowest       int64          `json:"slowestInMilliseconds"` // of the responses
+	EventType         string         `json:"eventType"`
+	TransactionID     string         `json:"transactionId"`
+	ExternalReference string         `json:"externalReference"`
+	MadeUp            []string       `json:"madeUp,omitzero"` // the flags whose values no command line gave
+	Copies            int            `json:"copies"`
+	Responses         map[string]int `json:"responses"`             // by status
+	NoResponse        int            `json:"noResponse"`            // copies without a response in 5 seconds
+	Error             string         `json:"error,omitzero"`        // of one of those
+	Slowest           int64          `json:"slowestInMilliseconds"` // of the responses
 }
 
 // sendCopies posts a body so many times, and so many at a time.
@@ -248,7 +269,10 @@ func postCopy(ctx context.Context, client *http.Client, target string, body []by
 }
 
 func (r *sendResult) rows() []row {
-	rows := []row{{"event", r.EventType}, {"transaction", r.TransactionID}}
+	rows := []row{{"event", r.EventType}, {"reference", r.ExternalReference}, {"transaction", r.TransactionID}}
+	if len(r.MadeUp) > 0 {
+		rows = append(rows, row{"made up", "give " + strings.Join(r.MadeUp, " and ") + " for an event of a transaction of your own"})
+	}
 	for _, status := range slices.Sorted(maps.Keys(r.Responses)) {
 		rows = append(rows, row{"status " + status, strconv.Itoa(r.Responses[status])})
 	}

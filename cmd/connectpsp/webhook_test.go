@@ -172,7 +172,7 @@ func TestTheWebhookCommandsRefuseWrongUse(t *testing.T) {
 func TestACapturedDeliveryIsVerified(t *testing.T) {
 	s := newShell(t)
 	r := newReceiver(t, s.vars["CONNECTPSP_CRYPTO_TOKEN"], 0)
-	id := decode[cashInResult](t, s.run(cashIn("order-1", "--webhook-url", r.URL, "--json")...)).CashIn.TransactionID
+	id := decode[transactionResult](t, s.run(cashIn("order-1", "--webhook-url", r.URL, "--json")...)).CashIn.TransactionID
 	require.NoError(t, s.box.PayCashIn(id))
 	require.NoError(t, s.box.WaitWebhooks(t.Context()))
 	require.Len(t, r.got, 1)
@@ -299,7 +299,7 @@ func TestListenForwardsTheBytesAndPassesTheStatusBack(t *testing.T) {
 	assert.Equal(t, exitFailed, o.code, "418 is not 200")
 	v.stdout.wait(t, "CASHIN_PAID")
 	line := v.stdout.wait(t, "verified")
-	assert.Contains(t, line, "R$ 77.00")
+	assert.Contains(t, line, "R$ 77,00")
 }
 
 func TestListenWithoutAReceiverAcceptsWhatIsSigned(t *testing.T) {
