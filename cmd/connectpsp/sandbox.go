@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -24,6 +22,7 @@ type sandboxFlags struct {
 	address string
 	port    int
 	seed    uint64
+	time    string
 	state   string
 	hosts   []string
 	check   bool
@@ -38,10 +37,11 @@ func (a *app) sandbox() *cobra.Command {
 money. Its credentials are those of --seed, the same each time, and are printed for a shell, for a
 .env file and for Go: they are no secrets.`
 	flags := command.Flags()
-	flags.StringVar(&f.address, "address", loopback, "the `ADDRESS` to listen on; on another than loopback webhooks go to private networks too")
+	flags.StringVar(&f.address, "address", loopback, "the `ADDRESS` to listen on; unless it is loopback, webhooks go to private networks too")
 	flags.IntVar(&f.port, "port", sandboxPort, "the `PORT`; 0 chooses a free one")
 	flags.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that credentials and ids derive from")
-	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE`, and write it there at the end")
+	flags.StringVar(&f.time, "time", "", "stop the clock at this `TIME`, such as 2026-01-31T12:00:00Z: with the same --seed and calls the bytes are the same")
+	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE`, and write it there before each response")
 	flags.StringSliceVar(&f.hosts, "allow-host", nil, "another `NAME` under which the page and the API may be reached")
 	flags.BoolVar(&f.check, "check", false, "serve nothing, and say whether a sandbox on --port is ready")
 	return command
@@ -68,6 +68,13 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 		return usage("--production was given, and a sandbox is none: leave the flag out")
 	}
 	options := []sandbox.Option{sandbox.WithSeed(f.seed)}
+	if f.time != "" {
+		at, err := time.Parse(time.RFC3339, f.time)
+		if err != nil || at.UTC().Year() < 2000 || at.UTC().Year() > 2199 {
+			return usage("--time must be a time from the year 2000 to 2199, such as 2026-01-31T12:00:00Z")
+		}
+		options = append(options, sandbox.WithTime(at))
+	}
 	if !address.IsLoopback() {
 		options = append(options, sandbox.WithPrivateNetwork())
 	}
@@ -76,8 +83,14 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, box.Close()) }()
-	if err := restore(box, f.state); err != nil {
-		return err
+	handler := control.New(box, control.WithHosts(f.hosts...))
+	if f.state != "" {
+		saved := &stateFile{app: a, box: box, path: f.state}
+		if err := saved.restore(f.time == ""); err != nil {
+			return err
+		}
+		handler = saved.keep(handler)
+		defer func() { err = errors.Join(err, saved.save()) }() // deliveries have ended since the last request
 	}
 	socket, err := listenOn(f.address, f.port)
 	if err != nil {
@@ -92,7 +105,7 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 		return errors.Join(err, socket.Close())
 	}
 	a.say("the sandbox and its page are at %s; stop it with Ctrl-C", config.BaseURL)
-	return errors.Join(serve(ctx, socket, control.New(box, control.WithHosts(f.hosts...))), save(box, f.state))
+	return serve(ctx, socket, handler)
 }
 
 const (
@@ -110,51 +123,6 @@ func listenOn(address string, port int) (net.Listener, error) {
 		return nil, listenError("--port", err)
 	}
 	return socket, nil
-}
-
-// restore makes a sandbox go on from the state in a file, at the present time. A file that is not
-// there yet, or no path, changes nothing.
-func restore(box *sandbox.Sandbox, path string) error {
-	if path == "" {
-		return nil
-	}
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
-	case err != nil:
-		return usage("--state: %v", err)
-	}
-	if err := box.Restore(text); err != nil {
-		return usage("--state: %s is not the state of a sandbox, or of another version: name another file (%v)", path, err)
-	}
-	if now := time.Now(); now.After(box.Now()) {
-		return box.SetTime(now)
-	}
-	return nil
-}
-
-// save writes the state of a sandbox to a file as a whole or not at all.
-func save(box *sandbox.Sandbox, path string) error {
-	if path == "" {
-		return nil
-	}
-	text, err := box.Snapshot()
-	if err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".connectpsp-sandbox-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("--state: the state is lost: %w", err)
-	}
-	_, err = file.Write(text)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("--state: the state is lost: %w", err), os.Remove(file.Name()))
-	}
-	return nil
 }
 
 // credentialsResult is the JSON of sandbox: the credentials of the gateway that it serves.

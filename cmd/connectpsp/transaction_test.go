@@ -29,7 +29,9 @@ func TestEveryCommandSaysTheSameOfTheSameStateOfAPayment(t *testing.T) {
 	}{
 		"pending":   {func(*sandbox.Sandbox, string) error { return nil }, exitDone, "PROCESSING", "", 30_00},
 		"completed": {(*sandbox.Sandbox).CompleteCashOut, exitDone, "COMPLETED", "", 30_00},
-		"failed": {func(box *sandbox.Sandbox, id string) error { return box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no key of "+fullName) },
+		"failed": {func(box *sandbox.Sandbox, id string) error {
+			return box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no key of "+fullName)
+		},
 			exitRejected, "FAILED", "failed later, so the money came back: correct the cause, then pay again under a new --reference", 0},
 		"cancelled": {(*sandbox.Sandbox).CancelCashOut, exitRejected, "CANCELLED", "was cancelled later, so the money came back", 0},
 		"returned": {func(box *sandbox.Sandbox, id string) error {
