@@ -67,8 +67,8 @@ func (a *app) runConformance(ctx context.Context, f conformanceFlags) (err error
 		if flag.name == "--expect-url" && flag.value == "" {
 			continue
 		}
-		if u, err := url.Parse(flag.value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return usage("%s must be the address of the receiver, such as http://127.0.0.1:3000/hooks", flag.name)
+		if _, err := checkURL(flag.name, flag.value); err != nil {
+			return err
 		}
 		if !strings.Contains(flag.value, flag.marked) {
 			return usage("%s must have %s in it, where the reference of a charge goes", flag.name, flag.marked)

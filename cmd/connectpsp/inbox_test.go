@@ -134,7 +134,7 @@ func TestAPaymentInTheJournalOfAServiceIsLeftToIt(t *testing.T) {
 
 func TestTheJournalIsListedAndAPaymentIsEnded(t *testing.T) {
 	s := newShell(t)
-	assert.Equal(t, exitFailed, s.run("journal", "list").code, "there is none yet")
+	assert.Equal(t, exitUsage, s.run("journal", "list").code, "there is none yet")
 	s.box.FailNext("createCashOut", lost...)
 	require.Equal(t, exitUnknown, s.run(cashOut("withdrawal-1", "--yes")...).code)
 	key := decode[intentsResult](t, s.run("journal", "list", "--json")).Open[0].IdempotencyKey

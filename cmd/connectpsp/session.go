@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -68,7 +69,10 @@ func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gatewa
 		}
 		return store.Journal(), db.Close, nil
 	}
-	path := cmp.Or(j.file, a.variable("CONNECTPSP_JOURNAL"))
+	source, path := "--journal", j.file
+	if path == "" {
+		source, path = "CONNECTPSP_JOURNAL", a.variable("CONNECTPSP_JOURNAL")
+	}
 	if path == "" {
 		g, err := identity()
 		if err != nil {
@@ -83,13 +87,17 @@ func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gatewa
 			}
 		}
 	}
-	if !create {
-		if _, err := os.Stat(path); err != nil {
-			return nil, nil, fmt.Errorf("there is no journal: %w; --journal or CONNECTPSP_JOURNAL names the file", err)
-		}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, nil, usage("%s: %s is a directory: name a file", source, path)
+	case err != nil && !create:
+		return nil, nil, usage("%s: there is no journal (%v): name the file that payments were made with", source, err)
 	}
 	file, err := journal.Open(path)
-	if err != nil {
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		return nil, nil, usage("%s: the journal cannot be used (%v): name another file, or mend this one's directory and mode", source, failed)
+	} else if err != nil {
 		return nil, nil, err
 	}
 	return file, file.Close, nil
