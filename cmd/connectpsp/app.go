@@ -37,8 +37,8 @@ CONNECTPSP_APPLICATION_TOKEN, CONNECTPSP_CRYPTO_TOKEN, CONNECTPSP_ENVIRONMENT
 (staging or production) and CONNECTPSP_BASE_URL, or from a file (--env-file).
 
 Exit status: 0 accepted, or done; 2 wrong use: a flag, a file, a variable or an id, nothing was
-done; 3 rejected, or accepted and undone since: no money moved, or it came back; 4 unknown: the
-money may have moved; 5 not sent; 1 another failure, which is no rejection.`,
+done; 3 rejected, so no money moved, or accepted and then undone or returned; 4 unknown: the money
+may have moved; 5 not sent; 1 another failure, which is no rejection.`,
 		Example:           "  connectpsp sandbox\n  connectpsp doctor",
 		Version:           connectpsp.Version,
 		SilenceErrors:     true,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -32,9 +31,11 @@ func (a *app) cashInCreate() *cobra.Command {
 	command.Long = `Make a charge, and show its QR code if the terminal is wide enough.
 
 The charge is written to the journal first, and its idempotency key derives from --reference. If the
-command is killed, or its outcome is unknown, run it again unchanged, or run cash-in resolve. A
-charge that was EXPIRED, CANCELLED or REFUNDED since is exit status 3, and needs a new reference. The
-same reference with another amount, payer or text is exit status 2, and nothing is sent.` + attemptHelp
+command is killed, or its outcome is unknown, run it again unchanged, or run cash-in resolve.
+
+The same reference again shows the present state of the charge. The exit status is 3 once it is
+EXPIRED, CANCELLED or REFUNDED: another charge needs a new reference. With another amount, payer or
+text it is 2, and nothing is sent.` + attemptHelp
 	flags := command.Flags()
 	flags.StringVar(&f.request.ExternalReference, "reference", "", "your own identifier of the charge: unique, and the same when the command is repeated")
 	flags.StringVar(&f.amount, "amount", "", "the amount in `REAIS`, such as 10.50")
@@ -83,11 +84,11 @@ func ofCashIn(c *connectpsp.CashIn) transaction {
 	t := transaction{id: c.TransactionID, pending: c.Status == connectpsp.CashInAwaitingPayment}
 	switch c.Status {
 	case connectpsp.CashInExpired:
-		t.undone = "has expired unpaid: another charge needs a new --reference"
+		t.outcome, t.why = outcomeUndone, "has expired unpaid: another charge needs a new --reference"
 	case connectpsp.CashInCancelled:
-		t.undone = "was cancelled unpaid: another charge needs a new --reference"
+		t.outcome, t.why = outcomeUndone, "was cancelled unpaid: another charge needs a new --reference"
 	case connectpsp.CashInRefunded:
-		t.undone = "was paid, and then " + cmp.Or(amountOf(c.Amount), "the money") + " went back to the payer: another charge needs a new --reference"
+		t.outcome, t.why = outcomeReturned, "was paid, and the money went back to the payer, all of it or a part: another charge needs a new --reference"
 	}
 	if c.PIXData != nil {
 		t.qrCode = c.PIXData.CopyAndPaste

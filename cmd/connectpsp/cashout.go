@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -34,11 +33,11 @@ func (a *app) cashOutCreate() *cobra.Command {
 
 The payment is written to the journal first, and its idempotency key derives from --reference. If
 the command is killed, or its outcome is unknown, run it again unchanged, or run cash-out resolve:
-the payment is made once. Never send it under another reference then.
+the payment is made once. Do not send it under another reference then.
 
-A payment that was accepted and has FAILED, was CANCELLED or came back since is exit status 3: the
-output says so, and another attempt needs a new reference. The same reference with another amount,
-payee or text is exit status 2, and nothing is sent.` + attemptHelp
+The same reference again shows the present state of the payment. The exit status is 3 once it is
+FAILED, CANCELLED or REFUNDED: to pay again, use a new reference. With another amount, payee or text
+it is 2, and nothing is sent.` + attemptHelp
 	flags := command.Flags()
 	flags.StringVar(&f.request.ExternalReference, "reference", "", "your own identifier of the payment: unique, and the same when the command is repeated")
 	flags.StringVar(&f.amount, "amount", "", "the amount in `REAIS`, such as 50.00")
@@ -120,11 +119,11 @@ func ofCashOut(c *connectpsp.CashOut) transaction {
 	}
 	switch c.Status {
 	case connectpsp.CashOutFailed:
-		t.undone = "failed later, so the money came back: correct the cause, then pay again under a new --reference"
+		t.outcome, t.why = outcomeUndone, "failed later, so the money came back: correct the cause, then pay again under a new --reference"
 	case connectpsp.CashOutCancelled:
-		t.undone = "was cancelled later, so the money came back: to pay again, use a new --reference"
+		t.outcome, t.why = outcomeUndone, "was cancelled later, so the money came back: to pay again, use a new --reference"
 	case connectpsp.CashOutRefunded:
-		t.undone = "was returned later, so " + cmp.Or(amountOf(c.Amount), "the money") + " came back: to pay that again, use a new --reference"
+		t.outcome, t.why = outcomeReturned, "was returned later, so the money came back, all of it or a part: book only what came back, and pay that again under a new --reference"
 	}
 	masked := maskCashOut(*c)
 	t.result.CashOut = &masked

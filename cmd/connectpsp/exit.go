@@ -35,8 +35,8 @@ type rejectedError struct{ error }
 
 func (e *rejectedError) Unwrap() error { return e.error }
 
-// undoneError says how a transaction that was accepted ended with no money moved in the end.
-type undoneError struct{ text string }
+// undoneError says how a transaction that was accepted was undone or returned later.
+type undoneError struct{ outcome, text string }
 
 func (e *undoneError) Error() string { return e.text }
 
@@ -55,18 +55,20 @@ var errReported = errors.New("the result says what failed")
 // The outcomes that an object is printed with.
 const (
 	outcomeAccepted = "accepted"
-	outcomeUndone   = "undone"
+	outcomeUndone   = "undone"   // accepted, and FAILED, CANCELLED or EXPIRED later
+	outcomeReturned = "returned" // accepted, and REFUNDED later: all of the money or a part
 )
 
 // classify returns the exit status of an error, and its name in JSON.
 func classify(err error) (code int, outcome string) {
+	var undone *undoneError
 	switch {
 	case err == nil:
 		return exitDone, outcomeAccepted
 	case errors.As(err, new(*usageError)):
 		return exitUsage, "usage"
-	case errors.As(err, new(*undoneError)):
-		return exitRejected, outcomeUndone
+	case errors.As(err, &undone):
+		return exitRejected, undone.outcome
 	case errors.Is(err, connectpsp.ErrUnknownOutcome):
 		return exitUnknown, "unknown"
 	case len(faultsOf(err)) > 0, isWrongRead(err):

@@ -161,6 +161,8 @@ var changing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| ?[-+]\d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "DAY"},
+	{regexp.MustCompile(`\d\d:\d\d:\d\d [-+]\d\d:\d\d`), "TIME"},
+	{regexp.MustCompile(`\d+ ms|\b(slowest +)\d+m?s`), "${1}DURATION"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	{regexp.MustCompile(`"bodySha256":"[0-9a-f]+"`), `"bodySha256":"SHA-256"`},
 	{regexp.MustCompile(`"clientId":"[0-9]+"`), `"clientId":"ID"`},

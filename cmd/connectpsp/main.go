@@ -13,7 +13,7 @@
 //	0  accepted, or done
 //	1  another failure, which is no rejection
 //	2  wrong use, such as a faulty field or an id that does not exist: nothing was done
-//	3  rejected for certain, or accepted and undone since: no money moved, or it came back
+//	3  rejected for certain, so no money moved; or accepted, and undone or returned later
 //	4  unknown: the money may have moved; the output says which command settles it
 //	5  nothing was sent, and no earlier call for the payment is open
 package main

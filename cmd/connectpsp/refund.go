@@ -28,7 +28,8 @@ func (a *app) cashInRefund() *cobra.Command {
 	command.Long = `Return a paid charge to its payer, in full.
 
 The idempotency key derives from ID: when the command is repeated, name the charge by the same id.
-The same charge with another reason or description is exit status 2, and nothing is sent.` + attemptHelp
+With another reason or description the exit status is 2 once the refund was accepted, and nothing is
+sent.` + attemptHelp
 	flags := command.Flags()
 	flags.StringVar((*string)(&f.request.Reason), "reason", "", "FRAUD, DUPLICATED_PAYMENT, CUSTOMER_REQUEST or MERCHANT_ERROR")
 	flags.StringVar(&f.request.Description, "description", "", "a text for your own records")

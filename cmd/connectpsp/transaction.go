@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,28 +56,28 @@ type transaction struct {
 	rows    []row
 	qrCode  string // its text, if it has one
 	pending bool   // it was accepted and has not ended
-	undone  string // how an accepted one ended without effect, and what another needs; empty if it stands
+	outcome string // outcomeUndone or outcomeReturned, empty if an accepted one stands
+	why     string // how it was undone or returned, and what another one needs
 }
 
 // transactionResult is the JSON of the commands about a charge or a payment.
 type transactionResult struct {
-	Outcome   string              `json:"outcome"`        // accepted, or undone
-	Error     string              `json:"error,omitzero"` // how it was undone
+	Outcome   string              `json:"outcome"`        // accepted, undone or returned
+	Error     string              `json:"error,omitzero"` // how it was undone or returned
 	CashIn    *connectpsp.CashIn  `json:"cashIn,omitzero"`
 	CashOut   *connectpsp.CashOut `json:"cashOut,omitzero"`
 	Recovered []recovered         `json:"recovered,omitzero"`
 }
 
 // show prints a transaction that was accepted, with the payments that an earlier command left open.
-// Its error says that the transaction is undone. So each command that shows a transaction says the
-// same of the same state of the money, and has the same exit status.
+// Its error says that the transaction was undone or returned. So each command that shows a
+// transaction says the same of the same state of the money, and has the same exit status.
 func (a *app) show(k *kind, t transaction, settled []recovered) error {
 	var undone error
-	outcome, next := outcomeAccepted, ""
+	outcome, next := cmp.Or(t.outcome, outcomeAccepted), ""
 	switch {
-	case t.undone != "":
-		outcome = outcomeUndone
-		undone = &undoneError{fmt.Sprintf("the %s was accepted, transaction %s, and %s", k.noun, t.id, t.undone)}
+	case outcome != outcomeAccepted:
+		undone = &undoneError{outcome, fmt.Sprintf("the %s was accepted, transaction %s, and %s", k.noun, t.id, t.why)}
 		t.result.Error = undone.Error()
 	case t.pending:
 		next = "connectpsp wait " + k.family + " " + quote(t.id)
@@ -181,8 +182,8 @@ func (a *app) getCommand(k *kind) *cobra.Command {
 		})
 	command.Long = command.Short + `.
 
-The exit status is that of the money: 0 as long as the ` + k.noun + ` stands, 3 if it is undone, and 2 if
-the gateway does not know the id.`
+The exit status is that of the money: 0 as long as the ` + k.noun + ` stands, and 3 once it is FAILED,
+EXPIRED, CANCELLED or REFUNDED. It is 2 if the gateway does not know the id.`
 	return command
 }
 
@@ -246,7 +247,7 @@ func (a *app) wait() *cobra.Command {
 		a.waitCommand(charges, "Wait until a charge is paid"), a.waitCommand(payments, "Wait until a payment has completed"))
 	command.Long = `Wait until a charge or a payment has ended.
 
-The exit status is 0 if it was paid or completed, 3 if it is undone: FAILED, EXPIRED, CANCELLED or
+The exit status is 0 if it was paid or completed, and 3 if it is FAILED, EXPIRED, CANCELLED or
 REFUNDED. It is 1 if it has not ended when the time is up.`
 	return command
 }
@@ -274,15 +275,15 @@ func (a *app) waitCommand(k *kind, short string) *cobra.Command {
 }
 
 func addAttempt(command *cobra.Command, attempt *int) {
-	command.Flags().IntVar(attempt, "attempt", 0, "how often this was rejected before: the `NUMBER` is 1 after the first exit status 3, then 2, …")
+	command.Flags().IntVar(attempt, "attempt", 0, "how often this was rejected before, to try it again: the `NUMBER` is 1 after the first rejection, then 2, …")
 }
 
 // attemptHelp says when --attempt is needed.
 const attemptHelp = `
 
---attempt is needed after exit status 3, once the cause is corrected, and never else: the gateway
-repeats its refusal as long as the attempt is the same. After exit status 4 or 5 repeat the command
-unchanged.`
+--attempt is needed to try again what the gateway has rejected, once the cause is corrected: it
+repeats its rejection as long as the attempt is the same. Do not use it after exit status 4 or 5:
+repeat the command unchanged then.`
 
 func addYes(command *cobra.Command, yes *bool) {
 	command.Flags().BoolVar(yes, "yes", false, "do not ask for confirmation")

@@ -163,7 +163,7 @@ func (l *listener) print(line deliveryLine, failure string) {
 	case line.Key == "":
 		verdict = "verified, and not readable"
 	}
-	words := []string{line.At.Local().Format(time.TimeOnly), strconv.Itoa(line.StatusCode), fmt.Sprintf("%d ms", line.Duration)}
+	words := []string{line.At.Local().Format("15:04:05 -07:00"), strconv.Itoa(line.StatusCode), fmt.Sprintf("%d ms", line.Duration)}
 	for _, word := range []string{line.EventType, line.TransactionID, line.Status, amountOf(line.Amount), verdict} {
 		if word != "" {
 			words = append(words, oneLine(word))

@@ -271,7 +271,7 @@ func postCopy(ctx context.Context, client *http.Client, target string, body []by
 func (r *sendResult) rows() []row {
 	rows := []row{{"event", r.EventType}, {"reference", r.ExternalReference}, {"transaction", r.TransactionID}}
 	if len(r.MadeUp) > 0 {
-		rows = append(rows, row{"made up", "give " + strings.Join(r.MadeUp, " and ") + " for an event of a transaction of your own"})
+		rows = append(rows, row{"made up", "the values of " + strings.Join(r.MadeUp, " and ") + ", which were not given"})
 	}
 	for _, status := range slices.Sorted(maps.Keys(r.Responses)) {
 		rows = append(rows, row{"status " + status, strconv.Itoa(r.Responses[status])})
