@@ -50,7 +50,7 @@ func TestTheCommandsOfTheREADMEsRunAsTheyStand(t *testing.T) {
 		output, err := command.CombinedOutput()
 		require.NoError(t, err, "%s: %s", path, output)
 		require.Contains(t, string(output), "AWAITING_PAYMENT", path)
-		require.Contains(t, string(output), "R$ 500000.00", path)
+		require.Contains(t, string(output), "R$ 500.000,00", path)
 	}
 }
 
