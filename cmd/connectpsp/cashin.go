@@ -66,17 +66,8 @@ func (a *app) createCashIn(ctx context.Context, f *cashInFlags) (err error) {
 		return err
 	}
 	return a.create(ctx, g, &f.journal, order{
-		kind:    charges,
-		intent:  connectpsp.Intent{Operation: charges.operation, ExternalReference: request.ExternalReference, Amount: request.Amount},
-		request: request,
-		attempt: f.attempt,
-		send: func(ctx context.Context, s *session, options ...connectpsp.CallOption) (transaction, error) {
-			charge, err := s.CreateCashIn(ctx, request, options...)
-			if err != nil {
-				return transaction{}, err
-			}
-			return ofCashIn(charge), nil
-		},
+		charges, request.ExternalReference, request.Amount, request, f.attempt,
+		sending((*connectpsp.Client).CreateCashIn, request, ofCashIn),
 	})
 }
 

@@ -97,17 +97,8 @@ func (a *app) createCashOut(ctx context.Context, f *cashOutFlags) error {
 		return err
 	}
 	return a.create(ctx, g, &f.journal, order{
-		kind:    payments,
-		intent:  connectpsp.Intent{Operation: payments.operation, ExternalReference: request.ExternalReference, Amount: request.Amount},
-		request: request,
-		attempt: f.attempt,
-		send: func(ctx context.Context, s *session, options ...connectpsp.CallOption) (transaction, error) {
-			payment, err := s.CreateCashOut(ctx, request, options...)
-			if err != nil {
-				return transaction{}, err
-			}
-			return ofCashOut(payment), nil
-		},
+		payments, request.ExternalReference, request.Amount, request, f.attempt,
+		sending((*connectpsp.Client).CreateCashOut, request, ofCashOut),
 	})
 }
 

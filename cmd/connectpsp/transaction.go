@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 )
 
 // kind is what the commands about charges and those about payments differ in.
@@ -98,10 +99,23 @@ func (a *app) show(k *kind, t transaction, settled []recovered) error {
 // order is a charge or a payment that a command makes, once for each reference.
 type order struct {
 	*kind
-	intent  connectpsp.Intent // its operation, reference and amount
-	request any               // its JSON is the body
-	attempt int
-	send    func(context.Context, *session, ...connectpsp.CallOption) (transaction, error)
+	reference string
+	amount    pix.Amount
+	request   any // its JSON is the body
+	attempt   int
+	send      func(context.Context, *connectpsp.Client, ...connectpsp.CallOption) (transaction, error)
+}
+
+func sending[R, T any](
+	send func(*connectpsp.Client, context.Context, R, ...connectpsp.CallOption) (*T, error), request R, of func(*T) transaction,
+) func(context.Context, *connectpsp.Client, ...connectpsp.CallOption) (transaction, error) {
+	return func(ctx context.Context, client *connectpsp.Client, options ...connectpsp.CallOption) (transaction, error) {
+		one, err := send(client, ctx, request, options...)
+		if err != nil {
+			return transaction{}, err
+		}
+		return of(one), nil
+	}
 }
 
 // create makes an order, or reads its transaction if an earlier command has made it, and shows it.
@@ -111,7 +125,7 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 		return err
 	}
 	defer s.close(a)
-	earlier, err := s.accepted(ctx, o.intent, o.request)
+	earlier, err := s.accepted(ctx, connectpsp.Intent{Operation: o.operation, ExternalReference: o.reference, Amount: o.amount}, o.request)
 	if errors.Is(err, errDiffers) {
 		return usage("this reference has already %s %s%s, and this command differs from that: nothing was sent; use another --reference for another %s",
 			o.paid, earlier.Amount.BRL(), asTransaction(earlier.TransactionID), o.noun)
@@ -121,12 +135,12 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 		return err
 	case earlier != nil:
 		return a.showAccepted(ctx, s, o.kind, *earlier, func() (transaction, error) {
-			return o.send(ctx, s, connectpsp.WithIdempotencyKey(earlier.IdempotencyKey))
+			return o.send(ctx, s.Client, connectpsp.WithIdempotencyKey(earlier.IdempotencyKey))
 		})
 	}
-	made, err := o.send(ctx, s, options(o.attempt)...)
+	made, err := o.send(ctx, s.Client, options(o.attempt)...)
 	if err != nil {
-		return a.unsettled(err, flags, o.resolveWords(o.intent.ExternalReference)...)
+		return a.unsettled(err, flags, o.resolveWords(o.reference)...)
 	}
 	return a.show(o.kind, made, s.settled)
 }
