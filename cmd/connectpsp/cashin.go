@@ -72,7 +72,7 @@ func (a *app) createCashIn(ctx context.Context, f *cashInFlags) (err error) {
 }
 
 func ofCashIn(c *connectpsp.CashIn) transaction {
-	t := transaction{id: c.TransactionID, pending: c.Status == connectpsp.CashInAwaitingPayment}
+	t := transaction{id: c.TransactionID, requested: c.RequestedAt.Time, pending: c.Status == connectpsp.CashInAwaitingPayment}
 	switch c.Status {
 	case connectpsp.CashInExpired:
 		t.outcome, t.why = outcomeUndone, "has expired unpaid: another charge needs a new --reference"

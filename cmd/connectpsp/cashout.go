@@ -103,7 +103,7 @@ func (a *app) createCashOut(ctx context.Context, f *cashOutFlags) error {
 }
 
 func ofCashOut(c *connectpsp.CashOut) transaction {
-	t := transaction{id: c.TransactionID, pending: c.Status == connectpsp.CashOutProcessing}
+	t := transaction{id: c.TransactionID, requested: c.RequestedAt.Time, pending: c.Status == connectpsp.CashOutProcessing}
 	failure := ""
 	if c.Failure != nil {
 		failure = string(c.Failure.Code)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,7 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 		return err
 	}
 	defer s.close(a)
+	id = s.nameOfCharge(ctx, id)
 	earlier, err := s.accepted(ctx, connectpsp.Intent{Operation: connectpsp.OperationRefundCashIn, ChargeID: id}, f.request)
 	switch {
 	case errors.Is(err, errDiffers):
@@ -76,6 +78,27 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 		return a.unsettled(err, &f.journal, f.words(id)...)
 	}
 	return a.showRefund(refund, s.settled)
+}
+
+// nameOfCharge returns the id under which an earlier command has refunded a charge, and otherwise
+// id: a refund is repeated under the same id.
+func (s *session) nameOfCharge(ctx context.Context, id string) string {
+	others := slices.DeleteFunc(slices.Clone(s.all), func(one connectpsp.Recovered) bool {
+		return one.Operation != connectpsp.OperationRefundCashIn || one.ChargeID == id
+	})
+	if len(others) == 0 {
+		return id
+	}
+	charge, err := s.GetCashIn(ctx, id)
+	if err != nil {
+		return id // the client refuses to refund what it cannot tell apart
+	}
+	for _, one := range others {
+		if slices.Contains([]string{charge.TransactionID, charge.InternalCode, charge.EndToEndID, charge.OriginalEndToEndID}, one.ChargeID) {
+			return one.ChargeID
+		}
+	}
+	return id
 }
 
 // refundOf returns the refund of a charge as far as the charge tells it.

@@ -52,13 +52,14 @@ func reading[T any](
 
 // transaction is a charge or a payment as the commands show it.
 type transaction struct {
-	id      string
-	result  transactionResult
-	rows    []row
-	qrCode  string // its text, if it has one
-	pending bool   // it was accepted and has not ended
-	outcome string // outcomeUndone or outcomeReturned, empty if an accepted one stands
-	why     string // how it was undone or returned, and what another one needs
+	id        string
+	requested time.Time
+	result    transactionResult
+	rows      []row
+	qrCode    string // its text, if it has one
+	pending   bool   // it was accepted and has not ended
+	outcome   string // outcomeUndone or outcomeReturned, empty if an accepted one stands
+	why       string // how it was undone or returned, and what another one needs
 }
 
 // transactionResult is the JSON of the commands about a charge or a payment.
@@ -139,10 +140,16 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 		})
 	}
 	made, err := o.send(ctx, s.Client, options(o.attempt)...)
-	if err != nil {
+	switch {
+	case err != nil:
 		return a.unsettled(err, flags, o.resolveWords(o.reference)...)
+	case !made.requested.IsZero() && time.Since(made.requested).Abs() > time.Minute:
+		// The gateway repeats its first response, though this journal does not know the payment.
+		return a.showAccepted(ctx, s, o.kind, connectpsp.Recovered{TransactionID: made.id},
+			func() (transaction, error) { return made, nil })
+	default:
+		return a.show(o.kind, made, s.settled)
 	}
-	return a.show(o.kind, made, s.settled)
 }
 
 func asTransaction(id string) string {

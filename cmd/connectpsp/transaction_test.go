@@ -1,9 +1,11 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -118,6 +120,19 @@ func TestEveryCommandSaysTheSameOfTheSameStateOfACharge(t *testing.T) {
 	}
 }
 
+func TestAPaymentWhoseJournalIsLostIsShownAsItIs(t *testing.T) {
+	s := newShell(t, sandbox.WithTime(time.Now().Add(-time.Hour)))
+	args := cashOut("withdrawal-1", "--yes")
+	id := decode[transactionResult](t, s.run(cashOut("withdrawal-1", "--yes", "--json")...)).CashOut.TransactionID
+	require.NoError(t, s.box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no such key"))
+	code := decode[transactionResult](t, s.run(cashIn("order-1", "--json")...)).CashIn.PIXData.CopyAndPaste
+	s.vars["CONNECTPSP_JOURNAL"] = filepath.Join(t.TempDir(), "another")
+
+	s.sameState([][]string{args}, exitRejected, "FAILED", "failed later, so the money came back")
+	assert.Contains(t, s.run(cashIn("order-1")...).stdout, code)
+	assert.Zero(t, s.paid())
+}
+
 func TestAChargeThatIsRepeatedShowsItsCodeAgain(t *testing.T) {
 	s := newShell(t)
 	code := decode[transactionResult](t, s.run(cashIn("order-1", "--json")...)).CashIn.PIXData.CopyAndPaste
@@ -182,6 +197,11 @@ func TestARefundThatIsRepeatedIsShownAndNotMadeAgain(t *testing.T) {
 		assert.Equal(t, exitDone, o.code, o.stderr)
 		assert.Contains(t, o.stdout, "accepted")
 		assert.Contains(t, o.stdout, id)
+	}
+	charge := s.box.CashIns()[0]
+	for _, other := range []string{charge.InternalCode, charge.EndToEndID} {
+		o := s.run(change(args, id, other)...)
+		assert.Equal(t, exitDone, o.code, "it is the same refund under another id of its charge: %s", o.stderr)
 	}
 	o := s.run(change(args, "FRAUD", "MERCHANT_ERROR")...)
 	assert.Equal(t, exitUsage, o.code, o.stderr)
