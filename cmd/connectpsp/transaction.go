@@ -79,7 +79,7 @@ func (a *app) show(k *kind, t transaction, settled []recovered) error {
 	outcome, next := cmp.Or(t.outcome, outcomeAccepted), ""
 	switch {
 	case outcome != outcomeAccepted:
-		undone = &undoneError{outcome, fmt.Sprintf("the %s was accepted, transaction %s, and %s", k.noun, t.id, t.why)}
+		undone = &undoneError{outcome, k.ended(t)}
 		t.result.Error = undone.Error()
 	case t.pending:
 		next = "connectpsp wait " + k.family + " " + quote(t.id)
@@ -127,11 +127,9 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 	}
 	defer s.close(a)
 	earlier, err := s.accepted(ctx, connectpsp.Intent{Operation: o.operation, ExternalReference: o.reference, Amount: o.amount}, o.request)
-	if errors.Is(err, errDiffers) {
-		return usage("this reference has already %s %s%s, and this command differs from that: nothing was sent; use another --reference for another %s",
-			o.paid, earlier.Amount.BRL(), asTransaction(earlier.TransactionID), o.noun)
-	}
 	switch {
+	case errors.Is(err, errDiffers):
+		return o.refuse(ctx, s, *earlier)
 	case err != nil:
 		return err
 	case earlier != nil:
@@ -152,11 +150,22 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 	}
 }
 
-func asTransaction(id string) string {
-	if id == "" {
-		return ""
+// refuse says what the reference of an order was used for.
+func (o order) refuse(ctx context.Context, s *session, earlier connectpsp.Recovered) error {
+	as := ""
+	if earlier.TransactionID != "" {
+		as = " as transaction " + earlier.TransactionID
+		if present, err := o.get(ctx, s.Client, earlier.TransactionID); err == nil && present.outcome != "" {
+			return usage("this command differs from the earlier one of its reference, and nothing was sent: %s", o.ended(present))
+		}
 	}
-	return " as transaction " + id
+	return usage("this reference has already %s %s%s, and this command differs from that: nothing was sent; use another --reference for another %s",
+		o.paid, earlier.Amount.BRL(), as, o.noun)
+}
+
+// ended says how a transaction was undone or returned.
+func (k *kind) ended(t transaction) string {
+	return fmt.Sprintf("the %s was accepted, transaction %s, and %s", k.noun, t.id, t.why)
 }
 
 // resolveWords are the command that settles a transaction.

@@ -167,6 +167,18 @@ func TestAReferenceThatHasPaidIsRefusedForAnythingElse(t *testing.T) {
 	}
 }
 
+func TestACorrectedPaymentIsToldToUseANewReference(t *testing.T) {
+	s := newShell(t)
+	args := cashOut("withdrawal-1", "--yes")
+	id := decode[transactionResult](t, s.run(cashOut("withdrawal-1", "--yes", "--json")...)).CashOut.TransactionID
+	require.NoError(t, s.box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no such key"))
+	o := s.run(change(args, "30.00", "20.00")...)
+	assert.Equal(t, exitUsage, o.code)
+	assert.Contains(t, o.stderr, "nothing was sent: the payment was accepted, transaction "+id+
+		", and failed later, so the money came back: correct the cause, then pay again under a new --reference")
+	assert.Zero(t, s.paid())
+}
+
 func TestAReferenceWhosePaymentIsOpenStaysUnknownForAnythingElse(t *testing.T) {
 	s := newShell(t)
 	s.box.FailNext("createCashOut", slices.Repeat(lost, 20)...)
