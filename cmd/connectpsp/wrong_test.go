@@ -121,28 +121,32 @@ func TestEachWrongFileOfEachCommandIsAnsweredInOneLine(t *testing.T) {
 	text := filepath.Join(directory, "text")
 	require.NoError(t, os.WriteFile(text, []byte("not what is expected\n"), 0o600))
 	absent := filepath.Join(directory, "absent")
+	var unreadable []string
+	if os.Getuid() > 0 { // root reads everything, and Windows has no such mode
+		path := filepath.Join(directory, "unreadable")
+		require.NoError(t, os.WriteFile(path, nil, 0o000))
+		unreadable = append(unreadable, path)
+	}
 	s := newShell(t)
 	commands(t, func(command *cobra.Command, args []string, needs int) {
-		for path, says := range map[string]string{absent: "no such file", directory: "not a regular file", text: "line 1 is not NAME=VALUE"} {
+		for path, says := range map[string]string{absent: "--env-file: open ", directory: "not a regular file", text: "line 1 is not NAME=VALUE"} {
 			s.refuses(exitUsage, says, append(args, "--env-file", path)...)
 		}
-		files := map[string]map[string]string{
-			"--journal": {directory: "is a directory", filepath.Join(absent, "journal"): "no such file"},
-			"--body":    {directory: "is a directory", absent: "no such file"},
-			"--headers": {directory: "is a directory", absent: "no such file"},
-			"--state":   {directory: "is a directory", text: "is not the state of a sandbox", filepath.Join(absent, "state"): "no such file"},
-		}
-		for flag, paths := range files {
+		for flag, paths := range map[string][]string{
+			"--journal": {directory, filepath.Join(absent, "journal")},
+			"--body":    {directory, absent},
+			"--headers": {directory, absent, text},
+			"--state":   {directory, text, filepath.Join(absent, "state")},
+		} {
 			if command.Flags().Lookup(strings.TrimPrefix(flag, "--")) == nil {
 				continue
 			}
-			for path, says := range paths {
+			for _, path := range append(paths, unreadable...) {
 				args := append(args, flag, path)
 				if flag == "--headers" {
 					args = append(args, "--body", text)
 				}
-				s.refuses(exitUsage, says, args...)
-				s.refuses(exitUsage, flag, args...)
+				s.refuses(exitUsage, "connectpsp: "+flag+": ", args...)
 			}
 		}
 		if needs&needsJournal != 0 {
