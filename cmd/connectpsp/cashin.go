@@ -79,7 +79,7 @@ func ofCashIn(c *connectpsp.CashIn) transaction {
 	case connectpsp.CashInCancelled:
 		t.outcome, t.why = outcomeUndone, "was cancelled unpaid: another charge needs a new --reference"
 	case connectpsp.CashInRefunded:
-		t.outcome, t.why = outcomeReturned, "was paid, and the money went back to the payer, all of it or a part: another charge needs a new --reference"
+		t.outcome, t.why = outcomeReturned, "was paid, and the money went back to the payer, all or a part: another charge needs a new --reference"
 	}
 	if c.PIXData != nil {
 		t.qrCode = c.PIXData.CopyAndPaste

@@ -114,7 +114,7 @@ func ofCashOut(c *connectpsp.CashOut) transaction {
 	case connectpsp.CashOutCancelled:
 		t.outcome, t.why = outcomeUndone, "was cancelled later, so the money came back: to pay again, use a new --reference"
 	case connectpsp.CashOutRefunded:
-		t.outcome, t.why = outcomeReturned, "was returned later, so the money came back, all of it or a part: book only what came back, and pay that again under a new --reference"
+		t.outcome, t.why = outcomeReturned, "was returned later, so the money came back, all or a part: book only what came back, and pay that again under a new --reference"
 	}
 	masked := maskCashOut(*c)
 	t.result.CashOut = &masked

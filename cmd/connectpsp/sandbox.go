@@ -99,7 +99,7 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 	config := box.Config()
 	config.BaseURL = "http://" + socket.Addr().String()
 	if !address.IsLoopback() {
-		a.say("everybody who reaches %s may do everything with this sandbox", config.BaseURL)
+		a.say("anyone who reaches %s controls this sandbox", config.BaseURL)
 	}
 	if err := a.printCredentials(config); err != nil {
 		return errors.Join(err, socket.Close())

@@ -41,7 +41,7 @@ func TestEveryCommandSaysTheSameOfTheSameStateOfAPayment(t *testing.T) {
 				return err
 			}
 			return box.ReturnCashOut(id)
-		}, exitRejected, "REFUNDED", "was returned later, so the money came back, all of it or a part", 0},
+		}, exitRejected, "REFUNDED", "was returned later, so the money came back, all or a part", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShell(t)
@@ -103,7 +103,7 @@ func TestEveryCommandSaysTheSameOfTheSameStateOfACharge(t *testing.T) {
 				return err
 			}
 			return box.ReturnCashIn(id)
-		}, exitRejected, "REFUNDED", "was paid, and the money went back to the payer, all of it or a part"},
+		}, exitRejected, "REFUNDED", "was paid, and the money went back to the payer, all or a part"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShell(t)
