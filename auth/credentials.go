@@ -17,6 +17,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/internal/answer"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
@@ -70,9 +71,10 @@ func (t *cachedToken) age() time.Duration { return time.Since(t.received) }
 // flight is a single flight: one POST /auth/token and all callers that wait for it. Token and err
 // are set before done is closed.
 type flight struct {
-	done  chan struct{}
-	token Secret
-	err   error
+	done    chan struct{}
+	token   Secret
+	err     error
+	request observe.TokenFlight
 }
 
 // fetching is the key of the context of a token request. Its value is the source that requests.
@@ -94,7 +96,7 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	if cached := c.current.Load(); cached != nil {
 		if age := cached.age(); age < cached.endsAge {
 			if age >= cached.renewAge {
-				c.renew(cached, age)
+				c.renew(ctx, cached, age)
 			}
 			return cached.token, nil
 		}
@@ -105,9 +107,10 @@ func (c *ClientCredentials) Token(ctx context.Context) (Secret, error) {
 	if ctx.Value(fetching{}) == c {
 		return Secret{}, errOwnToken
 	}
-	shared := c.join(time.Now())
+	shared := c.join(ctx, time.Now())
 	select {
 	case <-shared.done:
+		observe.WaitedFor(ctx, &shared.request)
 		return shared.token, shared.err
 	case <-ctx.Done():
 		return Secret{}, ctx.Err()
@@ -151,7 +154,7 @@ func (c *ClientCredentials) LogValue() slog.Value { return slog.StringValue(c.St
 
 // renew starts a request in the background. Only the goroutine that moves renewAge starts one; all
 // others return without the lock.
-func (c *ClientCredentials) renew(cached *cachedToken, age time.Duration) {
+func (c *ClientCredentials) renew(ctx context.Context, cached *cachedToken, age time.Duration) {
 	later := *cached
 	later.renewAge = age + renewalBackoff
 	if !c.current.CompareAndSwap(cached, &later) {
@@ -161,13 +164,13 @@ func (c *ClientCredentials) renew(cached *cachedToken, age time.Duration) {
 	defer c.mu.Unlock()
 	paused := c.refusal != nil && c.refusal.Temporary() && time.Now().Before(c.refusalUntil)
 	if c.flight == nil && c.current.Load() == &later && !paused {
-		c.startLocked()
+		c.startLocked(ctx)
 	}
 }
 
 // join returns the flight to wait for: the one under way, a new one, or a completed one if the
 // result is known already.
-func (c *ClientCredentials) join(now time.Time) *flight {
+func (c *ClientCredentials) join(ctx context.Context, now time.Time) *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cached := c.current.Load(); cached != nil && cached.age() < cached.endsAge {
@@ -184,7 +187,7 @@ func (c *ClientCredentials) join(now time.Time) *flight {
 		}
 		return completed(Secret{}, &refusal)
 	}
-	return c.startLocked()
+	return c.startLocked(ctx)
 }
 
 func completed(token Secret, err error) *flight {
@@ -193,13 +196,14 @@ func completed(token Secret, err error) *flight {
 	return &flight{done: done, token: token, err: err}
 }
 
-// startLocked starts a request. The request outlives the context of the caller that started it,
-// because other callers wait for it too.
-func (c *ClientCredentials) startLocked() *flight {
+// startLocked starts a request. The request keeps the values of ctx, such as a trace, and outlives
+// ctx, because other callers wait for it too.
+func (c *ClientCredentials) startLocked(ctx context.Context) *flight {
 	shared := &flight{done: make(chan struct{})}
 	c.flight = shared
+	ctx = observe.WithFlight(ctx, &shared.request)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), fetching{}, c), fetchTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), fetching{}, c), fetchTimeout)
 		defer cancel()
 		next, err := c.fetch(ctx)
 		c.complete(shared, next, err)

@@ -103,9 +103,11 @@ func (c *Client) GetBalance(ctx context.Context, options ...CallOption) (*Balanc
 // if the gateway responds that it did not succeed) or an [*UnknownOutcomeError]: read the balance,
 // then set the target again. POST /account/rebalance, signed. It takes no idempotency key.
 func (c *Client) RebalanceAccount(ctx context.Context, target pix.Amount, options ...CallOption) (rebalance *Rebalance, err error) {
-	defer c.logUnknown(ctx, &err)
+	ctx, observed := c.beginCall(ctx, Call{Operation: OperationRebalanceAccount})
+	var call *call
+	defer func() { c.endCall(ctx, observed, call, rebalance != nil, err) }()
 	request, faults := rebalanceRequest{target}, checkRebalance(target)
-	call, err := c.prepare(ctx, rebalanceAccount.Operation, Intent{Amount: target}, request, faults, options)
+	call, err = c.prepare(ctx, rebalanceAccount.Operation, Intent{Amount: target}, request, faults, options)
 	if err != nil {
 		return nil, err
 	}

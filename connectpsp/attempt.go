@@ -25,6 +25,8 @@ type attempt struct {
 	begun    time.Time
 	duration time.Duration
 	token    auth.Secret // the access token it carried
+	observed observedAttempt
+	failure  string // the kind of the transport's error, if any
 
 	sent     bool // it may have reached the gateway; false only if it provably did not
 	replayed bool // something below the SDK sent it more than once
@@ -47,19 +49,20 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	sending := httptrace.WithClientTrace(ctx, &tracker.trace)
 	response, err := call.row.send(sending, c.raw, call, &tracker.body, tracker.edit)
 	if err != nil {
-		a.err = err
+		a.err, a.failure = err, failureOf(err)
 		if tracker.handed { // else the error is the token source's or the journal's, in the caller's own words
 			a.err = redact.Error(err)
 		}
 	} else {
 		a.status, a.header = response.StatusCode, response.Header
 		a.body, a.err = answer.Read(response)
+		a.failure = failureOf(a.err)
 		if call.raw != nil {
 			*call.raw = RawResponse{StatusCode: a.status, Header: a.header, Body: bytes.Clone(a.body)}
 		}
 	}
 	a.duration = time.Since(a.begun)
-	a.token = tracker.token
+	a.token, a.observed = tracker.token, tracker.observed
 	a.sent = err == nil || tracker.mayHaveSent()
 	a.replayed = tracker.written.Load() > 1
 	return a
@@ -68,14 +71,15 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 // sendTracker completes one request and records whether it may have been sent, and whether a
 // transport sent it twice.
 type sendTracker struct {
-	client  *Client
-	state   *callState
-	ctx     context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
-	trace   httptrace.ClientTrace // of the request
-	token   auth.Secret
-	handed  bool         // the request was complete and given to the HTTP client
-	body    sealedBody   // empty if the request has none
-	written atomic.Int32 // how often its headers were written; counted on the transport's goroutines
+	client   *Client
+	state    *callState
+	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
+	trace    httptrace.ClientTrace // of the request
+	token    auth.Secret
+	observed observedAttempt
+	handed   bool         // the request was complete and given to the HTTP client
+	body     sealedBody   // empty if the request has none
+	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines
 }
 
 // edit is the last request editor, and calls the others in their order: the signature is made of
@@ -110,6 +114,7 @@ func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
 	request.GetBody = nil
 	request.ContentLength = t.body.content.Size() // http.NewRequest knows that of its own readers only
 	t.handed = true
+	t.observed = c.beginAttempt(call, request)
 	return nil
 }
 

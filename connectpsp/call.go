@@ -20,6 +20,10 @@ type call struct {
 	doubted    *UnknownOutcomeError // the outcome that the call is to settle, nil if it is a call of its own
 	recovering bool                 // the intent is in the journal, and the call is dropped if another has it
 
+	requests      int         // that were handed to the HTTP client
+	reason        RetryReason // of the next one
+	transactionID string      // once it is known
+
 	row row
 }
 
@@ -31,8 +35,12 @@ func (call *call) id() string { return cmp.Or(call.payment.ChargeID, call.paymen
 func do[T any](
 	ctx context.Context, c *Client, op *operation[T], payment Intent, request any, faults faults, options []CallOption,
 ) (response *T, err error) {
-	defer c.logUnknown(ctx, &err)
-	call, err := c.prepare(ctx, op.Operation, payment, request, faults, options)
+	ctx, observed := c.beginCall(ctx, Call{
+		Operation: op.ID, ExternalReference: payment.ExternalReference, TransactionID: payment.TransactionID,
+	})
+	var call *call
+	defer func() { c.endCall(ctx, observed, call, response != nil, err) }()
+	call, err = c.prepare(ctx, op.Operation, payment, request, faults, options)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +138,7 @@ func (c *Client) perform(ctx context.Context, call *call) (result any, err error
 	}
 	var shared error // nil if a journal or a transport panics: a rejection may not be certain yet
 	defer func() { p.unlock(shared) }()
+	defer func() { call.transactionID = p.transactionID }()
 	err = c.lockKey(ctx, p)
 	// The journal knows of the payment before it is sent: journaled.go.
 	if err == nil {

@@ -21,10 +21,6 @@ const (
 	inDoubt          // it may have been executed
 )
 
-func (o outcome) String() string {
-	return [...]string{"accepted", "rejected", "not sent", "unknown"}[o]
-}
-
 // verdict is the judgement of one attempt.
 type verdict struct {
 	outcome outcome
@@ -36,6 +32,15 @@ type verdict struct {
 	// transactionID is that of the transaction that an accepted response names.
 	transactionID string
 	result        any // of a 2xx response, nil if there was none
+}
+
+// word is the outcome that an attempt proves. A conflict proves none: it may be about this very
+// payment.
+func (v verdict) word() CallOutcome {
+	if v.refusal != nil && errors.Is(v.refusal, ErrUnknownOutcome) {
+		return CallUnknown
+	}
+	return [...]CallOutcome{accepted: CallAccepted, rejected: CallRejected, notSent: CallNotSent, inDoubt: CallUnknown}[v.outcome]
 }
 
 // classify judges an attempt. It holds the truth about responses, row by row, and knows nothing of

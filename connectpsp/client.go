@@ -12,6 +12,7 @@ import (
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
@@ -27,7 +28,8 @@ type Client struct {
 	editors    []gen.RequestEditorFn // of every request but those for tokens
 	sign       gen.RequestEditorFn
 	retry      RetryPolicy
-	logger     *slog.Logger // never nil
+	logger     *slog.Logger   // never nil
+	observers  *observe.Guard // nil if nobody observes
 	retries    budget
 	scope      any           // of its locks
 	journal    Journal       // never nil
@@ -63,6 +65,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
 		retry:      settings.retry,
 		logger:     settings.logger,
+		observers:  observe.New(settings.logger, settings.observers...),
 		journal:    settings.journal,
 		window:     settings.window,
 		clientID:   cfg.ClientID,
@@ -120,7 +123,7 @@ func (s settings) newRaw(base *url.URL) (*gen.Client, error) {
 // newCredentials returns the token source that requests tokens through raw, and logs its requests.
 func (s settings) newCredentials(raw *gen.Client, cfg Config) *auth.ClientCredentials {
 	logged := *raw
-	logged.Client = loggedTokens{raw.Client, s.logger}
+	logged.Client = loggedTokens{raw.Client, s.logger, observe.New(s.logger, s.observers...)}
 	return auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
 }
 

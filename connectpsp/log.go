@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
@@ -23,30 +25,30 @@ func (c *Client) log(ctx context.Context, p *callState, a attempt) {
 	}
 	call, v := p.call, p.verdict
 	line := attributes{
+		slog.String("event", "attempt"),
 		slog.String("operation", call.operation.ID),
 		slog.String("method", call.operation.Method),
 		slog.String("path", strings.Replace(call.operation.Path, "{id}", call.id(), 1)),
 		slog.Int("status", a.status),
 		slog.Int("attempt", p.attempts),
 		slog.Duration("duration", a.duration),
-		slog.String("outcome", wordOf(v)),
+		slog.String("outcome", string(v.word())),
 	}
-	line.add("idempotencyKey", call.payment.IdempotencyKey)
-	line.add("externalReference", call.payment.ExternalReference)
+	line.add("idempotency_key", call.payment.IdempotencyKey)
+	line.add("external_reference", call.payment.ExternalReference)
 	if v.refusal != nil {
 		line.add("code", string(v.refusal.Code.printable()))
 	}
 	line.add("error", kindOf(a, v))
-	line.add("retry", c.retryReason(p, a))
+	line.add("retry", string(c.retryReason(p, a)))
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: attempt", line...)
 }
 
-// logUnknown records a call that ends with an unknown outcome. Methods defer it, so that it sees
-// the error they return.
-func (c *Client) logUnknown(ctx context.Context, err *error) {
-	if errors.Is(*err, ErrUnknownOutcome) && c.logger.Enabled(ctx, slog.LevelError) {
-		var line attributes
-		line.describe(*err)
+// logUnknown records a call that ends with an unknown outcome.
+func (c *Client) logUnknown(ctx context.Context, err error) {
+	if errors.Is(err, ErrUnknownOutcome) && c.logger.Enabled(ctx, slog.LevelError) {
+		line := attributes{slog.String("event", "call.unknown")}
+		line.describe(err)
 		c.logger.LogAttrs(ctx, slog.LevelError, "connectpsp: unknown outcome", line...)
 	}
 }
@@ -61,23 +63,15 @@ func (c *Client) logRecovered(ctx context.Context, level slog.Level, recovered [
 		if one == nil {
 			continue
 		}
-		outcome := "rejected"
-		switch {
-		case one.Err == nil:
-			outcome = "accepted"
-		case errors.Is(one.Err, ErrUnknownOutcome):
-			outcome = "unknown"
-		case errors.Is(one.Err, ErrNotSent):
-			outcome = "not sent"
-		}
-		line := attributes{slog.String("outcome", outcome)}
+		outcome, _ := outcomeOf(one.Operation, one.Err == nil, one.Err)
+		line := attributes{slog.String("event", "payment.recovered"), slog.String("outcome", string(outcome))}
 		if one.Err != nil {
 			line.describe(one.Err)
 		} else {
 			line.add("operation", one.Operation)
-			line.add("idempotencyKey", one.IdempotencyKey)
-			line.add("externalReference", one.ExternalReference)
-			line.add("transactionId", one.TransactionID)
+			line.add("idempotency_key", one.IdempotencyKey)
+			line.add("external_reference", one.ExternalReference)
+			line.add("transaction_id", one.TransactionID)
 		}
 		c.logger.LogAttrs(ctx, level, "connectpsp: recovered", line...)
 	}
@@ -100,29 +94,20 @@ func (l *attributes) describe(err error) {
 	switch {
 	case errors.As(err, &unknown):
 		l.add("operation", unknown.Operation)
-		l.add("idempotencyKey", unknown.IdempotencyKey)
-		l.add("externalReference", unknown.ExternalReference)
-		l.add("transactionId", unknown.TransactionID)
-		*l = append(*l, slog.Time("firstSentAt", unknown.FirstSentAt), slog.Int("status", unknown.StatusCode))
+		l.add("idempotency_key", unknown.IdempotencyKey)
+		l.add("external_reference", unknown.ExternalReference)
+		l.add("transaction_id", unknown.TransactionID)
+		*l = append(*l, slog.Time("first_sent_at", unknown.FirstSentAt), slog.Int("status", unknown.StatusCode))
 		refusal = unknown.Refusal
 	case errors.As(err, &refusal):
 		l.add("operation", refusal.Operation)
-		l.add("idempotencyKey", refusal.IdempotencyKey)
-		l.add("externalReference", refusal.ExternalReference)
+		l.add("idempotency_key", refusal.IdempotencyKey)
+		l.add("external_reference", refusal.ExternalReference)
 		*l = append(*l, slog.Int("status", refusal.StatusCode))
 	}
 	if refusal != nil {
 		l.add("code", string(refusal.Code.printable()))
 	}
-}
-
-// wordOf returns the outcome that an attempt proves. A conflict proves none: it may be about this
-// very payment.
-func wordOf(v verdict) string {
-	if v.refusal != nil && errors.Is(v.refusal, ErrUnknownOutcome) {
-		return inDoubt.String()
-	}
-	return v.outcome.String()
 }
 
 // kindOf describes a failed attempt by safe text: the SDK's own for a response that was read, else
@@ -143,24 +128,24 @@ func kindOf(a attempt, v verdict) string {
 
 // retryReason returns why another attempt follows if time and budget allow, or "" if none may
 // follow.
-func (c *Client) retryReason(p *callState, a attempt) string {
+func (c *Client) retryReason(p *callState, a attempt) RetryReason {
 	switch v := p.verdict; {
 	case v.renew && !p.renewed:
-		return "token refused"
+		return RetryToken
 	case !v.again || p.tries >= c.retry.MaxAttempts:
 		return ""
 	case a.status == http.StatusTooManyRequests:
-		return "rate limited"
+		return RetryRateLimited
 	case a.status == 0 && !a.sent:
-		return "not sent"
+		return RetryNotSent
 	case a.status == 0:
-		return "no response"
+		return RetryNoResponse
 	case v.err != nil:
-		return "unreadable response"
+		return RetryUnreadable
 	case a.status/100 == 5:
-		return "gateway failed"
+		return RetryGatewayFailed
 	default:
-		return "still under way"
+		return RetryUnderWay
 	}
 }
 
@@ -168,22 +153,41 @@ func (c *Client) retryReason(p *callState, a attempt) string {
 // the attempt that needed the token.
 type loggedTokens struct {
 	gen.HttpRequestDoer
-	logger *slog.Logger
+	logger    *slog.Logger
+	observers *observe.Guard
 }
 
 func (l loggedTokens) Do(request *http.Request) (*http.Response, error) {
-	ctx := request.Context()
-	if !l.logger.Enabled(ctx, slog.LevelDebug) {
-		return l.HttpRequestDoer.Do(request)
-	}
 	begun := time.Now()
+	number := tokenRequests.Add(1)
+	activity := TokenRequest{Number: number, Server: request.URL.Host}
+	ctx, span := observe.Begin(request.Context(), l.observers, activity)
+	if span.IsObserved() {
+		observe.NumberTokenRequest(ctx, number)
+		request = request.WithContext(ctx)
+	}
 	response, err := l.HttpRequestDoer.Do(request)
-	line := attributes{slog.String("operation", OperationAuthToken), slog.Duration("duration", time.Since(begun))}
+	if err == nil {
+		activity.Status = response.StatusCode
+	}
+	activity.Error, activity.Duration = failureOf(err), time.Since(begun)
+	observe.End(span, activity)
+	l.log(ctx, activity, err)
+	return response, err
+}
+
+// tokenRequests counts the requests for tokens of the process.
+var tokenRequests atomic.Int64
+
+func (l loggedTokens) log(ctx context.Context, activity TokenRequest, err error) {
+	if !l.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	line := attributes{slog.String("event", "token.request"), slog.String("operation", OperationAuthToken), slog.Duration("duration", activity.Duration)}
 	if err != nil {
 		line.add("error", redact.Error(err).Error())
 	} else {
-		line = append(line, slog.Int("status", response.StatusCode))
+		line = append(line, slog.Int("status", activity.Status))
 	}
 	l.logger.LogAttrs(ctx, slog.LevelDebug, "connectpsp: token request", line...)
-	return response, err
 }

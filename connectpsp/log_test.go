@@ -49,7 +49,7 @@ func TestTheLogSaysWhyEachAttemptFailedAndWhyItIsRetried(t *testing.T) {
 	address := closed.Listener.Addr().String()
 	attempt := func(more line) line {
 		all := line{"level": "DEBUG", "msg": "connectpsp: attempt", "operation": "createCashOut", "method": "POST", "path": "/cash-out",
-			"idempotencyKey": key, "externalReference": "withdrawal-42", "status": 0.0}
+			"idempotency_key": key, "external_reference": "withdrawal-42", "status": 0.0}
 		for name, value := range more {
 			all[name] = value
 		}
@@ -62,34 +62,34 @@ func TestTheLogSaysWhyEachAttemptFailedAndWhyItIsRetried(t *testing.T) {
 	}{
 		"accepted": {steps: []http.HandlerFunc{replyJSON(202, cashOutAccepted)}, want: []line{{"attempt": 1.0, "status": 202.0, "outcome": "accepted"}}},
 		"failed, then accepted": {steps: []http.HandlerFunc{html(503), replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "status": 503.0, "outcome": "unknown", "retry": "gateway failed"}, {"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
+			{"attempt": 1.0, "status": 503.0, "outcome": "unknown", "retry": "gateway_failed"}, {"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"rejected": {steps: []http.HandlerFunc{problem(422, "INSUFFICIENT_FUNDS")}, want: []line{
 			{"attempt": 1.0, "status": 422.0, "outcome": "rejected", "code": "INSUFFICIENT_FUNDS"}}},
 		"conflict": {steps: []http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, want: []line{
 			{"attempt": 1.0, "status": 409.0, "outcome": "unknown", "code": "DUPLICATE_EXTERNAL_REFERENCE"}}},
 		"limited": {steps: []http.HandlerFunc{problem(429, "RATE_LIMITED"), replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "status": 429.0, "outcome": "rejected", "code": "RATE_LIMITED", "retry": "rate limited"},
+			{"attempt": 1.0, "status": 429.0, "outcome": "rejected", "code": "RATE_LIMITED", "retry": "rate_limited"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"token expired": {steps: []http.HandlerFunc{problem(401, "TOKEN_EXPIRED"), replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "status": 401.0, "outcome": "rejected", "code": "TOKEN_EXPIRED", "retry": "token refused"},
+			{"attempt": 1.0, "status": 401.0, "outcome": "rejected", "code": "TOKEN_EXPIRED", "retry": "token_refused"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"no response": {steps: []http.HandlerFunc{drop, replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "outcome": "unknown", "error": `Post "URL/cash-out": EOF`, "retry": "no response"},
+			{"attempt": 1.0, "outcome": "unknown", "error": `Post "URL/cash-out": EOF`, "retry": "no_response"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"unreadable": {steps: []http.HandlerFunc{replyJSON(202, "Maria"), replyJSON(202, cashOutAccepted)}, want: []line{
-			{"attempt": 1.0, "status": 202.0, "outcome": "unknown", "error": "the response is not a JSON object", "retry": "unreadable response"},
+			{"attempt": 1.0, "status": 202.0, "outcome": "unknown", "error": "the response is not a JSON object", "retry": "unreadable_response"},
 			{"attempt": 2.0, "status": 202.0, "outcome": "accepted"}}},
 		"source of tokens": {options: []connectpsp.Option{connectpsp.WithTokenSource(brokenTokens{errors.New("Maria")})}, want: []line{
-			{"attempt": 1.0, "outcome": "not sent", "error": "[redacted *errors.errorString]"}}},
+			{"attempt": 1.0, "outcome": "not_sent", "error": "[redacted *errors.errorString]"}}},
 		"journal": {options: []connectpsp.Option{connectpsp.WithJournal(&notebook{intents: map[string]connectpsp.Intent{}, fail: map[string]error{"sent": context.DeadlineExceeded}})}, want: []line{
-			{"attempt": 1.0, "outcome": "not sent", "error": "context deadline exceeded", "retry": "not sent"},
-			{"attempt": 2.0, "outcome": "not sent", "error": "context deadline exceeded"}}},
+			{"attempt": 1.0, "outcome": "not_sent", "error": "context deadline exceeded", "retry": "not_sent"},
+			{"attempt": 2.0, "outcome": "not_sent", "error": "context deadline exceeded"}}},
 		"no connection": {options: []connectpsp.Option{connectpsp.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			r.URL.Host = address
 			return http.DefaultTransport.RoundTrip(r)
 		})})}, want: []line{
-			{"attempt": 1.0, "outcome": "not sent", "error": `Post "http://` + address + `/cash-out": dial tcp ` + address + `: connect: connection refused`, "retry": "not sent"},
-			{"attempt": 2.0, "outcome": "not sent", "error": `Post "http://` + address + `/cash-out": dial tcp ` + address + `: connect: connection refused`}}},
+			{"attempt": 1.0, "outcome": "not_sent", "error": `Post "http://` + address + `/cash-out": dial tcp ` + address + `: connect: connection refused`, "retry": "not_sent"},
+			{"attempt": 2.0, "outcome": "not_sent", "error": `Post "http://` + address + `/cash-out": dial tcp ` + address + `: connect: connection refused`}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger, log := logAt(slog.LevelDebug)
@@ -163,19 +163,19 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 		call  func(*connectpsp.Client) error
 		want  line
 	}{
-		"no response": {[]http.HandlerFunc{drop}, cashOut, line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 0.0}},
+		"no response": {[]http.HandlerFunc{drop}, cashOut, line{"operation": "createCashOut", "external_reference": "withdrawal-42", "status": 0.0}},
 		"then refused": {[]http.HandlerFunc{html(502), problem(422, "INSUFFICIENT_FUNDS")}, cashOut,
-			line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 422.0, "code": "INSUFFICIENT_FUNDS"}},
+			line{"operation": "createCashOut", "external_reference": "withdrawal-42", "status": 422.0, "code": "INSUFFICIENT_FUNDS"}},
 		"conflict": {[]http.HandlerFunc{problem(409, "DUPLICATE_EXTERNAL_REFERENCE")}, cashOut,
-			line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 409.0, "code": "DUPLICATE_EXTERNAL_REFERENCE"}},
+			line{"operation": "createCashOut", "external_reference": "withdrawal-42", "status": 409.0, "code": "DUPLICATE_EXTERNAL_REFERENCE"}},
 		"charge": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
 			_, err := c.CreateCashIn(t.Context(), cashInRequest())
 			return err
-		}, line{"operation": "createCashIn", "externalReference": "order-1", "status": 500.0}},
+		}, line{"operation": "createCashIn", "external_reference": "order-1", "status": 500.0}},
 		"refund": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
 			_, err := c.RefundCashIn(t.Context(), cashInID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
 			return err
-		}, line{"operation": "refundCashIn", "transactionId": cashInID, "status": 500.0}},
+		}, line{"operation": "refundCashIn", "transaction_id": cashInID, "status": 500.0}},
 		"rebalance": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
 			_, err := c.RebalanceAccount(t.Context(), pix.Centavos(1))
 			return err
@@ -183,7 +183,7 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 		"not resolved": {[]http.HandlerFunc{html(500)}, func(c *connectpsp.Client) error {
 			_, err := c.ResolveCashOut(t.Context(), nil, cashOutRequest())
 			return err
-		}, line{"operation": "createCashOut", "externalReference": "withdrawal-42", "status": 0.0}},
+		}, line{"operation": "createCashOut", "external_reference": "withdrawal-42", "status": 0.0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger, log := logAt(slog.LevelInfo)
@@ -197,8 +197,8 @@ func TestAnUnknownOutcomeIsLoggedOnceAsAnError(t *testing.T) {
 			}
 			var unknown *connectpsp.UnknownOutcomeError
 			if errors.As(err, &unknown) {
-				assert.Equal(t, unknown.FirstSentAt.Format(time.RFC3339Nano), lines[0]["firstSentAt"])
-				assert.Equal(t, unknown.IdempotencyKey, lines[0].text("idempotencyKey"))
+				assert.Equal(t, unknown.FirstSentAt.Format(time.RFC3339Nano), lines[0]["first_sent_at"])
+				assert.Equal(t, unknown.IdempotencyKey, lines[0].text("idempotency_key"))
 			}
 		})
 	}
@@ -238,8 +238,8 @@ func TestEachRecoveredPaymentIsLoggedAsAWarning(t *testing.T) {
 		assert.Equal(t, "WARN", lines[0]["level"])
 		assert.Equal(t, want, lines[0]["outcome"])
 		assert.Equal(t, "createCashOut", lines[0]["operation"])
-		assert.Equal(t, "withdrawal-42", lines[0]["externalReference"])
-		assert.NotEmpty(t, lines[0]["idempotencyKey"])
+		assert.Equal(t, "withdrawal-42", lines[0]["external_reference"])
+		assert.NotEmpty(t, lines[0]["idempotency_key"])
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // Option configures a client. Nil is not an Option.
@@ -23,6 +24,7 @@ type settings struct {
 	tokenSource auth.TokenSource
 	journal     Journal
 	window      time.Duration
+	observers   []observe.Observer
 	private     bool // plain http on a private network is allowed
 }
 
@@ -78,22 +80,23 @@ func WithHTTPClient(h *http.Client) Option {
 //
 // with those of these attributes that apply:
 //
-//	operation          the operation's id in the description, such as createCashOut
-//	externalReference  the request's
-//	idempotencyKey     the key that it carries
-//	transactionId      the gateway's id, or that of the charge to refund
-//	outcome            accepted, rejected, not sent or unknown: of this attempt or recovered payment
-//	firstSentAt        when the payment was first sent
-//	status             the HTTP status of the response, 0 if none came
-//	code               the gateway's code, such as INSUFFICIENT_FUNDS
-//	error              the kind of the failure, such as "context deadline exceeded"
-//	retry              why another attempt follows, if time and budget allow
-//	attempt            the number of the attempt within the call, from 1
-//	duration           of the attempt, or of the request for a token
-//	method, path       of the request
+//	event               call.unknown, payment.recovered, attempt or token.request
+//	operation           the operation's id in the description, such as createCashOut
+//	external_reference  the request's
+//	idempotency_key     the key that it carries
+//	transaction_id      the gateway's id, or that of the charge to refund
+//	outcome             of this attempt or recovered payment, a [CallOutcome]
+//	first_sent_at       when the payment was first sent
+//	status              the HTTP status of the response, 0 if none came
+//	code                the gateway's code, such as INSUFFICIENT_FUNDS
+//	error               the kind of the failure, such as "context deadline exceeded"
+//	retry               why another attempt follows, if time and budget allow: a [RetryReason]
+//	attempt             the number of the attempt within the call, from 1
+//	duration            of the attempt, or of the request for a token
+//	method, path        of the request
 //
 // No header, no body and no error's own text is written, so no secret, and no personal data unless
-// an external reference is one.
+// an external reference is one. docs/logs.md lists the events of all packages.
 func WithLogger(l *slog.Logger) Option {
 	return func(s *settings) { s.logger = l }
 }

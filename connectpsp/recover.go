@@ -357,6 +357,12 @@ func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 	if recovered.Err != nil {
 		return recovered
 	}
+	returned := false // false after a panic
+	ctx, observed := c.beginCall(ctx, Call{
+		Operation: intent.Operation, Recovering: true, ExternalReference: intent.ExternalReference,
+		IdempotencyKey: intent.IdempotencyKey, TransactionID: intent.TransactionID,
+	})
+	defer func() { observed.end(p.call, returned, recovered.Err) }()
 	switch intent.Operation {
 	case OperationCreateCashIn:
 		if recovered.CashIn, recovered.Err = run(ctx, c, createCashIn, p.call); recovered.Err == nil {
@@ -371,6 +377,7 @@ func (c *Client) recover(ctx context.Context, intent Intent) *Recovered {
 			recovered.TransactionID = recovered.Refund.TransactionID
 		}
 	}
+	returned = true
 	if errors.Is(recovered.Err, errSettled) {
 		return nil
 	}

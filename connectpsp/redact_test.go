@@ -119,26 +119,26 @@ func TestRequestsAndResponsesPrintTheIDsOfThePayment(t *testing.T) {
 	}{
 		{
 			connectpsp.CashInRequest{ExternalReference: "order-1", Amount: amount, Payer: payer},
-			"connectpsp.CashInRequest[externalReference=order-1 amount=10.50]",
+			"connectpsp.CashInRequest[external_reference=order-1 amount=10.50]",
 		},
 		{
 			connectpsp.CashIn{
 				ExternalReference: "order-1", TransactionID: "tx1", Status: connectpsp.CashInPaid,
 				Amount: amount, Payer: payer,
 			},
-			"connectpsp.CashIn[externalReference=order-1 transactionId=tx1 status=PAID amount=10.50]",
+			"connectpsp.CashIn[external_reference=order-1 transaction_id=tx1 status=PAID amount=10.50]",
 		},
 		{
 			connectpsp.CashOutRequest{ExternalReference: "w-1", Amount: amount, Payee: payee},
-			"connectpsp.CashOutRequest[externalReference=w-1 amount=10.50]",
+			"connectpsp.CashOutRequest[external_reference=w-1 amount=10.50]",
 		},
 		{
 			&connectpsp.CashOut{TransactionID: "tx2", Payee: payee},
-			"connectpsp.CashOut[transactionId=tx2]",
+			"connectpsp.CashOut[transaction_id=tx2]",
 		},
 		{
 			connectpsp.Refund{TransactionID: "tx1", Status: connectpsp.CashInRefunded, Amount: amount},
-			"connectpsp.Refund[transactionId=tx1 status=REFUNDED amount=10.50]",
+			"connectpsp.Refund[transaction_id=tx1 status=REFUNDED amount=10.50]",
 		},
 		{
 			connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "Maria Silva"},

@@ -85,9 +85,11 @@ const (
 // After a certain rejection, such as CASH_IN_NOT_PAID, use [WithAttempt]. POST
 // /cash-in/{id}/refund, signed.
 func (c *Client) RefundCashIn(ctx context.Context, id string, request RefundRequest, options ...CallOption) (refund *Refund, err error) {
-	defer c.logUnknown(ctx, &err)
 	charge := Intent{ChargeID: id, TransactionID: id}
-	call, err := c.prepare(ctx, refundCashIn.Operation, charge, request, checkRefund(id, request), options)
+	ctx, observed := c.beginCall(ctx, Call{Operation: OperationRefundCashIn, TransactionID: id})
+	var call *call
+	defer func() { c.endCall(ctx, observed, call, refund != nil, err) }()
+	call, err = c.prepare(ctx, refundCashIn.Operation, charge, request, checkRefund(id, request), options)
 	if err != nil {
 		return nil, err
 	}

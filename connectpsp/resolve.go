@@ -29,7 +29,9 @@ var (
 // response now proves nothing about an earlier request. It holds the facts known by now. Keep that
 // one, try again later, or wait for the webhook.
 func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeError, request CashOutRequest) (cashOut *CashOut, err error) {
-	defer c.logUnknown(ctx, &err)
+	ctx, observed := c.beginCall(ctx, Call{Operation: OperationCreateCashOut, ExternalReference: request.ExternalReference})
+	var settling *call
+	defer func() { c.endCall(ctx, observed, settling, cashOut != nil, err) }()
 	if unknown == nil || unknown.Operation != OperationCreateCashOut {
 		return nil, &UnknownOutcomeError{
 			Operation:         OperationCreateCashOut,
@@ -58,16 +60,16 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 		Operation: OperationCreateCashOut, IdempotencyKey: key,
 		ExternalReference: request.ExternalReference, Amount: request.Amount,
 	}
-	call := &call{operation: api.CreateCashOut, payment: payment, body: body, doubted: unknown}
+	settling = &call{operation: api.CreateCashOut, payment: payment, body: body, doubted: unknown}
 	if unknown.TransactionID != "" {
 		cashOut, err := c.GetCashOut(ctx, unknown.TransactionID)
 		if err == nil && cashOut.ExternalReference == request.ExternalReference &&
 			(cashOut.Amount == request.Amount || cashOut.Amount.IsZero()) {
-			c.accept(ctx, call, unknown.FirstSentAt, cashOut.TransactionID)
+			c.accept(ctx, settling, unknown.FirstSentAt, cashOut.TransactionID)
 			return cashOut, nil
 		}
 	}
-	return run(ctx, c, createCashOut, call)
+	return run(ctx, c, createCashOut, settling)
 }
 
 // ReconcileCashOut ends the open payment of a cash-out in the journal, with its personal data, if

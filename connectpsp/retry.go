@@ -24,6 +24,8 @@ func (c *Client) sendUntilSettled(ctx context.Context, p *callState) error {
 		v := classify(p.call, a)
 		p.note(a, v)
 		c.log(ctx, p, a)
+		c.endAttempt(a, v)
+		p.call.reason = c.retryReason(p, a)
 		if v.outcome == accepted || v.outcome == rejected && !v.again {
 			c.retries.put(max(1, retried)) // the gateway is well
 		}

@@ -45,14 +45,14 @@ func (a *attemptCounter) Handle(_ context.Context, record slog.Record) error {
 	var order, outcome string
 	record.Attrs(func(attribute slog.Attr) bool {
 		switch attribute.Key {
-		case "externalReference":
+		case "external_reference":
 			order, _, _ = strings.Cut(attribute.Value.String(), "/")
 		case "outcome":
 			outcome = attribute.Value.String()
 		}
 		return true
 	})
-	if outcome == "not sent" {
+	if outcome == "not_sent" {
 		return nil
 	}
 	a.mu.Lock()

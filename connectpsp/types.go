@@ -53,8 +53,8 @@ func identity(reference, transactionID, status string, amount pix.Amount) slog.V
 			shown = append(shown, slog.String(name, text))
 		}
 	}
-	show("externalReference", reference)
-	show("transactionId", transactionID)
+	show("external_reference", reference)
+	show("transaction_id", transactionID)
 	show("status", status)
 	if !amount.IsZero() {
 		shown = append(shown, slog.Any("amount", amount))

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 const (
@@ -81,9 +82,10 @@ type heldToken struct {
 // flight is one look for a token, and all that wait for it. Held and err are set before done is
 // closed.
 type flight struct {
-	done chan struct{}
-	held *heldToken
-	err  error
+	done    chan struct{}
+	held    *heldToken
+	err     error
+	request observe.TokenFlight
 }
 
 // Token returns a live token. It waits only if there is none, and no longer than ctx lasts.
@@ -101,6 +103,7 @@ func (t *sharedTokens) Token(ctx context.Context) (auth.Secret, error) {
 		}
 		select {
 		case <-flight.done:
+			observe.WaitedFor(ctx, &flight.request)
 		case <-ctx.Done():
 			return auth.Secret{}, ctx.Err()
 		}
@@ -135,7 +138,7 @@ func (t *sharedTokens) look(ctx context.Context) (*heldToken, *flight) {
 			held.renewAt = now.Add(renewPause)
 		}
 		// It keeps the values of ctx, such as a trace, and not its end: others wait for it too.
-		go t.obtain(context.WithoutCancel(ctx), t.flight, held, t.refused)
+		go t.obtain(observe.WithFlight(context.WithoutCancel(ctx), &t.flight.request), t.flight, held, t.refused)
 	}
 	return held, t.flight
 }

@@ -1,0 +1,328 @@
+package connectpsp
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/observe"
+)
+
+// Observer sees the activities of the SDK begin and end, for traces, metrics and alarms. Give it to
+// a client with [WithObserver], and to the Handler and the Worker of package webhook and to the
+// stores of packages sqlstore and journal with their options. Package metrics has one for
+// Prometheus, and the module otel one for OpenTelemetry.
+//
+// An activity is a [Call], an [Attempt], a [TokenRequest] or a [JournalWrite], or a Delivery or a
+// Processing of package webhook. Later versions may have more types: ignore those you do not know.
+// Activities hold no secret and no personal data. Their ids are in fields of their own, which say
+// so: leave those out of metrics.
+//
+// Begin gets the activity as far as it is known, and returns the context that the activity goes on
+// in, such as ctx with a span: activities within it, the HTTP request and the journal get its
+// values. Its deadline and its end have no effect. End gets that context and the whole activity.
+//
+// Goroutines call an Observer concurrently, and each method in a goroutine of its own. An activity
+// waits for a method for a tenth of a second. Then it goes on without, and until that method has
+// returned the Observer is skipped: it misses activities, so its counts are too low. An activity
+// whose Begin was missed has no End. A panic is recovered. The client logs both at level warning.
+type Observer interface {
+	Begin(ctx context.Context, activity any) context.Context
+	End(ctx context.Context, activity any)
+}
+
+// Call is the activity of a method of a [Client] that makes requests: its checks, its attempts and
+// the waits between them. [Client.Recover] makes one for each payment that it settles. Methods that
+// read a transaction on the way make a Call within theirs.
+type Call struct {
+	Operation Operation
+	// Recovering is true for a payment that [Client.Recover] settles.
+	Recovering bool
+
+	// Outcome is empty at Begin.
+	Outcome CallOutcome
+	// Code is the gateway's code for a refusal if it is a published one, "OTHER" if it is not, and
+	// empty if there was none.
+	Code ErrorCode
+	// Attempts counts the requests that were handed to the HTTP client.
+	Attempts int
+	// Token is the Number of the TokenRequest that the call waited for, also if another call caused
+	// it, and 0 if it waited for none.
+	Token int64
+	// Duration is the time since Begin.
+	Duration time.Duration
+
+	// ExternalReference, IdempotencyKey and TransactionID identify the payment, or the transaction
+	// to read. They are ids: leave them out of metrics. At Begin the last two may be empty.
+	ExternalReference, IdempotencyKey, TransactionID string
+}
+
+// CallOutcome is the outcome of a [Call].
+type CallOutcome string
+
+const (
+	// CallAccepted says that the call returned a result.
+	CallAccepted CallOutcome = "accepted"
+	// CallInvalid says that the request was not valid, and nothing was sent: a [*ValidationError].
+	CallInvalid CallOutcome = "invalid"
+	// CallNotSent says that nothing was sent for another reason: no connection, token, time or
+	// journal.
+	CallNotSent CallOutcome = "not_sent"
+	// CallRejected says that the gateway refused it: an [*APIError].
+	CallRejected CallOutcome = "rejected"
+	// CallUnknown says that the money may have moved. See [ErrUnknownOutcome].
+	CallUnknown CallOutcome = "unknown"
+	// CallFailed says that a read got no response of the gateway's.
+	CallFailed CallOutcome = "failed"
+	// CallSettled says that [Client.Recover] left a payment to another call, which settles it.
+	CallSettled CallOutcome = "settled"
+)
+
+// Attempt is the activity of one HTTP request of a [Call], from the moment when it is complete to
+// the end of its response.
+type Attempt struct {
+	Operation Operation
+	// Method, Server and Path are those of the request: the method, the host with a port if it has
+	// one, and the description's path template, such as /cash-in/{id}.
+	Method, Server, Path string
+	// Number counts the requests of the call, from 1.
+	Number int
+	// Reason says why the request repeats an earlier one. It is empty for the first.
+	Reason RetryReason
+
+	// Status is the status of the response, 0 if none came.
+	Status int
+	// Outcome is what the attempt proves about itself: CallAccepted, CallRejected, CallNotSent or
+	// CallUnknown, the last also for a read without a readable response. It is empty at Begin.
+	Outcome CallOutcome
+	// Code is like that of a [Call].
+	Code ErrorCode
+	// Error is the kind of failure if there was no whole response: timeout, canceled, dns, connect,
+	// tls, connection or other. It is empty if there was one.
+	Error string
+	// Deviation says how the response deviates from the description: status, body, code or
+	// transaction (it is about another one). It is empty if it does not.
+	Deviation string
+	// Duration is the time since Begin.
+	Duration time.Duration
+}
+
+// RetryReason says why an [Attempt] repeats an earlier one.
+type RetryReason string
+
+const (
+	// RetryToken is for a request with another access token, after a 401 or a refused signature.
+	RetryToken RetryReason = "token_refused"
+	// RetryRateLimited follows a 429.
+	RetryRateLimited RetryReason = "rate_limited"
+	// RetryNotSent follows a request that was not sent, for want of a connection or a token.
+	RetryNotSent RetryReason = "not_sent"
+	// RetryNoResponse follows a request that got no response.
+	RetryNoResponse RetryReason = "no_response"
+	// RetryUnreadable follows a response that could not be read.
+	RetryUnreadable RetryReason = "unreadable_response"
+	// RetryGatewayFailed follows a 5xx.
+	RetryGatewayFailed RetryReason = "gateway_failed"
+	// RetryUnderWay follows a response that says that the same request is still running.
+	RetryUnderWay RetryReason = "under_way"
+)
+
+// TokenRequest is the activity of one POST /auth/token, up to the header of its response. It begins
+// in the context of the call that caused it. A renewal ahead of time is not waited for by that call.
+type TokenRequest struct {
+	// Number counts the requests for tokens of this process, from 1.
+	Number int64
+	// Server is like that of an [Attempt].
+	Server string
+
+	// Status is the status of the response, 0 if none came.
+	Status int
+	// Error is like that of an [Attempt].
+	Error string
+	// Duration is the time since Begin.
+	Duration time.Duration
+}
+
+// JournalWrite is the activity of one write to a [Journal] of package journal or sqlstore.
+type JournalWrite struct {
+	// Step is begin, sent or finish.
+	Step string
+
+	// Failed is true if the write failed: the payment was not sent, or its outcome stays unknown.
+	Failed bool
+	// Duration is the time since Begin.
+	Duration time.Duration
+}
+
+// WithObserver shows the activities of the client to observer. Given more than once, all observers
+// see them, in this order. See [Observer]. Nil is like no observer.
+func WithObserver(observer Observer) Option {
+	return func(s *settings) {
+		if observer != nil {
+			s.observers = append(s.observers, observer)
+		}
+	}
+}
+
+// otherCode stands for a code that is not published: codes of a peer have no end.
+const otherCode ErrorCode = "OTHER"
+
+func (c ErrorCode) listed() ErrorCode {
+	if c == "" || advice[c] != "" {
+		return c
+	}
+	return otherCode
+}
+
+// beginCall shows that a call begins. Its method defers endCall.
+func (c *Client) beginCall(ctx context.Context, activity Call) (context.Context, observedCall) {
+	if c.observers == nil {
+		return ctx, observedCall{}
+	}
+	o := observedCall{wait: new(observe.TokenWait), activity: activity}
+	ctx, o.span = observe.Begin(observe.WithTokenWait(ctx, o.wait), c.observers, o.activity)
+	return ctx, o
+}
+
+// observedCall is a call that has begun.
+type observedCall struct {
+	span     observe.Span
+	wait     *observe.TokenWait
+	activity Call
+}
+
+// endCall shows that a call has ended, and logs it if its outcome is unknown. Call is nil if none
+// was made. Returned is false if a result is missing: after a panic there is no error either.
+func (c *Client) endCall(ctx context.Context, o observedCall, call *call, returned bool, err error) {
+	c.logUnknown(ctx, err)
+	o.end(call, returned, err)
+}
+
+// end shows that a call has ended, if anybody observes.
+func (o observedCall) end(call *call, returned bool, err error) {
+	if !o.span.IsObserved() {
+		return
+	}
+	done := o.activity
+	if call != nil {
+		done.Attempts = call.requests
+		done.IdempotencyKey = call.payment.IdempotencyKey
+		done.TransactionID = cmp.Or(call.transactionID, done.TransactionID)
+	}
+	done.Outcome, done.Code = outcomeOf(done.Operation, returned, err)
+	done.Token, done.Duration = o.wait.Number(), o.span.Duration()
+	observe.End(o.span, done)
+}
+
+// outcomeOf describes the end of a call.
+func outcomeOf(operation Operation, returned bool, err error) (CallOutcome, ErrorCode) {
+	var refusal *APIError
+	var code ErrorCode
+	if errors.As(err, &refusal) {
+		code = refusal.Code.listed()
+	}
+	switch {
+	case err == nil && returned:
+		return CallAccepted, ""
+	case errors.Is(err, errSettled):
+		return CallSettled, ""
+	case errors.Is(err, ErrUnknownOutcome):
+		return CallUnknown, code
+	case errors.As(err, new(*ValidationError)), errors.As(err, new(ValidationErrors)):
+		return CallInvalid, ""
+	case errors.Is(err, ErrNotSent):
+		return CallNotSent, code
+	case refusal != nil && !(isRead(operation) && refusal.StatusCode/100 == 5):
+		return CallRejected, code
+	case isRead(operation):
+		return CallFailed, code
+	default:
+		return CallUnknown, code // a panic
+	}
+}
+
+// observedAttempt is an attempt that has begun.
+type observedAttempt struct {
+	span     observe.Span
+	activity Attempt
+}
+
+// beginAttempt shows that a request is complete. The request goes on in the context that it sets.
+func (c *Client) beginAttempt(call *call, request *http.Request) (o observedAttempt) {
+	call.requests++
+	if c.observers == nil {
+		return o
+	}
+	o.activity = Attempt{
+		Operation: call.operation.ID,
+		Method:    call.operation.Method,
+		Server:    request.URL.Host,
+		Path:      call.operation.Path,
+		Number:    call.requests,
+		Reason:    call.reason,
+	}
+	ctx, span := observe.Begin(request.Context(), c.observers, o.activity)
+	o.span = span
+	*request = *request.WithContext(ctx)
+	return o
+}
+
+// endAttempt shows the end of an attempt, if it was handed to the HTTP client.
+func (c *Client) endAttempt(a attempt, v verdict) {
+	if !a.observed.span.IsObserved() {
+		return
+	}
+	done := a.observed.activity
+	done.Status, done.Error, done.Duration = a.status, a.failure, a.observed.span.Duration()
+	done.Outcome = v.word()
+	if v.refusal != nil {
+		done.Code = v.refusal.Code.listed()
+	}
+	done.Deviation = deviationOf(a, v, done.Code)
+	observe.End(a.observed.span, done)
+}
+
+// deviationOf says how a response deviates from the description.
+func deviationOf(a attempt, v verdict, code ErrorCode) string {
+	switch {
+	case errors.As(v.err, new(*mismatchError)):
+		return "transaction"
+	case a.status/100 == 2 && a.err == nil && v.err != nil, errors.Is(v.err, errNotTheGateway):
+		return "body"
+	case a.status/100 == 3:
+		return "status"
+	case code == otherCode:
+		return "code"
+	default:
+		return ""
+	}
+}
+
+// failureOf is the kind of a transport's error.
+func failureOf(err error) string {
+	var network net.Error
+	var operation *net.OpError
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "timeout"
+	case errors.As(err, new(*net.DNSError)):
+		return "dns"
+	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(tls.AlertError)):
+		return "tls"
+	case errors.As(err, &operation) && operation.Op == "dial":
+		return "connect"
+	case errors.As(err, &operation), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection"
+	default:
+		return "other"
+	}
+}
