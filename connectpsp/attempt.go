@@ -25,7 +25,7 @@ type attempt struct {
 	begun    time.Time
 	duration time.Duration
 	token    auth.Secret // the access token it carried
-	observed observedAttempt
+	observed *observedAttempt
 	failure  string // the kind of the transport's error, if any
 
 	sent     bool // it may have reached the gateway; false only if it provably did not
@@ -76,7 +76,7 @@ type sendTracker struct {
 	ctx      context.Context       // of the attempt, without the trace: that is to see this request alone, and not one for a token
 	trace    httptrace.ClientTrace // of the request
 	token    auth.Secret
-	observed observedAttempt
+	observed *observedAttempt
 	handed   bool         // the request was complete and given to the HTTP client
 	body     sealedBody   // empty if the request has none
 	written  atomic.Int32 // how often its headers were written; counted on the transport's goroutines

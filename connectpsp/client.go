@@ -65,7 +65,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		sign:       signing.Editor(cfg.CryptoToken.Reveal()),
 		retry:      settings.retry,
 		logger:     settings.logger,
-		observers:  observe.New(settings.logger, settings.observers...),
+		observers:  settings.guard,
 		journal:    settings.journal,
 		window:     settings.window,
 		clientID:   cfg.ClientID,
@@ -123,7 +123,7 @@ func (s settings) newRaw(base *url.URL) (*gen.Client, error) {
 // newCredentials returns the token source that requests tokens through raw, and logs its requests.
 func (s settings) newCredentials(raw *gen.Client, cfg Config) *auth.ClientCredentials {
 	logged := *raw
-	logged.Client = loggedTokens{raw.Client, s.logger, observe.New(s.logger, s.observers...)}
+	logged.Client = loggedTokens{raw.Client, s.logger, s.guard}
 	return auth.NewClientCredentials(&logged, cfg.ClientID, cfg.ClientSecret)
 }
 

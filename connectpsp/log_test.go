@@ -48,7 +48,7 @@ func TestTheLogSaysWhyEachAttemptFailedAndWhyItIsRetried(t *testing.T) {
 	closed.Close()
 	address := closed.Listener.Addr().String()
 	attempt := func(more line) line {
-		all := line{"level": "DEBUG", "msg": "connectpsp: attempt", "operation": "createCashOut", "method": "POST", "path": "/cash-out",
+		all := line{"level": "DEBUG", "msg": "connectpsp: attempt", "event": "attempt", "operation": "createCashOut", "method": "POST", "path": "/cash-out",
 			"idempotency_key": key, "external_reference": "withdrawal-42", "status": 0.0}
 		for name, value := range more {
 			all[name] = value
@@ -137,7 +137,7 @@ func TestEachTokenRequestIsLogged(t *testing.T) {
 			_, err := newClient(t, server.URL, connectpsp.WithLogger(logger)).GetBalance(t.Context())
 			lines := linesOf(t, log.String())
 			require.NotEmpty(t, lines)
-			want := line{"level": "DEBUG", "msg": "connectpsp: token request", "operation": "authToken"}
+			want := line{"level": "DEBUG", "msg": "connectpsp: token request", "event": "token.request", "operation": "authToken"}
 			for name, value := range c.want {
 				want[name] = value
 			}

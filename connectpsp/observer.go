@@ -246,26 +246,26 @@ func outcomeOf(operation Operation, returned bool, err error) (CallOutcome, Erro
 	}
 }
 
-// observedAttempt is an attempt that has begun.
+// observedAttempt is an attempt that has begun. Nil is one that nobody observes.
 type observedAttempt struct {
 	span     observe.Span
 	activity Attempt
 }
 
 // beginAttempt shows that a request is complete. The request goes on in the context that it sets.
-func (c *Client) beginAttempt(call *call, request *http.Request) (o observedAttempt) {
+func (c *Client) beginAttempt(call *call, request *http.Request) *observedAttempt {
 	call.requests++
 	if c.observers == nil {
-		return o
+		return nil
 	}
-	o.activity = Attempt{
+	o := &observedAttempt{activity: Attempt{
 		Operation: call.operation.ID,
 		Method:    call.operation.Method,
 		Server:    request.URL.Host,
 		Path:      call.operation.Path,
 		Number:    call.requests,
 		Reason:    call.reason,
-	}
+	}}
 	ctx, span := observe.Begin(request.Context(), c.observers, o.activity)
 	o.span = span
 	*request = *request.WithContext(ctx)
@@ -274,7 +274,7 @@ func (c *Client) beginAttempt(call *call, request *http.Request) (o observedAtte
 
 // endAttempt shows the end of an attempt, if it was handed to the HTTP client.
 func (c *Client) endAttempt(a attempt, v verdict) {
-	if !a.observed.span.IsObserved() {
+	if a.observed == nil {
 		return
 	}
 	done := a.observed.activity
@@ -305,11 +305,12 @@ func deviationOf(a attempt, v verdict, code ErrorCode) string {
 
 // failureOf is the kind of a transport's error.
 func failureOf(err error) string {
+	if err == nil {
+		return "" // before the variables, which are allocated
+	}
 	var network net.Error
 	var operation *net.OpError
 	switch {
-	case err == nil:
-		return ""
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():

@@ -25,7 +25,8 @@ type settings struct {
 	journal     Journal
 	window      time.Duration
 	observers   []observe.Observer
-	private     bool // plain http on a private network is allowed
+	guard       *observe.Guard // of observers
+	private     bool           // plain http on a private network is allowed
 }
 
 // validate adds the faults of the options, base being the gateway's URL, and fills
@@ -33,6 +34,7 @@ type settings struct {
 func (s *settings) validate(faults *faults, base *url.URL) {
 	s.retry = s.retry.validate(faults)
 	s.logger = cmp.Or(s.logger, slog.Default())
+	s.guard = observe.New(s.logger, s.observers...)
 	if s.journal == nil {
 		s.journal = new(memoryJournal)
 	} else {

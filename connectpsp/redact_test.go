@@ -159,5 +159,5 @@ func TestRequestsAndResponsesPrintTheIDsOfThePayment(t *testing.T) {
 	var out bytes.Buffer
 	charge := &connectpsp.CashIn{ExternalReference: "order-1", Amount: pix.Centavos(1050), Payer: payer}
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("paid", "charge", charge)
-	assert.Contains(t, out.String(), `"charge":{"externalReference":"order-1","amount":10.50}`)
+	assert.Contains(t, out.String(), `"charge":{"external_reference":"order-1","amount":10.50}`)
 }

@@ -255,8 +255,8 @@ func receiveFromMaria(t *testing.T, client *connectpsp.Client, logger *slog.Logg
 // canary is in these, in the log or in the inbox.
 func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option) {
 	t.Helper()
-	log := &logOfAll{}
-	options = append([]connectpsp.Option{connectpsp.WithLogger(log.logger()),
+	log, seen := &logOfAll{}, new(watcher)
+	options = append([]connectpsp.Option{connectpsp.WithLogger(log.logger()), connectpsp.WithObserver(seen),
 		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 2, BaseDelay: time.Nanosecond, MaxDelay: time.Nanosecond})}, options...)
 	client, err := connectpsp.New(config(url), options...)
 	require.NoError(t, err)
@@ -267,6 +267,8 @@ func assertNothingIsSeen(t *testing.T, url string, options ...connectpsp.Option)
 	}
 	assert.Empty(t, leaks(receiveFromMaria(t, client, log.logger())), "in the inbox")
 	assert.Empty(t, leaks(log.String()), "in the log")
+	assert.Empty(t, leaks(fmt.Sprintf("%+v %+v", seen.begun, seen.ended)), "by an observer")
+	assert.NotEmpty(t, seen.ended)
 	assert.Contains(t, log.String(), "withdrawal-42", "the log is not empty")
 	for way, text := range printed(client) {
 		assert.Empty(t, leaks(text), "the client as %s", way)
