@@ -108,8 +108,12 @@ type transport struct {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	call := callOf(r.Context())
+	if r.URL.Path == "/auth/token" {
+		call = nil // it is for all that wait, and which of them has caused it is not the schedule's choice
+	}
 	result := t.schedule.park(r.Context(), &pendingStep{
-		process: t.process, call: callOf(r.Context()), request: r, name: r.URL.Path + r.Header.Get("X-Idempotency-Key"),
+		process: t.process, call: call, request: r, name: r.URL.Path + r.Header.Get("X-Idempotency-Key"),
 	})
 	return result.response, result.err
 }
