@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
@@ -470,6 +472,35 @@ func ExampleNewTransport() {
 	}
 	fmt.Println(balance.Currency)
 	// Output: BRL
+}
+
+// outcomes is an Observer that counts the outcomes of calls. Goroutines call it.
+type outcomes struct{ counts sync.Map }
+
+func (*outcomes) Begin(ctx context.Context, _ any) context.Context { return ctx }
+
+func (o *outcomes) End(_ context.Context, activity any) {
+	if call, ok := activity.(connectpsp.Call); ok {
+		count, _ := o.counts.LoadOrStore(call.Outcome, new(atomic.Int64))
+		count.(*atomic.Int64).Add(1)
+	}
+}
+
+func ExampleWithObserver() {
+	gateway, _ := open()
+	defer gateway.Close()
+
+	seen := new(outcomes)
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithObserver(seen))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.CreateCashOut(context.Background(), withdrawal("withdrawal-42")); err != nil {
+		log.Fatal(err)
+	}
+	count, _ := seen.counts.Load(connectpsp.CallAccepted)
+	fmt.Println(count.(*atomic.Int64).Load(), connectpsp.CallAccepted)
+	// Output: 1 accepted
 }
 
 // Two clients that share one token.
