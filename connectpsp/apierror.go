@@ -169,7 +169,7 @@ func (e *APIError) advice() string {
 		return "call again later"
 	case e.StatusCode/100 == 3:
 		return "the gateway responded a redirect, which is never followed; check BaseURL"
-	case e.Code == "" && e.StatusCode/100 == 4 && isRead(e.Operation):
+	case e.Code == "" && (e.StatusCode/100 == 4 || e.StatusCode/100 == 2) && isRead(e.Operation):
 		return errNotTheGateway.Error()
 	case e.StatusCode == http.StatusNotFound:
 		return "this application has no such transaction"

@@ -51,6 +51,16 @@ func TestErrorsSayWhatHappenedWhatItMeansForTheMoneyAndTheNextStep(t *testing.T)
 		"something in between responded; check BaseURL, proxies and firewalls")
 }
 
+// The page of a login portal is a 200.
+func TestAPageInPlaceOfATokenPointsAtTheAddressAndTheProxies(t *testing.T) {
+	portal := inMemory{reply(200, "text/html", "<html>Welcome</html>")}
+	client := must(connectpsp.New(config(memoryURL), connectpsp.WithHTTPClient(&http.Client{Transport: portal}),
+		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1})))
+	_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+	assert.EqualError(t, err, "connectpsp: authToken: 200 OK: this call sent nothing: the response is not the gateway's problem: "+
+		"something in between responded; check BaseURL, proxies and firewalls")
+}
+
 func TestErrorsCanBeMadeByHandInTests(t *testing.T) {
 	for name, c := range map[string]struct {
 		err              error

@@ -80,7 +80,7 @@ func outcomeOf(operation Operation, returned bool, err error) (CallOutcome, Erro
 		return CallInvalid, ""
 	case errors.Is(err, ErrNotSent):
 		return CallNotSent, code
-	case refusal != nil && !(isRead(operation) && refusal.StatusCode/100 == 5):
+	case refusal != nil && !(isRead(operation) && (refusal.StatusCode/100 == 5 || refusal.Code == "")):
 		return CallRejected, code
 	case isRead(operation):
 		return CallFailed, code

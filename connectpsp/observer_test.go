@@ -88,6 +88,8 @@ func TestAnObserverSeesTheOutcomeOfEachCall(t *testing.T) {
 			connectpsp.Call{Operation: "getCashOut", Outcome: "accepted", Attempts: 1}},
 		"read of none": {[]http.HandlerFunc{problem(404, "NOT_FOUND")}, read,
 			connectpsp.Call{Operation: "getCashOut", Outcome: "rejected", Code: "OTHER", Attempts: 1}},
+		"read of a proxy's page": {[]http.HandlerFunc{html(403)}, read,
+			connectpsp.Call{Operation: "getCashOut", Outcome: "failed", Attempts: 1}},
 		"read failed": {[]http.HandlerFunc{html(503)}, read,
 			connectpsp.Call{Operation: "getCashOut", Outcome: "failed", Attempts: 4}},
 		"refund": {[]http.HandlerFunc{replyJSON(202, refundAccepted)}, func(c *connectpsp.Client) {
