@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
+	"github.com/connectpsp/connectpsp-go/internal/observe/journalwrite"
 )
 
 // File is a [connectpsp.Journal] in a file. Make it with [Open]; the zero value is not usable.
@@ -24,6 +26,7 @@ type File struct {
 	path   string
 	lock   io.Closer
 	opened time.Time
+	guard  *observe.Guard // nil if nobody observes
 	closed sync.Once
 
 	// flushing is locked during an fsync, and while a compacted file replaces the old one. Lock it
@@ -65,7 +68,15 @@ var (
 )
 
 // Begin writes an intent. See [connectpsp.Journal].
-func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
+func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
+	err = journalwrite.Observe(ctx, f.guard, journalwrite.Begin, func(ctx context.Context) error {
+		earlier, err = f.begin(ctx, i)
+		return err
+	})
+	return earlier, err
+}
+
+func (f *File) begin(ctx context.Context, i connectpsp.Intent) (*connectpsp.Intent, error) {
 	earlier, err := f.lookUp(i)
 	switch {
 	case earlier != nil || err != nil:
@@ -124,6 +135,12 @@ func (f *File) age() time.Duration { return time.Since(f.opened) }
 // Sent writes that a payment is about to be sent, and waits until that is durable. See
 // [connectpsp.Journal].
 func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
+	return journalwrite.Observe(ctx, f.guard, journalwrite.Sent, func(ctx context.Context) error {
+		return f.send(ctx, key, at)
+	})
+}
+
+func (f *File) send(ctx context.Context, key string, at time.Time) error {
 	number, err := f.append(ctx, func() ([]record, error) {
 		e := f.state.byKey[key]
 		switch {
@@ -145,6 +162,14 @@ func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
 // Finish writes a certain outcome, and waits until a rejection is durable. See
 // [connectpsp.Journal].
 func (f *File) Finish(
+	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string,
+) error {
+	return journalwrite.Observe(ctx, f.guard, journalwrite.Finish, func(ctx context.Context) error {
+		return f.finish(ctx, key, outcome, transactionID)
+	})
+}
+
+func (f *File) finish(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string,
 ) error {
 	if outcome != connectpsp.OutcomeAccepted && outcome != connectpsp.OutcomeRejected {
@@ -174,6 +199,17 @@ func (f *File) Finish(
 // Pending returns the intents without an outcome, oldest first. See [connectpsp.Journal].
 func (f *File) Pending(context.Context) ([]connectpsp.Intent, error) {
 	return list(f, (*state).allPending, (*intent).public)
+}
+
+// OpenPayments counts the payments without an outcome. It does not wait for the disk. See
+// [connectpsp.Client.OpenPayments].
+func (f *File) OpenPayments(context.Context) (connectpsp.OpenPayments, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if errors.Is(f.failure, errClosed) {
+		return connectpsp.OpenPayments{}, f.failure
+	}
+	return f.state.countPending(), nil
 }
 
 // Ended returns the intents that ended within the last hour, in the order in which they ended. See

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // ErrInUse is matched by the error of [Open] if another [File], in this process or another, owns
@@ -33,11 +37,31 @@ func (e *CorruptError) Error() string {
 		e.Path, e.Record, e.Offset, e.Reason)
 }
 
+// Option configures a [File]. A nil Option is not allowed.
+type Option func(*settings)
+
+type settings struct{ observers []observe.Observer }
+
+// WithObserver shows each [connectpsp.JournalWrite] to observer; give it to the client too. Given
+// more than once, all observers see them, in this order. That an observer is late or panics goes to
+// the [slog.Default] of the time of [Open], at level warning. Nil is like no observer.
+func WithObserver(observer connectpsp.Observer) Option {
+	return func(s *settings) {
+		if observer != nil {
+			s.observers = append(s.observers, observer)
+		}
+	}
+}
+
 // Open opens the journal at path, and creates it if there is none. It cuts off records that were
 // not durable when the machine lost power, and compacts the file if it contains requests of
 // payments that ended. The error matches [ErrInUse], is a [*CorruptError], or is the file system's.
 // Call [File.Close] when the clients that use the journal make no more calls.
-func Open(path string) (*File, error) {
+func Open(path string, options ...Option) (*File, error) {
+	var settings settings
+	for _, option := range options {
+		option(&settings)
+	}
 	path, err := locate(path)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -51,7 +75,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	f.lock = lock
+	f.lock, f.guard = lock, observe.New(slog.Default(), settings.observers...)
 	return f, nil
 }
 

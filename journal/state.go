@@ -256,6 +256,22 @@ func (s *state) allPending() []*intent {
 	return all
 }
 
+// countPending counts the intents without an outcome.
+func (s *state) countPending() (open connectpsp.OpenPayments) {
+	for e := range s.pending {
+		switch sent := e.now.SentAt; {
+		case sent.IsZero():
+			open.Begun++
+		case open.Sent == 0 || sent.Before(open.OldestSentAt):
+			open.OldestSentAt = sent
+			open.Sent++
+		default:
+			open.Sent++
+		}
+	}
+	return open
+}
+
 // allEnded returns the remembered intents with an outcome, in the order in which they ended.
 func (s *state) allEnded() []*ended {
 	all := make([]*ended, 0, len(s.ended))

@@ -31,6 +31,22 @@ func (i *Inbox) Held(ctx context.Context, limit int) (held []webhook.Item, err e
 	return held, wrap(rows.Err())
 }
 
+// countedItems bounds the items that State reads: a backlog must not make it slow.
+const countedItems = 10_000
+
+const countItems = `SELECT count(*), NOW - min(due_at),
+		(SELECT count(*) FROM (SELECT 1 FROM connectpsp_queue WHERE due_at IS NULL LIMIT $1) held)
+	FROM (SELECT due_at FROM connectpsp_queue WHERE due_at <= NOW ORDER BY due_at, id LIMIT $1) due`
+
+// State counts the items that are due, and those that are held, each up to 10,000. See
+// [webhook.InboxState].
+func (i *Inbox) State(ctx context.Context) (state webhook.InboxState, err error) {
+	var oldest sql.NullInt64
+	err = i.store.db.QueryRowContext(ctx, i.store.text(countItems), countedItems).Scan(&state.Due, &oldest, &state.Held)
+	state.OldestDue = localTime(oldest, time.Now())
+	return state, wrap(err)
+}
+
 const ofHeldKey = ` WHERE due_at IS NULL AND id = (SELECT id FROM connectpsp_event WHERE key = $1)`
 
 // Retry makes a held item due now, with no attempts counted. It reports whether the inbox holds an

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe/journalwrite"
 )
 
 // Journal is a [connectpsp.Journal] that any number of processes share. [Store.Journal] returns it.
@@ -78,7 +79,15 @@ func newJournal(s *Store) *Journal { return &Journal{store: s, begun: map[string
 
 // Begin looks an intent up, and remembers it until Sent writes it. While another process has the
 // payment it waits. See [connectpsp.Journal].
-func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
+	err = journalwrite.Observe(ctx, j.store.observers, journalwrite.Begin, func(ctx context.Context) error {
+		earlier, err = j.begin(ctx, intent)
+		return err
+	})
+	return earlier, err
+}
+
+func (j *Journal) begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
 	if err := validate(intent); err != nil {
 		return nil, err
 	}
@@ -192,6 +201,12 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 // payment's lock. It must return the errors of its statements. After an error of the database its
 // writes may have been committed. A nil also does nothing.
 func (j *Journal) SentWith(ctx context.Context, key string, at time.Time, also func(*sql.Tx) error) error {
+	return journalwrite.Observe(ctx, j.store.observers, journalwrite.Sent, func(ctx context.Context) error {
+		return j.send(ctx, key, at, also)
+	})
+}
+
+func (j *Journal) send(ctx context.Context, key string, at time.Time, also func(*sql.Tx) error) error {
 	a, known := j.attemptOf(key)
 	if !known {
 		return errNotBegun
@@ -285,6 +300,14 @@ func (j *Journal) Finish(ctx context.Context, key string, outcome connectpsp.Out
 // an error the outcome is not recorded, and the payment stays open. The client then reports a
 // rejection as unknown, and what was accepted as accepted.
 func (j *Journal) FinishWith(
+	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string, also func(*sql.Tx) error,
+) error {
+	return journalwrite.Observe(ctx, j.store.observers, journalwrite.Finish, func(ctx context.Context) error {
+		return j.finish(ctx, key, outcome, transactionID, also)
+	})
+}
+
+func (j *Journal) finish(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string, also func(*sql.Tx) error,
 ) error {
 	a, known := j.attemptOf(key)
@@ -385,6 +408,20 @@ func (j *Journal) endUnsent(ctx context.Context, a attempt, outcome connectpsp.O
 // Pending returns the intents without an outcome. See [connectpsp.Journal].
 func (j *Journal) Pending(ctx context.Context) ([]connectpsp.Intent, error) {
 	return j.list(ctx, selectPending)
+}
+
+// countOpen reads the index of the open payments, and their rows.
+const countOpen = `SELECT count(*), count(sent_at), NOW - min(sent_at) FROM connectpsp_payment WHERE outcome = ''`
+
+// OpenPayments counts the payments of all processes that have no outcome. Begun is 0, because Begin
+// writes nothing. See [connectpsp.Client.OpenPayments].
+func (j *Journal) OpenPayments(ctx context.Context) (connectpsp.OpenPayments, error) {
+	var open int
+	var oldest sql.NullInt64
+	var payments connectpsp.OpenPayments
+	err := j.store.db.QueryRowContext(ctx, j.store.text(countOpen)).Scan(&open, &payments.Sent, &oldest)
+	payments.Begun, payments.OldestSentAt = open-payments.Sent, localTime(oldest, time.Now())
+	return payments, wrap(err)
 }
 
 // Ended returns the intents that ended within an hour before the latest end. See

@@ -5,10 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // Store stores events, payments and tokens in a database. Make it with [Open]. It needs no Close:
@@ -21,6 +25,8 @@ type Store struct {
 	owner   string            // names this Store among those on the database
 	strict  bool              // the database's default isolation is not READ COMMITTED
 
+	observers *observe.Guard // of the journal's writes, nil if nobody observes
+
 	inbox   *Inbox
 	journal *Journal
 }
@@ -28,7 +34,10 @@ type Store struct {
 // Option configures a [Store]. A nil Option is not allowed.
 type Option func(*settings)
 
-type settings struct{ namespace string }
+type settings struct {
+	namespace string
+	observers []observe.Observer
+}
 
 // WithNamespace separates integrations that share a database: each namespace has tables of its own,
 // whose names begin with connectpsp_ and the namespace. A name has up to 30 lower-case letters,
@@ -38,15 +47,30 @@ func WithNamespace(name string) Option {
 	return func(s *settings) { s.namespace = name }
 }
 
+// WithObserver shows each [connectpsp.JournalWrite] of the [Journal] to observer; give it to the
+// client, the Handler and the Worker too. Given more than once, all observers see them, in this
+// order. That an observer is late or panics goes to the [slog.Default] of the time of [Open], at
+// level warning. Nil is like no observer.
+func WithObserver(observer connectpsp.Observer) Option {
+	return func(s *settings) {
+		if observer != nil {
+			s.observers = append(s.observers, observer)
+		}
+	}
+}
+
 var namespaceForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
 
-// namesOf returns what writes statements for a dialect and the options.
-func namesOf(dialect Dialect, options []Option) (*strings.Replacer, error) {
-	var settings settings
+func settingsOf(options []Option) (s settings) {
 	for _, option := range options {
-		option(&settings)
+		option(&s)
 	}
-	switch name := settings.namespace; {
+	return s
+}
+
+// names returns what writes statements for a dialect.
+func (s settings) names(dialect Dialect) (*strings.Replacer, error) {
+	switch name := s.namespace; {
 	case dialect != PostgreSQL && dialect != SQLite:
 		return nil, errors.New("sqlstore: the dialect must be PostgreSQL or SQLite")
 	case name != "" && !namespaceForm.MatchString(name):
@@ -70,11 +94,15 @@ func Open(ctx context.Context, db *sql.DB, dialect Dialect, options ...Option) (
 	if db == nil {
 		return nil, errors.New("sqlstore: Open needs a database")
 	}
-	names, err := namesOf(dialect, options)
+	settings := settingsOf(options)
+	names, err := settings.names(dialect)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: dialect, names: names, owner: uuid.NewString()}
+	s := &Store{
+		db: db, dialect: dialect, names: names, owner: uuid.NewString(),
+		observers: observe.New(slog.Default(), settings.observers...),
+	}
 	made, err := s.probe(ctx, s.db)
 	if err != nil {
 		return nil, err

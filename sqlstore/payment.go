@@ -153,13 +153,16 @@ func (r *row) scan(rows *sql.Rows, now time.Time) error {
 	var begun, sent, ended sql.NullInt64
 	err := rows.Scan(&r.IdempotencyKey, &r.Operation, &r.ExternalReference, &r.ChargeID, &r.TransactionID, &centavos,
 		&r.BodySHA256, &r.ClientID, &r.BaseURL, &r.Body, &outcome, &r.epoch, &r.owner, &begun, &sent, &ended, &r.Leased)
-	at := func(ago sql.NullInt64) time.Time {
-		if !ago.Valid {
-			return time.Time{}
-		}
-		return now.Add(-time.Duration(ago.Int64) * time.Microsecond)
-	}
 	r.Outcome, r.Amount = connectpsp.Outcome(outcome), pix.Centavos(centavos)
-	r.BegunAt, r.SentAt, r.EndedAt = at(begun), at(sent), at(ended)
+	r.BegunAt, r.SentAt, r.EndedAt = localTime(begun, now), localTime(sent, now), localTime(ended, now)
 	return err
+}
+
+// localTime returns the time, by the local clock, of what was so many microseconds ago by the
+// database's clock, zero if it was never.
+func localTime(ago sql.NullInt64, now time.Time) time.Time {
+	if !ago.Valid {
+		return time.Time{}
+	}
+	return now.Round(0).UTC().Add(-time.Duration(ago.Int64) * time.Microsecond)
 }

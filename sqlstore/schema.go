@@ -19,7 +19,7 @@ type Migration struct {
 // [Open] runs the steps that are missing. Migrations panics if an option or the dialect is not
 // valid.
 func Migrations(dialect Dialect, options ...Option) []Migration {
-	names, err := namesOf(dialect, options)
+	names, err := settingsOf(options).names(dialect)
 	if err != nil {
 		panic(err)
 	}

@@ -57,7 +57,7 @@ func (w *Worker) processAll(ctx context.Context, b *batch, claims []*Claim, s *s
 	for _, claim := range claims {
 		var err error
 		if ctx.Err() != nil || time.Since(b.claimed) > beginTimeout {
-			err = w.dispose(ctx, claim, errNotBegun)
+			err = w.dispose(ctx, claim, errNotBegun, nil)
 		} else {
 			err = w.process(ctx, claim, s)
 		}

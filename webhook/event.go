@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -130,6 +131,29 @@ const (
 
 // published lists the published types of events.
 var published = [...]EventType{CashInPaid, CashInRefunded, CashOutCompleted, CashOutFailed, CashOutRefunded}
+
+// otherType stands for a type that is not published: the types of a peer have no end.
+const otherType EventType = "OTHER"
+
+// listed returns the type if it is a published one, and otherType for any other.
+func (t EventType) listed() EventType {
+	if slices.Contains(published[:], t) {
+		return t
+	}
+	return otherType
+}
+
+// transactionID returns the id of the event's transaction, empty if the event has no readable one.
+func (e *Event) transactionID() string {
+	switch {
+	case e.CashIn != nil:
+		return e.CashIn.TransactionID
+	case e.CashOut != nil:
+		return e.CashOut.TransactionID
+	default:
+		return ""
+	}
+}
 
 // transactionKey returns the key of the event's transaction, empty if the event has no readable
 // one.

@@ -11,10 +11,13 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/auth"
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // The gateway waits five seconds for its 200.
@@ -49,10 +52,15 @@ type Handler struct {
 	// Handler adds no personal data. Nil means [slog.Default]; for silence set
 	// slog.New(slog.DiscardHandler). Set it before the Handler is used.
 	Logger *slog.Logger
+	// Observer sees each [Delivery]. Nil means none. Set it before the Handler is used. Logger
+	// receives, at level warning, that the Observer is late or panics.
+	Observer connectpsp.Observer
 
 	inbox   Inbox
 	secrets []auth.Secret
 	counts  [countKinds]atomic.Uint64
+	guarded sync.Once
+	guard   *observe.Guard // of Observer, once guarded
 }
 
 // NewHandler returns a [Handler] that fills inbox. The secrets are those of [Parse]: the
@@ -82,16 +90,34 @@ func NewHandler(inbox Inbox, secrets ...auth.Secret) (*Handler, error) {
 
 // ServeHTTP receives one delivery.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind := h.receive(w, r)
+	d := Delivery{DeliveryID: printable(r.Header.Get(EventIDHeader))}
+	ctx, span := observe.Begin(r.Context(), h.observers(), d)
+	d.Result = DeliveryBroken // if the reader of the body panics
+	defer func() {
+		d.Duration = span.Duration()
+		observe.End(span, d)
+	}()
+	kind := h.receive(ctx, w, r, &d)
 	h.counts[kind].Add(1)
 	if kind == wrongMethod {
 		w.Header().Set("Allow", http.MethodPost)
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(kind.status())
+	d.Result, d.Status = results[kind], kind.status()
 }
 
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
+// observers returns the Guard of the Observer, nil if there is none.
+func (h *Handler) observers() *observe.Guard {
+	if h.Observer == nil {
+		return nil
+	}
+	h.guarded.Do(func() { h.guard = observe.New(cmp.Or(h.Logger, slog.Default()), h.Observer) })
+	return h.guard
+}
+
+// receive stores a delivery, and notes in d what it is about.
+func (h *Handler) receive(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Delivery) countKind {
 	now := time.Now()
 	body, err := readBody(w, r, now.Add(readTimeout))
 	var large *http.MaxBytesError
@@ -110,7 +136,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	if err == nil && len(event.Key()) > maxKey {
 		err = malformed("its ids are too long")
 	}
-	item := Item{Body: body, DeliveryID: printable(r.Header.Get(EventIDHeader)), ReceivedAt: now, Due: now}
+	item := Item{Body: body, DeliveryID: d.DeliveryID, ReceivedAt: now, Due: now}
 	success := stored
 	switch {
 	case errors.Is(err, ErrInvalidSignature):
@@ -121,9 +147,10 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) countKind {
 	default:
 		// Raw, because the same event may come compressed and plain.
 		item.Key, item.Transaction, item.Body = event.Key(), event.transactionKey(), event.Raw
+		d.Type, d.TransactionID = event.Type.listed(), event.transactionID()
 	}
 	// The delivery is stored even if the gateway hangs up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), putTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
 	defer cancel()
 	kind, err := putWithin(ctx, h.inbox, item)
 	switch {
@@ -245,6 +272,20 @@ const (
 	unavailable
 	countKinds
 )
+
+// results are the results as observers see them.
+var results = [countKinds]DeliveryResult{
+	stored:           DeliveryStored,
+	duplicate:        DeliveryDuplicate,
+	conflicting:      DeliveryConflicting,
+	quarantined:      DeliveryQuarantined,
+	invalidSignature: DeliveryInvalidSignature,
+	wrongMethod:      DeliveryWrongMethod,
+	tooSlow:          DeliveryTooSlow,
+	tooLarge:         DeliveryTooLarge,
+	broken:           DeliveryBroken,
+	unavailable:      DeliveryUnavailable,
+}
 
 func (k countKind) status() int {
 	switch k {

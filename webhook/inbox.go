@@ -55,6 +55,19 @@ type Inbox interface {
 	Added() <-chan struct{}
 }
 
+// InboxState is the state of an inbox as a whole, for metrics: [MemoryInbox.State] returns it, and
+// so does the Inbox of package sqlstore. All processes that share an inbox get the same one: over
+// them, take the maximum and not the sum.
+type InboxState struct {
+	// Due counts the items that are due and not done, those that a [Worker] works on included. Held
+	// counts the items that are held for manual review. An inbox may stop counting, but not below
+	// 10,000.
+	Due, Held int
+	// OldestDue is when the oldest of the due items was due, by the local clock. It is zero if none
+	// is due. An item that is retried later is due anew.
+	OldestDue time.Time
+}
+
 // ErrClaimLost is returned by an [Inbox] if the lease of a claim expired and another caller has
 // claimed or completed the item.
 var ErrClaimLost = errors.New("webhook: the claim is no longer ours")

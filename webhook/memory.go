@@ -36,6 +36,7 @@ type memoryItem struct {
 	Claim
 	digest Digest
 	due    time.Time // the end of the lease while the item is claimed
+	since  time.Time // when the item is or was due, whether it is claimed or not
 	place  int       // in MemoryInbox.due, -1 if the item is done, held or being completed
 }
 
@@ -88,7 +89,8 @@ func (m *MemoryInbox) Put(ctx context.Context, item Item) (*Digest, error) {
 	case len(m.items) >= m.limit && len(m.done) == 0:
 		return nil, ErrInboxFull
 	}
-	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), due: time.Now().Add(item.Wait()), place: -1}
+	kept := &memoryItem{Claim: Claim{Item: item}, digest: sha256.Sum256(item.Body), place: -1}
+	kept.dueAt(time.Now().Add(item.Wait()))
 	if step != nil {
 		step.items = append(step.items, kept)
 	} else {
@@ -96,6 +98,12 @@ func (m *MemoryInbox) Put(ctx context.Context, item Item) (*Digest, error) {
 	}
 	return nil, nil
 }
+
+// dueAt makes an item due at a time.
+func (i *memoryItem) dueAt(due time.Time) { i.due, i.since = due, due }
+
+// isPending reports whether an item is neither done nor held.
+func (i *memoryItem) isPending() bool { return i.place >= 0 || i.Token != "" }
 
 func (s *staged) find(key string) *memoryItem {
 	for _, item := range s.items {
@@ -191,7 +199,8 @@ func (m *MemoryInbox) Complete(ctx context.Context, claim *Claim, change func(co
 	if result.RetryAt.IsZero() {
 		m.done = append(m.done, item.Key)
 	} else {
-		item.Attempts, item.due = 0, result.RetryAt
+		item.Attempts = 0
+		item.dueAt(result.RetryAt)
 		heap.Push(&m.due, item)
 	}
 	for _, added := range step.items {
@@ -208,7 +217,8 @@ func (m *MemoryInbox) Postpone(_ context.Context, claim *Claim, due time.Time, _
 	defer m.mu.Unlock()
 	item, err := m.claimedLocked(claim)
 	if err == nil {
-		item.Token, item.Attempts, item.due = "", claim.Attempts, due
+		item.Token, item.Attempts = "", claim.Attempts
+		item.dueAt(due)
 		heap.Fix(&m.due, item.place)
 	}
 	return err
@@ -239,6 +249,25 @@ func (m *MemoryInbox) Held() []Item {
 	return held
 }
 
+// State counts the items that are due, and those that are held. The error is nil.
+func (m *MemoryInbox) State(context.Context) (state InboxState, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for _, item := range m.items {
+		switch {
+		case item.Held != "":
+			state.Held++
+		case item.isPending() && !item.since.After(now):
+			state.Due++
+			if state.OldestDue.IsZero() || item.since.Before(state.OldestDue) {
+				state.OldestDue = item.since
+			}
+		}
+	}
+	return state, nil
+}
+
 // Retry makes a held item due now, with no attempts counted. It reports whether the inbox holds an
 // item with this key.
 func (m *MemoryInbox) Retry(key string) bool {
@@ -248,7 +277,8 @@ func (m *MemoryInbox) Retry(key string) bool {
 	if item == nil || item.Held == "" {
 		return false
 	}
-	item.Held, item.Attempts, item.due = "", 0, time.Now()
+	item.Held, item.Attempts = "", 0
+	item.dueAt(time.Now())
 	heap.Push(&m.due, item)
 	return true
 }

@@ -1,12 +1,19 @@
 package webhook
 
-import "time"
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/observe"
+)
 
 // Delivery is the activity of a [Handler] that receives one request, for a [connectpsp.Observer].
 type Delivery struct {
 	// Result is empty at Begin.
 	Result DeliveryResult
-	// Status is the status of the response.
+	// Status is the status of the response, 0 if a panic of the reader of the body ended it.
 	Status int
 	// Type is the type of the event if it is a published one, "OTHER" if it is not, and empty if
 	// there was none.
@@ -61,7 +68,7 @@ type Processing struct {
 	Duration time.Duration
 
 	// TransactionID and ExternalReference identify the transaction. They are ids: leave them out of
-	// metrics.
+	// metrics. Both are empty if they are not known, and ExternalReference is empty at Begin.
 	TransactionID, ExternalReference string
 }
 
@@ -78,10 +85,113 @@ const (
 	// ProcessingRetried says that the item failed and is retried later.
 	ProcessingRetried ProcessingResult = "retried"
 	// ProcessingDeferred says that another item of the transaction or the gateway kept this one
-	// waiting, and it is tried again soon.
+	// waiting, and it is tried again soon; or that the item was stored anew, under the key that a
+	// newer version of the SDK reads in it.
 	ProcessingDeferred ProcessingResult = "deferred"
 	// ProcessingHeld says that the item is held for manual review.
 	ProcessingHeld ProcessingResult = "held"
 	// ProcessingLost says that the inbox failed, or that another Worker has the item by now.
 	ProcessingLost ProcessingResult = "lost"
 )
+
+// observedItem is an item that is being processed. Nil is for one that nobody observes, and for one
+// that was not begun.
+type observedItem struct {
+	span     observe.Span
+	activity Processing
+	result   ProcessingResult // if the item is completed
+	step     *Transition      // that the function returned nil for, nil if there is none
+}
+
+// observe shows that the work on an item begins, which goes on in the context that it returns.
+func (w *Worker) observe(ctx context.Context, claim *Claim) (context.Context, *observedItem) {
+	if w.guard == nil {
+		return ctx, nil
+	}
+	o := &observedItem{activity: Processing{Attempt: claim.Attempts}, result: ProcessingStale}
+	if kind, id, ok := splitTransactionKey(claim.Transaction); ok && (kind == KindCashIn || kind == KindCashOut) {
+		o.activity.Kind, o.activity.TransactionID = kind, id
+	}
+	if !strings.HasPrefix(claim.Key, readMark) && !claim.ReceivedAt.IsZero() {
+		o.activity.Lag = max(time.Since(claim.ReceivedAt), 0)
+	}
+	ctx, o.span = observe.Begin(ctx, w.guard, o.activity)
+	return ctx, o
+}
+
+// end shows that the work on the item has ended.
+func (o *observedItem) end() {
+	if o != nil {
+		o.activity.Duration = o.span.Duration()
+		observe.End(o.span, o.activity)
+	}
+}
+
+// isAbout notes the transaction of the item.
+func (o *observedItem) isAbout(f fact) {
+	if o != nil {
+		o.activity.Kind, o.activity.TransactionID, o.activity.ExternalReference = f.kind, f.transactionID(), f.externalReference()
+	}
+}
+
+// applied notes that the function returned nil for a step. It counts once the item is completed.
+func (o *observedItem) applied(step Transition) {
+	if o != nil {
+		kept := step // &step would allocate for nobody, too
+		o.result, o.step = ProcessingApplied, &kept
+	}
+}
+
+// watched notes that the transaction is read again later, unless a step was applied.
+func (o *observedItem) watched() {
+	if o != nil && o.step == nil {
+		o.result = ProcessingWatched
+	}
+}
+
+// requeued notes that another item takes the place of this one.
+func (o *observedItem) requeued() {
+	if o != nil {
+		o.result = ProcessingDeferred
+	}
+}
+
+// completed notes that the item is completed, and its step stored.
+func (o *observedItem) completed() {
+	if o == nil {
+		return
+	}
+	o.activity.Result = o.result
+	if step := o.step; step != nil {
+		o.activity.From, o.activity.To = step.From, step.To
+		o.activity.MissedPayment, o.activity.LatePayment, o.activity.Contradiction = step.MissedPayment, step.LatePayment, step.Contradiction
+	}
+}
+
+// ends notes the result of an item that is not completed.
+func (o *observedItem) ends(result ProcessingResult) {
+	if o != nil {
+		o.activity.Result = result
+	}
+}
+
+// held notes that the item is held.
+func (o *observedItem) held(reason *heldError) {
+	if o != nil {
+		o.activity.Result, o.activity.Alarm = ProcessingHeld, reason.isAlarm()
+	}
+}
+
+// failed notes that the item is retried.
+func (o *observedItem) failed(err error) {
+	if o != nil {
+		o.activity.Result, o.activity.Panicked = ProcessingRetried, errors.As(err, new(*panicError))
+	}
+}
+
+// lost notes that the inbox failed, or another Worker has the item: it is not held or retried here.
+func (o *observedItem) lost() {
+	if o != nil {
+		o.activity.Result, o.activity.Alarm = ProcessingLost, false
+	}
+}

@@ -89,7 +89,7 @@ func (w *Worker) watch(ctx context.Context, watched string, kind Kind, id string
 var errUnknownWatch = &heldError{"the gateway does not know the transaction, so it is no longer polled: watch it by its transactionId"}
 
 // readAgain reads a watched transaction, unless its final status is recorded by now.
-func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots) error {
+func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *observedItem) error {
 	kind, id, ok := splitTransactionKey(claim.Transaction)
 	if !ok {
 		return &heldError{"its transaction cannot be read"}
@@ -114,6 +114,7 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots) error {
 	if err := w.holdIfMissing(claim, err, errUnknownWatch); err != nil {
 		return err
 	}
+	o.isAbout(fetched)
 	again := nextPoll(pollScheduleOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		decision, next := decide(recorded, fetched)
@@ -125,7 +126,7 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots) error {
 		case decision == secondPayment:
 			return Result{}, errSecond(kind)
 		case decision == apply:
-			if err := w.call(ctx, transition(recorded, fetched)); err != nil {
+			if err := w.call(ctx, transition(recorded, fetched), o); err != nil {
 				return Result{}, err
 			}
 		case !ends(next) && again.IsZero():
@@ -133,6 +134,7 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots) error {
 		}
 		result := Result{State: next}
 		if !ends(next) {
+			o.watched()
 			result.RetryAt = again
 			if again.IsZero() {
 				result.RetryAt = time.Now() // the next read holds the item

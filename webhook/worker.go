@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 	"github.com/connectpsp/connectpsp-go/internal/redact"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -45,7 +46,9 @@ type Worker struct {
 	confirmFrom pix.Amount
 	concurrency int
 	logger      *slog.Logger
-	missing     sync.Map // by key of the item: when the gateway first did not find the transaction
+	observers   []observe.Observer
+	guard       *observe.Guard // of observers, nil if nobody observes
+	missing     sync.Map       // by key of the item: when the gateway first did not find the transaction
 	applied     atomic.Uint64
 	stale       atomic.Uint64
 	failed      atomic.Uint64
@@ -87,6 +90,17 @@ func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }
 
+// WithObserver shows each [Processing] to observer. Given more than once, all observers see it, in
+// this order. The Worker logs, at level warning, that an observer is late or panics. Nil is like no
+// observer. To see the Worker's reads from the gateway too, give the observer to its client.
+func WithObserver(observer connectpsp.Observer) WorkerOption {
+	return func(w *Worker) {
+		if observer != nil {
+			w.observers = append(w.observers, observer)
+		}
+	}
+}
+
 // NewWorker returns a [Worker] that processes inbox. The client reads transactions that an event
 // alone cannot prove.
 //
@@ -113,6 +127,7 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	for _, option := range options {
 		option(w)
 	}
+	w.guard = observe.New(w.logger, w.observers...)
 	return w
 }
 
@@ -190,17 +205,22 @@ func (w *Worker) claim(ctx context.Context, limit int) ([]*Claim, error) {
 func (w *Worker) process(ctx context.Context, claim *Claim, s *slots) error {
 	working, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
+	working, o := w.observe(working, claim)
+	defer o.end()
 	var err error = errTooOften
 	if claim.Attempts <= maxAttempts {
-		err = w.work(working, claim, s)
+		err = w.work(working, claim, s, o)
 	}
-	return w.dispose(ctx, claim, err)
+	return w.dispose(working, claim, err, o)
 }
 
 // heldError is the reason to hold an item for manual review.
 type heldError struct{ reason string }
 
 func (e *heldError) Error() string { return e.reason }
+
+// isAlarm reports whether the CryptoToken may have leaked, without another explanation.
+func (e *heldError) isAlarm() bool { return strings.HasPrefix(e.reason, "ALARM") }
 
 var (
 	errTooOften = &heldError{"it failed 20 times: see the log for the errors, remove the cause, then retry it"}
@@ -236,9 +256,9 @@ func errSecond(kind Kind) error {
 
 // work calls the user's function for an item, if that is to be called. The error decides what
 // happens to the item, see dispose.
-func (w *Worker) work(ctx context.Context, claim *Claim, s *slots) error {
+func (w *Worker) work(ctx context.Context, claim *Claim, s *slots, o *observedItem) error {
 	if strings.HasPrefix(claim.Key, readMark) {
-		return w.readAgain(ctx, claim, s)
+		return w.readAgain(ctx, claim, s, o)
 	}
 	event, err := read(claim.Body, claim.DeliveryID)
 	if err != nil {
@@ -248,11 +268,12 @@ func (w *Worker) work(ctx context.Context, claim *Claim, s *slots) error {
 	if stated.kind == "" {
 		return errUnread
 	}
+	o.isAbout(stated)
 	if len(event.Key()) > maxKey {
 		return &heldError{"its ids are too long"}
 	}
 	if event.transactionKey() != claim.Transaction {
-		return w.requeue(ctx, claim, event)
+		return w.requeue(ctx, claim, event, o)
 	}
 	doubted := strings.Contains(claim.Key, conflictMark) || stated.doubtful() || w.wantsConfirmation(stated)
 	if !doubted { // else the client reads the transaction, and reconciles its journal then
@@ -260,7 +281,7 @@ func (w *Worker) work(ctx context.Context, claim *Claim, s *slots) error {
 			return err
 		}
 	}
-	err = w.complete(ctx, claim, stated, strings.Contains(claim.Key, conflictMark))
+	err = w.complete(ctx, claim, stated, strings.Contains(claim.Key, conflictMark), o)
 	if !errors.Is(err, errMustRead) {
 		return err
 	}
@@ -285,7 +306,7 @@ func (w *Worker) work(ctx context.Context, claim *Claim, s *slots) error {
 		return errNotConfirmed
 	}
 	fetched.event, fetched.eventPaymentID = event, stated.paymentID()
-	return w.complete(ctx, claim, fetched, false)
+	return w.complete(ctx, claim, fetched, false, o)
 }
 
 // reconcile ends the open payment of an event in the client's journal. It runs before the step, so
@@ -309,7 +330,7 @@ func (w *Worker) reconcile(ctx context.Context, f fact) error {
 
 // requeue replaces an item by one under the right key and transaction, for an event that could not
 // be parsed when it was received and now can.
-func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event) error {
+func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event, o *observedItem) error {
 	item := claim.Item
 	item.Transaction, item.Due = event.transactionKey(), item.ReceivedAt // at once
 	if strings.HasPrefix(claim.Key, quarantineMark) {
@@ -320,13 +341,14 @@ func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event) error 
 	if _, err := put(ctx, w.inbox, item); err != nil {
 		return err
 	}
+	o.requeued()
 	return w.inbox.Complete(ctx, claim, func(_ context.Context, recorded TransactionState) (Result, error) {
 		return Result{State: recorded}, nil
 	})
 }
 
 // complete applies a fact to its transaction. A fact that is doubted must be confirmed first.
-func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted bool) error {
+func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted bool, o *observedItem) error {
 	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		decision, next := decide(recorded, f)
 		switch {
@@ -337,7 +359,7 @@ func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted boo
 		case decision == secondPayment:
 			return Result{}, errSecond(f.kind)
 		case decision == apply:
-			if err := w.call(ctx, transition(recorded, f)); err != nil {
+			if err := w.call(ctx, transition(recorded, f), o); err != nil {
 				return Result{}, err
 			}
 		default:
@@ -359,13 +381,14 @@ func (w *Worker) wantsConfirmation(f fact) bool {
 
 // call calls the user's function. A panic becomes an error: the item is retried, and the process
 // goes on.
-func (w *Worker) call(ctx context.Context, t Transition) (err error) {
+func (w *Worker) call(ctx context.Context, t Transition, o *observedItem) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = &panicError{panicked: panicked, place: panicPlace()}
 		}
 		if err == nil {
 			w.applied.Add(1)
+			o.applied(t)
 		}
 	}()
 	return w.apply(ctx, t)
@@ -433,31 +456,39 @@ func (w *Worker) holdIfMissing(claim *Claim, err error, missing *heldError) erro
 }
 
 // dispose holds or postpones an item, depending on the error of work. The error is the inbox's.
-func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
+func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observedItem) error {
 	// Also after the end of ctx: otherwise the item would wait until its lease expires.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
 	defer cancel()
 	var held *heldError
 	var panicked *panicError
 	switch {
-	case err == nil, errors.Is(err, ErrClaimLost):
+	case err == nil:
+		o.completed()
+		return nil
+	case errors.Is(err, ErrClaimLost):
+		o.lost()
 		return nil
 	case errors.As(err, &held):
+		o.held(held)
 		if err = w.inbox.Hold(ctx, claim, held.reason); !errors.Is(err, ErrClaimLost) {
 			w.held.Add(1)
 			w.logger.ErrorContext(ctx, "webhook: an item is held for manual review", "key", claim.Key, "reason", held.reason)
 		}
 	case errors.Is(err, ErrLocked):
+		o.ends(ProcessingDeferred)
 		claim.Attempts-- // the item was not tried
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(lockedPause), err.Error())
 	case err == errNotBegun:
 		claim.Attempts--
 		err = w.inbox.Postpone(ctx, claim, time.Now(), err.Error())
 	case errors.Is(err, errNoSlot):
+		o.ends(ProcessingDeferred)
 		claim.Attempts--
 		err = w.inbox.Postpone(ctx, claim, time.Now().Add(noSlotPause), err.Error())
 	default:
 		w.failed.Add(1)
+		o.failed(err)
 		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), maxPause))
 		level := slog.LevelWarn
 		if errors.As(err, &panicked) {
@@ -465,6 +496,9 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error) error {
 		}
 		w.logger.Log(ctx, level, "webhook: an item will be retried", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
 		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
+	}
+	if err != nil {
+		o.lost()
 	}
 	if errors.Is(err, ErrClaimLost) {
 		return nil

@@ -8,6 +8,7 @@
 package journaltest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -36,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 		"an accepted intent cannot be rejected":                   acceptedForGood,
 		"an intent that was accepted without being sent is known": acceptedUnsent,
 		"pending and ended intents are listed in order":           listed,
+		"open payments are counted":                               counted,
 		"intents that are handed out are copies":                  copies,
 		"goroutines may share it":                                 goroutines,
 	} {
@@ -109,6 +111,42 @@ func same(t *testing.T, want, got connectpsp.Intent) {
 		want.Body = got.Body
 	}
 	assert.Equal(t, want, got)
+}
+
+// counted tests the method OpenPayments, which a journal may have.
+func counted(t *testing.T, journal connectpsp.Journal) {
+	counting, ok := journal.(interface {
+		OpenPayments(ctx context.Context) (connectpsp.OpenPayments, error)
+	})
+	if !ok {
+		t.Skip("it has no method OpenPayments, so the client counts what Pending returns")
+	}
+	count := func(begunAtMost, sent int, oldest time.Time) {
+		t.Helper()
+		open, err := counting.OpenPayments(t.Context())
+		require.NoError(t, err)
+		assert.LessOrEqual(t, open.Begun, begunAtMost)
+		assert.Equal(t, sent, open.Sent)
+		if oldest.IsZero() {
+			assert.Zero(t, open.OldestSentAt)
+		} else {
+			assert.WithinDuration(t, oldest, open.OldestSentAt, 10*time.Second)
+		}
+	}
+	count(0, 0, time.Time{})
+	old, recent, unsent := newIntent(1), newIntent(2), newIntent(3)
+	now := time.Now().UTC()
+	for intent, sentAt := range map[*connectpsp.Intent]time.Time{&old: now.Add(-time.Hour), &recent: now.Add(-time.Minute)} {
+		begin(t, journal, *intent)
+		require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, sentAt))
+	}
+	begin(t, journal, unsent)
+	count(1, 2, now.Add(-time.Hour))
+	finish(t, journal, old, connectpsp.OutcomeAccepted)
+	count(1, 1, now.Add(-time.Minute))
+	finish(t, journal, recent, connectpsp.OutcomeRejected)
+	finish(t, journal, unsent, connectpsp.OutcomeRejected)
+	count(0, 0, time.Time{})
 }
 
 func found(t *testing.T, journal connectpsp.Journal) {

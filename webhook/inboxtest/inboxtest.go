@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) webhook.Inbox) {
 		"an item that is being completed is nobody else's":          beingCompleted,
 		"goroutines that work at once complete each item once":      goroutines,
 		"an item that is added is told":                             added,
+		"items that are due and held are counted":                   counted,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -104,6 +105,51 @@ func done(_ context.Context, known webhook.TransactionState) (webhook.Result, er
 // never is a function that must not be called.
 func never(context.Context, webhook.TransactionState) (webhook.Result, error) {
 	panic("it is not ours")
+}
+
+// counted tests the method State, which an inbox may have.
+func counted(t *testing.T, inbox webhook.Inbox) {
+	counting, ok := inbox.(interface {
+		State(ctx context.Context) (webhook.InboxState, error)
+	})
+	if !ok {
+		t.Skip("it has no method State")
+	}
+	count := func(due, held int, oldest time.Duration) {
+		t.Helper()
+		state, err := counting.State(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, due, state.Due)
+		assert.Equal(t, held, state.Held)
+		if due == 0 {
+			assert.Zero(t, state.OldestDue)
+		} else {
+			assert.WithinDuration(t, time.Now().Add(-oldest), state.OldestDue, 10*time.Second)
+		}
+	}
+	count(0, 0, 0)
+	old, recent, later, broken := newItem("a/1"), newItem("a/2"), newItem("a/3"), newItem("a/4")
+	old.Due = received.Add(-time.Hour)
+	recent.Due = received.Add(-time.Minute)
+	later.Due = received.Add(time.Hour)
+	broken.Held = "it cannot be read"
+	put(t, inbox, recent, old, later, broken)
+	count(2, 1, time.Hour)
+
+	first := next(t, inbox)
+	require.Equal(t, old.Key, first.Key)
+	count(2, 1, time.Hour) // a claim does not end an item
+	require.NoError(t, inbox.Postpone(t.Context(), first, time.Now().Add(time.Hour), "later"))
+	count(1, 1, time.Minute)
+
+	second := next(t, inbox)
+	require.Equal(t, recent.Key, second.Key)
+	require.NoError(t, inbox.Hold(t.Context(), second, "a person must look at it"))
+	count(0, 2, 0)
+
+	put(t, inbox, newItem("a/5"))
+	require.NoError(t, inbox.Complete(t.Context(), next(t, inbox), done))
+	count(0, 2, 0)
 }
 
 func keptOnce(t *testing.T, inbox webhook.Inbox) {
