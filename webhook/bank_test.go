@@ -74,6 +74,7 @@ type bank struct {
 	waiting      int // readings under way, and the most there were
 	mostWaiting  int
 	checker      func() *contract.Checker
+	seen         func(*http.Request) // is called with each request, if it is not nil
 }
 
 func newBank(t testing.TB, transactions ...transaction) *bank {
@@ -163,6 +164,9 @@ func (b *bank) RoundTrip(r *http.Request) (*http.Response, error) {
 	b.waiting++
 	b.mostWaiting = max(b.mostWaiting, b.waiting)
 	b.mu.Unlock()
+	if b.seen != nil {
+		b.seen(r)
+	}
 	defer func() {
 		b.mu.Lock()
 		b.waiting--
