@@ -23,6 +23,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/gen"
+	"github.com/connectpsp/connectpsp-go/internal/observe/journalwrite"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/signing"
 	"github.com/connectpsp/connectpsp-go/webhook"
@@ -43,6 +44,9 @@ var figures = []struct {
 	{"cash-in with a QR code", 2, cashInByHand, cashIn},
 	{"webhook, signature refused", 0, refuseEventByHand, refuseEvent},
 	{"webhook, verified and read", 4, parseEventByHand, parseEvent},
+	{"webhook, received again", 7, parseEventByHand, receiveEvent},
+	{"item, processed again", -6, parseEventByHand, processEvent},
+	{"write to a journal that nobody observes", 0, nothing, writeUnobserved},
 	{"token in hand", 0, nothing, readToken},
 	{"amount", 0, nothing, readAmount},
 }
@@ -287,6 +291,78 @@ func refuseEventByHand(t *testing.T) func() error {
 		}
 		return nil
 	}
+}
+
+// knowingInbox has every item already, and allocates nothing.
+type knowingInbox struct {
+	webhook.Inbox
+	digest webhook.Digest
+	claims []*webhook.Claim
+}
+
+func (i *knowingInbox) Put(context.Context, webhook.Item) (*webhook.Digest, error) {
+	return &i.digest, nil
+}
+
+func (i *knowingInbox) Claim(context.Context, time.Duration, int) ([]*webhook.Claim, error) {
+	i.claims[0].Attempts = 1
+	return i.claims, nil
+}
+
+func (i *knowingInbox) Complete(
+	ctx context.Context, _ *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error),
+) error {
+	_, err := change(ctx, webhook.TransactionState{Status: webhook.StatusPaid})
+	return err
+}
+
+func processEvent(t *testing.T) func() error {
+	parsed, err := webhook.Parse(event, http.Header{"X-Connect-Signature": {signing.Sign(cryptoToken, string(event))}}, auth.NewSecret(cryptoToken))
+	require.NoError(t, err)
+	inbox := &knowingInbox{claims: []*webhook.Claim{{Item: webhook.Item{
+		Key: parsed.Key(), Transaction: "CASHIN/" + parsed.CashIn.TransactionID, Body: event, ReceivedAt: time.Now(),
+	}}}}
+	worker := webhook.NewWorker(inbox, newGateway(http.StatusOK, "").client(t), func(context.Context, webhook.Transition) error {
+		t.Error("the event is stale")
+		return nil
+	})
+	return func() error {
+		_, err := worker.Work(t.Context())
+		return err
+	}
+}
+
+func receiveEvent(t *testing.T) func() error {
+	handler, err := webhook.NewHandler(&knowingInbox{digest: sha256.Sum256(event)}, auth.NewSecret(cryptoToken))
+	require.NoError(t, err)
+	var body bytes.Reader
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", io.NopCloser(&body))
+	require.NoError(t, err)
+	r.Header.Set("X-Connect-Signature", signing.Sign(cryptoToken, string(event)))
+	w := statusWriter{header: http.Header{}}
+	return func() error {
+		body.Reset(event)
+		handler.ServeHTTP(&w, r)
+		if w.status != http.StatusOK {
+			return fmt.Errorf("status %d", w.status)
+		}
+		return nil
+	}
+}
+
+// statusWriter keeps the status of a response.
+type statusWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *statusWriter) Header() http.Header         { return w.header }
+func (w *statusWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *statusWriter) WriteHeader(status int)      { w.status = status }
+
+func writeUnobserved(t *testing.T) func() error {
+	write := func(context.Context) error { return nil }
+	return func() error { return journalwrite.Observe(t.Context(), nil, journalwrite.Sent, write) }
 }
 
 // held is a source that has a token.
