@@ -48,9 +48,10 @@ const (
 // must have an Unwrap method, or only the server's ReadTimeout bounds the time for the body. After
 // the body the Handler clears its read deadline, so the connection serves later requests as before.
 type Handler struct {
-	// Logger receives the errors of the [Inbox], at level warning and in the Inbox's own words. The
-	// Handler adds no personal data. Nil means [slog.Default]; for silence set
-	// slog.New(slog.DiscardHandler). Set it before the Handler is used.
+	// Logger receives, at level error, each signed body that is held because it cannot be parsed,
+	// and at level warning the errors of the [Inbox], in its own words. The Handler adds no personal
+	// data. docs/logs.md lists the events and the attributes. Nil means [slog.Default]; for silence
+	// set slog.New(slog.DiscardHandler). Set it before the Handler is used.
 	Logger *slog.Logger
 	// Observer sees each [Delivery]. Nil means none. Set it before the Handler is used. Logger
 	// receives, at level warning, that the Observer is late or panics.
@@ -112,9 +113,11 @@ func (h *Handler) observers() *observe.Guard {
 	if h.Observer == nil {
 		return nil
 	}
-	h.guarded.Do(func() { h.guard = observe.New(cmp.Or(h.Logger, slog.Default()), h.Observer) })
+	h.guarded.Do(func() { h.guard = observe.New(h.logger(), h.Observer) })
 	return h.guard
 }
+
+func (h *Handler) logger() *slog.Logger { return cmp.Or(h.Logger, slog.Default()) }
 
 // receive stores a delivery, and notes in d what it is about.
 func (h *Handler) receive(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Delivery) countKind {
@@ -155,9 +158,12 @@ func (h *Handler) receive(ctx context.Context, w http.ResponseWriter, r *http.Re
 	kind, err := putWithin(ctx, h.inbox, item)
 	switch {
 	case err != nil:
-		logger := cmp.Or(h.Logger, slog.Default())
-		logger.WarnContext(ctx, "webhook: a delivery could not be stored, the gateway will send it again", "key", item.Key, "error", err)
+		h.logger().WarnContext(ctx, "webhook: a delivery could not be stored, the gateway will send it again",
+			item.describe("event", "delivery.failed", "error", err)...)
 		return unavailable
+	case kind == stored && success == quarantined:
+		h.logger().ErrorContext(ctx, itemHeld, item.describe("event", "item.held", "reason", item.Held)...)
+		return success
 	case kind == stored:
 		return success
 	default:

@@ -82,10 +82,12 @@ func WithConcurrency(n int) WorkerOption {
 }
 
 // WithLogger makes the [Worker] log failures to logger: at level error each item that is held for
-// manual review, at level warning each item that will be retried. The log has ids, and the errors
-// of your function and of the [Inbox] in their own words; the Inbox stores the errors of your
-// function too. The Worker adds no personal data. Without this option, or with nil, the Worker logs
-// to the [slog.Default] of the time of [NewWorker]; for silence pass slog.New(slog.DiscardHandler).
+// manual review and each panic of your function, at level warning each item that is retried later
+// and each failure of the [Inbox]. docs/logs.md lists the events and the attributes. The log has
+// ids, and the errors of your function and of the Inbox in their own words; the Inbox stores the
+// errors of your function too. The Worker adds no personal data. Without this option, or with nil,
+// the Worker logs to the [slog.Default] of the time of [NewWorker]; for silence pass
+// slog.New(slog.DiscardHandler).
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }
@@ -172,7 +174,7 @@ func (w *Worker) pause(ctx context.Context, err error) {
 	if err != nil {
 		added, interval = nil, failurePause
 		if ctx.Err() == nil {
-			w.logger.WarnContext(ctx, "webhook: the inbox failed", "error", err)
+			w.logger.WarnContext(ctx, "webhook: the inbox failed", "event", "inbox.failed", "error", err)
 		}
 	}
 	ended := time.NewTimer(interval)
@@ -461,7 +463,6 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observ
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putTimeout)
 	defer cancel()
 	var held *heldError
-	var panicked *panicError
 	switch {
 	case err == nil:
 		o.completed()
@@ -473,7 +474,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observ
 		o.held(held)
 		if err = w.inbox.Hold(ctx, claim, held.reason); !errors.Is(err, ErrClaimLost) {
 			w.held.Add(1)
-			w.logger.ErrorContext(ctx, "webhook: an item is held for manual review", "key", claim.Key, "reason", held.reason)
+			w.logHeld(ctx, claim, held)
 		}
 	case errors.Is(err, ErrLocked):
 		o.ends(ProcessingDeferred)
@@ -490,11 +491,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observ
 		w.failed.Add(1)
 		o.failed(err)
 		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), maxPause))
-		level := slog.LevelWarn
-		if errors.As(err, &panicked) {
-			level = slog.LevelError
-		}
-		w.logger.Log(ctx, level, "webhook: an item will be retried", "key", claim.Key, "attempt", claim.Attempts, "due", due, "error", err)
+		w.logRetried(ctx, claim, due, err)
 		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
 	}
 	if err != nil {
