@@ -24,8 +24,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// Run tests the promises of every [connectpsp.Journal]. Open returns an empty one for each test,
-// and may skip the test.
+// Run tests the promises of every [connectpsp.Journal], and of its method OpenPayments if it has
+// one. Open returns an empty one for each test, and may skip the test.
 func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 	for name, test := range map[string]func(*testing.T, connectpsp.Journal){
 		"an intent that was sent is found as it was":              found,

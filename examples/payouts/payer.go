@@ -48,7 +48,7 @@ func (p *payer) Work(ctx context.Context, job *river.Job[payout]) error {
 	reference := job.Args.Reference
 	again, err := p.pay(ctx, reference)
 	if err != nil {
-		p.logger.WarnContext(ctx, "the withdrawal is tried again", "reference", reference, "in", again, "error", err)
+		p.logger.WarnContext(ctx, "the withdrawal is tried again", "external_reference", reference, "in", again, "error", err)
 	}
 	if again > 0 {
 		return river.JobSnooze(again)

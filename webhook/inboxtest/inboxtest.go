@@ -23,8 +23,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// Run tests the promises of every [webhook.Inbox]. Open returns an empty one for each test, and may
-// skip the test.
+// Run tests the promises of every [webhook.Inbox], and of its method State if it has one. Open
+// returns an empty one for each test, and may skip the test.
 func Run(t *testing.T, open func(t *testing.T) webhook.Inbox) {
 	for name, test := range map[string]func(*testing.T, webhook.Inbox){
 		"an item is kept once, as it was":                           keptOnce,
