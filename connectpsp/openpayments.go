@@ -32,8 +32,8 @@ func (o *OpenPayments) add(sentAt time.Time) {
 }
 
 // OpenPayments counts the payments in the client's [Journal] that have no outcome. An old one has
-// an unknown outcome, and waits for [Client.Recover] or a webhook. OpenPayments sends nothing to the
-// gateway. The error is the journal's.
+// an unknown outcome, and waits for [Client.Recover] or a webhook. OpenPayments sends nothing to
+// the gateway. The error is the journal's.
 //
 // A journal may have a method OpenPayments like this one, which those of packages journal and
 // sqlstore have. For one that has none, OpenPayments counts what Pending returns.

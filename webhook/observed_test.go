@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +89,8 @@ func TestAnObserverSeesTheResultOfEachDelivery(t *testing.T) {
 	get.Method = http.MethodGet
 	short := request(paid, sign(paid))
 	short.Body = brokenBody{}
+	slow := request(paid, sign(paid))
+	slow.Body = slowBody{}
 	for name, test := range map[string]struct {
 		before  string // an event that was delivered before
 		inbox   webhook.Inbox
@@ -103,6 +106,7 @@ func TestAnObserverSeesTheResultOfEachDelivery(t *testing.T) {
 		"by another method":      {request: get, want: webhook.Delivery{Result: "wrong_method", Status: 405}},
 		"too large":              {request: request(strings.Repeat(" ", 1<<17), ""), want: webhook.Delivery{Result: "too_large", Status: 413}},
 		"broken":                 {request: short, want: webhook.Delivery{Result: "broken", Status: 400}},
+		"too slow":               {request: slow, want: webhook.Delivery{Result: "too_slow", Status: 408}},
 		"not stored":             {inbox: brokenInbox{}, request: request(paid, sign(paid)), want: webhook.Delivery{Result: "unavailable", Status: 503, Type: webhook.CashInPaid, TransactionID: chargeID}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,6 +136,11 @@ type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("the connection broke") }
 func (brokenBody) Close() error             { return nil }
+
+// slowBody is the body of a request that takes too long.
+type slowBody struct{ brokenBody }
+
+func (slowBody) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
 
 // panickingBody is a body of middleware that aborts the request.
 type panickingBody struct{ brokenBody }
