@@ -202,6 +202,16 @@ func TestAnObserverSeesTheResultOfEachItem(t *testing.T) {
 		require.NoError(t, worker.WatchCashIn(t.Context(), chargeID))
 		time.Sleep(time.Minute)
 	}
+	late := func(t *testing.T, worker *webhook.Worker, inbox webhook.Inbox) {
+		watch(t, worker, inbox)
+		parsed, err := parse(paid)
+		require.NoError(t, err)
+		now := time.Now()
+		_, err = inbox.Put(t.Context(), webhook.Item{
+			Key: parsed.Key(), Transaction: "CASHIN/" + chargeID, Body: []byte(paid), ReceivedAt: now, Due: now.Add(time.Minute),
+		})
+		require.NoError(t, err)
+	}
 	disputed := strings.Replace(paid, "CASHIN_PAID", "CASHIN_DISPUTED", 1)
 	of := func(p webhook.Processing) webhook.Processing {
 		p.Kind, p.TransactionID, p.ExternalReference = webhook.KindCashIn, chargeID, "order-1"
@@ -223,6 +233,8 @@ func TestAnObserverSeesTheResultOfEachItem(t *testing.T) {
 		"a missed payment": {put: event(refunded),
 			want: of(webhook.Processing{Result: "applied", To: webhook.StatusRefunded, MissedPayment: true})},
 		"an event out of order": {put: event(refunded, paid), items: 2, want: of(webhook.Processing{Result: "stale"})},
+		"a late payment": {put: late, items: 2, bank: []transaction{charge(webhook.StatusExpired)},
+			want: of(webhook.Processing{Result: "applied", From: webhook.StatusExpired, To: webhook.StatusPaid, LatePayment: true})},
 		"a contradiction": {put: event(failed, completed), items: 2, bank: []transaction{payment(webhook.StatusCompleted)},
 			want: webhook.Processing{Kind: webhook.KindCashOut, Attempt: 1, Result: "applied", From: webhook.StatusFailed, To: webhook.StatusCompleted,
 				Contradiction: true, TransactionID: paymentID, ExternalReference: payment(webhook.StatusCompleted).reference}},
