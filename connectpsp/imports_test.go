@@ -24,7 +24,8 @@ func TestPackagesImportOnlyLowerFloors(t *testing.T) {
 	floors := map[string]int{"pix": 0, "internal/redact": 0, "internal/api": 0, "internal/jitter": 0, "internal/observe": 0, "gen": 1, "internal/answer": 1,
 		"auth": 2, "signing": 2, "idempotency": 2, "connectpsp": 3,
 		"webhook": 4, "journal": 4, "sandbox": 4, "connectpsp/journaltest": 4, "webhook/inboxtest": 5,
-		"sandbox/conformance": 5, "sandbox/control": 5, "sqlstore": 5, "examples/quickstart": 5}
+		"sandbox/conformance": 5, "sandbox/control": 5, "sqlstore": 5, "examples/quickstart": 5,
+		"internal/measure": 5, "metrics": 6}
 	output, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(output)) {
