@@ -15,7 +15,7 @@ type Addition struct {
 	Metric int
 	// Series is an index into the [Metric.Series] of that metric.
 	Series int
-	// Value is 1 for counters. Durations are in seconds.
+	// Value is in seconds for the unit s.
 	Value float64
 }
 
@@ -50,11 +50,15 @@ func Each(activity any, add func(Addition)) {
 type counting func(Addition)
 
 func (add counting) one(metric int, labels ...string) {
-	add(Addition{metric, Table[metric].seriesOf(labels...), 1})
+	add.value(metric, 1, labels...)
 }
 
 func (add counting) time(metric int, duration time.Duration, labels ...string) {
-	add(Addition{metric, Table[metric].seriesOf(labels...), duration.Seconds()})
+	add.value(metric, duration.Seconds(), labels...)
+}
+
+func (add counting) value(metric int, value float64, labels ...string) {
+	add(Addition{metric, Table[metric].seriesOf(labels...), value})
 }
 
 func (add counting) call(a connectpsp.Call) {

@@ -168,10 +168,14 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// additionsOf returns the values that an activity adds, by name and labels.
+// additionsOf returns what an activity adds, by name and labels.
 func additionsOf(activity any) map[string]float64 {
+	return collect(func(each func(Addition)) { Each(activity, each) })
+}
+
+func collect(from func(each func(Addition))) map[string]float64 {
 	all := map[string]float64{}
-	Each(activity, func(a Addition) {
+	from(func(a Addition) {
 		metric := Table[a.Metric]
 		all[fmt.Sprint(metric.Name, metric.Series()[a.Series].Values)] += a.Value
 	})
