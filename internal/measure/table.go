@@ -105,7 +105,7 @@ var Table = [...]Metric{
 	},
 	marks: {
 		Name: "connectpsp.webhook.marks", Unit: "{item}", Labels: []Label{mark},
-		Help: "Items that somebody should look at.",
+		Help: "Items to look at: missed and late payments, contradictions, a leaked CryptoToken, panics of your function.",
 	},
 	lag: {
 		Name: "connectpsp.webhook.lag", Unit: "s",
