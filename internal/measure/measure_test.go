@@ -63,7 +63,7 @@ func TestTheListsHaveEveryConstantOfTheSDK(t *testing.T) {
 		{"connectpsp", "ErrorCode", code, nil},
 		{"connectpsp", "RetryReason", reason, nil},
 		{"webhook", "DeliveryResult", deliveryResult, nil},
-		{"webhook", "EventType", eventType, []string{"OTHER"}},
+		{"webhook", "EventType", eventType, nil},
 		{"webhook", "Kind", kind, []string{noKind}},
 		{"webhook", "ProcessingResult", processingResult, nil},
 		{"webhook", "Status", status, nil},

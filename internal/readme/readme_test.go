@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const english, portuguese, safety, webhooks = "../../README.md", "../../README.pt-BR.md", "../../docs/money-safety.md",
-	"../../docs/webhooks.md"
+const english, portuguese, safety, webhooks, metricsPage = "../../README.md", "../../README.pt-BR.md", "../../docs/money-safety.md",
+	"../../docs/webhooks.md", "../../docs/metrics.md"
 
 // frame is what stands around a snippet: what a program would have at that place.
 const frame = `package main
@@ -39,6 +39,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/gen"
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/journal"
+	"github.com/connectpsp/connectpsp-go/metrics"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
@@ -59,6 +60,7 @@ var (
 	_ = gen.NewClient
 	_ = idempotency.NewKey
 	_ = journal.Open
+	_ = metrics.New
 	_ = pix.Centavos
 	_ = sandbox.Start
 	_ = signing.Editor
@@ -72,7 +74,8 @@ func main() {}
 DECLARATIONS
 
 func _(ctx context.Context, client *connectpsp.Client, config connectpsp.Config, err error, request connectpsp.CashOutRequest,
-	markAccepted func(string, string) error, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB, worker *webhook.Worker) error {
+	markAccepted func(string, string) error, keepOpen func(string) error, giveBack func(string, error) error, db *sql.DB, worker *webhook.Worker,
+	apply func(context.Context, webhook.Transition) error) error {
 	{
 SNIPPET
 		_, _, _ = ctx, client, err
@@ -100,7 +103,7 @@ func TestEverySnippetCompiles(t *testing.T) {
 	// What a page declares, the rest of the page may use.
 	declares := regexp.MustCompile(`(?m)^(func|type) `)
 	var programs []string
-	for _, page := range []string{english, safety, webhooks} {
+	for _, page := range []string{english, safety, webhooks, metricsPage} {
 		declarations, used := "", []string{""}
 		for _, snippet := range snippets(t, page) {
 			if declares.MatchString(snippet) {
