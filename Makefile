@@ -10,7 +10,7 @@ COVERAGE ?= 90
 # Modules of their own, because they need drivers, or libraries to compare with or to parse a command line.
 NESTED := cmd/connectpsp integration examples/receiver examples/payouts bench internal/specsync
 
-HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox \
+HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./metrics \
 	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))
 
 # Passes on what go test prints, and fails if that says FAIL, if it tells no coverage, or if a
