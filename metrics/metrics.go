@@ -63,7 +63,7 @@ func (m *Metrics) WatchPayments(client *connectpsp.Client) {
 
 // WatchInbox adds the gauges of an inbox, such as that of package sqlstore: connectpsp_inbox_due,
 // connectpsp_inbox_held and connectpsp_inbox_lag_seconds. With several inboxes the gauges are their
-// sums, and the lag the longest.
+// sums, and the lag the longest. That of package sqlstore stops counting at 10,000 items.
 func (m *Metrics) WatchInbox(inbox interface {
 	State(context.Context) (webhook.InboxState, error)
 }) {

@@ -83,8 +83,11 @@ func randomCall(ctx context.Context, client *connectpsp.Client, random *rand.Ran
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(random.IntN(60_000)-1000)*time.Millisecond)
 	defer cancel()
 	payment, id := withdrawal(reference), canaries[len(canaries)-1-random.IntN(3)]
-	if random.IntN(50) == 0 {
-		payment.Payee.Document = "Maria"
+	switch random.IntN(50) {
+	case 0:
+		payment.Payee.Document = "Maria" // not valid
+	case 1:
+		payment.Payee.Destination = connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com")
 	}
 	switch random.IntN(7) {
 	case 0:
