@@ -15,7 +15,7 @@ type Addition struct {
 	Metric int
 	// Series is an index into the [Metric.Series] of that metric.
 	Series int
-	// Value is in seconds for the unit s.
+	// Value is in the unit of the metric.
 	Value float64
 }
 
@@ -92,7 +92,7 @@ func (add counting) processing(a webhook.Processing) {
 		add.one(marks, "panic")
 	}
 	if a.Result != webhook.ProcessingApplied {
-		return // it is tried again, and its step counts then
+		return // only an applied item has a step; one that is retried counts when it is applied
 	}
 	if a.To != "" {
 		add.one(steps, itemKind, string(a.To))
