@@ -8,7 +8,7 @@ RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
 # Modules of their own, because they need drivers, or libraries to compare with or to parse a command line.
-NESTED := cmd/connectpsp integration examples/receiver examples/payouts bench internal/specsync
+NESTED := cmd/connectpsp otel integration examples/receiver examples/payouts bench internal/specsync
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./metrics \
 	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))

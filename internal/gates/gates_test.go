@@ -64,6 +64,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		"pix/fuzz_test.go":    "func FuzzFirst(f *testing.F) {}\nfunc FuzzSecond(f *testing.F) {}\n",
 		"auth/fuzz_test.go":   "func FuzzThird(f *testing.F) {}\n",
 		"cmd/connectpsp/a":    "",
+		"otel/a":              "",
 		"integration/a":       "",
 		"examples/receiver/a": "",
 		"examples/payouts/a":  "",
