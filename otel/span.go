@@ -139,7 +139,7 @@ func (s spans) delivery(a webhook.Delivery) (e ending) {
 	e.add("connectpsp.result", string(a.Result))
 	e.add("connectpsp.event_type", string(a.Type))
 	e.attributes = append(e.attributes, semconv.HTTPResponseStatusCode(a.Status))
-	if s.ids {
+	if s.ids && a.TransactionID != "" { // it was signed: otherwise anybody can write into the traces
 		e.add("connectpsp.transaction_id", a.TransactionID)
 		e.add("connectpsp.delivery_id", a.DeliveryID)
 	}
