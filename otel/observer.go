@@ -22,6 +22,7 @@ type Observer struct {
 	tracer      trace.Tracer
 	spans       spans
 	tokens      tokenSpans
+	ender       ender
 	instruments *instruments
 }
 
@@ -99,16 +100,16 @@ func (o *Observer) Begin(ctx context.Context, activity any) context.Context {
 	return context.WithValue(ctx, spanKey{o}, span)
 }
 
-// End ends the span of an activity, and counts the activity.
-//
-// It counts first, because the end of a span waits for an exporter that has no batches.
+// End ends the span of an activity, and counts the activity. It counts also while the processor of
+// the spans hangs.
 func (o *Observer) End(ctx context.Context, activity any) {
 	o.instruments.count(ctx, activity)
 	span := o.span(ctx)
 	if call, is := activity.(connectpsp.Call); is {
 		o.link(span, call.Token)
 	}
-	o.spans.end(span, activity)
+	o.spans.complete(span, activity)
+	o.ender.end(span)
 }
 
 // span returns the span that Begin has put into a context, one that records nothing if there is

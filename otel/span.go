@@ -75,7 +75,8 @@ func address(server string) []attribute.KeyValue {
 	return []attribute.KeyValue{semconv.ServerAddress(host), semconv.ServerPort(port)}
 }
 
-func (s spans) end(span trace.Span, activity any) {
+// complete gives a span what is known at the end of its activity. It does not end the span.
+func (s spans) complete(span trace.Span, activity any) {
 	var e ending
 	switch a := activity.(type) {
 	case connectpsp.Call:
@@ -98,7 +99,6 @@ func (s spans) end(span trace.Span, activity any) {
 		span.SetStatus(codes.Error, "")
 	}
 	span.SetAttributes(e.attributes...)
-	span.End()
 }
 
 // ending is the end of a span. Failure is the error.type, empty if the activity did not fail.
