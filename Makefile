@@ -7,7 +7,7 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
-# Modules of their own, because they need drivers, or libraries to compare with or to parse a command line.
+# Modules of their own, because they need drivers, OpenTelemetry, or libraries to compare with or to parse a command line.
 NESTED := cmd/connectpsp otel integration examples/receiver examples/payouts bench internal/specsync
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./metrics \
@@ -215,6 +215,10 @@ ROUNDS ?= 5
 .PHONY: bench
 bench: ## Print the cost of the SDK beside the same work by hand, medians of ROUNDS; all figures are in bench/out/bench.txt
 	@cd bench && $(GO) run ./table -rounds $(ROUNDS)
+
+.PHONY: bench-otel
+bench-otel: ## Print the p99 of payments without an observer, with spans in batches, and with an exporter that hangs
+	cd otel && $(GO) test -run '^$$' -bench Payments -benchtime 5000x ./...
 
 # Events in the backlog that is drained, and among those that are done.
 bench-inbox: N ?= 1000000

@@ -136,7 +136,8 @@ func live(t *testing.T, tel *telemetry) (ids, never []string) {
 	require.NoError(t, err)
 	s.settle()
 
-	// A middleware quotes the request, the journal cannot be written, and the credentials are wrong.
+	// A middleware quotes the request, the journal cannot be written, and the credentials are
+	// wrong.
 	config := s.gateway.Config()
 	config.ClientSecret = auth.NewSecret("wrong-client-secret")
 	tokens := tattler{s.gateway.HTTPClient().Transport}

@@ -189,7 +189,7 @@ func TestEveryTestThatCONTRIBUTINGNamesIsThere(t *testing.T) {
 var links = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
-	for _, file := range []string{english, portuguese, safety, webhooks, "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
+	for _, file := range []string{english, portuguese, safety, webhooks, "../../docs/tracing.md", "../../CONTRIBUTING.md", "../../SECURITY.md", "../../CHANGELOG.md"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, link := range links.FindAllStringSubmatch(string(text), -1) {

@@ -36,6 +36,20 @@ func pathOf(path string, v version) string {
 	return fmt.Sprintf("%s/v%d", path, v.major)
 }
 
+// requires refuses a nested module that does not require a version of the SDK. Its replace directive
+// hides that here, but has no effect for users, who would get another version or none.
+func (p project) requires(directory, path string, v version) error {
+	file := filepath.Join(directory, "go.mod")
+	text, err := os.ReadFile(filepath.Join(p.root, file))
+	if err != nil {
+		return err
+	}
+	if line := path + " " + v.String(); !strings.Contains(string(text), "\t"+line+"\n") {
+		return fmt.Errorf("%s does not require %s: users of that module would get another version of the SDK", file, line)
+	}
+	return nil
+}
+
 // rename changes the path of the module, in go.mod and in the imports of all Go code.
 func (p project) rename(from, to string) error {
 	if from == to {

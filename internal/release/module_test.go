@@ -41,6 +41,15 @@ func TestAModuleThatIsRenamedImportsItselfByItsNewPath(t *testing.T) {
 	assert.Equal(t, "example.com/a/v2", path)
 }
 
+func TestANestedModuleMustRequireTheVersionThatIsReleased(t *testing.T) {
+	p := project{t.TempDir()}
+	p.write(t, "otel/go.mod", "module example.com/a/otel\n\nrequire (\n\texample.com/a v1.2.0\n\texample.com/b v1.2.1\n)\n")
+	require.NoError(t, p.requires("otel", "example.com/a", version{1, 2, 0}))
+	assert.ErrorContains(t, p.requires("otel", "example.com/a", version{1, 2, 1}), "does not require example.com/a v1.2.1")
+	assert.ErrorContains(t, p.requires("otel", "example.com/a/v2", version{2, 0, 0}), "does not require example.com/a/v2 v2.0.0")
+	assert.ErrorIs(t, p.requires("bench", "example.com/a", version{1, 2, 0}), os.ErrNotExist)
+}
+
 func TestAModuleWithoutAPathIsRefused(t *testing.T) {
 	p := project{t.TempDir()}
 	_, err := p.modulePath()

@@ -112,7 +112,7 @@ func (p project) releasable(ctx context.Context, v version) error {
 		return fmt.Errorf("the module path has to be %s for %v and is %s: change it in go.mod, in every import, "+
 			"and wherever else CONTRIBUTING.md says", wanted, v, path)
 	}
-	return nil
+	return p.requires("otel", path, v)
 }
 
 // since compares the checkout with the last release before a version, or with the latest release if

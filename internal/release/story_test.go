@@ -57,6 +57,9 @@ func (p project) becomes(t *testing.T, v version) {
 	constant := func(v version) string { return `const Version = "` + strings.TrimPrefix(v.String(), "v") + `"` }
 	p.replace(t, "connectpsp/client.go", constant(before), constant(v))
 	p.write(t, "CHANGELOG.md", "# Changelog\n\n## "+strings.TrimPrefix(v.String(), "v")+"\n\nNews of "+v.String()+".\n")
+	path, err := p.modulePath()
+	require.NoError(t, err)
+	p.write(t, "otel/go.mod", "require (\n\t"+path+" "+v.String()+"\n)\n")
 }
 
 // checked has the project become a version, and checks that.
