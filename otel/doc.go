@@ -42,7 +42,7 @@
 //
 // # Exporters
 //
-// Give the provider a batch processor. One that exports at the end of each span is for tests: if
-// its exporter hangs, the client goes on without the observer after a tenth of a second, and counts
-// and spans are missing until it returns.
+// Give the provider of the spans a batch processor. One that exports at the end of each span is for
+// tests: if its exporter hangs, each payment under way waits once, for 20 milliseconds, and most
+// spans are lost until it returns. The metrics count all activities all the same.
 package connectpspotel

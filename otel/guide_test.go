@@ -36,6 +36,7 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -47,6 +48,7 @@ import (
 var (
 	_ = sqlstore.Open
 	_ noop.TracerProvider
+	_ propagation.TraceContext
 )
 
 func _(ctx context.Context, config connectpsp.Config, db *sql.DB, apply func(context.Context, webhook.Transition) error) error {

@@ -104,6 +104,29 @@ func TestTheCallsThatWaitForATokenAreLinkedToItsRequest(t *testing.T) {
 	})
 }
 
+// The memory for links is bounded.
+func TestACallHasNoLinkToARequestForATokenThatIsForgottenOrNotExported(t *testing.T) {
+	link := func(tel *telemetry, requests, number int64) int {
+		tel.spans.Reset()
+		for n := range requests {
+			activity := connectpsp.TokenRequest{Number: n + 1}
+			tel.End(tel.Begin(t.Context(), activity), activity)
+		}
+		tel.End(tel.Begin(t.Context(), connectpsp.Call{}), connectpsp.Call{Token: number})
+		return len(tel.named("connectpsp.")[0].Links)
+	}
+	assert.Equal(t, 1, link(newTelemetry(t), 64, 1))
+	assert.Equal(t, 0, link(newTelemetry(t), 65, 1))
+	assert.Equal(t, 1, link(newTelemetry(t), 65, 65))
+	assert.Equal(t, 0, link(newTelemetry(t), 1, 2))
+
+	tel := newTelemetry(t)
+	unsampled := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+	ctx, _ := unsampled.Tracer("test").Start(t.Context(), "not sampled")
+	tel.End(tel.Begin(ctx, connectpsp.TokenRequest{Number: 1}), connectpsp.TokenRequest{Number: 1})
+	assert.Equal(t, 0, link(tel, 0, 1))
+}
+
 func TestSpansHavePathsOnlyOnRequestAndThenTheTemplate(t *testing.T) {
 	for name, options := range map[string][]connectpspotel.Option{
 		"GET":                nil,

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -80,28 +81,34 @@ func meeting(n int) func(http.Handler) http.Handler {
 // The gateway is another company: it learns of a trace only if the user says so.
 func TestRequestsHaveATraceParentOnlyThroughOtelhttp(t *testing.T) {
 	global := otel.GetTextMapPropagator()
-	otel.SetTextMapPropagator(propagation.TraceContext{})
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	t.Cleanup(func() { otel.SetTextMapPropagator(global) })
 
 	for name, test := range map[string]struct {
 		transport http.RoundTripper
 		parent    string // the name of the span that the gateway learns of
 	}{
-		"by default":             {connectpsp.NewTransport(), ""},
-		"otelhttp":               {otelhttp.NewTransport(connectpsp.NewTransport()), "HTTP POST"},
-		"otelhttp without spans": {otelhttp.NewTransport(connectpsp.NewTransport(), otelhttp.WithTracerProvider(noop.NewTracerProvider())), "POST"},
+		"by default": {connectpsp.NewTransport(), ""},
+		"otelhttp":   {otelhttp.NewTransport(connectpsp.NewTransport()), "HTTP POST"},
+		"as in the guide": {otelhttp.NewTransport(connectpsp.NewTransport(), otelhttp.WithPropagators(propagation.TraceContext{}),
+			otelhttp.WithTracerProvider(noop.NewTracerProvider())), "POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gateway, tel := startSandbox(t), newTelemetry(t)
 			options := []connectpsp.Option{connectpsp.WithObserver(tel), connectpsp.WithHTTPClient(&http.Client{Transport: test.transport})}
 			require.NoError(t, gateway.FailNext("createCashOut", sandbox.Unavailable))
-			_, err := newClient(t, gateway, options...).CreateCashOut(t.Context(), withdrawal("w-1"))
+			member, err := baggage.NewMember("customer", personDocument)
+			require.NoError(t, err)
+			carrying, err := baggage.New(member)
+			require.NoError(t, err)
+			_, err = newClient(t, gateway, options...).CreateCashOut(baggage.ContextWithBaggage(t.Context(), carrying), withdrawal("w-1"))
 			require.NoError(t, err)
 
 			requests := gateway.Requests()
 			require.Len(t, requests, 3)
 			for n, request := range requests {
 				carried := request.Header().Get("traceparent")
+				assert.Equal(t, name == "otelhttp", request.Header().Get("baggage") != "", "the guide sends none")
 				if test.parent == "" {
 					assert.Empty(t, carried)
 					continue
