@@ -43,6 +43,6 @@
 // # Exporters
 //
 // Give the provider of the spans a batch processor. One that exports at the end of each span is for
-// tests: if its exporter hangs, each payment under way waits once, for 20 milliseconds, and most
+// tests: if its exporter hangs, each payment under way waits once, for 50 milliseconds, and most
 // spans are lost until it returns. The metrics count all activities all the same.
 package connectpspotel

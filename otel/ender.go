@@ -11,7 +11,7 @@ const (
 	// endPatience is how long an activity waits for the end of its span. A batch processor takes
 	// microseconds, and one that exports at once to memory too: then the span is there when the
 	// call returns.
-	endPatience = 20 * time.Millisecond
+	endPatience = 50 * time.Millisecond
 	// maxLate bounds the spans that wait for a processor.
 	maxLate = 256
 )

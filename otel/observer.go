@@ -42,7 +42,8 @@ func WithTracerProvider(provider trace.TracerProvider) Option {
 }
 
 // WithMeterProvider sets the provider of the metrics. Without it, or if it is nil, it is the global
-// one, [otel.GetMeterProvider].
+// one, [otel.GetMeterProvider]: set that before you call [New], or counters are missing until their
+// first increment.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(s *settings) { s.meters = provider }
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -204,6 +206,23 @@ func TestAnActivityThatIsNotKnownHasNoSpanAndEndsNoOther(t *testing.T) {
 	assert.True(t, trace.SpanFromContext(outer).IsRecording())
 	tel.End(outer, connectpsp.Call{Outcome: connectpsp.CallAccepted})
 	assert.Equal(t, []string{"connectpsp.getBalance"}, tel.tree())
+}
+
+func TestWithoutProvidersTheGlobalOnesAreUsed(t *testing.T) {
+	tel := newTelemetry(t)
+	reader := sdkmetric.NewManualReader()
+	tracers, meters := otel.GetTracerProvider(), otel.GetMeterProvider()
+	otel.SetTracerProvider(tel.tracers)
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	t.Cleanup(func() {
+		otel.SetTracerProvider(tracers)
+		otel.SetMeterProvider(meters)
+	})
+	observer, activity := connectpspotel.New(), connectpsp.TokenRequest{Status: 200}
+	observer.End(observer.Begin(t.Context(), activity), activity)
+	assert.Len(t, tel.named("POST"), 1)
+	tel.metrics = reader
+	assert.Equal(t, map[string]float64{`token.requests{result="ok"}`: 1}, tel.collect(t))
 }
 
 func TestTwoObserversEndTheirOwnSpans(t *testing.T) {
