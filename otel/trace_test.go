@@ -44,7 +44,7 @@ func TestACallIsASpanOverOneForEachRequest(t *testing.T) {
 	require.NoError(t, err)
 	port, err := strconv.ParseInt(digits, 10, 64)
 	require.NoError(t, err)
-	request4 := func(rest map[string]any) map[string]any {
+	toGateway := func(rest map[string]any) map[string]any {
 		rest["http.request.method"], rest["server.address"], rest["server.port"] = "POST", host, port
 		return rest
 	}
@@ -57,7 +57,7 @@ func TestACallIsASpanOverOneForEachRequest(t *testing.T) {
 		{"connectpsp.operation": "createCashOut", "connectpsp.outcome": "accepted", "http.response.status_code": int64(202),
 			"http.request.resend_count": int64(2), "connectpsp.retry.reason": "gateway_failed"},
 	} {
-		assert.Equal(t, request4(want), attributesOf(requests[n]))
+		assert.Equal(t, toGateway(want), attributesOf(requests[n]))
 		assert.Equal(t, trace.SpanKindClient, requests[n].SpanKind)
 		failed := sdktrace.Status{}
 		if want["error.type"] != nil {
