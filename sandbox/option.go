@@ -24,6 +24,7 @@ type options struct {
 	repeatedRefusals bool
 	time             *time.Time
 	seed             *uint64
+	credentials      *uint64
 	memoryNetwork    bool
 	privateNetwork   bool
 }
@@ -111,6 +112,13 @@ func WithSeed(seed uint64) Option {
 	return func(o *options) { o.seed = &seed }
 }
 
+// WithCredentialsOf derives only the credentials from a seed: they are those of [WithSeed], and ids
+// are new each time. A program under test can keep its credentials and its database from one
+// sandbox to the next.
+func WithCredentialsOf(seed uint64) Option {
+	return func(o *options) { o.credentials = &seed }
+}
+
 func (o options) validate() error {
 	for _, balance := range []pix.Amount{o.transactional, o.proprietary} {
 		if !isBalance(balance) {
@@ -129,12 +137,12 @@ func (o options) validate() error {
 	return nil
 }
 
-// chance returns the source of ids.
-func (o options) chance() (c chance) {
-	if o.seed == nil {
+// chanceOf returns the source of all that derives from a seed; nil draws one at random.
+func chanceOf(seed *uint64) (c chance) {
+	if seed == nil {
 		_, _ = rand.Read(c.key[:]) // never fails
 		return c
 	}
-	c.key = sha256.Sum256(binary.BigEndian.AppendUint64([]byte("connectpsp sandbox "), *o.seed))
+	c.key = sha256.Sum256(binary.BigEndian.AppendUint64([]byte("connectpsp sandbox "), *seed))
 	return c
 }

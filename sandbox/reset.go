@@ -19,11 +19,11 @@ func (s *Sandbox) Reset() {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()
 	s.clock.offset.Store(0)
-	cryptoToken := s.chance.uuid(cryptoTokens, 0)
+	cryptoToken := s.credentials.uuid(cryptoTokens, 0)
 	s.config = connectpsp.Config{
-		ClientID:         s.chance.text("ClientID", 0, 4, digits[1:]),
-		ClientSecret:     auth.NewSecret(s.chance.uuid("ClientSecret", 0)),
-		ApplicationToken: auth.NewSecret(s.chance.uuid("ApplicationToken", 0)),
+		ClientID:         s.credentials.text("ClientID", 0, 4, digits[1:]),
+		ClientSecret:     auth.NewSecret(s.credentials.uuid("ClientSecret", 0)),
+		ApplicationToken: auth.NewSecret(s.credentials.uuid("ApplicationToken", 0)),
 		CryptoToken:      auth.NewSecret(cryptoToken),
 		BaseURL:          s.baseURL,
 	}
@@ -41,7 +41,7 @@ func (s *Sandbox) Reset() {
 	s.held = nil
 	s.transactional, s.proprietary = s.settings.transactional.Centavos(), s.settings.proprietary.Centavos()
 	s.balanceUpdatedAt = s.Now()
-	s.dispatcher.secret, s.dispatcher.oldSecret = cryptoToken, s.chance.uuid("CryptoToken before the first", 0)
+	s.dispatcher.secret, s.dispatcher.oldSecret = cryptoToken, s.credentials.uuid("CryptoToken before the first", 0)
 	clear(s.dispatcher.sent)
 	s.dispatcher.restoreLocked(0, nil, nil)
 }

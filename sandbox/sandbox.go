@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -31,13 +32,14 @@ var (
 //
 // The id that a method takes may be a transactionId, an internalCode or an endToEndId.
 type Sandbox struct {
-	baseURL    string
-	settings   options
-	chance     chance
-	clock      clock
-	moving     sync.Mutex // held by Advance and the like; lock it before mu
-	network    network
-	dispatcher *dispatcher
+	baseURL     string
+	settings    options
+	chance      chance
+	credentials chance
+	clock       clock
+	moving      sync.Mutex // held by Advance and the like; lock it before mu
+	network     network
+	dispatcher  *dispatcher
 
 	gateway     http.Handler // inside of the caller's middleware
 	server      *http.Server
@@ -86,10 +88,11 @@ func Start(opts ...Option) (*Sandbox, error) {
 		return nil, err
 	}
 	s := &Sandbox{
-		settings: settings,
-		chance:   settings.chance(),
-		network:  newNetwork(settings),
-		closing:  make(chan struct{}),
+		settings:    settings,
+		chance:      chanceOf(settings.seed),
+		credentials: chanceOf(cmp.Or(settings.credentials, settings.seed)),
+		network:     newNetwork(settings),
+		closing:     make(chan struct{}),
 	}
 	if settings.time != nil {
 		s.clock.fixed = settings.time.UTC().Round(0)

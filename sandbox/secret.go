@@ -23,7 +23,7 @@ func (s *Sandbox) RotateCryptoToken() {
 	defer s.mu.Unlock()
 	old := s.config.CryptoToken.Reveal()
 	s.rotations++
-	rotated := s.chance.uuid(cryptoTokens, s.rotations)
+	rotated := s.credentials.uuid(cryptoTokens, s.rotations)
 	s.config.CryptoToken = auth.NewSecret(rotated)
 	s.dispatcher.setSecrets(rotated, old)
 }

@@ -157,6 +157,38 @@ func TestTheSameSeedAndTheSameCallsGiveTheSameBytesOnTheWire(t *testing.T) {
 	}
 }
 
+func TestTheCredentialsOfASeedComeWithNewIDs(t *testing.T) {
+	start := func(option sandbox.Option) *sandbox.Sandbox {
+		s, err := sandbox.Start(option, sandbox.WithMemoryNetwork())
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, s.Close()) })
+		client, err := connectpsp.New(s.Config(), connectpsp.WithHTTPClient(s.HTTPClient()))
+		require.NoError(t, err)
+		_, err = client.CreateCashIn(t.Context(), connectpsp.CashInRequest{
+			Amount: pix.Centavos(1050), ExternalReference: "order-1", Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+		})
+		require.NoError(t, err)
+		return s
+	}
+	credentials := func(s *sandbox.Sandbox) []string {
+		c := s.Config()
+		return []string{c.ClientID, c.ClientSecret.Reveal(), c.ApplicationToken.Reveal(), c.CryptoToken.Reveal()}
+	}
+	seeded := start(sandbox.WithSeed(7))
+	one, two := start(sandbox.WithCredentialsOf(7)), start(sandbox.WithCredentialsOf(7))
+	for range 2 {
+		assert.Equal(t, credentials(seeded), credentials(one))
+		assert.Equal(t, credentials(seeded), credentials(two))
+		seeded.RotateCryptoToken()
+		one.RotateCryptoToken()
+		two.RotateCryptoToken()
+	}
+	ids := [3]string{seeded.CashIns()[0].TransactionID, one.CashIns()[0].TransactionID, two.CashIns()[0].TransactionID}
+	assert.NotEqual(t, ids[0], ids[1])
+	assert.NotEqual(t, ids[0], ids[2])
+	assert.NotEqual(t, ids[1], ids[2])
+}
+
 func TestASandboxWithTheSameSeedGoesOnFromASnapshotWithTheSameBytes(t *testing.T) {
 	first, _ := play(t, 7, nil, firstHalf(t))
 	taken, err := first.Snapshot()
