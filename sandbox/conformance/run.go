@@ -11,6 +11,9 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,23 +25,108 @@ import (
 )
 
 const (
-	answerTime = 5 * time.Second  // in which the gateway wants its 200
-	creditTime = 20 * time.Second // in which a receiver has to credit a payment
-	quiet      = 2 * time.Second  // after which nothing more is credited
-	pollPause  = 50 * time.Millisecond
+	responseTime = 5 * time.Second  // in which the gateway wants its 200
+	creditTime   = 20 * time.Second // in which a receiver has to credit a payment
+	pollPause    = 50 * time.Millisecond
+
+	// After the last event of all cases, a wrong credit gets patience times as long as the slowest
+	// right one took, and quiet at least.
+	patience = 3
+	quiet    = 2 * time.Second
 )
+
+// suite is a run of cases against one receiver.
+type suite struct {
+	gateway  *sandbox.Sandbox
+	client   *connectpsp.Client
+	sender   *http.Client // of deliveries: each has a connection of its own
+	receiver Receiver
+	secret   string
+	slowest  atomic.Int64 // how long the slowest credit took, a [time.Duration]
+}
+
+func newSuite(gateway *sandbox.Sandbox, receiver Receiver) (*suite, error) {
+	config := gateway.Config()
+	client, err := connectpsp.New(config, connectpsp.WithHTTPClient(gateway.HTTPClient()))
+	if err != nil {
+		return nil, err
+	}
+	sender := gateway.HTTPClient()
+	sender.Transport.(*http.Transport).DisableKeepAlives = true
+	sender.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // as the gateway
+	return &suite{gateway: gateway, client: client, sender: sender, receiver: receiver, secret: config.CryptoToken.Reveal()}, nil
+}
+
+// check runs cases at once.
+func (s *suite) check(ctx context.Context, cases []Case) []*run {
+	runs := make([]*run, len(cases))
+	var running sync.WaitGroup
+	for n, c := range cases {
+		runs[n] = &run{suite: s}
+		running.Go(func() { runs[n].do(ctx, c.check) })
+	}
+	running.Wait()
+	return runs
+}
+
+// settle checks the credits of all cases once more, when a wrong one has had the time to come.
+func (s *suite) settle(ctx context.Context, runs []*run) {
+	passed := slices.DeleteFunc(slices.Clone(runs), func(r *run) bool { return r.err != nil })
+	if len(passed) == 0 {
+		return
+	}
+	timer := time.NewTimer(max(quiet, patience*time.Duration(s.slowest.Load())))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	var running sync.WaitGroup
+	for _, r := range passed {
+		running.Go(func() { r.do(ctx, (*run).compare) })
+	}
+	running.Wait()
+}
+
+// took records how long a credit took.
+func (s *suite) took(credit time.Duration) {
+	for {
+		slowest := s.slowest.Load()
+		if int64(credit) <= slowest || s.slowest.CompareAndSwap(slowest, int64(credit)) {
+			return
+		}
+	}
+}
 
 // run is one run of a case. It is used by the goroutine of the case, except for post.
 type run struct {
-	ctx      context.Context
-	stop     context.CancelCauseFunc
-	gateway  *sandbox.Sandbox
-	client   *connectpsp.Client
-	receiver Receiver
-	secret   string
+	*suite
+	ctx  context.Context
+	stop context.CancelCauseFunc
+	kept []kept
+	err  error // nil if the case has passed so far
 }
 
-// failf ends the case: its goroutine goes no further.
+// kept is a charge, and the amounts of which one may be credited for it at the end.
+type kept struct {
+	charge *connectpsp.CashIn
+	right  []pix.Amount
+}
+
+// do calls a part of the case, and sets r.err.
+func (r *run) do(ctx context.Context, part func(*run)) {
+	r.ctx, r.stop = context.WithCancelCause(ctx)
+	defer r.stop(nil)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		part(r)
+	}()
+	<-ended
+	r.err = context.Cause(r.ctx)
+}
+
+// failf ends the part of the case: its goroutine goes no further.
 func (r *run) failf(format string, arguments ...any) {
 	r.stop(fmt.Errorf(format, arguments...))
 	runtime.Goexit()
@@ -96,17 +184,16 @@ func sign(body []byte, secret string) http.Header {
 	return header
 }
 
-// post makes one delivery and returns the status, as the gateway does: it follows no redirect.
+// post makes one delivery and returns the status.
 func (r *run) post(header http.Header, body io.Reader) (status int, err error) {
-	ctx, cancel := context.WithTimeout(r.ctx, answerTime)
+	ctx, cancel := context.WithTimeout(r.ctx, responseTime)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.receiver.URL, body)
 	if err != nil {
 		return 0, err
 	}
 	request.Header = header
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(request)
+	response, err := r.sender.Do(request)
 	if err != nil {
 		return 0, err
 	}
@@ -122,18 +209,24 @@ func (r *run) deliver(body []byte) {
 	}
 }
 
+var errNoResponse = errors.New("the receiver did not respond to a valid event")
+
 // acknowledges posts a signed event, and returns an error unless the receiver responds with 200 in
-// time.
+// time. The error wraps errNoResponse if it does not respond at all.
 func (r *run) acknowledges(body []byte) error {
 	status, err := r.post(sign(body, r.secret), bytes.NewReader(body))
 	var late net.Error
 	switch {
 	case errors.As(err, &late) && late.Timeout():
-		return fmt.Errorf("the receiver did not respond to an event within %v", answerTime)
+		return fmt.Errorf("%w within %v", errNoResponse, responseTime)
 	case err != nil:
-		return fmt.Errorf("the receiver did not respond to an event: %w", err)
+		return fmt.Errorf("%w: %w", errNoResponse, err)
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return fmt.Errorf("the receiver responded %d to a valid event: it must verify signatures with the CryptoToken of this sandbox", status)
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("the receiver responded %d to a valid event: the URL must be that of its endpoint for webhooks", status)
 	case status != http.StatusOK:
-		return fmt.Errorf("the receiver responded %d to an event, and only 200 counts", status)
+		return fmt.Errorf("the receiver responded %d to a valid event, and only 200 counts", status)
 	}
 	return nil
 }
@@ -148,29 +241,42 @@ func (r *run) refuses(what string, header http.Header, body []byte) {
 
 func (r *run) credited(charge *connectpsp.CashIn) pix.Amount {
 	amount, err := r.receiver.Credited(r.ctx, charge.ExternalReference)
-	r.must(err)
+	if err != nil {
+		r.failf("the receiver does not say how much it has credited: %w", err)
+	}
 	return amount
 }
 
-// credits waits until the receiver has credited an amount for a charge, and checks that it does not
-// credit more.
+// credits waits until the receiver has credited an amount for a charge.
 func (r *run) credits(charge *connectpsp.CashIn, want pix.Amount) {
-	for begun := time.Now(); r.credited(charge) != want; r.pause() {
-		switch got := r.credited(charge); {
+	for begun := time.Now(); ; r.pause() {
+		got, elapsed := r.credited(charge), time.Since(begun)
+		switch {
+		case got == want:
+			r.took(elapsed)
+			r.kept = append(r.kept, kept{charge, []pix.Amount{want}})
+			return
 		case got.Centavos() > want.Centavos():
 			r.failf("the receiver credited R$ %v for a payment of R$ %v", got, want)
-		case time.Since(begun) > creditTime:
+		case elapsed > creditTime:
 			r.failf("the receiver credited R$ %v for a payment of R$ %v, after %v", got, want, creditTime)
 		}
 	}
-	r.keeps(charge, want)
 }
 
-// keeps checks for a moment that what is credited for a charge does not change.
-func (r *run) keeps(charge *connectpsp.CashIn, want pix.Amount) {
-	for begun := time.Now(); time.Since(begun) < quiet; r.pause() {
-		if got := r.credited(charge); got != want {
-			r.failf("the receiver credited R$ %v where R$ %v are right", got, want)
+// keeps checks that one of some amounts is credited for a charge, when the receiver has credited
+// another payment that came after it. It is checked again when all cases have ended.
+func (r *run) keeps(charge *connectpsp.CashIn, right ...pix.Amount) {
+	r.works()
+	r.kept = append(r.kept, kept{charge, right})
+	r.compare()
+}
+
+// compare compares all that is credited in the case with what is right.
+func (r *run) compare() {
+	for _, k := range r.kept {
+		if got := r.credited(k.charge); !slices.Contains(k.right, got) {
+			r.failf("the receiver credited R$ %v for a charge for which R$ %v is right", got, k.right[len(k.right)-1])
 		}
 	}
 }
@@ -185,7 +291,7 @@ func (r *run) pause() {
 	}
 }
 
-// works checks that the receiver still credits a payment.
+// works checks that the receiver credits a payment.
 func (r *run) works() {
 	charge := r.paid()
 	r.deliver(r.paidEvent(charge))
