@@ -31,25 +31,39 @@ type conformanceFlags struct {
 
 const referenceMark = "{reference}"
 
+// credentialsOfSeed1 are the variables of the sandbox by default, indented.
+const credentialsOfSeed1 = `  CONNECTPSP_BASE_URL=http://127.0.0.1:8420
+  CONNECTPSP_CLIENT_ID=5637
+  CONNECTPSP_CLIENT_SECRET=c388b19e-b190-48a5-b034-9f61d90ae62b
+  CONNECTPSP_APPLICATION_TOKEN=16847ed4-e37b-4789-bbc6-38a41365d995
+  CONNECTPSP_CRYPTO_TOKEN=fe501f0f-d74c-4a9d-b00d-b70fb73d90cb
+`
+
 func (a *app) conformance() *cobra.Command {
 	var f conformanceFlags
 	command := leaf("conformance", "Test a receiver of webhooks, in any language",
 		"conformance --webhook-url http://127.0.0.1:3000/hooks --credited-url 'http://127.0.0.1:3000/credited/{reference}'",
 		func(ctx context.Context, _ []string) error { return a.runConformance(ctx, f) })
 	command.Long = `Test a receiver of webhooks, in any language: post what the gateway and attackers post, and compare
-what the receiver has credited with what was paid. It takes half a minute.
+what the receiver has credited with what was paid. It takes half a minute, and longer if the
+receiver credits late: after the last event it waits three times as long as the slowest credit took.
 
-Run the receiver with the credentials that "connectpsp sandbox" prints, and stop that sandbox: this
-command serves one with the same --seed on the same --port, from which the receiver may read
-charges. The receiver has two more addresses in its tests: a GET of --credited-url returns how much
-it has credited for a reference, such as 12.34, and a POST to --expect-url tells it of a charge
-before its payment, as {"externalReference": "…", "amount": 12.34}.`
+Stop "connectpsp sandbox": this command serves a sandbox on the same --port, from which the receiver
+may read charges. Run the receiver with its credentials, which are no secrets, and are those that
+"connectpsp sandbox" prints for another --seed:
+
+` + credentialsOfSeed1 + `
+The receiver may keep its database from one run to the next, because ids are new each time.
+
+The receiver has two more addresses in its tests. A GET of --credited-url returns how much it has
+credited for a reference, such as 12.34, or 0.00 if nothing. A POST to --expect-url tells it of a
+charge before its payment, as {"externalReference": "…", "amount": 12.34}.`
 	flags := command.Flags()
 	flags.StringVar(&f.webhookURL, "webhook-url", "", "the `URL` of the receiver's endpoint")
 	flags.StringVar(&f.creditedURL, "credited-url", "", "the `URL` that returns the amount that was credited, with "+referenceMark+" in it")
 	flags.StringVar(&f.expected, "expect-url", "", "the `URL` to post expected charges to; none if the receiver credits charges that it does not know")
 	flags.IntVar(&f.port, "port", sandboxPort, "the `PORT` of the sandbox on 127.0.0.1; 0 chooses a free one")
-	flags.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that the credentials of the sandbox derive from")
+	flags.Uint64Var(&f.seed, "seed", 1, "the `NUMBER` that the credentials of the sandbox derive from; ids do not")
 	return command
 }
 
@@ -67,14 +81,14 @@ func (a *app) runConformance(ctx context.Context, f conformanceFlags) (err error
 		if flag.name == "--expect-url" && flag.value == "" {
 			continue
 		}
+		if !strings.Contains(flag.value, flag.marked) {
+			return usage("%s must be a URL with %s where the reference of a charge goes, such as http://127.0.0.1:3000/credited/%[2]s", flag.name, flag.marked)
+		}
 		if _, err := checkURL(flag.name, flag.value); err != nil {
 			return err
 		}
-		if !strings.Contains(flag.value, flag.marked) {
-			return usage("%s must have %s in it, where the reference of a charge goes", flag.name, flag.marked)
-		}
 	}
-	box, err := sandbox.Start(sandbox.WithSeed(f.seed))
+	box, err := sandbox.Start(sandbox.WithCredentialsOf(f.seed))
 	if err != nil {
 		return err
 	}
@@ -88,24 +102,7 @@ func (a *app) runConformance(ctx context.Context, f conformanceFlags) (err error
 	served.Go(func() { _ = serve(serving, socket, control.New(box)) })
 	defer served.Wait()
 	defer stop()
-	return a.printConformance(checkAll(ctx, box, f.receiver()))
-}
-
-// checkAll runs all cases at once, and returns their results in the order of the cases.
-func checkAll(ctx context.Context, box *sandbox.Sandbox, receiver conformance.Receiver) []conformanceResult {
-	cases := conformance.Cases()
-	results := make([]conformanceResult, len(cases))
-	var running sync.WaitGroup
-	for n, c := range cases {
-		running.Go(func() {
-			results[n].Case = c.Name
-			if err := c.Check(ctx, box, receiver); err != nil {
-				results[n].Error, results[n].Why = err.Error(), c.Why
-			}
-		})
-	}
-	running.Wait()
-	return results
+	return a.printConformance(conformance.CheckAll(ctx, box, f.receiver()))
 }
 
 // receiver returns the receiver behind the addresses of the flags.
@@ -126,15 +123,17 @@ func (f conformanceFlags) expect(ctx context.Context, charge *connectpsp.CashIn)
 	if err != nil {
 		return err
 	}
-	_, err = ask(ctx, http.MethodPost, f.expected, body)
-	return err
+	if _, err := ask(ctx, http.MethodPost, f.expected, body); err != nil {
+		return fmt.Errorf("--expect-url: %w", err)
+	}
+	return nil
 }
 
 // credited asks the receiver how much it has credited for a reference.
 func (f conformanceFlags) credited(ctx context.Context, reference string) (pix.Amount, error) {
 	text, err := ask(ctx, http.MethodGet, strings.ReplaceAll(f.creditedURL, referenceMark, url.PathEscape(reference)), nil)
 	if err != nil {
-		return pix.Amount{}, err
+		return pix.Amount{}, fmt.Errorf("--credited-url: %w (it must return an amount for every reference, 0.00 if nothing is credited)", err)
 	}
 	amount, err := pix.ParseAmount(strings.TrimSpace(text))
 	if err != nil {
@@ -163,19 +162,25 @@ func ask(ctx context.Context, method, address string, body []byte) (string, erro
 	return string(text), err
 }
 
-func (a *app) printConformance(results []conformanceResult) error {
-	failed := 0
+func (a *app) printConformance(results []conformance.Result) error {
+	failed, untested := 0, len(conformance.Cases())-len(results)
+	cases := make([]conformanceResult, len(results))
 	var text strings.Builder
-	for _, r := range results {
-		if r.Error == "" {
-			fmt.Fprintf(&text, "ok      %s\n", r.Case)
+	for n, r := range results {
+		cases[n].Case = r.Name
+		if r.Err == nil {
+			fmt.Fprintf(&text, "ok      %s\n", r.Name)
 			continue
 		}
 		failed++
-		fmt.Fprintf(&text, "failed  %s\n        %s\n        %s\n", r.Case, oneLine(r.Error), r.Why)
+		cases[n].Error, cases[n].Why = r.Err.Error(), r.Why
+		fmt.Fprintf(&text, "failed  %s\n        %s\n        %s\n", r.Name, oneLine(r.Err.Error()), r.Why)
+	}
+	if untested > 0 {
+		fmt.Fprintf(&text, "stopped before %d cases that fail too if this one does\n", untested)
 	}
 	if a.json {
-		if err := a.printJSON(map[string]any{"cases": results, "failed": failed}); err != nil {
+		if err := a.printJSON(map[string]any{"cases": cases, "failed": failed, "untested": untested}); err != nil {
 			return err
 		}
 	} else if _, err := io.WriteString(a.stdout, text.String()); err != nil {

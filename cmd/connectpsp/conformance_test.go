@@ -74,12 +74,13 @@ func conformanceOf(url, port string, more ...string) []string {
 		"--expect-url", url + "/expect", "--port", port}, more...)
 }
 
-func TestAReceiverThatUsesTheSDKConforms(t *testing.T) {
-	box, err := sandbox.Start(sandbox.WithSeed(1))
+// openCrediting starts a receiver that uses the SDK, with the credentials of a seed and the sandbox
+// on a port, and keeps its inbox. It returns its URL.
+func openCrediting(t *testing.T, seed uint64, port string) string {
+	box, err := sandbox.Start(sandbox.WithSeed(seed))
 	require.NoError(t, err)
 	config := box.Config()
 	require.NoError(t, box.Close())
-	port := freePort(t)
 	config.BaseURL = "http://127.0.0.1:" + port
 	client, err := connectpsp.New(config)
 	require.NoError(t, err)
@@ -88,16 +89,58 @@ func TestAReceiverThatUsesTheSDKConforms(t *testing.T) {
 	require.NoError(t, err)
 	r := &crediting{expected: map[string]pix.Amount{}, credited: map[string]pix.Amount{}}
 	server := httptest.NewServer(r.routes(t, handler))
-	defer server.Close()
+	t.Cleanup(server.Close)
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
 	working.Go(func() { _ = webhook.NewWorker(inbox, client, r.apply).Run(ctx) })
-	defer working.Wait()
-	defer stop()
-	o := (&shell{t: t}).run(conformanceOf(server.URL, port)...)
-	assert.Equal(t, exitDone, o.code, o.stdout+o.stderr)
-	assert.NotContains(t, o.stdout, "failed")
-	assert.GreaterOrEqual(t, strings.Count(o.stdout, "ok "), 12)
+	t.Cleanup(working.Wait)
+	t.Cleanup(stop)
+	return server.URL
+}
+
+func TestAReceiverThatUsesTheSDKConformsAgainWithTheSameInbox(t *testing.T) {
+	port := freePort(t)
+	url := openCrediting(t, 1, port)
+	for range 2 {
+		o := (&shell{t: t}).run(conformanceOf(url, port)...)
+		assert.Equal(t, exitDone, o.code, o.stdout+o.stderr)
+		assert.NotContains(t, o.stdout, "failed")
+		assert.GreaterOrEqual(t, strings.Count(o.stdout, "ok "), 12)
+	}
+}
+
+func TestConformanceStopsAtAReceiverThatCreditsNothing(t *testing.T) {
+	port := freePort(t)
+	url := openCrediting(t, 2, port)
+	for says, args := range map[string][]string{
+		"connection refused": conformanceOf("http://127.0.0.1:"+freePort(t), port),
+		"responded 401 to a valid event: it must verify signatures with the CryptoToken": conformanceOf(url, port),
+		"nowhere: the response was 404 (it must return an amount for every reference":    conformanceOf(url, port, "--credited-url", url+"/{reference}/nowhere"),
+		"--expect-url: POST " + url + "/nowhere: the response was 404":                   conformanceOf(url, port, "--expect-url", url+"/nowhere"),
+	} {
+		t.Run(says, func(t *testing.T) {
+			o := (&shell{t: t}).run(args...)
+			assert.Equal(t, exitFailed, o.code, o.stderr)
+			assert.Contains(t, o.stdout, says)
+			assert.Equal(t, 1, strings.Count(o.stdout, "failed"), o.stdout)
+			assert.Contains(t, o.stdout, "stopped before 11 cases")
+		})
+	}
+}
+
+func TestTheHelpOfConformanceHasTheCredentialsOfTheSandbox(t *testing.T) {
+	box, err := sandbox.Start(sandbox.WithSeed(1))
+	require.NoError(t, err)
+	defer box.Close()
+	config := box.Config()
+	o := (&shell{t: t}).run("conformance", "--help")
+	for _, variable := range []string{
+		fmt.Sprint("CONNECTPSP_BASE_URL=http://127.0.0.1:", sandboxPort), "CONNECTPSP_CLIENT_ID=" + config.ClientID,
+		"CONNECTPSP_CLIENT_SECRET=" + config.ClientSecret.Reveal(), "CONNECTPSP_APPLICATION_TOKEN=" + config.ApplicationToken.Reveal(),
+		"CONNECTPSP_CRYPTO_TOKEN=" + config.CryptoToken.Reveal(),
+	} {
+		assert.Contains(t, o.stdout, variable+"\n")
+	}
 }
 
 func TestANaiveReceiverIsToldWhatItDoesWrong(t *testing.T) {
@@ -134,8 +177,9 @@ func TestConformanceNamesTheFlagThatIsWrong(t *testing.T) {
 	for flag, args := range map[string][]string{
 		"--webhook-url":  {"conformance", "--credited-url", url + "/{reference}"},
 		"--credited-url": {"conformance", "--webhook-url", url, "--credited-url", url},
-		"--expect-url":   conformanceOf(url, "0", "--expect-url", "here"),
-		"--port":         conformanceOf(url, "70000"),
+		"such as http://127.0.0.1:3000/credited/{reference}": {"conformance", "--webhook-url", url},
+		"--expect-url": conformanceOf(url, "0", "--expect-url", "here"),
+		"--port":       conformanceOf(url, "70000"),
 	} {
 		o := (&shell{t: t}).run(args...)
 		assert.Equal(t, exitUsage, o.code)

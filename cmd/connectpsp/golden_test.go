@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/sandbox/conformance"
 )
 
 // The golden files of the other commands are compared in the tests of their subjects.
@@ -77,12 +80,18 @@ func TestPeopleReadTheCredentialsOfTheSandbox(t *testing.T) {
 }
 
 func TestPeopleReadWhyAReceiverDoesNotConform(t *testing.T) {
-	var stdout strings.Builder
-	a := &app{environment: environment{stdout: &stdout}}
-	err := a.printConformance([]conformanceResult{{Case: "an event that comes twice"},
-		{Case: "an event without a signature", Error: "it was accepted", Why: "anyone could report a payment"}})
-	assert.ErrorIs(t, err, errReported)
-	(&shell{t: t}).compare("conformance", stdout.String())
+	var results []conformance.Result
+	for _, c := range conformance.Cases() {
+		results = append(results, conformance.Result{Case: c})
+	}
+	results[5].Err = errors.New("the receiver responded 200 to an event without a signature")
+	stopped := []conformance.Result{{Case: results[0].Case, Err: errors.New("the receiver responded 401 to a valid event")}}
+	for name, results := range map[string][]conformance.Result{"conformance": results, "conformance-stopped": stopped} {
+		var stdout strings.Builder
+		a := &app{environment: environment{stdout: &stdout}}
+		assert.ErrorIs(t, a.printConformance(results), errReported)
+		(&shell{t: t}).compare(name, stdout.String())
+	}
 }
 
 func TestPeopleReadTimesInTheZoneOfTheirMachine(t *testing.T) {

@@ -276,7 +276,7 @@ func (r *run) keeps(charge *connectpsp.CashIn, right ...pix.Amount) {
 func (r *run) compare() {
 	for _, k := range r.kept {
 		if got := r.credited(k.charge); !slices.Contains(k.right, got) {
-			r.failf("the receiver credited R$ %v for a charge for which R$ %v is right", got, k.right[len(k.right)-1])
+			r.failf("the receiver credited R$ %v for a charge, and R$ %v is right", got, k.right[len(k.right)-1])
 		}
 	}
 }
