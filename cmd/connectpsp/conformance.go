@@ -49,8 +49,8 @@ what the receiver has credited with what was paid. It takes half a minute, and l
 receiver credits late: after the last event it waits three times as long as the slowest credit took.
 
 Stop "connectpsp sandbox": this command serves a sandbox on the same --port, from which the receiver
-may read charges. Run the receiver with its credentials, which are no secrets, and are those that
-"connectpsp sandbox" prints for another --seed:
+may read charges. Run the receiver with the credentials of that sandbox, which are no secrets.
+"connectpsp sandbox" prints those of a --seed. By default they are:
 
 ` + credentialsOfSeed1 + `
 The receiver may keep its database from one run to the next, because ids are new each time.
@@ -132,6 +132,10 @@ func (f conformanceFlags) expect(ctx context.Context, charge *connectpsp.CashIn)
 // credited asks the receiver how much it has credited for a reference.
 func (f conformanceFlags) credited(ctx context.Context, reference string) (pix.Amount, error) {
 	text, err := ask(ctx, http.MethodGet, strings.ReplaceAll(f.creditedURL, referenceMark, url.PathEscape(reference)), nil)
+	var unreachable *url.Error
+	if errors.As(err, &unreachable) {
+		return pix.Amount{}, fmt.Errorf("--credited-url: %w", err)
+	}
 	if err != nil {
 		return pix.Amount{}, fmt.Errorf("--credited-url: %w (it must return an amount for every reference, 0.00 if nothing is credited)", err)
 	}
@@ -174,10 +178,11 @@ func (a *app) printConformance(results []conformance.Result) error {
 		}
 		failed++
 		cases[n].Error, cases[n].Why = r.Err.Error(), r.Why
-		fmt.Fprintf(&text, "failed  %s\n        %s\n        %s\n", r.Name, oneLine(r.Err.Error()), r.Why)
-	}
-	if untested > 0 {
-		fmt.Fprintf(&text, "stopped before %d cases that fail too if this one does\n", untested)
+		why := r.Why
+		if untested > 0 {
+			why = fmt.Sprintf("The other %d cases were not tested: they would fail too.", untested)
+		}
+		fmt.Fprintf(&text, "failed  %s\n        %s\n        %s\n", r.Name, oneLine(r.Err.Error()), why)
 	}
 	if a.json {
 		if err := a.printJSON(map[string]any{"cases": cases, "failed": failed, "untested": untested}); err != nil {

@@ -284,10 +284,10 @@ func many(r *run) {
 	failed, err := together(events, func(n int) error { return r.acknowledges(bodies[n]) })
 	switch {
 	case errors.Is(err, errNoResponse):
-		r.failf("%d of %d events failed that came at once, each on a connection of its own: %w; respond before the work is done, "+
-			"and have a listen backlog of %d or more (request_queue_size in Python, where it is 5)", failed, events, err, events)
+		r.failf("%d of %d events that came at once, each on a connection of its own, failed: %w; respond before the work is done, "+
+			"and have a listen backlog of %d or more (Python's request_queue_size is 5)", failed, events, err, events)
 	case err != nil:
-		r.failf("%d of %d events failed that came at once: %w", failed, events, err)
+		r.failf("%d of %d events that came at once failed: %w", failed, events, err)
 	}
 	begun := time.Now()
 	for _, charge := range charges {
