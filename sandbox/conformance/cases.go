@@ -73,7 +73,7 @@ func first(r *run) {
 	}
 	r.must(r.gateway.PayCashIn(charge.TransactionID))
 	r.deliver(r.paidEvent(charge))
-	r.credits(charge, charge.Amount)
+	r.credits(charge)
 }
 
 func repeated(r *run) {
@@ -82,7 +82,7 @@ func repeated(r *run) {
 	if _, err := together(5, func(int) error { return r.acknowledges(body) }); err != nil {
 		r.failf("%w", err)
 	}
-	r.credits(charge, charge.Amount)
+	r.credits(charge)
 	for range 3 {
 		r.deliver(body)
 	}
@@ -106,7 +106,7 @@ func together(n int, do func(n int) error) (failed int, err error) {
 func late(r *run) {
 	charge := r.paid()
 	r.deliver(r.event("CASHIN_PAID", charge, r.gateway.Now().Add(-72*time.Hour)))
-	r.credits(charge, charge.Amount)
+	r.credits(charge)
 }
 
 func reordered(r *run) {
@@ -127,7 +127,7 @@ func tampered(r *run) {
 	changed := bytes.Replace(body, []byte("12.34"), []byte("1234.00"), 1)
 	r.refuses("an event whose amount was changed after it was signed", sign(body, r.secret), changed)
 	r.deliver(body)
-	r.credits(charge, charge.Amount)
+	r.credits(charge)
 }
 
 func unsigned(r *run) {
@@ -289,9 +289,5 @@ func many(r *run) {
 	case err != nil:
 		r.failf("%d of %d events that came at once failed: %w", failed, events, err)
 	}
-	begun := time.Now()
-	for _, charge := range charges {
-		r.credits(charge, charge.Amount)
-	}
-	r.took(time.Since(begun))
+	r.credits(charges...)
 }

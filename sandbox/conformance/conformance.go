@@ -34,7 +34,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-// Receiver is the receiver to be tested.
+// Receiver is the receiver to be tested. Goroutines call its functions concurrently.
 type Receiver struct {
 	// URL is the address of its endpoint for webhooks.
 	URL string
@@ -42,7 +42,8 @@ type Receiver struct {
 	// does. Nil if the receiver credits charges that it does not know.
 	Expect func(ctx context.Context, charge *connectpsp.CashIn) error
 	// Credited returns how much the receiver has credited so far for the charge with a reference.
-	// Amounts that were credited twice count twice.
+	// Amounts that were credited twice count twice. It returns zero, and no error, for a charge for
+	// which nothing is credited.
 	Credited func(ctx context.Context, externalReference string) (pix.Amount, error)
 }
 

@@ -247,20 +247,21 @@ func (r *run) credited(charge *connectpsp.CashIn) pix.Amount {
 	return amount
 }
 
-// credits waits until the receiver has credited an amount for a charge.
-func (r *run) credits(charge *connectpsp.CashIn, want pix.Amount) {
-	for begun := time.Now(); ; r.pause() {
-		got, elapsed := r.credited(charge), time.Since(begun)
-		switch {
-		case got == want:
-			r.took(elapsed)
-			r.kept = append(r.kept, kept{charge, []pix.Amount{want}})
-			return
-		case got.Centavos() > want.Centavos():
-			r.failf("the receiver credited R$ %v for a payment of R$ %v", got, want)
-		case elapsed > creditTime:
-			r.failf("the receiver credited R$ %v for a payment of R$ %v, after %v", got, want, creditTime)
+// credits waits until the receiver has credited charges in full.
+func (r *run) credits(charges ...*connectpsp.CashIn) {
+	begun := time.Now()
+	for _, charge := range charges {
+		for got := r.credited(charge); got != charge.Amount; got = r.credited(charge) {
+			switch {
+			case got.Centavos() > charge.Amount.Centavos():
+				r.failf("the receiver credited R$ %v for a payment of R$ %v", got, charge.Amount)
+			case time.Since(begun) > creditTime:
+				r.failf("the receiver credited R$ %v for a payment of R$ %v, after %v", got, charge.Amount, creditTime)
+			}
+			r.pause()
 		}
+		r.took(time.Since(begun))
+		r.kept = append(r.kept, kept{charge, []pix.Amount{charge.Amount}})
 	}
 }
 
@@ -295,5 +296,5 @@ func (r *run) pause() {
 func (r *run) works() {
 	charge := r.paid()
 	r.deliver(r.paidEvent(charge))
-	r.credits(charge, charge.Amount)
+	r.credits(charge)
 }
