@@ -9,34 +9,42 @@ import (
 // The clock never leaves these years: their times can be written everywhere.
 var (
 	earliestTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	latestTime   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+	latestTime   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).Add(-1)
 )
 
-// clock is the real clock plus an offset, or a clock that stands still.
+// clock is the real clock plus an offset, or a clock that stands still. At latestTime it stops.
 type clock struct {
 	fixed  time.Time // the time at which it stands still with an offset of zero; zero if it runs
 	offset atomic.Int64
 }
 
 func (c *clock) now() time.Time {
-	base := c.fixed
-	if c.runs() {
-		base = time.Now()
+	now := c.base().Add(time.Duration(c.offset.Load()))
+	if now.After(latestTime) {
+		return latestTime
 	}
-	return base.Add(time.Duration(c.offset.Load()))
+	return now
+}
+
+// base returns the time with an offset of zero.
+func (c *clock) base() time.Time {
+	if c.runs() {
+		return time.Now()
+	}
+	return c.fixed
 }
 
 func (c *clock) runs() bool { return c.fixed.IsZero() }
 
 // moveTo moves the clock to a time, unless that has passed.
 func (c *clock) moveTo(t time.Time) {
-	if ahead := t.Sub(c.now()); ahead > 0 {
-		c.offset.Add(int64(ahead))
+	if t.After(c.now()) {
+		c.set(t)
 	}
 }
 
 // set sets the clock to a time, which may have passed.
-func (c *clock) set(t time.Time) { c.offset.Add(int64(t.Sub(c.now()))) }
+func (c *clock) set(t time.Time) { c.offset.Store(int64(t.Sub(c.base()))) }
 
 // Now returns the time on the sandbox's clock, in UTC. It is the real time until [Sandbox.Advance]
 // or [Sandbox.SetTime] is called, or the time of [WithTime].
@@ -47,7 +55,7 @@ func (s *Sandbox) Now() time.Time { return s.clock.now().UTC().Round(0) }
 func (s *Sandbox) SetTime(t time.Time) error {
 	s.moving.Lock()
 	defer s.moving.Unlock()
-	if !t.Before(latestTime) {
+	if t.After(latestTime) {
 		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
 	}
 	if t.Before(s.clock.now()) {
@@ -75,7 +83,7 @@ func (s *Sandbox) Advance(d time.Duration) error {
 	switch {
 	case d < 0:
 		return fmt.Errorf("%w: the clock only goes forward: to go back, restore an earlier snapshot or reset the sandbox", ErrInvalid)
-	case d >= latestTime.Sub(now):
+	case d > latestTime.Sub(now):
 		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
 	}
 	s.moveTo(now.Add(d))

@@ -1,10 +1,12 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -51,6 +53,25 @@ func TestTheClockOnlyGoesForward(t *testing.T) {
 	require.NoError(t, g.SetTime(noon), "to the present time")
 	require.NoError(t, g.Advance(0))
 	assert.Equal(t, noon, g.Now())
+}
+
+func TestTheClockStopsAtTheEndOfTheYear2199(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway, err := sandbox.Start(sandbox.WithMemoryNetwork())
+		require.NoError(t, err)
+		defer gateway.Close()
+		require.NoError(t, gateway.SetTime(time.Date(2199, 12, 31, 23, 59, 59, 0, time.UTC)))
+		require.NoError(t, gateway.SendWebhook("http://127.0.0.1:9/", []byte("{}"))) // nothing listens there
+		time.Sleep(time.Hour)
+		assert.Equal(t, 2199, gateway.Now().Year())
+		require.NoError(t, gateway.WaitWebhooks(t.Context()), "the last attempts come without a pause")
+		assert.Len(t, gateway.Deliveries(), sandbox.MaxAttempts)
+		taken, err := gateway.Snapshot()
+		require.NoError(t, err)
+		assert.NoError(t, gateway.Restore(taken))
+		require.NoError(t, gateway.Restore(bytes.Replace(taken, []byte(gateway.Now().Format(time.RFC3339Nano)), []byte("2026-03-10T12:00:00Z"), 1)))
+		assert.Equal(t, noon, gateway.Now(), "a snapshot goes back to its time exactly")
+	})
 }
 
 func TestAClockThatStandsStillIsMovedByTheTestOnly(t *testing.T) {

@@ -197,6 +197,9 @@ func (d *dispatcher) attempt(q queuedDelivery, restored int) {
 	delete(d.underWay, q.Number)
 	if delivery.StatusCode != http.StatusOK && q.Attempt < maxAttempts {
 		due := delivery.Time.Add(min(firstBackoff<<(q.Attempt-1), maxBackoff))
+		if due.After(latestTime) { // the clock would never get there
+			due = latestTime
+		}
 		heap.Push(&d.waiting, queuedDelivery{Event: q.Event, Number: q.Number, Attempt: q.Attempt + 1, Due: due})
 	}
 	close(d.ended)

@@ -131,7 +131,7 @@ func (o options) validate() error {
 	if o.keyLifetime <= 0 {
 		return errors.New("sandbox: the lifetime of idempotency keys must be positive")
 	}
-	if o.time != nil && (o.time.Before(earliestTime) || !o.time.Before(latestTime)) {
+	if o.time != nil && (o.time.Before(earliestTime) || o.time.After(latestTime)) {
 		return errors.New("sandbox: the time must be in the years 2000 to 2199")
 	}
 	return nil

@@ -210,5 +210,5 @@ func (state *snapshot) isWhole() bool {
 		numbers[q.Number] = true
 	}
 	return !slices.Contains(state.Charges, nil) && !slices.Contains(state.Payments, nil) && !slices.Contains(state.Held, nil) &&
-		!state.Time.Before(earliestTime) && state.Time.Before(latestTime) && state.Latency >= 0 && isLimit(state.Limit.PerSecond, state.Limit.Burst)
+		!state.Time.Before(earliestTime) && !state.Time.After(latestTime) && state.Latency >= 0 && isLimit(state.Limit.PerSecond, state.Limit.Burst)
 }

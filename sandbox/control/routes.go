@@ -140,10 +140,11 @@ var routes = []route{
 		}),
 	post("/latency", "setLatency", "Let the gateway wait before it executes each request; 0 ends that",
 		func(s *sandbox.Sandbox, _ string, body latency) (none, error) {
-			if body.Milliseconds > maxSeconds*1000 {
-				return none{}, invalid("milliseconds must be at most %d", int64(maxSeconds*1000))
+			wait, err := durationOf("milliseconds", body.Milliseconds, time.Millisecond)
+			if err != nil {
+				return none{}, err
 			}
-			return none{}, s.SetLatency(time.Duration(body.Milliseconds) * time.Millisecond)
+			return none{}, s.SetLatency(wait)
 		}),
 	post("/rate-limit", "setRateLimit", "Limit the requests by a token bucket; 0 and 0 end that",
 		func(s *sandbox.Sandbox, _ string, body rateLimit) (none, error) {
@@ -152,10 +153,11 @@ var routes = []route{
 
 	post("/clock/advance", "advance", "Move the clock forward; what is due until then happens in order before the response",
 		func(s *sandbox.Sandbox, _ string, body duration) (now, error) {
-			if body.Seconds > maxSeconds {
-				return now{}, invalid("seconds must be at most %d", int64(maxSeconds))
+			ahead, err := durationOf("seconds", body.Seconds, time.Second)
+			if err != nil {
+				return now{}, err
 			}
-			err := s.Advance(time.Duration(body.Seconds) * time.Second)
+			err = s.Advance(ahead)
 			return now{s.Now()}, err
 		}),
 	get("/snapshot", "takeSnapshot", "The state of the sandbox, for restore",
@@ -174,10 +176,11 @@ var routes = []route{
 		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.ForgetKeys(); return none{}, nil }),
 	post("/keys/lifetime", "setKeyLifetime", "Let the gateway forget an idempotency key this long after its request; 0 is never",
 		func(s *sandbox.Sandbox, _ string, body duration) (none, error) {
-			if body.Seconds > maxSeconds {
-				return none{}, invalid("seconds must be at most %d", int64(maxSeconds))
+			lifetime, err := durationOf("seconds", body.Seconds, time.Second)
+			if err != nil {
+				return none{}, err
 			}
-			return none{}, s.SetKeyLifetime(time.Duration(body.Seconds) * time.Second)
+			return none{}, s.SetKeyLifetime(lifetime)
 		}),
 	post("/references", "setUniqueReferences", "Let the gateway refuse an externalReference that was used before, or accept it",
 		func(s *sandbox.Sandbox, _ string, body references) (none, error) {
@@ -195,8 +198,16 @@ var routes = []route{
 
 const (
 	maxRepetitions = 1000
-	maxSeconds     = 100 * 366 * 24 * 60 * 60
+	maxDuration    = 100 * 366 * 24 * time.Hour // a negative one is refused by the sandbox
 )
+
+// durationOf returns the duration of so many units that a member has.
+func durationOf(member string, units int64, unit time.Duration) (time.Duration, error) {
+	if limit := int64(maxDuration / unit); units < -limit || units > limit {
+		return 0, invalid("%s must be at least 0 and at most %d", member, limit)
+	}
+	return time.Duration(units) * unit, nil
+}
 
 // The bodies of requests.
 type (
