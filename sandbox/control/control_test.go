@@ -279,19 +279,24 @@ func TestOtherSitesAndHostsAreRefused(t *testing.T) {
 		header             map[string]string
 		status             int
 	}{
-		"this machine":              {"GET", "/", "127.0.0.1:8420", nil, 200},
-		"this machine by name":      {"GET", "/_sandbox/v1/state", "localhost", nil, 200},
-		"this machine, IPv6":        {"GET", "/_sandbox/v1/state", "[::1]:8420", nil, 200},
-		"a name that is allowed":    {"GET", "/_sandbox/v1/state", "sandbox:8420", nil, 200},
-		"another name":              {"GET", "/", "evil.test", nil, 403},
-		"a name that resolves here": {"GET", "/_sandbox/v1/state", "127.0.0.1.evil.test:8420", nil, 403},
-		"no name":                   {"GET", "/_sandbox/v1/credentials", "", nil, 403},
-		"another site":              {"POST", "/_sandbox/v1/keys/forget", "127.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
-		"another origin":            {"POST", "/_sandbox/v1/keys/forget", "127.0.0.1", map[string]string{"Origin": "https://evil.test"}, 403},
-		"a change by GET":           {"GET", "/_sandbox/v1/cash-ins/" + charge.TransactionID + "/pay", "127.0.0.1", nil, 405},
-		"no such resource":          {"GET", "/_sandbox/nothing", "127.0.0.1", nil, 404},
-		"health":                    {"GET", "/healthz", "127.0.0.1", nil, 200},
-		"readiness":                 {"GET", "/readyz", "127.0.0.1", nil, 200},
+		"this machine":                        {"GET", "/", "127.0.0.1:8420", nil, 200},
+		"this machine by name":                {"GET", "/_sandbox/v1/state", "localhost", nil, 200},
+		"this machine, IPv6":                  {"GET", "/_sandbox/v1/state", "[::1]:8420", nil, 200},
+		"a name that is allowed":              {"GET", "/_sandbox/v1/state", "sandbox:8420", nil, 200},
+		"an address in a container":           {"GET", "/_sandbox/v1/state", "172.17.0.2:8420", nil, 200},
+		"another name":                        {"GET", "/", "evil.test", nil, 403},
+		"a name that resolves here":           {"GET", "/_sandbox/v1/state", "127.0.0.1.evil.test:8420", nil, 403},
+		"no name":                             {"GET", "/_sandbox/v1/credentials", "", nil, 403},
+		"another site":                        {"POST", "/_sandbox/v1/keys/forget", "127.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"another origin":                      {"POST", "/_sandbox/v1/keys/forget", "127.0.0.1", map[string]string{"Origin": "https://evil.test"}, 403},
+		"a change by GET":                     {"GET", "/_sandbox/v1/cash-ins/" + charge.TransactionID + "/pay", "127.0.0.1", nil, 405},
+		"no such resource":                    {"GET", "/_sandbox/nothing", "127.0.0.1", nil, 404},
+		"the gateway":                         {"POST", "/auth/token", "127.0.0.1", nil, 400},
+		"the gateway, another name":           {"POST", "/auth/token", "evil.test", map[string]string{"Origin": "http://evil.test"}, 403},
+		"the gateway, another site":           {"POST", "/cash-in", "127.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"the gateway, a name that is allowed": {"GET", "/account/balance", "sandbox:8420", nil, 401},
+		"health":                              {"GET", "/healthz", "127.0.0.1", nil, 200},
+		"readiness":                           {"GET", "/readyz", "127.0.0.1", nil, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := httptest.NewRequest(c.method, c.path, nil)
@@ -302,9 +307,13 @@ func TestOtherSitesAndHostsAreRefused(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			control.New(s.gateway, control.WithHosts("sandbox")).ServeHTTP(recorder, request)
 			assert.Equal(t, c.status, recorder.Code, recorder.Body)
-			if c.status == 403 {
+			isGateway := strings.HasPrefix(name, "the gateway")
+			switch {
+			case isGateway && c.status == 403:
+				assert.Regexp(t, `"code":"(HOST|ORIGIN)_NOT_ALLOWED","detail":".+: .+"}\n$`, recorder.Body.String())
+			case c.status == 403:
 				assert.Regexp(t, `^{"error":".+: .+"}\n$`, recorder.Body.String())
-			} else {
+			case !isGateway:
 				assert.Contains(t, recorder.Header().Get("Content-Security-Policy"), "default-src 'none'")
 			}
 		})

@@ -149,11 +149,16 @@ func problemOf(text string) problem {
 }
 
 func respond(w http.ResponseWriter, status int, body any) {
+	respondAs(w, "application/json", status, body)
+}
+
+// respondAs is respond with another type of JSON.
+func respondAs(w http.ResponseWriter, contentType string, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		status, data = http.StatusInternalServerError, []byte(`{"error":"the response cannot be written as JSON"}`)
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(data, '\n'))
 }
