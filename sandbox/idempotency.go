@@ -13,7 +13,7 @@ import (
 type execution struct {
 	Path     string    `json:"path"`
 	Body     []byte    `json:"body"`
-	Response response  `json:"response"`
+	Response response  `json:"response"` // without a QR code: that can be made anew
 	At       time.Time `json:"at"`
 }
 
@@ -81,11 +81,11 @@ func (s *Sandbox) onceLocked(key string, path string, body []byte, execute func(
 			return refusalOf(refuse(http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED",
 				"The idempotency key was used for another request."))
 		}
-		return earlier.Response
+		return earlier.Response.withQRCode()
 	}
 	result := execute()
 	if repeatable(result.Status) && (s.repeatedRefusals || result.Status/100 == 2) {
-		s.executed[key] = execution{Path: path, Body: body, Response: result, At: now}
+		s.executed[key] = execution{Path: path, Body: body, Response: result.withoutQRCode(), At: now}
 	}
 	return result
 }

@@ -19,18 +19,19 @@ func TestTheSameKeyReturnsTheSameResponse(t *testing.T) {
 	charge := g.newCashIn("order-1", "")
 	require.NoError(t, g.PayCashIn(charge.TransactionID))
 	balance := g.transactional()
-	for path, body := range map[string]string{
-		"/cash-in":  cashInBody("order-2", ""),
-		"/cash-out": cashOutBody("withdrawal-1", "50.00", ""),
-		"/cash-in/" + charge.TransactionID + "/refund": `{"reason":"FRAUD"}`,
+	for name, c := range map[string]struct{ path, body string }{
+		"a charge":                {"/cash-in", cashInBody("order-2", "")},
+		"a charge of OpenFinance": {"/cash-in", strings.Replace(cashInBody("order-3", ""), "{", `{"openFinance":{"redirectUrl":"https://example.com/"},`, 1)},
+		"a payment":               {"/cash-out", cashOutBody("withdrawal-1", "50.00", "")},
+		"a refund":                {"/cash-in/" + charge.TransactionID + "/refund", `{"reason":"FRAUD"}`},
 	} {
-		t.Run(path, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			once := idempotency.NewKey()
-			first := g.post(path, body, key(once))
+			first := g.post(c.path, c.body, key(once))
 			require.Equal(t, 2, first.status/100)
 			g.RevokeTokens()
 			g.token = g.newToken()
-			second := g.post(path, body, key(strings.ToUpper(once)))
+			second := g.post(c.path, c.body, key(strings.ToUpper(once)))
 			assert.Equal(t, first.status, second.status)
 			assert.Equal(t, first.header.Get("Content-Type"), second.header.Get("Content-Type"))
 			assert.Equal(t, first.body, second.body)

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/http"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -19,6 +21,37 @@ func (s *Sandbox) PIXData(id string) (*connectpsp.PIXData, error) {
 		return nil, ErrNotFound
 	}
 	return newPIXData(charge.TransactionID, charge.Requested)
+}
+
+// withoutQRCode returns the response to createCashIn without the QR code, which is most of it, and
+// other responses as they are.
+func (r response) withoutQRCode() response {
+	charge, isCharge := r.charge()
+	if !isCharge || charge.PIXData == nil {
+		return r
+	}
+	charge.PIXData = nil
+	return newResponse(r.Status, r.ContentType, charge)
+}
+
+// withQRCode is the inverse of withoutQRCode.
+func (r response) withQRCode() response {
+	charge, isCharge := r.charge()
+	if !isCharge || charge.PIXData != nil || charge.PaymentURL != "" {
+		return r
+	}
+	data, err := newPIXData(charge.TransactionID, charge.Amount)
+	if err != nil {
+		return r // a snapshot that was edited
+	}
+	charge.PIXData = data
+	return newResponse(r.Status, r.ContentType, charge)
+}
+
+// charge returns the charge of a response to createCashIn.
+func (r response) charge() (charge connectpsp.CashIn, isCharge bool) {
+	isCharge = r.Status == http.StatusCreated && json.Unmarshal(r.Body, &charge) == nil
+	return charge, isCharge
 }
 
 // newPIXData makes the dynamic BR Code of a charge and its image. There is no server at its URL.

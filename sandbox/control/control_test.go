@@ -231,6 +231,19 @@ func TestASnapshotIsRestoredOverHTTP(t *testing.T) {
 	assert.Len(t, s.gateway.CashIns(), 1)
 }
 
+func TestALargeStateIsRestoredOverHTTP(t *testing.T) {
+	s := start(t)
+	s.charge("order-1", "")
+	require.NoError(t, s.gateway.SendWebhook("http://127.0.0.1:9/", make([]byte, 49<<20))) // it waits for its next attempt
+	response, taken := s.send("GET", "/_sandbox/v1/snapshot", "")
+	require.Equal(t, 200, response.StatusCode)
+	require.Greater(t, len(taken), 64<<20)
+	require.NoError(t, s.gateway.CancelCashIn(s.gateway.CashIns()[0].TransactionID))
+	response, refusal := s.send("POST", "/_sandbox/v1/restore", taken)
+	assert.Equal(t, 204, response.StatusCode, refusal)
+	assert.Equal(t, connectpsp.CashInAwaitingPayment, s.gateway.CashIns()[0].Status)
+}
+
 func TestBadInputIsRefusedInOneLineAndChangesNothing(t *testing.T) {
 	s := start(t)
 	charge := s.charge("order-1", "")

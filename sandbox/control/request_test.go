@@ -102,7 +102,7 @@ func TestARequestThatIsWrongGetsOneLineThatSaysWhatToDo(t *testing.T) {
 		"deep objects":            {"POST", pay, strings.Repeat(`{"payer":`, 100_000), 400, "JSON object"},
 		"an unwanted member":      {"POST", v1 + "/reset", `{"now":true}`, 400, "takes none"},
 		"a huge unknown member":   {"POST", pay, `{"` + strings.Repeat("a", 1_000_000) + `":1}`, 400, "no member"},
-		"a huge body":             {"POST", pay, `{"payer":{"name":"` + strings.Repeat("a", 64<<20) + `"}}`, 413, "64 MiB"},
+		"a huge body":             {"POST", pay, `{"payer":{"name":"` + strings.Repeat("a", 16<<20) + `"}}`, 413, "16 MiB"},
 
 		"a return of zero":         {"POST", give, `{"amount":0}`, 400, "at least R$ 0.01"},
 		"a return of too much":     {"POST", give, `{"amount":12.35}`, 400, "only R$ 12.34"},

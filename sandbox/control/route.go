@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,8 +14,9 @@ import (
 )
 
 const (
-	prefix    = "/_sandbox/v1"
-	bodyLimit = 64 << 20 // of a snapshot
+	prefix        = "/_sandbox/v1"
+	bodyLimit     = 16 << 20
+	snapshotLimit = 1 << 30
 )
 
 // route is an operation of the API.
@@ -23,6 +25,7 @@ type route struct {
 	id, summary  string
 	query        string       // the name of a parameter, empty for none
 	body, result reflect.Type // nil for none
+	limit        int64        // bytes of a body
 	serve        func(*sandbox.Sandbox, *http.Request, []byte) (any, error)
 }
 
@@ -44,7 +47,7 @@ func filtered[R any](path, query, id, summary string, do func(s *sandbox.Sandbox
 
 // post is an operation on the transaction with the id in the path, if it has one.
 func post[B, R any](path, id, summary string, do func(s *sandbox.Sandbox, transactionID string, body B) (R, error)) route {
-	return route{method: http.MethodPost, path: path, id: id, summary: summary, body: typeOf[B](), result: typeOf[R](),
+	return route{method: http.MethodPost, path: path, id: id, summary: summary, body: typeOf[B](), result: typeOf[R](), limit: bodyLimit,
 		serve: func(s *sandbox.Sandbox, r *http.Request, data []byte) (any, error) {
 			body := new(B)
 			if err := decode(data, body); err != nil {
@@ -52,6 +55,12 @@ func post[B, R any](path, id, summary string, do func(s *sandbox.Sandbox, transa
 			}
 			return do(s, r.PathValue("id"), *body)
 		}}
+}
+
+// withLimit returns the operation with another limit of its body.
+func (o route) withLimit(limit int64) route {
+	o.limit = limit
+	return o
 }
 
 func typeOf[T any]() reflect.Type {
@@ -71,7 +80,7 @@ func (o route) handler(s *sandbox.Sandbox) http.HandlerFunc {
 		var data []byte
 		if o.method == http.MethodPost {
 			var err error
-			if data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit)); err != nil {
+			if data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, o.limit)); err != nil {
 				refuseBody(w, err)
 				return
 			}
@@ -132,8 +141,8 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 func refuseBody(w http.ResponseWriter, err error) {
-	if _, isTooLarge := errors.AsType[*http.MaxBytesError](err); isTooLarge {
-		respond(w, http.StatusRequestEntityTooLarge, problem{"the body must not be longer than 64 MiB"})
+	if tooLarge, isTooLarge := errors.AsType[*http.MaxBytesError](err); isTooLarge {
+		respond(w, http.StatusRequestEntityTooLarge, problem{fmt.Sprintf("the body must not be longer than %d MiB", tooLarge.Limit>>20)})
 		return
 	}
 	respond(w, http.StatusBadRequest, problem{"the body broke off: send it again"})

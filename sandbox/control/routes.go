@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -161,9 +162,16 @@ var routes = []route{
 			return now{s.Now()}, err
 		}),
 	get("/snapshot", "takeSnapshot", "The state of the sandbox, for restore",
-		func(s *sandbox.Sandbox, _ *http.Request) (json.RawMessage, error) { return s.Snapshot() }),
+		func(s *sandbox.Sandbox, _ *http.Request) (json.RawMessage, error) {
+			taken, err := s.Snapshot()
+			if len(taken) > snapshotLimit {
+				return nil, fmt.Errorf("%w: the state has more than %d MiB, which restore does not take: reset the sandbox",
+					sandbox.ErrTransition, snapshotLimit>>20)
+			}
+			return taken, err
+		}),
 	post("/restore", "restore", "Replace the state of the sandbox by that of a snapshot",
-		func(s *sandbox.Sandbox, _ string, body json.RawMessage) (none, error) { return none{}, s.Restore(body) }),
+		func(s *sandbox.Sandbox, _ string, body json.RawMessage) (none, error) { return none{}, s.Restore(body) }).withLimit(snapshotLimit),
 	post("/reset", "reset", "Make the sandbox what it was at its start: credentials, balances and clock too",
 		func(s *sandbox.Sandbox, _ string, _ none) (none, error) { s.Reset(); return none{}, nil }),
 	post("/balances", "setBalances", "Set the balances of both accounts",
