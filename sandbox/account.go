@@ -14,8 +14,8 @@ const bankName = "Banco Sandbox S.A."
 
 // Balances returns the balances of the transactional and the proprietary account.
 func (s *Sandbox) Balances() (transactional, proprietary pix.Amount) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return pix.Centavos(s.transactional), pix.Centavos(s.proprietary)
 }
 

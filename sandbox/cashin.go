@@ -91,6 +91,7 @@ func (s *Sandbox) createCashIn(req request) (any, error) {
 	}
 	s.cashInReferences[charge.ExternalReference] = true
 	s.charges = append(s.charges, charge)
+	s.expectExpiryLocked(charge.ExpiresAt)
 	s.cashIns[charge.TransactionID] = charge
 	s.cashIns[charge.InternalCode] = charge
 	return created, nil
@@ -114,15 +115,6 @@ func (s *Sandbox) findCashInLocked(id string) *cashIn {
 		charge.expireIfDue(s.clock.now())
 	}
 	return charge
-}
-
-func (s *Sandbox) expireCashIns() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.now()
-	for _, charge := range s.charges {
-		charge.expireIfDue(now)
-	}
 }
 
 func (c *cashIn) expireIfDue(now time.Time) {

@@ -55,13 +55,36 @@ func (s *Sandbox) Now() time.Time { return s.clock.now().UTC().Round(0) }
 func (s *Sandbox) SetTime(t time.Time) error {
 	s.moving.Lock()
 	defer s.moving.Unlock()
+	if err := s.checkMove(t); err != nil {
+		return err
+	}
+	s.moveTo(t)
+	return nil
+}
+
+// JumpTo moves the sandbox's clock forward to t and does not wait for webhooks, as if the gateway
+// had been down until then: those that are due go out in the background afterwards, at the new
+// time. The error is that of [Sandbox.SetTime].
+func (s *Sandbox) JumpTo(t time.Time) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if err := s.checkMove(t); err != nil {
+		return err
+	}
+	s.clock.moveTo(t)
+	s.expireCashIns()
+	s.dispatcher.wake()
+	return nil
+}
+
+// checkMove returns an error if the clock cannot go forward to t.
+func (s *Sandbox) checkMove(t time.Time) error {
 	if t.After(latestTime) {
 		return fmt.Errorf("%w: the clock goes to the end of the year 2199", ErrInvalid)
 	}
 	if t.Before(s.clock.now()) {
 		return fmt.Errorf("%w: the clock only goes forward: to go back, restore an earlier snapshot or reset the sandbox", ErrInvalid)
 	}
-	s.moveTo(t)
 	return nil
 }
 
@@ -72,7 +95,7 @@ func (s *Sandbox) SetTime(t time.Time) error {
 // tokens and idempotency keys that are due are gone.
 //
 // The error wraps [ErrInvalid] if d is negative, or the time after the year 2199. Do not call
-// Advance, SetTime, Restore or Reset from a receiver of webhooks: they would wait for the receiver.
+// Advance, SetTime, JumpTo, Restore or Reset from a receiver of webhooks: they would wait for the receiver.
 //
 // The clocks of a client and of a webhook.Worker do not move. To move all clocks at once, run the
 // test in a bubble of [testing/synctest], start the sandbox with [WithMemoryNetwork], and sleep.

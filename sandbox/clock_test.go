@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
@@ -46,6 +49,8 @@ func TestTheClockOnlyGoesForward(t *testing.T) {
 		"SetTime back":     g.SetTime(noon.Add(-1)),
 		"SetTime too far":  g.SetTime(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)),
 		"SetTime absurdly": g.SetTime(time.Time{}),
+		"JumpTo back":      g.JumpTo(noon.Add(-1)),
+		"JumpTo too far":   g.JumpTo(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)),
 	} {
 		assert.ErrorIs(t, err, sandbox.ErrInvalid, name)
 	}
@@ -72,6 +77,38 @@ func TestTheClockStopsAtTheEndOfTheYear2199(t *testing.T) {
 		require.NoError(t, gateway.Restore(bytes.Replace(taken, []byte(gateway.Now().Format(time.RFC3339Nano)), []byte("2026-03-10T12:00:00Z"), 1)))
 		assert.Equal(t, noon, gateway.Now(), "a snapshot goes back to its time exactly")
 	})
+}
+
+func TestAJumpDoesNotWaitForWebhooks(t *testing.T) {
+	g := start(t, sandbox.WithTime(noon))
+	responds := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-responds:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(hanging.Close)
+	failing := newReceiver(t, 500)
+	expiring := g.newCashIn("order-1", "")
+	require.NoError(t, g.SendWebhook(failing.URL, []byte("{}")))
+	soon(t, failing.arrived)
+	require.NoError(t, g.Advance(0)) // the first attempt has ended
+	require.NoError(t, g.SendWebhook(hanging.URL, []byte("{}")))
+
+	later := noon.Add(72 * time.Hour)
+	require.NoError(t, g.JumpTo(later))
+	assert.Equal(t, later, g.Now())
+	assert.Equal(t, connectpsp.CashInExpired, g.CashIns()[0].Status, expiring.TransactionID)
+	soon(t, failing.arrived)
+	close(responds)
+	g.waitWebhooks()
+	for _, delivery := range g.Deliveries() {
+		if delivery.Attempt == 2 {
+			assert.Equal(t, later, delivery.Time)
+		}
+	}
+	assert.Len(t, g.Deliveries(), 3)
 }
 
 func TestAClockThatStandsStillIsMovedByTheTestOnly(t *testing.T) {

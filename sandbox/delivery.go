@@ -47,16 +47,16 @@ type content struct {
 // Deliveries returns all attempts that have ended, in the order in which they ended. The caller
 // owns the slice.
 func (s *Sandbox) Deliveries() []Delivery {
-	s.dispatcher.mu.Lock()
-	defer s.dispatcher.mu.Unlock()
+	s.dispatcher.mu.RLock()
+	defer s.dispatcher.mu.RUnlock()
 	return slices.Clone(s.dispatcher.deliveries)
 }
 
 // Sent returns the header and the body of the attempt with an X-Event-Id, the body with its
 // personal data. The caller owns both. They are nil if this sandbox has made no such attempt.
 func (s *Sandbox) Sent(eventID string) (header http.Header, body []byte) {
-	s.dispatcher.mu.Lock()
-	defer s.dispatcher.mu.Unlock()
+	s.dispatcher.mu.RLock()
+	defer s.dispatcher.mu.RUnlock()
 	sent := s.dispatcher.sent[eventID]
 	return sent.header.Clone(), bytes.Clone(sent.body)
 }
@@ -66,9 +66,9 @@ func (s *Sandbox) Sent(eventID string) (header http.Header, body []byte) {
 // WaitWebhooks returns the error of ctx if ctx ends first, and [http.ErrServerClosed] if the
 // sandbox is closed first.
 func (s *Sandbox) WaitWebhooks(ctx context.Context) error {
-	s.dispatcher.mu.Lock()
+	s.dispatcher.mu.RLock()
 	idle := s.dispatcher.idle
-	s.dispatcher.mu.Unlock()
+	s.dispatcher.mu.RUnlock()
 	select {
 	case <-idle:
 		return nil

@@ -32,7 +32,7 @@ type dispatcher struct {
 	awake       chan struct{} // has one element if the schedule or the clock has changed
 	workers     sync.WaitGroup
 
-	mu                sync.Mutex // guards the fields below
+	mu                guard // guards the fields below
 	secret, oldSecret string
 	queued            uint64 // how many events have been queued
 	waiting           schedule
@@ -99,8 +99,8 @@ func (d *dispatcher) setSecrets(present, previous string) {
 
 // secretOf returns the secret that an event is signed with.
 func (d *dispatcher) secretOf(e *event) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	if e.Previous {
 		return d.oldSecret
 	}
@@ -239,13 +239,13 @@ func (d *dispatcher) restoreLocked(queued uint64, pending []queuedDelivery, deli
 // returns false if none waits, or the dispatcher is closed.
 func (d *dispatcher) settle() (next time.Time, some bool) {
 	for {
-		d.mu.Lock()
+		d.mu.RLock()
 		some = len(d.waiting) > 0
 		if some {
 			next = d.waiting[0].Due
 		}
 		settled, ended := len(d.underWay) == 0 && (!some || next.After(d.clock.now())), d.ended
-		d.mu.Unlock()
+		d.mu.RUnlock()
 		if settled {
 			return next, some
 		}

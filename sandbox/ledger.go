@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"time"
+
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -12,12 +14,11 @@ type CashIns []connectpsp.CashIn
 
 // CashIns returns all charges. The caller owns the slice, but not what its elements point to.
 func (s *Sandbox) CashIns() CashIns {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	all := make(CashIns, len(s.charges))
 	for i, charge := range s.charges {
-		charge.expireIfDue(s.clock.now())
-		all[i] = charge.whole()
+		all[i] = charge.whole(s.clock.now())
 	}
 	return all
 }
@@ -25,20 +26,21 @@ func (s *Sandbox) CashIns() CashIns {
 // CashIn returns the charge with an id, which may be the endToEndId of any of its payments and
 // returns. It is as [Sandbox.CashIns] returns it. The error wraps [ErrNotFound].
 func (s *Sandbox) CashIn(id string) (connectpsp.CashIn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	charge := s.findCashInLocked(id)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	charge := s.cashIns[id]
 	if charge == nil {
 		return connectpsp.CashIn{}, ErrNotFound
 	}
-	return charge.whole(), nil
+	return charge.whole(s.clock.now()), nil
 }
 
-// whole returns a charge with the amount of its payment.
-func (c *cashIn) whole() connectpsp.CashIn {
-	charge := c.CashIn
+// whole returns a charge with its present status and the amount of its payment.
+func (c *cashIn) whole(now time.Time) connectpsp.CashIn {
+	charge := *c
+	charge.expireIfDue(now)
 	charge.Amount = c.Paid
-	return charge
+	return charge.CashIn
 }
 
 // ByReference returns the charges with an externalReference.
@@ -72,8 +74,8 @@ type CashOuts []connectpsp.CashOut
 //
 //	len(gateway.CashOuts().ByKey("maria@example.com").ByAmount(pix.Centavos(3000))) == 1
 func (s *Sandbox) CashOuts() CashOuts {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	all := make(CashOuts, len(s.payments))
 	for i, payment := range s.payments {
 		all[i] = payment.whole()
@@ -84,8 +86,8 @@ func (s *Sandbox) CashOuts() CashOuts {
 // CashOut returns the payment with an id, which may be the endToEndId of any of its returns. It is
 // as [Sandbox.CashOuts] returns it. The error wraps [ErrNotFound].
 func (s *Sandbox) CashOut(id string) (connectpsp.CashOut, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	payment := s.cashOuts[id]
 	if payment == nil {
 		return connectpsp.CashOut{}, ErrNotFound

@@ -14,8 +14,8 @@ import (
 // PIXData returns the QR code of a charge, also of one that was created for OpenFinance. The error
 // wraps [ErrNotFound].
 func (s *Sandbox) PIXData(id string) (*connectpsp.PIXData, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	charge := s.cashIns[id]
 	if charge == nil {
 		return nil, ErrNotFound

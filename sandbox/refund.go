@@ -26,6 +26,18 @@ func (s *Sandbox) SettleRefund(id string) error {
 	return nil
 }
 
+// RefundUnderWay reports whether a refund of a charge was accepted and has not arrived, so that
+// [Sandbox.SettleRefund] completes it. The error wraps [ErrNotFound].
+func (s *Sandbox) RefundUnderWay(id string) (bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	charge := s.cashIns[id]
+	if charge == nil {
+		return false, ErrNotFound
+	}
+	return charge.refundUnderWay(), nil
+}
+
 func (s *Sandbox) refundCashIn(req request) (any, error) {
 	req.body.oneOf("reason", string(connectpsp.RefundFraud), string(connectpsp.RefundDuplicatedPayment),
 		string(connectpsp.RefundCustomerRequest), string(connectpsp.RefundMerchantError))

@@ -51,8 +51,8 @@ type Requests []Request
 // Requests returns the latest 10,000 requests that the gateway has received, refused and lost ones
 // too. The caller owns the slice.
 func (s *Sandbox) Requests() Requests {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	latest := s.requests[max(0, len(s.requests)-maxRequests):]
 	requests := make(Requests, len(latest))
 	for i, admitted := range latest {

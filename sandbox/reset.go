@@ -35,7 +35,7 @@ func (s *Sandbox) Reset() {
 	s.tokens = make(map[string]time.Time)
 	s.drawn = make(map[string]uint64)
 	s.executed = make(map[string]execution)
-	s.charges, s.payments = nil, nil
+	s.charges, s.payments, s.nextExpiry = nil, nil, never
 	s.cashIns, s.cashInReferences = make(map[string]*cashIn), make(map[string]bool)
 	s.cashOuts, s.cashOutReferences = make(map[string]*cashOut), make(map[string]bool)
 	s.held = nil

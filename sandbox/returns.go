@@ -108,8 +108,8 @@ func (s *Sandbox) returnCashOut(id string, amount pix.Amount) error {
 // Returned returns how much of a transaction has been returned: of the last payment of a charge, or
 // of a payment. It is zero unless the transaction is REFUNDED. The error wraps [ErrNotFound].
 func (s *Sandbox) Returned(id string) (pix.Amount, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if charge := s.cashIns[id]; charge != nil {
 		return returned(charge.Status == connectpsp.CashInRefunded, charge.Paid, charge.Left), nil
 	}

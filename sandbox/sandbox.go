@@ -49,7 +49,7 @@ type Sandbox struct {
 	closeOnce   sync.Once
 	closeErr    error
 
-	mu                sync.Mutex // guards the fields below; lock it before the dispatcher's, never after
+	mu                guard // guards the fields below; lock it before the dispatcher's, never after
 	config            connectpsp.Config
 	rotations         uint64 // of the CryptoToken
 	keyLifetime       time.Duration
@@ -66,6 +66,7 @@ type Sandbox struct {
 	executed          map[string]execution // by idempotency key
 	charges           []*cashIn            // in the order of their creation
 	payments          []*cashOut           // in the order of their creation
+	nextExpiry        time.Time            // no charge is due before it
 	cashIns           map[string]*cashIn   // by each of its ids
 	cashOuts          map[string]*cashOut  // by each of its ids
 	cashInReferences  map[string]bool

@@ -9,8 +9,8 @@ import (
 // CryptoToken is also the secret that webhooks are signed with. It is the present one, see
 // [Sandbox.RotateCryptoToken].
 func (s *Sandbox) Config() connectpsp.Config {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return s.config
 }
 

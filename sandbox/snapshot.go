@@ -44,10 +44,10 @@ type snapshot struct {
 // credentials, no access tokens, no requests and no options. It has names, documents and keys of
 // the transactions. A webhook that is under way counts as not sent.
 func (s *Sandbox) Snapshot() ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dispatcher.mu.Lock()
-	defer s.dispatcher.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.dispatcher.mu.RLock()
+	defer s.dispatcher.mu.RUnlock()
 	state := snapshot{
 		Version:          snapshotVersion,
 		Time:             s.Now(),
@@ -109,7 +109,7 @@ func (s *Sandbox) Restore(text []byte) error {
 	s.clock.set(state.Time)
 	s.transactional, s.proprietary = state.Transactional.Centavos(), state.Proprietary.Centavos()
 	s.balanceUpdatedAt = state.BalanceUpdatedAt
-	s.charges, s.payments = state.Charges, state.Payments
+	s.charges, s.payments, s.nextExpiry = state.Charges, state.Payments, time.Time{}
 	s.cashIns, s.cashInReferences = make(map[string]*cashIn), make(map[string]bool)
 	s.cashOuts, s.cashOutReferences = make(map[string]*cashOut), make(map[string]bool)
 	for id, place := range state.ChargeIDs {

@@ -40,6 +40,7 @@ type handler struct {
 	hosts   []string
 	sites   *http.CrossOriginProtection
 	own     []resource // the API and the page
+	watcher watcher
 }
 
 // New returns a handler that serves gateway with its API and its page. It is safe for concurrent

@@ -334,37 +334,6 @@ func TestOtherSitesAndHostsAreRefused(t *testing.T) {
 	assert.Equal(t, connectpsp.CashInAwaitingPayment, s.gateway.CashIns()[0].Status)
 }
 
-func TestTheEventsTellOfEachChange(t *testing.T) {
-	s := start(t)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/_sandbox/v1/events", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	read := func() (state struct{ CashIns []connectpsp.CashIn }) {
-		decoder := json.NewDecoder(response.Body)
-		prefix := make([]byte, len("data: "))
-		_, err := io.ReadFull(io.MultiReader(decoder.Buffered(), response.Body), prefix)
-		require.NoError(t, err)
-		require.Equal(t, "data: ", string(prefix))
-		var line []byte
-		for one := make([]byte, 1); ; line = append(line, one[0]) {
-			_, err := io.ReadFull(response.Body, one)
-			require.NoError(t, err)
-			if one[0] == '\n' {
-				break
-			}
-		}
-		_, err = io.ReadFull(response.Body, make([]byte, 1))
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(line, &state))
-		return state
-	}
-	assert.Empty(t, read().CashIns)
-	s.charge("order-1", "")
-	assert.Len(t, read().CashIns, 1)
-}
-
 func TestThePageIsSmallAndLoadsNothingFromOutside(t *testing.T) {
 	var size int
 	err := filepath.WalkDir("page", func(path string, entry os.DirEntry, err error) error {

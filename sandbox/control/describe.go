@@ -30,7 +30,7 @@ func describe(server string) object {
 		methods[strings.ToLower(route.method)] = route.describe()
 	}
 	paths["/events"] = object{"get": object{
-		"operationId": "watch", "summary": "The state as a server-sent event, at first and after each change",
+		"operationId": "watch", "summary": "The state as a server-sent event, at first and after each change; each second of a clock that runs is an event clock",
 		"responses": object{"200": object{"description": "Events without end", "content": object{"text/event-stream": object{}}}},
 	}}
 	return object{

@@ -14,7 +14,7 @@ import (
 // routes are the operations of the API. The id of a transaction may be any of its ids.
 var routes = []route{
 	get("/state", "getState", "Everything that the page shows: the clock, the balances, and the latest of all else",
-		func(s *sandbox.Sandbox, _ *http.Request) (state, error) { return stateOf(s) }),
+		func(s *sandbox.Sandbox, _ *http.Request) (state, error) { return stateOf(s), nil }),
 	get("/credentials", "getCredentials", "The credentials of the sandbox, as environment variables",
 		func(s *sandbox.Sandbox, r *http.Request) (map[string]string, error) {
 			return credentials(s, r.Host), nil

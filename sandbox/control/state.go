@@ -1,9 +1,6 @@
 package control
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -26,10 +23,12 @@ type state struct {
 	Requests      []request  `json:"requests"`
 }
 
-// cashIn is a charge with how much of its last payment has been returned.
+// cashIn is a charge with how much of its last payment has been returned, and whether a refund has
+// been accepted and has not arrived.
 type cashIn struct {
 	connectpsp.CashIn
-	Returned pix.Amount `json:"returnedAmount,omitzero"`
+	Returned       pix.Amount `json:"returnedAmount,omitzero"`
+	RefundUnderWay bool       `json:"refundUnderWay,omitzero"`
 }
 
 // cashOut is a payment with how much has been returned.
@@ -65,13 +64,13 @@ type request struct {
 	Text              string        `json:"text"`
 }
 
-func stateOf(s *sandbox.Sandbox) (state, error) {
+func stateOf(s *sandbox.Sandbox) state {
 	transactional, proprietary := s.Balances()
 	return state{
 		Now: s.Now(), Transactional: transactional, Proprietary: proprietary,
 		CashIns: cashInsOf(s, last(s.CashIns(), latest)), CashOuts: cashOutsOf(s, last(s.CashOuts(), latest)),
 		Deliveries: deliveriesOf(s, latest), Requests: requestsOf(s, latest),
-	}, nil
+	}
 }
 
 // last returns the last n elements, all of them if n is 0. It never returns nil, which JSON would
@@ -91,10 +90,11 @@ func cashInsOf(s *sandbox.Sandbox, charges []connectpsp.CashIn) []cashIn {
 	return all
 }
 
-// cashInOf returns a charge with what has been returned. After a reset meanwhile that is nothing.
+// cashInOf returns a charge with its returns. After a reset meanwhile there are none.
 func cashInOf(s *sandbox.Sandbox, charge connectpsp.CashIn) cashIn {
 	returned, _ := s.Returned(charge.TransactionID)
-	return cashIn{charge, returned}
+	refunded, _ := s.RefundUnderWay(charge.TransactionID)
+	return cashIn{charge, returned, refunded}
 }
 
 func cashOutsOf(s *sandbox.Sandbox, payments []connectpsp.CashOut) []cashOut {
@@ -140,53 +140,4 @@ func requestsOf(s *sandbox.Sandbox, n int) []request {
 		})
 	}
 	return requests
-}
-
-const watchInterval = 200 * time.Millisecond
-
-// serveEvents sends the state as a server-sent event, at first and after each change.
-func (h *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	if r.Method == http.MethodHead {
-		return
-	}
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	control := http.NewResponseController(w)
-	var sent []byte
-	for quiet := 0; ; quiet++ {
-		current, err := h.event()
-		switch {
-		case err != nil:
-			return
-		case !bytes.Equal(current, sent):
-			_, err = fmt.Fprintf(w, "data: %s\n\n", current)
-			sent, quiet = current, 0
-		case quiet >= 50: // tells both sides that the connection lives
-			_, err = fmt.Fprint(w, ":\n\n")
-			quiet = 0
-		}
-		if err == nil {
-			err = control.Flush()
-		}
-		if err != nil {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
-// event returns the state with the time in whole minutes, so that time alone is no change in each
-// interval.
-func (h *handler) event() ([]byte, error) {
-	state, err := stateOf(h.gateway)
-	if err != nil {
-		return nil, err
-	}
-	state.Now = state.Now.Truncate(time.Minute)
-	return json.Marshal(state)
 }
