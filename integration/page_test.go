@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -201,7 +202,15 @@ func TestAReturnInPartsShowsItsAmountsOnThePage(t *testing.T) {
 	p.hook()
 	p.is(`document.querySelectorAll('main details').length === 1`)
 	p.do(chromedp.Click(chromedp.CSS(`summary`)))
-	p.do(chromedp.SetValue(chromedp.CSS(`form:last-of-type input[name=amount]`), "1000,00"), chromedp.Click(chromedp.CSS(`form:last-of-type button`)))
+	for _, wrong := range []string{"1.23.45", "1 real", "-1", "1e3", "0,001", "12.34.567,00"} {
+		p.do(chromedp.SetValue(chromedp.CSS(`form:last-of-type input[name=amount]`), wrong), chromedp.Click(chromedp.CSS(`form:last-of-type button`)))
+		p.is(`document.getElementById('notice').textContent.startsWith('This is no amount')`)
+		evaluate[bool](p, `document.getElementById('notice').textContent = '' || true`)
+	}
+	returned, err := p.gateway.Returned(charge.TransactionID)
+	require.NoError(t, err)
+	assert.True(t, returned.IsZero(), "nothing was sent")
+	p.do(chromedp.SetValue(chromedp.CSS(`form:last-of-type input[name=amount]`), "1.000"), chromedp.Click(chromedp.CSS(`form:last-of-type button`)))
 	assert.Contains(t, p.hook(), "CASHIN_REFUNDED")
 	p.is(`document.querySelector('summary .returned')?.textContent === 'returned R$ 1,000.00'`)
 	assert.Contains(t, evaluate[string](p, `document.querySelector('summary .amount').textContent`), "R$ 1,234.56")
@@ -210,6 +219,44 @@ func TestAReturnInPartsShowsItsAmountsOnThePage(t *testing.T) {
 	p.hook()
 	p.is(`document.querySelector('summary .returned')?.textContent === 'returned R$ 1,234.56'`)
 	assert.True(t, evaluate[bool](p, `document.querySelector('[data-action=giveBack]') === null`))
+}
+
+func TestThePageReadsAmountsAsPeopleTypeThem(t *testing.T) {
+	p := openPage(t)
+	evaluate[bool](p, `import('/_sandbox/page/amount.js').then((module) => { window.parseAmount = module.parseAmount }) && true`)
+	p.is(`window.parseAmount !== undefined`)
+	for text, want := range map[string]string{
+		"1234.56": "1234.56", "1.234,56": "1234.56", "1,234.56": "1234.56", "1234,5": "1234.5", " R$ 1.234,56 ": "1234.56",
+		"1.000": "1000", "1,000": "1000", "12.345.678,90": "12345678.9", "10": "10", "0,01": "0.01", "0": "0",
+		"": "null", "x": "null", "-1": "null", "1e3": "null", "1.23.45": "null", "1.2345": "null", "0.500": "null", "1,234,56": "null", "1 000": "null",
+	} {
+		assert.Equal(t, want, evaluate[string](p, fmt.Sprintf(`String(window.parseAmount(%q))`, text)), "%q", text)
+	}
+}
+
+func TestThePageOffersToCompleteARefundOnlyIfOneIsUnderWay(t *testing.T) {
+	p := openPage(t)
+	charge := p.charge("order-1", "Test User")
+	require.NoError(t, p.gateway.PayCashIn(charge.TransactionID))
+	p.is(`document.querySelector('summary .status')?.textContent === 'PAID'`)
+	p.do(chromedp.Click(chromedp.CSS(`summary`)))
+	p.is(`document.querySelector('[data-action=giveBack]') !== null`)
+	assert.True(t, evaluate[bool](p, `document.querySelector('[data-action=settle]') === null`))
+	_, err := p.client.RefundCashIn(t.Context(), charge.TransactionID, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
+	require.NoError(t, err)
+	p.is(`document.querySelector('[data-action=settle]') !== null && document.querySelector('[data-action=giveBack]') === null`)
+	p.click("settle")
+	p.is(`document.querySelector('summary .status').textContent === 'REFUNDED'`)
+}
+
+func TestTheClockOfThePageRunsInSeconds(t *testing.T) {
+	p := openPage(t)
+	first := evaluate[string](p, `document.getElementById('fact-clock').textContent`)
+	p.is(fmt.Sprintf(`document.getElementById('fact-clock').textContent !== %q`, first))
+	require.NoError(t, p.gateway.SetTime(time.Date(2131, 2, 3, 12, 0, 0, 0, time.UTC)))
+	p.is(`document.getElementById('fact-clock').textContent.includes('2131')`)
+	later := evaluate[string](p, `document.getElementById('fact-clock').textContent`)
+	p.is(fmt.Sprintf(`document.getElementById('fact-clock').textContent !== %q`, later))
 }
 
 func TestThePageGoesBackInTimeAndMakesANewCryptoToken(t *testing.T) {

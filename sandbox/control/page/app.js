@@ -1,5 +1,6 @@
 // The page of the sandbox. It shows the state that the sandbox sends, and acts through its API. All
 // that users wrote becomes text nodes, never HTML.
+import { parseAmount } from './amount.js';
 import { texts } from './texts.js';
 
 const api = '/_sandbox/v1';
@@ -88,18 +89,26 @@ function row(key, summary, content) {
   return el('li', null, details);
 }
 
-// decimal reads a number as both languages write it.
-const decimal = (text) => Number(text.replace(',', '.'));
+const amountInput = (value) => el('input', { name: 'amount', inputmode: 'decimal', size: 10, required: true, value });
+
+// amountOfInput returns the amount that someone typed. Without one it throws, and nothing is sent.
+function amountOfInput(input) {
+  const amount = parseAmount(input.value);
+  if (amount === null) throw new Error(t('noAmount'));
+  return amount;
+}
 
 function amountForm(key, path, value, extra) {
-  const amount = el('input', { name: 'amount', inputmode: 'decimal', size: 8, required: true, value });
+  const amount = amountInput(value);
   const fields = extra ? extra() : [];
   const form = el('form', {
     onsubmit: (event) => {
       event.preventDefault();
-      const body = { amount: decimal(amount.value) };
-      for (const { input, put } of fields) put(body, input.value);
-      act(t(key), path, body);
+      attempt(t(key), () => {
+        const body = { amount: amountOfInput(amount) };
+        for (const { input, put } of fields) put(body, input.value);
+        return call('POST', path, body);
+      });
     },
   }, el('fieldset', null, el('legend', null, t(key)), el('label', null, t('amount'), amount),
     ...fields.map(({ label, input }) => el('label', null, label, input)), el('button', { type: 'submit' }, t(key))));
@@ -148,7 +157,8 @@ function qrCode(id) {
 function cashInRow(charge) {
   const id = charge.transactionId;
   const path = '/cash-ins/' + encodeURIComponent(id);
-  const returnable = ['PAID', 'REFUNDED'].includes(charge.status) && left(charge) > 0;
+  const paid = ['PAID', 'REFUNDED'].includes(charge.status) && !charge.refundUnderWay;
+  const returnable = paid && left(charge) > 0;
   return row('in ' + id, [
     el('span', { class: 'status ' + (tones[charge.status] || '') }, charge.status), amountOf(charge),
     el('span', { class: 'id' }, charge.externalReference), el('span', null, charge.payer.name),
@@ -158,12 +168,12 @@ function cashInRow(charge) {
       charge.status === 'AWAITING_PAYMENT' && button('expire', path + '/expire'),
       charge.status === 'AWAITING_PAYMENT' && button('cancel', path + '/cancel'),
       ['EXPIRED', 'CANCELLED'].includes(charge.status) && button('payLate', path + '/pay'),
-      ['PAID', 'REFUNDED'].includes(charge.status) && button('payAgain', path + '/pay'),
-      charge.status === 'PAID' && button('settle', path + '/settle-refund'),
+      paid && button('payAgain', path + '/pay'),
+      charge.refundUnderWay && button('settle', path + '/settle-refund', undefined, true),
       returnable && button('giveBack', path + '/return'),
       button('resend', '/transactions/' + encodeURIComponent(id) + '/redeliver'),
       button('resendFive', '/transactions/' + encodeURIComponent(id) + '/redeliver', { times: 5 })),
-    amountForm('payOther', path + '/pay', charge.amount, payerFields),
+    !charge.refundUnderWay && amountForm('payOther', path + '/pay', charge.amount, payerFields),
     returnable && amountForm('returnPart', path + '/return'),
     charge.status === 'AWAITING_PAYMENT' && qrCode(id)));
 }
@@ -230,7 +240,7 @@ const does = (key, calls) => el('button', { type: 'button', 'data-action': key, 
 
 // lifetimes of idempotency keys in seconds.
 const lifetimes = { forEver: 0, twentyMinutes: 1200, oneDay: 86400 };
-const number = (value) => el('input', { type: 'number', min: 0, step: 'any', value, size: 6 });
+const number = (value) => el('input', { type: 'number', min: 0, step: 'any', required: true, value, size: 6 });
 
 function situations() {
   const operation = select([operations, events]);
@@ -238,13 +248,13 @@ function situations() {
   operation.addEventListener('change', () =>
     fault.replaceChildren(...(events.includes(operation.value) ? webhookFaults : requestFaults).map((value) => el('option', null, value))));
   const when = choice(['next', 'every', 'probability']);
-  const times = el('input', { inputmode: 'decimal', value: 1, size: 6, required: true });
+  const times = number(1);
   const setFault = () => {
     const on = { operation: operation.value, fault: fault.value };
-    const amount = decimal(times.value);
+    const amount = Number(times.value);
     if (when.value === 'every') return act(t('faults'), '/faults/every', { ...on, n: amount });
     if (when.value === 'probability') return act(t('faults'), '/faults/probability', { ...on, probability: amount });
-    return act(t('faults'), '/faults', { operation: on.operation, faults: Array(Math.max(0, Math.min(Math.round(amount) || 0, 1000))).fill(on.fault) });
+    return act(t('faults'), '/faults', { operation: on.operation, faults: Array(Math.min(Math.round(amount), 1000)).fill(on.fault) });
   };
   const refused = select([operations]);
   const status = number(422);
@@ -256,8 +266,8 @@ function situations() {
   const lifetime = choice(Object.keys(lifetimes));
   const references = choice(['refused', 'accepted']);
   const repeated = choice(['repeated', 'executed']);
-  const transactional = number(state.transactionalBalance);
-  const proprietary = number(state.proprietaryBalance);
+  const transactional = amountInput(state.transactionalBalance);
+  const proprietary = amountInput(state.proprietaryBalance);
   const url = el('input', { type: 'url', required: true, placeholder: location.protocol + '//127.0.0.1:3000/hooks', size: 28 });
   const body = el('textarea', { required: true, rows: 3, cols: 40 }, '{"eventType":"OTHER"}');
   return el('div', null,
@@ -282,7 +292,9 @@ function situations() {
       await call('POST', '/refusals/repeated', { repeated: repeated.value === 'repeated' });
     })),
     panel('balances', 'balancesHint', [['transactional', transactional], ['proprietary', proprietary]],
-      () => act(t('balances'), '/balances', { transactionalBalance: Number(transactional.value), proprietaryBalance: Number(proprietary.value) })),
+      () => attempt(t('balances'), () => call('POST', '/balances', {
+        transactionalBalance: amountOfInput(transactional), proprietaryBalance: amountOfInput(proprietary),
+      }))),
     panel('anyWebhook', 'anyWebhookHint', [['url', url], ['body', body]], () => attempt(t('anyWebhook'), () => {
       let content = body.value; // a text that is no JSON is sent as a JSON string
       try { content = JSON.parse(content); } catch { /* see above */ }
@@ -369,7 +381,7 @@ function showMain() {
 
 function showFacts() {
   const facts = [['clock', moment(state.now)], ['transactional', money(state.transactionalBalance)], ['proprietary', money(state.proprietaryBalance)]];
-  byId('facts').replaceChildren(...facts.map(([name, value]) => el('div', null, el('dt', null, t(name)), el('dd', null, value))));
+  byId('facts').replaceChildren(...facts.map(([name, value]) => el('div', null, el('dt', null, t(name)), el('dd', { id: 'fact-' + name }, value))));
 }
 
 function showTexts() {
@@ -405,6 +417,10 @@ source.addEventListener('message', (event) => {
   state = JSON.parse(event.data);
   if (byId('notice').textContent === t('lost')) notify('');
   show();
+});
+source.addEventListener('clock', (event) => {
+  state.now = event.data;
+  byId('fact-clock').textContent = moment(state.now);
 });
 source.addEventListener('error', () => notify(t('lost'), true));
 show();
