@@ -47,7 +47,7 @@ func (c *clock) moveTo(t time.Time) {
 func (c *clock) set(t time.Time) { c.offset.Store(int64(t.Sub(c.base()))) }
 
 // Now returns the time on the sandbox's clock, in UTC. It is the real time until [Sandbox.Advance]
-// or [Sandbox.SetTime] is called, or the time of [WithTime].
+// or a method like it is called, or the time of [WithTime]. At the end of the year 2199 it stops.
 func (s *Sandbox) Now() time.Time { return s.clock.now().UTC().Round(0) }
 
 // SetTime moves the sandbox's clock forward to t, as [Sandbox.Advance] does. The error wraps
@@ -95,7 +95,8 @@ func (s *Sandbox) checkMove(t time.Time) error {
 // tokens and idempotency keys that are due are gone.
 //
 // The error wraps [ErrInvalid] if d is negative, or the time after the year 2199. Do not call
-// Advance, SetTime, JumpTo, Restore or Reset from a receiver of webhooks: they would wait for the receiver.
+// Advance, SetTime, JumpTo, Restore or Reset from a receiver of webhooks: they would wait for the
+// receiver.
 //
 // The clocks of a client and of a webhook.Worker do not move. To move all clocks at once, run the
 // test in a bubble of [testing/synctest], start the sandbox with [WithMemoryNetwork], and sleep.

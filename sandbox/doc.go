@@ -78,7 +78,8 @@
 //
 // [WithSeed] and [WithTime] make a run repeatable: the same calls get the same bytes, ids, tokens
 // and signatures included. The clock only goes forward: [Sandbox.Restore] goes back to a state that
-// [Sandbox.Snapshot] has taken, and [Sandbox.Reset] to that of [Start].
+// [Sandbox.Snapshot] has taken, and [Sandbox.Reset] to that of [Start]. [Sandbox.JumpTo] goes on
+// from an old snapshot at the present time.
 //
 // # Published behaviour and assumptions
 //

@@ -94,9 +94,9 @@ func WithRepeatedRefusals(repeated bool) Option {
 	return func(o *options) { o.repeatedRefusals = repeated }
 }
 
-// WithTime makes the sandbox's clock stand still at t. Only [Sandbox.Advance] and [Sandbox.SetTime]
-// move it, and a webhook that fails waits for them. [Start] fails unless t is in the years 2000 to
-// 2199.
+// WithTime makes the sandbox's clock stand still at t. Only [Sandbox.Advance] and the methods like
+// it move it, and a webhook that fails waits for them. [Start] fails unless t is in the years 2000
+// to 2199.
 func WithTime(t time.Time) Option {
 	return func(o *options) { o.time = &t }
 }

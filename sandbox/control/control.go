@@ -12,7 +12,8 @@
 // Anybody who reaches the port may do everything with the sandbox: serve it on a loopback address.
 // The gateway, the API and the page refuse requests of other sites' pages, and requests for other
 // hosts than IP addresses, localhost and those of [WithHosts], so that no web page can reach them
-// through a browser (DNS rebinding needs a name). Nothing changes by GET. What users wrote is shown as text.
+// through a browser (DNS rebinding needs a name). Nothing changes by GET. What users wrote is shown
+// as text.
 package control
 
 import (
