@@ -2,7 +2,6 @@ package control
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -162,14 +161,7 @@ var routes = []route{
 			return now{s.Now()}, err
 		}),
 	get("/snapshot", "takeSnapshot", "The state of the sandbox, for restore",
-		func(s *sandbox.Sandbox, _ *http.Request) (json.RawMessage, error) {
-			taken, err := s.Snapshot()
-			if len(taken) > snapshotLimit {
-				return nil, fmt.Errorf("%w: the state has more than %d MiB, which restore does not take: reset the sandbox",
-					sandbox.ErrTransition, snapshotLimit>>20)
-			}
-			return taken, err
-		}),
+		func(s *sandbox.Sandbox, _ *http.Request) (json.RawMessage, error) { return s.Snapshot() }),
 	post("/restore", "restore", "Replace the state of the sandbox by that of a snapshot",
 		func(s *sandbox.Sandbox, _ string, body json.RawMessage) (none, error) { return none{}, s.Restore(body) }).withLimit(snapshotLimit),
 	post("/reset", "reset", "Make the sandbox what it was at its start: credentials, balances and clock too",
