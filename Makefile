@@ -7,8 +7,8 @@ FUZZTIME ?= 20000x
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 COVERAGE ?= 90
 
-# Modules of their own, because they need drivers, OpenTelemetry, or libraries to compare with or to parse a command line.
-NESTED := cmd/connectpsp otel integration examples/receiver examples/payouts bench internal/specsync
+# Modules of their own, because they need drivers, OpenTelemetry, Prometheus, or libraries to compare with or to parse a command line.
+NESTED := cmd/connectpsp otel dashboards integration examples/receiver examples/payouts bench internal/specsync
 
 HANDWRITTEN := ./pix ./auth ./signing ./idempotency ./connectpsp ./journal ./webhook ./sandbox ./metrics \
 	$(filter-out ./internal/specsync ./internal/release,$(wildcard ./internal/*))

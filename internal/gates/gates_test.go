@@ -65,6 +65,7 @@ func newScene(t *testing.T, programs ...string) scene {
 		"auth/fuzz_test.go":   "func FuzzThird(f *testing.F) {}\n",
 		"cmd/connectpsp/a":    "",
 		"otel/a":              "",
+		"dashboards/a":        "",
 		"integration/a":       "",
 		"examples/receiver/a": "",
 		"examples/payouts/a":  "",

@@ -1,0 +1,332 @@
+package dashboards
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+// story is what happens in a shop, and the alerts that ring for it: these, and no other.
+type story struct {
+	happens func(*shop)
+	options []webhook.WorkerOption
+	rings   []string
+}
+
+// repeat returns a fault n times.
+func repeat(fault sandbox.Fault, n int) []sandbox.Fault {
+	return slices.Repeat([]sandbox.Fault{fault}, n)
+}
+
+var stories = map[string]story{
+	"a good day": {
+		happens: func(s *shop) {
+			s.pass(2 * time.Hour)
+			time.Sleep(2 * time.Hour) // a quiet night
+			s.pass(time.Hour)
+		},
+	},
+	"a day of small troubles that the SDK and the gateway mend": {
+		happens: func(s *shop) {
+			s.pass(30 * time.Minute)
+			s.do(s.gateway.FailNext("createCashOut", sandbox.LoseAnswer, sandbox.Unavailable)) // retries
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.RefuseNext("createCashOut", 422, "PAYEE_LIMIT")) // one rejection
+			s.gateway.RevokeTokens()
+			s.pass(10 * time.Minute)
+			s.post()                 // a scanner
+			s.inbox.down.Store(true) // the database restarts
+			s.pass(30 * time.Second)
+			s.inbox.down.Store(false)
+			s.pass(30 * time.Minute)
+		},
+	},
+	"the response of a payment is lost, and so are those of its retries": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.FailNext("createCashOut", repeat(sandbox.LoseAnswer, 4)...))
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPUnknownOutcome"},
+	},
+	"a payment stays open": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.network.set(oneMute())
+			s.pass(10 * time.Minute)
+			s.network.clear()
+			s.pass(5 * time.Minute)
+		},
+		// Recover makes as many requests as the few customers.
+		rings: []string{"ConnectPSPUnknownOutcome", "ConnectPSPPaymentOpen", "ConnectPSPGatewayFailing"},
+	},
+	"a payment stays open for longer than the SDK sends it": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.network.set(oneMute())
+			s.pass(25 * time.Minute)
+		},
+		rings: []string{"ConnectPSPUnknownOutcome", "ConnectPSPPaymentOpen", "ConnectPSPPaymentStuck", "ConnectPSPGatewayFailing"},
+	},
+	"the gateway rejects every second payment": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			for range 30 {
+				s.do(s.gateway.RefuseNext("createCashOut", 422, "PAYEE_LIMIT"))
+			}
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPRejections"},
+	},
+	"the account is empty": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.RefuseNext("createCashOut", 422, "INSUFFICIENT_FUNDS"))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPInsufficientFunds"},
+	},
+	"the gateway cannot be reached": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.network.set(unreachable)
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPGatewayDown", "ConnectPSPGatewayFailing"},
+	},
+	"the gateway does not respond": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.network.set(mute)
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPUnknownOutcome", "ConnectPSPPaymentOpen", "ConnectPSPGatewayDown", "ConnectPSPGatewayFailing"},
+	},
+	"the gateway issues no tokens": {
+		happens: func(s *shop) {
+			s.network.set(func(r *http.Request) error {
+				if r.URL.Path == "/auth/token" {
+					return mute(r)
+				}
+				return nil
+			})
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPGatewayDown"},
+	},
+	"every second request is lost": {
+		happens: func(s *shop) {
+			var count atomic.Int64
+			s.pass(10 * time.Minute)
+			s.network.set(func(r *http.Request) error {
+				if count.Add(1)%2 == 0 {
+					return mute(r)
+				}
+				return nil
+			})
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPGatewayFailing"},
+	},
+	"the secret is wrong": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.RefuseNext("authToken", 401, "INVALID_CREDENTIALS"))
+			s.gateway.RevokeTokens()
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPCredentialsRefused"},
+	},
+	"the ApplicationToken is wrong": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.RefuseNext("createCashIn", 401, "INVALID_APPLICATION_TOKEN"))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPCredentialsRefused"},
+	},
+	"a response is about another payment": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.FailNext("createCashOut", sandbox.OtherAnswer))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPDeviation", "ConnectPSPUnknownOutcome"},
+	},
+	"somebody posts forged webhooks": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			for range 30 {
+				s.post()
+				s.pass(10 * time.Second)
+			}
+		},
+		rings: []string{"ConnectPSPSignatureRefused"},
+	},
+	"the gateway signs webhooks with another CryptoToken": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.gateway.RotateCryptoToken()
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPEveryDeliveryRefused", "ConnectPSPSignatureRefused", "ConnectPSPCredentialsRefused", "ConnectPSPRejections"},
+	},
+	"the inbox is down": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.inbox.down.Store(true)
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPInboxDown", "ConnectPSPGaugesUnreadable"},
+	},
+	"the ingress loses the route of the webhooks": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.ingress.set(always[*http.Request])
+			s.pass(time.Hour)
+		},
+		rings: []string{"ConnectPSPNoEvents"},
+	},
+	"the worker has stopped": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.stopWorker()
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPEventsLate"},
+	},
+	"the worker's function fails": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.function.set(always[webhook.Transition])
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPStepsFail"},
+	},
+	"a charge is paid twice": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.charged()
+			s.do(s.gateway.PayCashIn(id))
+			time.Sleep(time.Minute)
+			s.do(s.gateway.PayCashInWith(id, sandbox.Payment{}))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPItemHeld"},
+	},
+	"somebody has the CryptoToken": {
+		options: []webhook.WorkerOption{webhook.WithConfirmation(pix.Centavos(0))},
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.forge()
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPAlarm", "ConnectPSPItemHeld", "ConnectPSPStepsFail"},
+	},
+	"a payment failed, and was made": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.sent()
+			s.do(s.gateway.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no such key"))
+			time.Sleep(time.Minute)
+			s.do(s.gateway.ContradictCashOut(id))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPContradiction"},
+	},
+	"the event of a payment comes after that of its return": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.FailNext("CASHIN_PAID", sandbox.LoseWebhook))
+			id := s.charged()
+			s.do(s.gateway.PayCashIn(id), s.gateway.ReturnCashIn(id))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPMissedPayment"},
+	},
+	"a charge is paid after it was cancelled": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.charged()
+			s.do(s.gateway.CancelCashIn(id), s.worker.WatchCashIn(s.ctx, id))
+			time.Sleep(2 * time.Minute)
+			s.do(s.gateway.PayCashInWith(id, sandbox.Payment{}))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPLatePayment"},
+	},
+	"the worker's function panics": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.function.set(func(webhook.Transition) error {
+				s.function.clear()
+				panic("a bug")
+			})
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPFunctionPanics"},
+	},
+	"the journal cannot write": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.journal.Close())
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPJournalFails", "ConnectPSPGaugesUnreadable", "ConnectPSPUnknownOutcome"},
+	},
+	"the process is gone": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.hidden.Store(true)
+			s.pass(15 * time.Minute)
+		},
+		rings: []string{"ConnectPSPNothingReports"},
+	},
+}
+
+// oneMute is a network on which the first payment, and no other, gets no response.
+func oneMute() func(*http.Request) error {
+	var first atomic.Pointer[string]
+	return func(r *http.Request) error {
+		key := r.Header.Get("X-Idempotency-Key")
+		if r.URL.Path == "/cash-out" && (first.CompareAndSwap(nil, &key) || *first.Load() == key) {
+			return mute(r)
+		}
+		return nil
+	}
+}
+
+func TestEachAlertRingsForItsCauseAndForNothingElse(t *testing.T) {
+	tested := map[string]bool{}
+	for name, story := range stories {
+		for _, alert := range story.rings {
+			tested[alert] = true
+		}
+		t.Run(name, func(t *testing.T) {
+			scrapes := scrapesOf(t, story.happens, story.options...)
+			begin, end := scrapes[0].at, scrapes[len(scrapes)-1].at
+			if len(story.rings) == 1 && story.rings[0] == "ConnectPSPNothingReports" {
+				end = end.Add(15 * time.Minute)
+			}
+			rang := newPrometheus(t, scrapes).ring(begin, end)
+			assert.ElementsMatch(t, story.rings, slices.Collect(maps.Keys(rang)))
+			for alert, first := range rang {
+				t.Log(alert, first.at.Sub(begin), first.annotations.Get("summary"))
+			}
+		})
+	}
+	for _, rule := range readRules(t) {
+		assert.True(t, tested[rule.Alert], "no story makes %s ring", rule.Alert)
+	}
+	require.NotEmpty(t, tested)
+}
