@@ -52,9 +52,11 @@ type panel struct {
 		} `json:"defaults"`
 		Overrides []struct {
 			Matcher struct {
-				Options string `json:"options"`
+				ID      string `json:"id"`
+				Options any    `json:"options"` // of byName, the name
 			} `json:"matcher"`
 			Properties []struct {
+				ID    string `json:"id"`
 				Value struct {
 					FixedColor string `json:"fixedColor"`
 				} `json:"value"`

@@ -94,3 +94,15 @@ func TestEachCommandOfTheRunbookExists(t *testing.T) {
 		}
 	}
 }
+
+// What a person searches for at night must be logged.
+func TestEachEventOfTheRunbookIsLogged(t *testing.T) {
+	_, text := readRunbook(t)
+	logs, err := os.ReadFile(filepath.Join("..", "docs", "logs.md"))
+	require.NoError(t, err)
+	events := regexp.MustCompile("`[a-z]+\\.[a-z]+`").FindAllString(text, -1)
+	require.Greater(t, len(events), 10)
+	for _, event := range events {
+		assert.Contains(t, string(logs), "| "+event+" |")
+	}
+}
