@@ -177,12 +177,17 @@ fleet-linearizable: ## Check N operations of killed and frozen processes on a sh
 readme-run: ## Run the commands of the READMEs, as they stand, on a clone of this tree
 	$(GO) test -count=1 -timeout 15m -run '^TestTheCommandsOfTheREADMEsRunAsTheyStand$$' ./internal/readme -readme.run
 
-# Where the screenshots of make page go; none are made without it.
+# Where the screenshots of make page and make dashboard go; make page makes none without it.
 SHOTS ?=
 
 .PHONY: page
 page: ## Test the sandbox's page in a browser without a window, which it installs; SHOTS is a directory for screenshots
 	.ci/with-chromium sh -c 'cd integration && $(GO) test -count=1 -timeout 5m -run ThePage ./... $(if $(SHOTS),-page.shots $(SHOTS))'
+
+.PHONY: dashboard
+dashboard: ## Draw the dashboard with a day in the sandbox, without Grafana, into SHOTS or dashboards/out
+	.ci/with-chromium sh -c 'cd dashboards && $(GO) test -count=1 -timeout 5m -run "^TestTheDashboardShowsADay$$" ./... \
+		-dashboard.shots $(or $(SHOTS),out)'
 
 # How much of it: schedules, orders, kills.
 simulate: N ?= 1000000

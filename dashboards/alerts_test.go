@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
@@ -20,6 +19,7 @@ import (
 type story struct {
 	happens func(*shop)
 	options []webhook.WorkerOption
+	silence time.Duration // after the last scrape
 	rings   []string
 }
 
@@ -285,12 +285,9 @@ var stories = map[string]story{
 		rings: []string{"ConnectPSPJournalFails", "ConnectPSPGaugesUnreadable", "ConnectPSPUnknownOutcome"},
 	},
 	"the process is gone": {
-		happens: func(s *shop) {
-			s.pass(10 * time.Minute)
-			s.hidden.Store(true)
-			s.pass(15 * time.Minute)
-		},
-		rings: []string{"ConnectPSPNothingReports"},
+		happens: func(s *shop) { s.pass(10 * time.Minute) },
+		silence: 15 * time.Minute,
+		rings:   []string{"ConnectPSPNothingReports"},
 	},
 }
 
@@ -315,10 +312,7 @@ func TestEachAlertRingsForItsCauseAndForNothingElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			scrapes := scrapesOf(t, story.happens, story.options...)
 			begin, end := scrapes[0].at, scrapes[len(scrapes)-1].at
-			if len(story.rings) == 1 && story.rings[0] == "ConnectPSPNothingReports" {
-				end = end.Add(15 * time.Minute)
-			}
-			rang := newPrometheus(t, scrapes).ring(begin, end)
+			rang := newPrometheus(t, scrapes).ring(begin, end.Add(story.silence))
 			assert.ElementsMatch(t, story.rings, slices.Collect(maps.Keys(rang)))
 			for alert, first := range rang {
 				t.Log(alert, first.at.Sub(begin), first.annotations.Get("summary"))
@@ -328,5 +322,30 @@ func TestEachAlertRingsForItsCauseAndForNothingElse(t *testing.T) {
 	for _, rule := range readRules(t) {
 		assert.True(t, tested[rule.Alert], "no story makes %s ring", rule.Alert)
 	}
-	require.NotEmpty(t, tested)
+}
+
+// Each process of a fleet reports the gauges of the one database.
+func TestInAFleetAHeldItemCountsOnce(t *testing.T) {
+	var fleet []scrape
+	for _, s := range scrapesOf(t, stories["a charge is paid twice"].happens) {
+		for _, instance := range []string{"pod-1", "pod-2", "pod-3"} {
+			fleet = append(fleet, scrape{s.at, instance, s.text})
+		}
+	}
+	rang := newPrometheus(t, fleet).ring(fleet[0].at, fleet[len(fleet)-1].at)
+	assert.Equal(t, []string{"ConnectPSPItemHeld"}, slices.Collect(maps.Keys(rang)))
+	assert.Equal(t, "payments: items held for manual review: 1", rang["ConnectPSPItemHeld"].annotations.Get("summary"))
+}
+
+// A process that starts anew counts from 0.
+func TestADeploymentRingsNoAlert(t *testing.T) {
+	goodHour := func(s *shop) { s.pass(time.Hour) }
+	before, after := scrapesOf(t, goodHour), scrapesOf(t, goodHour)
+	for name, instance := range map[string]string{"in the same place": "pod-1", "in another place": "pod-2"} {
+		all := slices.Clone(before)
+		for _, s := range after {
+			all = append(all, scrape{s.at.Add(time.Hour + scrapeInterval), instance, s.text})
+		}
+		assert.Empty(t, newPrometheus(t, all).ring(all[0].at, all[len(all)-1].at), name)
+	}
 }

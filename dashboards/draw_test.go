@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"image/color"
+	"math"
 	"strconv"
 	"testing"
 
@@ -32,15 +33,17 @@ func (v *view) draw(t *testing.T) {
 		axis.Color, axis.Tick.Color, axis.Tick.Label.Color = gray, gray, gray
 		axis.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: 8}
 	}
-	p.X.Tick.Marker = plot.TimeTicks{Format: "15:04"}
+	p.X.Tick.Marker = plot.TimeTicks{Format: "15:04", Ticker: plot.TickerFunc(hours)}
 	p.Y.Tick.Marker = ticks{v.FieldConfig.Defaults.Unit}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 0x2c}, color.Gray{Y: 0x2c}
 	p.Add(grid)
-	p.Y.Min, p.Y.Max = 0, 1e-9
-	for _, drawn := range v.stacked() {
-		p.Add(drawn)
+	p.Add(v.stacked()...)
+	p.Y.Min = 0
+	if p.Y.Max == 0 {
+		p.Y.Max = 1
 	}
+	p.Add(v.thresholds()...)
 	size := [2]vg.Length{pixels(v.Width - 20), pixels(v.Height - titleAndLegend)}
 	canvas := vgsvg.New(size[0], size[1])
 	p.Draw(draw.New(canvas))
@@ -77,6 +80,21 @@ func (v *view) stacked() (drawn []plot.Plotter) {
 	return drawn
 }
 
+// thresholds returns lines for the thresholds of a panel that draws them, as far as the lines reach.
+func (v *view) thresholds() (drawn []plot.Plotter) {
+	if v.FieldConfig.Defaults.Custom.ThresholdsStyle.Mode != "line" {
+		return nil
+	}
+	for _, step := range v.FieldConfig.Defaults.Thresholds.Steps {
+		if step.Value != nil {
+			level := plotter.NewFunction(func(float64) float64 { return *step.Value })
+			level.LineStyle = draw.LineStyle{Color: rgb(colors[step.Color]), Width: 1, Dashes: []vg.Length{4, 3}}
+			drawn = append(drawn, level)
+		}
+	}
+	return drawn
+}
+
 // withoutGaps splits points where one is missing.
 func withoutGaps(points plotter.XYs) (parts []plotter.XYs) {
 	begin := 0
@@ -94,6 +112,14 @@ func rgb(c template.CSS) color.Color {
 		return color.White
 	}
 	return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n), A: 0xff}
+}
+
+// hours has a tick for each full hour.
+func hours(from, to float64) (all []plot.Tick) {
+	for at := math.Ceil(from/3600) * 3600; at <= to; at += 3600 {
+		all = append(all, plot.Tick{Value: at, Label: " "}) // TimeTicks writes those that have a label
+	}
+	return all
 }
 
 // ticks writes the values of an axis in a unit.

@@ -48,6 +48,9 @@ type panel struct {
 				Stacking struct {
 					Mode string `json:"mode"`
 				} `json:"stacking"`
+				ThresholdsStyle struct {
+					Mode string `json:"mode"`
+				} `json:"thresholdsStyle"`
 			} `json:"custom"`
 		} `json:"defaults"`
 		Overrides []struct {

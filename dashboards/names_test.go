@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
@@ -20,13 +21,13 @@ func namesOf(t *testing.T, text []byte) names {
 	t.Helper()
 	all := names{}
 	for series := range samplesOf(t, text) {
-		metric := series.Get(labels.MetricName)
+		metric := series.Get(model.MetricNameLabel)
 		if all[metric] == nil {
 			// Prometheus adds these to every series.
 			all[metric] = map[string][]string{"job": nil, "instance": nil}
 		}
 		series.Range(func(label labels.Label) {
-			if label.Name != labels.MetricName && !slices.Contains(all[metric][label.Name], label.Value) {
+			if label.Name != model.MetricNameLabel && !slices.Contains(all[metric][label.Name], label.Value) {
 				all[metric][label.Name] = append(all[metric][label.Name], label.Value)
 			}
 		})
@@ -60,7 +61,7 @@ func (n names) faultsOfSelector(selector *parser.VectorSelector) (faults []strin
 	for _, matcher := range selector.LabelMatchers {
 		values, ok := has[matcher.Name]
 		switch {
-		case matcher.Name == labels.MetricName || matcher.Name == "job":
+		case matcher.Name == model.MetricNameLabel || matcher.Name == "job":
 		case !ok:
 			faults = append(faults, fmt.Sprintf("%s has no label %s", selector.Name, matcher.Name))
 		default:

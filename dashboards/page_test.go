@@ -84,7 +84,7 @@ func photograph(t *testing.T, page, picture string) {
 	page, err := filepath.Abs(page)
 	require.NoError(t, err)
 	output, err := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--hide-scrollbars", "--window-size=1920,1530", "--screenshot="+picture, "file://"+page).CombinedOutput()
+		"--hide-scrollbars", "--window-size=1920,1420", "--screenshot="+picture, "file://"+page).CombinedOutput()
 	require.NoError(t, err, string(output))
 	require.FileExists(t, picture)
 }
@@ -95,7 +95,7 @@ func (p *prometheus) view(panel panel, begin, end time.Time) view {
 	at := panel.GridPos
 	v := view{panel: panel, Left: at.X * column, Top: at.Y * rowHeight, Width: at.W * column, Height: at.H * rowHeight}
 	for _, target := range panel.Targets {
-		expression := target.expression("2m", strconv.Itoa(int(end.Sub(begin).Seconds()))+"s")
+		expression := target.expression("4m", strconv.Itoa(int(end.Sub(begin).Seconds()))+"s")
 		result := promql.Matrix{}
 		if target.Instant {
 			for _, sample := range p.ask(expression, end) {

@@ -47,7 +47,6 @@ type shop struct {
 	network  fault[*http.Request]      // of requests to the gateway
 	function fault[webhook.Transition] // of the worker's function
 	ingress  fault[*http.Request]      // of webhooks, before the handler
-	hidden   atomic.Bool               // the process is not scraped
 
 	ctx        context.Context
 	stop       func()
@@ -233,9 +232,6 @@ func (s *shop) every(interval time.Duration, do func()) {
 }
 
 func (s *shop) scrape() {
-	if s.hidden.Load() {
-		return
-	}
 	response := httptest.NewRecorder()
 	s.metrics.ServeHTTP(response, httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, "/metrics", nil))
 	s.scrapes = append(s.scrapes, scrape{time.Now(), "pod-1", response.Body.Bytes()})
