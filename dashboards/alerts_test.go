@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -124,13 +125,15 @@ var stories = map[string]story{
 		},
 		rings: []string{"ConnectPSPGatewayDown"},
 	},
-	"every second request is lost": {
+	"the first request of each payment is lost": {
 		happens: func(s *shop) {
-			var count atomic.Int64
+			var sent sync.Map
 			s.pass(10 * time.Minute)
 			s.network.set(func(r *http.Request) error {
-				if count.Add(1)%2 == 0 {
-					return mute(r)
+				if key := r.Header.Get("X-Idempotency-Key"); key != "" {
+					if _, before := sent.LoadOrStore(key, true); !before {
+						return mute(r)
+					}
 				}
 				return nil
 			})
