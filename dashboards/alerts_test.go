@@ -50,6 +50,17 @@ var stories = map[string]story{
 			s.pass(30 * time.Second)
 			s.inbox.down.Store(false)
 			s.pass(30 * time.Minute)
+			time.Sleep(time.Hour) // a quiet night, and a scanner
+			for range 6 {
+				s.post()
+			}
+			time.Sleep(30 * time.Minute)
+		},
+	},
+	"a service that receives its webhooks elsewhere": {
+		happens: func(s *shop) {
+			s.ingress.set(always[*http.Request])
+			s.pass(90 * time.Minute)
 		},
 	},
 	"the response of a payment is lost, and so are those of its retries": {
