@@ -86,7 +86,7 @@ func (w *wire) exchange(t *testing.T, p *process, request string) (response stri
 // call makes a request of HTTP/1.1.
 func (w *wire) call(t *testing.T, p *process, method, path, body string, headers ...string) string {
 	t.Helper()
-	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: gateway", "Connection: close", "Content-Type: application/json",
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: localhost", "Connection: close", "Content-Type: application/json",
 		fmt.Sprintf("Content-Length: %d", len(body))}, headers...)
 	return w.exchange(t, p, strings.Join(lines, "\r\n")+"\r\n\r\n"+body)
 }
