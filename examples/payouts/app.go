@@ -40,6 +40,8 @@ type app struct {
 	inbox  *sqlstore.Inbox
 	worker *webhook.Worker
 	logger *slog.Logger
+
+	telemetry *telemetry
 }
 
 // migrate makes or updates the tables of River, package sqlstore and the books. Run it before a new
@@ -68,26 +70,26 @@ func migrate(ctx context.Context, database string) error {
 
 // open opens the database, whose tables migrate has made. It needs no gateway.
 func open(ctx context.Context, database string, logger *slog.Logger) (*app, error) {
-	pool, err := pgxpool.New(ctx, database)
+	pool, err := openPool(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{pool: pool, db: stdlib.OpenDBFromPool(pool), logger: logger}
-	jobs, err := river.NewClient(riverdatabasesql.New(a.db), &river.Config{Logger: logger})
+	a := &app{pool: pool, db: stdlib.OpenDBFromPool(pool), logger: logger, telemetry: newTelemetry()}
+	jobs, err := river.NewClient(riverdatabasesql.New(a.db), &river.Config{Logger: logger, Plugins: queuePlugins()})
 	a.books = &books{db: a.db, jobs: jobs}
 	return a, err
 }
 
-// connect makes the client, and what receives its webhooks.
+// connect makes the client, and what receives its webhooks. It serves /metrics at PAYOUTS_METRICS.
 func (a *app) connect(ctx context.Context, config connectpsp.Config, options ...connectpsp.Option) error {
 	if config.CryptoToken.IsZero() {
 		return errors.New("CONNECTPSP_CRYPTO_TOKEN is not set: it signs payouts, and webhooks are verified with it")
 	}
-	store, err := sqlstore.Open(ctx, a.db, sqlstore.PostgreSQL)
+	store, err := sqlstore.Open(ctx, a.db, sqlstore.PostgreSQL, sqlstore.WithObserver(a.telemetry))
 	if err != nil {
 		return err
 	}
-	options = append(options, connectpsp.WithLogger(a.logger))
+	options = append(options, connectpsp.WithLogger(a.logger), connectpsp.WithObserver(a.telemetry))
 	source, err := connectpsp.NewTokenSource(config, options...)
 	if err != nil {
 		return err
@@ -103,11 +105,14 @@ func (a *app) connect(ctx context.Context, config connectpsp.Config, options ...
 	// Each event is confirmed by reading the transaction, so that a stolen CryptoToken moves no
 	// money.
 	a.worker = webhook.NewWorker(a.inbox, a.client, settle, webhook.WithConfirmation(pix.Centavos(0)),
-		webhook.WithConcurrency(4), webhook.WithLogger(a.logger))
-	return nil
+		webhook.WithConcurrency(4), webhook.WithLogger(a.logger), webhook.WithObserver(a.telemetry))
+	a.telemetry.metrics.WatchPayments(a.client)
+	a.telemetry.metrics.WatchInbox(a.inbox)
+	return a.telemetry.serve(os.Getenv("PAYOUTS_METRICS"))
 }
 
 func (a *app) close() {
+	a.telemetry.close()
 	_ = a.db.Close()
 	a.pool.Close()
 }
@@ -147,10 +152,11 @@ func (a *app) work(ctx context.Context, s workerSettings) error {
 
 // receive takes webhooks at listener and books them until ctx ends.
 func (a *app) receive(ctx context.Context, listener net.Listener, config connectpsp.Config) error {
-	handler, err := webhook.NewHandler(a.inbox, config.CryptoToken)
+	handler, err := webhook.NewHandler(linkedInbox{a.inbox, a.db}, config.CryptoToken)
 	if err != nil {
 		return err
 	}
+	handler.Observer = a.telemetry
 	routes := http.NewServeMux()
 	routes.Handle("POST "+webhookPath, handler)
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}

@@ -43,10 +43,13 @@ func (b *books) claim(ctx context.Context, reference string) (*claim, error) {
 	var frozen bool
 	var centavos int64
 	var doubt float64 // seconds
+	var traceparent string
 	err := b.db.QueryRowContext(ctx, `SELECT state, transaction_id, frozen <> '', fencing_token, centavos, name, document, key_type, pix_key,
-			coalesce(extract(epoch FROM clock_timestamp() - doubt_since), 0)
+			coalesce(extract(epoch FROM clock_timestamp() - doubt_since), 0), traceparent
 		FROM withdrawal JOIN player ON id = player WHERE reference = $1`, reference).Scan(&state, &transactionID, &frozen,
-		&c.fencingToken, &centavos, &payee.Name, &payee.Document, &destination.PIXKeyType, &destination.PIXKey, &doubt)
+		&c.fencingToken, &centavos, &payee.Name, &payee.Document, &destination.PIXKeyType, &destination.PIXKey, &doubt,
+		&traceparent)
+	link(ctx, traceparent)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, errDone

@@ -322,7 +322,7 @@ func (f *fleet) command(name string) *exec.Cmd {
 	command.Env = append(os.Environ(), "DATABASE_URL="+f.database,
 		"CONNECTPSP_CLIENT_ID="+f.config.ClientID, "CONNECTPSP_CLIENT_SECRET="+f.config.ClientSecret.Reveal(),
 		"CONNECTPSP_APPLICATION_TOKEN="+f.config.ApplicationToken.Reveal(), "CONNECTPSP_CRYPTO_TOKEN="+f.config.CryptoToken.Reveal(),
-		"CONNECTPSP_BASE_URL="+f.config.BaseURL, "PAYOUTS_LISTEN="+f.address, "PAYOUTS_WEBHOOK_URL=http://"+f.address+webhookPath)
+		"CONNECTPSP_BASE_URL="+f.config.BaseURL, "PAYOUTS_METRICS=", "PAYOUTS_LISTEN="+f.address, "PAYOUTS_WEBHOOK_URL=http://"+f.address+webhookPath)
 	return command
 }
 

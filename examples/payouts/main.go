@@ -36,7 +36,8 @@ const usage = `usage: payouts <command>
 
 DATABASE_URL names the database. Work and receive need CONNECTPSP_*; work needs PAYOUTS_WEBHOOK_URL, the
 address under which the gateway reaches receive. With PAYOUTS_TOKEN_KEY, 32 characters or more that are the same
-in all processes, these share one access token.`
+in all processes, these share one access token. Work, receive and demo serve /metrics at PAYOUTS_METRICS, and
+print spans to stderr if OTEL_TRACES_EXPORTER is console.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -62,9 +63,15 @@ func run(ctx context.Context, out io.Writer, arguments []string) error {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	command, arguments := arguments[0], arguments[1:]
-	switch command {
-	case "migrate":
+	if command == "migrate" {
 		return migrate(ctx, database)
+	}
+	stopTracing, err := startTracing(os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	switch command {
 	case "demo":
 		return demo(ctx, out, database)
 	case "fleet":

@@ -42,6 +42,7 @@ func queueConfig(t timeouts, workers *river.Workers, concurrency int, pollOnly b
 		SoftStopTimeout:      t.stop,
 		PollOnly:             pollOnly,
 		Logger:               logger,
+		Plugins:              queuePlugins(),
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(reconcileEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return reconcile{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
 	}

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS withdrawal (
 	transaction_id text NOT NULL DEFAULT '', -- the gateway's, once it has accepted the payment
 	fencing_token  bigint NOT NULL DEFAULT 0, -- rises each time that a worker sends the payment
 	doubt_since    timestamptz, -- when a payment of unknown outcome was first sent
-	requested_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+	requested_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+	traceparent    text NOT NULL DEFAULT '' -- the span of the request, empty if it had none
 );
 CREATE INDEX IF NOT EXISTS withdrawal_player ON withdrawal (player, requested_at);
 -- By reference, because PostgreSQL may use it to find one withdrawal that is open: an index by time would

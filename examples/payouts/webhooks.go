@@ -23,6 +23,7 @@ func settle(ctx context.Context, step webhook.Transition) error {
 func settleIn(ctx context.Context, tx *sql.Tx, step webhook.Transition) error {
 	payment := step.CashOut
 	r, err := lock(ctx, tx, payment.ExternalReference)
+	link(ctx, r.traceparent)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // after a restore from a backup, say
 		return raiseAlarm(ctx, tx, payment.ExternalReference, "transaction %s is %s, and the books have no such withdrawal",

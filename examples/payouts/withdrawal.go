@@ -48,6 +48,8 @@ var (
 // Called again with the same withdrawal it changes nothing and returns the state by then. So after
 // any other error than those above, such as a lost connection, call it again.
 func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
+	ctx, span := startSpan(ctx, "withdraw")
+	defer span.End()
 	state := statePending
 	err := b.transaction(ctx, func(tx *sql.Tx) error {
 		refusal, err := lockPlayer(ctx, tx, w)
@@ -76,9 +78,10 @@ func (b *books) withdraw(ctx context.Context, w withdrawal) (state, error) {
 		}
 		destination := w.payee.Destination
 		inserted, err := tx.ExecContext(ctx, `INSERT INTO withdrawal
-			(reference, player, centavos, name, document, key_type, pix_key, state, reason)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
-			w.reference, w.player, w.amount.Centavos(), w.payee.Name, w.payee.Document, destination.PIXKeyType, destination.PIXKey, state, reason)
+			(reference, player, centavos, name, document, key_type, pix_key, state, reason, traceparent)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+			w.reference, w.player, w.amount.Centavos(), w.payee.Name, w.payee.Document, destination.PIXKeyType, destination.PIXKey, state, reason,
+			traceparent(ctx))
 		if err != nil {
 			return err
 		}
@@ -193,14 +196,15 @@ type record struct {
 	state                            state
 	amount                           pix.Amount
 	fencingToken                     int64
+	traceparent                      string
 }
 
 // lock returns the record of a withdrawal, or sql.ErrNoRows if there is none.
 func lock(ctx context.Context, tx *sql.Tx, reference string) (*record, error) {
 	r := &record{reference: reference}
 	var centavos int64
-	err := tx.QueryRowContext(ctx, `SELECT player, transaction_id, state, centavos, fencing_token FROM withdrawal
-		WHERE reference = $1 FOR NO KEY UPDATE`, reference).Scan(&r.player, &r.transactionID, &r.state, &centavos, &r.fencingToken)
+	err := tx.QueryRowContext(ctx, `SELECT player, transaction_id, state, centavos, fencing_token, traceparent FROM withdrawal
+		WHERE reference = $1 FOR NO KEY UPDATE`, reference).Scan(&r.player, &r.transactionID, &r.state, &centavos, &r.fencingToken, &r.traceparent)
 	r.amount = pix.Centavos(centavos)
 	return r, err
 }
