@@ -4,7 +4,7 @@
 // Without set-up it uses a SQLite database in memory. DATABASE_URL, such as
 // postgres://localhost/shop, names a PostgreSQL database. The gateway is the sandbox in this
 // process. The tour shows the dangers of a receiver: an event that is repeated, one that is
-// replayed, and one with a forged signature.
+// replayed, and one with a forged signature. README.md says how to see its traces and metrics.
 package main
 
 import (
@@ -20,7 +20,6 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -46,6 +45,11 @@ func run(ctx context.Context, out io.Writer, database string) error {
 		return err
 	}
 	defer gateway.Close()
+	stopTracing, err := startTracing(os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	db, dialect, err := openDatabase(database)
 	if err != nil {
 		return err
@@ -68,7 +72,7 @@ func run(ctx context.Context, out io.Writer, database string) error {
 
 func openDatabase(address string) (*sql.DB, sqlstore.Dialect, error) {
 	if address != "" {
-		db, err := sql.Open("pgx", address)
+		db, err := openPostgres(address)
 		return db, sqlstore.PostgreSQL, err
 	}
 	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(10000)")
@@ -87,12 +91,14 @@ type service struct {
 	server  *http.Server
 	url     string
 	stop    func()
+
+	telemetry *telemetry
 }
 
 func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dialect sqlstore.Dialect) (*service, error) {
-	s := &service{}
+	s := &service{telemetry: newTelemetry()}
 	var err error
-	if s.client, err = connectpsp.New(config); err != nil {
+	if s.client, err = connectpsp.New(config, connectpsp.WithObserver(s.telemetry)); err != nil {
 		return nil, err
 	}
 	if s.wallets, err = openWallets(ctx, db); err != nil {
@@ -103,11 +109,18 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 		return nil, err
 	}
 	inbox := store.Inbox()
-	if s.handler, err = webhook.NewHandler(inbox, config.CryptoToken); err != nil {
+	if s.handler, err = webhook.NewHandler(linkedInbox{inbox, db}, config.CryptoToken); err != nil {
 		return nil, err
 	}
+	s.handler.Observer = s.telemetry
 	// Deposits of R$ 100.00 or more are credited only when the gateway confirms them.
-	s.worker = webhook.NewWorker(inbox, s.client, s.wallets.apply, webhook.WithConfirmation(pix.Centavos(100_00)))
+	s.worker = webhook.NewWorker(inbox, s.client, s.wallets.apply, webhook.WithConfirmation(pix.Centavos(100_00)),
+		webhook.WithObserver(s.telemetry))
+	s.telemetry.metrics.WatchPayments(s.client)
+	s.telemetry.metrics.WatchInbox(inbox)
+	if err := s.telemetry.serve(os.Getenv("RECEIVER_METRICS")); err != nil {
+		return nil, err
+	}
 
 	routes := http.NewServeMux()
 	routes.Handle("/webhooks/connectpsp", s.handler)
@@ -133,6 +146,7 @@ func startService(ctx context.Context, config connectpsp.Config, db *sql.DB, dia
 	}
 	s.stop = func() {
 		_ = s.server.Close()
+		s.telemetry.close()
 		cancel()
 		<-ended // the database is closed after this
 	}
@@ -178,6 +192,8 @@ func (t *tour) say(format string, arguments ...any) { fmt.Fprintf(t.out, format+
 
 func (t *tour) payIn(ctx context.Context) error {
 	t.say("1. %s pays R$ 250.00 in", customer)
+	ctx, span := startSpan(ctx, "deposit")
+	defer span.End()
 	amount := pix.Centavos(250_00)
 	if err := t.service.wallets.expect(ctx, "deposit-1", customer, amount); err != nil {
 		return err

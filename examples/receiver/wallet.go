@@ -21,7 +21,7 @@ func openWallets(ctx context.Context, db *sql.DB) (*wallets, error) {
 	for _, statement := range []string{
 		`CREATE TABLE IF NOT EXISTS wallet (customer text NOT NULL PRIMARY KEY, centavos bigint NOT NULL)`,
 		`CREATE TABLE IF NOT EXISTS deposit (external_reference text NOT NULL PRIMARY KEY, customer text NOT NULL, centavos bigint NOT NULL,
-state text NOT NULL DEFAULT 'EXPECTED', transaction_id text NOT NULL DEFAULT '')`,
+state text NOT NULL DEFAULT 'EXPECTED', transaction_id text NOT NULL DEFAULT '', traceparent text NOT NULL DEFAULT '')`,
 		`CREATE TABLE IF NOT EXISTS unasked (external_reference text NOT NULL, end_to_end_id text NOT NULL)`,
 	} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
@@ -33,8 +33,8 @@ state text NOT NULL DEFAULT 'EXPECTED', transaction_id text NOT NULL DEFAULT '')
 
 // expect stores a deposit before its charge is created.
 func (w *wallets) expect(ctx context.Context, reference, customer string, amount pix.Amount) error {
-	_, err := w.db.ExecContext(ctx, `INSERT INTO deposit (external_reference, customer, centavos) VALUES ($1, $2, $3)`,
-		reference, customer, amount.Centavos())
+	_, err := w.db.ExecContext(ctx, `INSERT INTO deposit (external_reference, customer, centavos, traceparent) VALUES ($1, $2, $3, $4)`,
+		reference, customer, amount.Centavos(), traceparent(ctx))
 	return err
 }
 
@@ -132,10 +132,11 @@ var (
 // move moves a deposit from one state to the next, and adds its amount, times a sign, to its
 // customer's wallet.
 func move(ctx context.Context, tx *sql.Tx, reference, from, to string, sign int64) error {
-	var customer string
+	var customer, traceparent string
 	var centavos, balance int64
-	err := tx.QueryRowContext(ctx, `UPDATE deposit SET state = $1 WHERE external_reference = $2 AND state = $3 RETURNING customer, centavos`,
-		to, reference, from).Scan(&customer, &centavos)
+	err := tx.QueryRowContext(ctx, `UPDATE deposit SET state = $1 WHERE external_reference = $2 AND state = $3
+RETURNING customer, centavos, traceparent`, to, reference, from).Scan(&customer, &centavos, &traceparent)
+	link(ctx, traceparent)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errNoSuchDeposit
 	}
