@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 )
@@ -66,8 +68,8 @@ type Config struct {
 	Environment Environment
 
 	// BaseURL, if set, is used in place of the environment's, for a proxy or a sandbox. It must be
-	// https, or http on a loopback address, without user, query or fragment. See also
-	// [WithPrivateNetwork].
+	// https, or http on a loopback address, without user, query or fragment, and its host in ASCII:
+	// other letters may stand for the host of production. See also [WithPrivateNetwork].
 	BaseURL string
 }
 
@@ -152,6 +154,10 @@ func (f *faults) baseURL(text string, private bool) *url.URL {
 	switch {
 	case err != nil || base.Opaque != "" || base.Hostname() == "":
 		f.add("BaseURL", InvalidURL, "is not an absolute URL")
+	case strings.ContainsFunc(base.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
+		f.add("BaseURL", InvalidURL, "has a host that is not ASCII: connecting may turn it into the host of another gateway; write it as xn--…")
+	case !isHost(base.Hostname()) || !isPort(base.Port()):
+		f.add("BaseURL", InvalidURL, "has a host or a port that does not exist")
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		f.add("BaseURL", InvalidURLParts, "must have no user, query or fragment")
 	case base.Scheme == "https" || base.Scheme == "http" && (isLoopback(base.Hostname()) || private && isPrivate(base.Hostname())):
@@ -162,14 +168,30 @@ func (f *faults) baseURL(text string, private bool) *url.URL {
 	return nil
 }
 
-// normal writes the URL of a gateway in one way: scheme and host in lower case, no default port, no
-// slash at the end.
+// isHost reports whether a host has no empty label. One dot at its end is allowed.
+func isHost(host string) bool {
+	return host != "." && !strings.HasPrefix(host, ".") && !strings.Contains(host, "..")
+}
+
+// isPort reports whether the port of a URL exists. It may be empty.
+func isPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
+}
+
+// normal writes the URL of a gateway in one way: scheme and host in lower case, no dot at the end of
+// the host, no default port, no zero before the port, no slash at the end.
 func normal(base *url.URL) *url.URL {
 	normal := *base
-	normal.Scheme, normal.Host = strings.ToLower(base.Scheme), strings.ToLower(base.Host)
-	if port := base.Port(); port == "" || base.Scheme == "https" && port == "443" || base.Scheme == "http" && port == "80" {
-		normal.Host = strings.TrimSuffix(normal.Host, ":"+port)
+	normal.Scheme = strings.ToLower(base.Scheme)
+	host, port := strings.TrimSuffix(strings.ToLower(base.Hostname()), "."), strings.TrimLeft(base.Port(), "0")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
+	if port != "" && port != map[string]string{"https": "443", "http": "80"}[normal.Scheme] {
+		host += ":" + port
+	}
+	normal.Host = host
 	normal.Path, normal.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	return &normal
 }

@@ -100,3 +100,38 @@ func TestWebhooksGoToAPrivateNetworkOnlyIfTheGatewayIsOnOne(t *testing.T) {
 	assert.ErrorContains(t, err, "webhookUrl")
 	assert.Len(t, gateway.requests(), 1)
 }
+
+func TestAHostThatMayStandForAnotherIsRefused(t *testing.T) {
+	for _, baseURL := range []string{
+		"https://api。connectpsp。com", "https://ａpi.connectpsp.com", "https://api.connectpſp.com", "https://api.connect\u00adpsp.com",
+		"https://api.connect%C2%ADpsp.com", "https://api.\u212Aonnectpsp.com", "https://münchen.example",
+	} {
+		for name, check := range map[string]func(connectpsp.Config) error{
+			"New":            func(c connectpsp.Config) error { return second(connectpsp.New(c)) },
+			"NewTokenSource": func(c connectpsp.Config) error { return second(connectpsp.NewTokenSource(c)) },
+		} {
+			err := check(config(baseURL))
+			var fault *connectpsp.ValidationError
+			if assert.ErrorAs(t, err, &fault, "%s %q", name, baseURL) {
+				assert.Equal(t, "BaseURL", fault.Field)
+				assert.Contains(t, fault.Reason, "not ASCII")
+			}
+		}
+	}
+	_, err := connectpsp.New(config("https://xn--mnchen-3ya.example"))
+	assert.NoError(t, err)
+	for _, baseURL := range []string{"https://.", "https://api..example", "https://.example", "https://example..", "https://example:0", "https://example:65536"} {
+		_, err := connectpsp.New(config(baseURL))
+		assert.ErrorContains(t, err, "has a host or a port that does not exist", baseURL)
+	}
+}
+
+func TestAGatewayIsTheSameHoweverItsAddressIsWritten(t *testing.T) {
+	identity := func(baseURL string) string { return must(connectpsp.NewTokenSource(config(baseURL))).Identity() }
+	for _, baseURL := range []string{"https://API.connectpsp.com", "https://api.connectpsp.com.", "https://api.connectpsp.com:443/",
+		"https://api.connectpsp.com:0443", "https://api.connectpsp.com.:00443//", "https://api.connectpsp.com:"} {
+		assert.Equal(t, identity("https://api.connectpsp.com"), identity(baseURL), baseURL)
+	}
+	assert.Equal(t, identity("http://[::1]:8420"), identity("http://[::1]:08420/"))
+	assert.NotEqual(t, identity("https://api.connectpsp.com"), identity("https://api.connectpsp.com:8443"))
+}
