@@ -16,7 +16,7 @@ func (a *app) balance() *cobra.Command {
 		}
 		b, err := client.GetBalance(ctx)
 		if err != nil {
-			return err
+			return unread("balance", err)
 		}
 		rows := []row{
 			{"transactional", b.Consolidated.TransactionalBalance.BRL()},
@@ -65,17 +65,17 @@ func (a *app) setBalance(ctx context.Context, text string, yes bool, journal *jo
 	if err != nil {
 		return err
 	}
-	s, err := a.openSession(ctx, g, journal, "")
+	words := []string{"rebalance", "--target", target.String()}
+	if yes {
+		words = append(words, "--yes")
+	}
+	s, err := a.openSession(ctx, g, journal, task{words: words})
 	if err != nil {
 		return err
 	}
 	defer s.close(a)
 	rebalance, err := s.RebalanceAccount(ctx, target)
 	if err != nil {
-		words := []string{"rebalance", "--target", target.String()}
-		if yes {
-			words = append(words, "--yes")
-		}
 		return a.unsettled(err, journal, words...)
 	}
 	return a.print(rebalanceResult{"accepted", rebalance.Success, s.settled}, row{"outcome", "accepted"}, row{"target", target.BRL()})

@@ -23,6 +23,7 @@ type app struct {
 
 	variable func(name string) string // of the environment or of --env-file
 	started  bool                     // the command line was right, and the command runs
+	settle   string                   // the command that settles the payment of this one, once its journal is open
 	printed  bool                     // an object was printed
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -128,4 +129,38 @@ func TestAChargeIsReadAndWaitedFor(t *testing.T) {
 	o := s.run("wait", "cash-in", id)
 	assert.Equal(t, exitRejected, o.code, "it will not be paid")
 	assert.Contains(t, o.stderr, "has expired unpaid: another charge needs a new --reference")
+}
+
+func TestARefundThatIsOpenIsNeverReportedAsRejectedBecauseAReadFailed(t *testing.T) {
+	for name, fault := range map[string]func(*shell){
+		"each request is refused": func(s *shell) { s.vars["CONNECTPSP_APPLICATION_TOKEN"] = "wrong" },
+		"the gateway is down":     func(s *shell) { s.vars["CONNECTPSP_BASE_URL"] = "http://127.0.0.1:1" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShell(t)
+			id := s.paidCharge("order-1")
+			command := []string{"cash-in", "refund", id, "--reason", "FRAUD"}
+			s.box.FailNext("refundCashIn", lost...)
+			require.Equal(t, exitUnknown, s.typed("y\n", command...).code)
+			right := maps.Clone(s.vars)
+			fault(s)
+			o := s.typed("y\n", command...)
+			assert.Equal(t, exitUnknown, o.code, o.stderr)
+			assert.Contains(t, o.stderr, "To settle it, run: connectpsp cash-in refund")
+			s.vars = right
+			o = s.typed("", command...)
+			assert.Equal(t, exitDone, o.code, "it was confirmed before: %s", o.stderr)
+			assert.Zero(t, s.paid(), "the money went back once")
+		})
+	}
+}
+
+func TestAChargeThatCannotBeReadIsNotRefundedAndItsRefundNotReportedAsRejected(t *testing.T) {
+	s := newShell(t)
+	id := s.paidCharge("order-1")
+	require.NoError(t, s.box.RefuseNext("getCashIn", 403, "FORBIDDEN"))
+	o := s.typed("y\n", "cash-in", "refund", id, "--reason", "FRAUD")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.stderr, "the charge could not be read")
+	assert.Equal(t, pix.Centavos(-10_50), s.paid(), "nothing went back")
 }

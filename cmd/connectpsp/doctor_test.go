@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,9 @@ func TestADoctorFindsNoFaultWhereThereIsNone(t *testing.T) {
 	s.golden("doctor-json", append(args, "--json"))
 	assert.Zero(t, s.paid())
 }
+
+// longLabel is part of a name that is not looked up, because it is too long.
+var longLabel = strings.Repeat("a", 64)
 
 func TestEachFaultMakesItsOwnLineFailAndNoOther(t *testing.T) {
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
@@ -60,8 +64,8 @@ func TestEachFaultMakesItsOwnLineFailAndNoOther(t *testing.T) {
 		"production without the flag": {set("CONNECTPSP_ENVIRONMENT", "production"), "configuration", "add --production"},
 		"the host has no address": {func(s *shell, args []string) []string {
 			s.vars["CONNECTPSP_ENVIRONMENT"] = "staging"
-			return set("CONNECTPSP_BASE_URL", "https://gateway..invalid")(s, args)
-		}, "DNS", "gateway..invalid has no address"},
+			return set("CONNECTPSP_BASE_URL", "https://"+longLabel+".invalid")(s, args)
+		}, "DNS", longLabel + ".invalid has no address"},
 		"the certificate is not known":  {set("CONNECTPSP_BASE_URL", untrusted.URL), "connection", "TLS: "},
 		"nothing listens":               {set("CONNECTPSP_BASE_URL", "http://"+closed.Addr().String()), "connection", "check the firewall"},
 		"the secret is wrong":           {set("CONNECTPSP_CLIENT_SECRET", "wrong-secret"), "credentials", "CONNECTPSP_CLIENT_SECRET"},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -35,6 +36,21 @@ type rejectedError struct{ error }
 
 func (e *rejectedError) Unwrap() error { return e.error }
 
+// readError says that a transaction or a balance could not be read. Whatever the cause is, it says
+// nothing about the money.
+type readError struct {
+	noun string
+	error
+}
+
+func (e *readError) Error() string {
+	return "the " + e.noun + " could not be read, which says nothing about its state: " + strings.TrimPrefix(e.error.Error(), "connectpsp: ")
+}
+
+func (e *readError) Unwrap() error { return e.error }
+
+func unread(noun string, err error) error { return &readError{noun, err} }
+
 // undoneError says how a transaction that was accepted was undone or returned later.
 type undoneError struct{ outcome, text string }
 
@@ -62,6 +78,7 @@ const (
 // classify returns the exit status of an error, and its name in JSON.
 func classify(err error) (code int, outcome string) {
 	var undone *undoneError
+	var output *outputError
 	switch {
 	case err == nil:
 		return exitDone, outcomeAccepted
@@ -69,14 +86,20 @@ func classify(err error) (code int, outcome string) {
 		return exitUsage, "usage"
 	case errors.As(err, &undone):
 		return exitRejected, undone.outcome
-	case errors.Is(err, connectpsp.ErrUnknownOutcome):
+	case errors.As(err, new(*openError)), errors.Is(err, connectpsp.ErrUnknownOutcome):
 		return exitUnknown, "unknown"
-	case len(faultsOf(err)) > 0, isWrongRead(err):
+	case len(faultsOf(err)) > 0:
 		return exitUsage, "usage"
+	case errors.As(err, new(*readError)) && isNotFound(err):
+		return exitUsage, "usage"
+	case errors.As(err, new(*readError)):
+		return exitFailed, "failed"
 	case errors.Is(err, connectpsp.ErrNotSent):
 		return exitNotSent, "notSent"
 	case errors.As(err, new(*rejectedError)), isRefusal(err):
 		return exitRejected, "rejected"
+	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // the reader has seen enough
+		return exitDone, outcomeAccepted
 	default:
 		return exitFailed, "failed"
 	}
@@ -89,12 +112,11 @@ func isRefusal(err error) bool {
 		connectpsp.OperationRefundCashIn, connectpsp.OperationRebalanceAccount}, refusal.Operation)
 }
 
-// isWrongRead reports whether the gateway refused to read: it has no such transaction, or the
-// credentials are wrong. A page without a code is not the gateway's.
-func isWrongRead(err error) bool {
+// isNotFound reports whether the gateway knows no transaction with an id. A page without a code is
+// not the gateway's.
+func isNotFound(err error) bool {
 	var refusal *connectpsp.APIError
-	return errors.As(err, &refusal) && !errors.Is(err, connectpsp.ErrNotSent) && !isRefusal(err) && refusal.Code != "" &&
-		refusal.StatusCode/100 == 4 && refusal.StatusCode != http.StatusTooManyRequests
+	return errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound && refusal.Code != ""
 }
 
 // faultsOf returns the faulty fields of a request.
@@ -149,14 +171,27 @@ func (a *app) end(err error) int {
 		return code
 	}
 	report := newFailure(outcome, err)
-	if !a.printed && (a.json || !a.started && slices.Contains(a.args, "--json")) {
-		_ = a.printJSON(report) // stderr has it too
-	}
 	a.say("%s", report.Error)
 	var open *openError
 	if errors.As(err, &open) {
 		a.sayCommand(open)
 	}
+	if !a.printed && (a.json || !a.started && slices.Contains(a.args, "--json")) {
+		_ = a.printJSON(report) // stderr has it, and comes first because stdout may be closed
+	}
+	return code
+}
+
+// crashed reports a panic, and returns the exit status: unknown if a payment may have been sent.
+// The value of the panic is left out, because it may be personal data.
+func (a *app) crashed(stack []byte) int {
+	err := errors.New("a fault of this program ended it before it moved money; report it to the SDK's authors with the lines below")
+	if a.settle != "" {
+		err = &openError{errors.New("a fault of this program ended it, and the money may have moved; report it to the SDK's authors " +
+			"with the lines below"), a.settle, false}
+	}
+	code := a.end(err)
+	fmt.Fprintf(a.stderr, "%s", stack)
 	return code
 }
 

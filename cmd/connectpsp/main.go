@@ -13,6 +13,7 @@
 //	0  accepted, or done
 //	1  another failure, which is no rejection
 //	2  wrong use, such as a faulty field or an id that does not exist: nothing was done
+//	   (with a Go stack trace, such as that of a lack of memory: unknown)
 //	3  rejected for certain, so no money moved; or accepted, and undone or returned later
 //	4  unknown: the money may have moved; the output says which command settles it
 //	5  nothing was sent, and no earlier call for the payment is open
@@ -23,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -32,10 +34,20 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, processEnvironment())
-	stop()
-	os.Exit(code)
+	os.Exit(runProcess())
+}
+
+// runProcess runs the command of this process. Its signals end the command as Ctrl-C does, and a
+// pipe that is closed ends the output only: each outcome is reported.
+func runProcess() int {
+	signal.Ignore(syscall.SIGPIPE)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	defer stop()
+	return run(ctx, processEnvironment())
 }
 
 // environment is the world outside of the program.
@@ -60,7 +72,12 @@ func processEnvironment() environment {
 }
 
 // run runs one command and returns the exit status. It ends early when ctx does.
-func run(ctx context.Context, e environment) int {
+func run(ctx context.Context, e environment) (code int) {
 	a := &app{environment: e}
+	defer func() {
+		if recover() != nil {
+			code = a.crashed(debug.Stack())
+		}
+	}()
 	return a.end(a.newRoot().ExecuteContext(ctx))
 }

@@ -40,10 +40,18 @@ func printRows(w io.Writer, rows []row) error {
 	return written(table.Flush())
 }
 
-// written says that the output failed, and not the command.
+// outputError says that the output failed, and not the command.
+type outputError struct{ error }
+
+func (e *outputError) Error() string {
+	return "the command was carried out, and its output cannot be written: " + e.error.Error()
+}
+
+func (e *outputError) Unwrap() error { return e.error }
+
 func written(err error) error {
 	if err != nil {
-		return fmt.Errorf("the command was carried out, and its output cannot be written: %w", err)
+		return &outputError{err}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 // TestMain makes the test binary the program itself, for tests that need a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("CONNECTPSP_TEST_PROCESS") != "" {
-		os.Exit(run(context.Background(), processEnvironment()))
+		os.Exit(runProcess())
 	}
 	os.Exit(m.Run())
 }
@@ -53,13 +54,7 @@ func TestACommandThatIsKilledWhileItPaysIsRunAgainAndPaysOnce(t *testing.T) {
 	s := newShell(t, sandbox.WithMiddleware(holdResponse(executed)))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	program, err := os.Executable()
-	require.NoError(t, err)
-	command := exec.CommandContext(ctx, program, cashOut("withdrawal-1", "--yes")...)
-	command.Env = append(os.Environ(), "CONNECTPSP_TEST_PROCESS=1")
-	for name, value := range s.vars {
-		command.Env = append(command.Env, name+"="+value)
-	}
+	command := s.program(cashOut("withdrawal-1", "--yes")...)
 	var printed bytes.Buffer
 	command.Stdout, command.Stderr = &printed, &printed
 	require.NoError(t, command.Start())
@@ -123,6 +118,161 @@ func TestAnInterruptAtTheQuestionSendsNothing(t *testing.T) {
 		require.FailNow(t, "the command waits for an answer")
 	}
 	assert.Zero(t, s.requests.Load())
+}
+
+// program returns this program as a process that ends within a minute.
+func (s *shell) program(args ...string) *exec.Cmd {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	s.t.Cleanup(cancel)
+	program, err := os.Executable()
+	require.NoError(s.t, err)
+	command := exec.CommandContext(ctx, program, args...)
+	command.Env = append(os.Environ(), "CONNECTPSP_TEST_PROCESS=1")
+	for name, value := range s.vars {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	return command
+}
+
+func TestEachSignalThatEndsACommandWhileItPaysLeavesTheOutcomeUnknown(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows sends no such signals")
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			executed := make(chan struct{})
+			s := newShell(t, sandbox.WithMiddleware(holdResponse(executed)))
+			command := s.program(cashOut("withdrawal-1", "--yes", "--json")...)
+			var stdout, stderr bytes.Buffer
+			command.Stdout, command.Stderr = &stdout, &stderr
+			require.NoError(t, command.Start())
+			<-executed
+			require.NoError(t, command.Process.Signal(signal))
+			require.Error(t, command.Wait())
+			assert.Equal(t, exitUnknown, command.ProcessState.ExitCode(), stderr.String())
+			assert.Contains(t, decode[failure](t, output{stdout: stdout.String()}).Resolve, "cash-out resolve --reference withdrawal-1")
+			assert.NotContains(t, stderr.String(), "goroutine")
+		})
+	}
+}
+
+func TestAnInterruptWhileAnEarlierPaymentIsSettledLeavesItUnknown(t *testing.T) {
+	id := ""
+	for name, test := range map[string]struct {
+		operation string
+		args      func() []string
+	}{
+		"cash-out": {"createCashOut", func() []string { return cashOut("withdrawal-1", "--yes") }},
+		"cash-in":  {"createCashIn", func() []string { return cashIn("order-1") }},
+		"resolve":  {"createCashOut", func() []string { return []string{"cash-out", "resolve", "--reference", "withdrawal-1"} }},
+		"refund": {"refundCashIn", func() []string {
+			return []string{"cash-in", "refund", id, "--reason", "FRAUD", "--yes"}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var again atomic.Bool
+			s := newShell(t, sandbox.WithMiddleware(func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if again.Load() && r.Method == http.MethodPost && r.URL.Path != "/auth/token" {
+						cancel()
+						<-r.Context().Done()
+						panic(http.ErrAbortHandler)
+					}
+					next.ServeHTTP(w, r)
+				})
+			}))
+			if name == "refund" {
+				id = s.paidCharge("order-1")
+			}
+			s.box.FailNext(test.operation, lost...)
+			first := test.args()
+			if name == "resolve" {
+				first = cashOut("withdrawal-1", "--yes")
+			}
+			require.Equal(t, exitUnknown, s.run(first...).code)
+			again.Store(true)
+			var stdout, stderr bytes.Buffer
+			e := s.environment(test.args()...)
+			e.stdout, e.stderr = &stdout, &stderr
+			assert.Equal(t, exitUnknown, run(ctx, e), stderr.String())
+			assert.Contains(t, stderr.String(), "To settle it, run: connectpsp ")
+
+			again.Store(false)
+			_, line, _ := strings.Cut(stderr.String(), "To settle it, run: connectpsp ")
+			line, _, _ = strings.Cut(line, "\n")
+			o := s.run(words(t, line)...)
+			assert.Equal(t, exitDone, o.code, o.stderr)
+		})
+	}
+}
+
+// broken is an output with a fault of this program.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { panic("a fault with " + fullName) }
+
+func TestAPanicAfterAPaymentIsAnUnknownOutcome(t *testing.T) {
+	s := newShell(t)
+	for name, test := range map[string]struct {
+		code int
+		says string
+		args []string
+	}{
+		"after a payment":   {exitUnknown, "To settle it, run: connectpsp cash-out resolve --reference withdrawal-1", cashOut("withdrawal-1", "--yes")},
+		"as JSON":           {exitUnknown, "To settle it, run: connectpsp cash-out resolve --reference withdrawal-2", cashOut("withdrawal-2", "--yes", "--json")},
+		"after a rebalance": {exitUnknown, "To settle it, run: connectpsp rebalance --target 100.00 --yes", []string{"rebalance", "--target", "100.00", "--yes"}},
+		"after a read":      {exitFailed, "before it moved money", []string{"balance"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stderr strings.Builder
+			e := s.environment(test.args...)
+			e.stdout, e.stderr = broken{}, &stderr
+			assert.Equal(t, test.code, run(t.Context(), e))
+			assert.Contains(t, stderr.String(), test.says)
+			assert.NotContains(t, stderr.String(), fullName)
+		})
+	}
+	assert.Equal(t, exitDone, s.run("cash-out", "resolve", "--reference", "withdrawal-1").code)
+}
+
+func TestAClosedPipeDoesNotHideTheOutcome(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such signal")
+	}
+	for name, test := range map[string]struct {
+		code  int
+		fault func(*shell)
+		says  string
+	}{
+		"accepted": {exitDone, func(*shell) {}, "the command was carried out, and its output cannot be written"},
+		"unknown":  {exitUnknown, func(s *shell) { s.box.FailNext("createCashOut", lost...) }, "To settle it, run: connectpsp cash-out resolve"},
+		"not sent": {exitNotSent, func(s *shell) { s.vars["CONNECTPSP_CLIENT_SECRET"] = "not-the-secret" }, "this call sent nothing"},
+		"undone": {exitRejected, func(s *shell) {
+			id := decode[transactionResult](s.t, s.run(cashOut("withdrawal-1", "--yes", "--json")...)).CashOut.TransactionID
+			require.NoError(s.t, s.box.FailCashOut(id, "PIX_KEY_NOT_FOUND", "no such key"))
+		}, "failed later, so the money came back"},
+	} {
+		for _, more := range [][]string{{"--yes"}, {"--yes", "--json"}} {
+			t.Run(name+" "+strings.Join(more, " "), func(t *testing.T) {
+				s := newShell(t)
+				test.fault(s)
+				command := s.program(cashOut("withdrawal-1", more...)...)
+				reader, writer, err := os.Pipe()
+				require.NoError(t, err)
+				require.NoError(t, reader.Close())
+				var stderr bytes.Buffer
+				command.Stdout, command.Stderr = writer, &stderr
+				require.NoError(t, command.Start())
+				require.NoError(t, writer.Close())
+				_ = command.Wait() // the status is checked
+				assert.Equal(t, test.code, command.ProcessState.ExitCode(), stderr.String())
+				assert.Contains(t, stderr.String(), test.says)
+			})
+		}
+	}
 }
 
 // blockedReader returns a reader that returns nothing until stop is called.

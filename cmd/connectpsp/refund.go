@@ -48,18 +48,14 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 	if err := a.mayConfirm(f.yes); err != nil {
 		return err
 	}
-	if !f.yes {
-		if err := a.confirmRefund(ctx, g, id, f.request.Reason); err != nil {
-			return err
-		}
-	}
-	s, err := a.openSession(ctx, g, &f.journal, "")
+	s, err := a.openSession(ctx, g, &f.journal, f.task(id))
 	if err != nil {
 		return err
 	}
 	defer s.close(a)
 	id = s.nameOfCharge(ctx, id)
-	earlier, err := s.accepted(ctx, connectpsp.Intent{Operation: connectpsp.OperationRefundCashIn, ChargeID: id}, f.request)
+	s.task = f.task(id)
+	earlier, err := s.accepted(ctx, f.request)
 	switch {
 	case errors.Is(err, errDiffers):
 		return usage("an earlier command has refunded this charge for another reason or with another description: nothing was sent; "+
@@ -73,9 +69,16 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 		}
 		return a.showRefund(refundOf(charge), s.settled)
 	}
+	// One that an earlier command left open was confirmed, and a read may fail: only sending it again
+	// says how it ended.
+	if found := s.find(); !f.yes && (found == nil || !errors.Is(found.Err, connectpsp.ErrUnknownOutcome)) {
+		if err := a.confirmRefund(ctx, s, g, id, f.request.Reason); err != nil {
+			return err
+		}
+	}
 	refund, err := s.RefundCashIn(ctx, id, f.request, options(f.attempt)...)
 	if err != nil {
-		return a.unsettled(err, &f.journal, f.words(id)...)
+		return a.unsettled(err, &f.journal, s.task.words...)
 	}
 	return a.showRefund(refund, s.settled)
 }
@@ -136,14 +139,10 @@ func (a *app) showRefund(refund *connectpsp.Refund, settled []recovered) error {
 }
 
 // confirmRefund reads the charge, to show how much goes back to whom, and asks.
-func (a *app) confirmRefund(ctx context.Context, g gateway, id string, reason connectpsp.RefundReason) error {
-	client, err := a.newClient(g)
+func (a *app) confirmRefund(ctx context.Context, s *session, g gateway, id string, reason connectpsp.RefundReason) error {
+	charge, err := s.GetCashIn(ctx, id)
 	if err != nil {
-		return err
-	}
-	charge, err := client.GetCashIn(ctx, id)
-	if err != nil {
-		return err
+		return unread("charge", err)
 	}
 	return a.confirm(ctx, false, "Refund this charge?",
 		row{"amount", charge.Amount.BRL()},
@@ -151,6 +150,10 @@ func (a *app) confirmRefund(ctx context.Context, g gateway, id string, reason co
 		row{"reason", string(reason)},
 		row{"reference", charge.ExternalReference},
 		row{"gateway", g.String()})
+}
+
+func (f *refundFlags) task(id string) task {
+	return task{intent: connectpsp.Intent{Operation: connectpsp.OperationRefundCashIn, ChargeID: id}, words: f.words(id)}
 }
 
 // words are the command that settles a refund: the same again.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -122,6 +123,7 @@ func (a *app) defaultJournal(g gateway) (string, error) {
 type session struct {
 	*connectpsp.Client
 	journal  connectpsp.Journal
+	task     task
 	all      []connectpsp.Recovered // all that Recover has reported
 	settled  []recovered            // those that an earlier command had left open
 	closeAll func() error
@@ -138,39 +140,66 @@ type recovered struct {
 	Resolve           string `json:"resolve,omitzero"` // the command that settles an unknown outcome
 }
 
+// task is the payment that a command opens a session for.
+type task struct {
+	intent  connectpsp.Intent // its operation, its reference or charge, and its amount if that is known
+	words   []string          // the command that settles it
+	settles bool              // the command reports it itself if an earlier one left it open
+}
+
 // openSession opens the journal, makes the client and recovers. It reports on stderr each payment
-// that an earlier command left open, but the one whose [connectpsp.Intent.Payment] is subject: the
-// caller reports it. Its error says that this command sent no payment of its own.
-func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags, subject string) (s *session, err error) {
-	s = &session{}
-	if s.journal, s.closeAll, err = flags.open(ctx, a, func() (gateway, error) { return g, nil }, true); err != nil {
-		return nil, notBegun(err)
-	}
-	defer func() {
-		if err != nil {
-			_ = s.closeAll()
-		}
-	}()
-	if s.Client, err = a.newClient(g, connectpsp.WithJournal(s.journal)); err != nil {
-		return nil, err
-	}
-	pending, err := s.journal.Pending(ctx)
+// that an earlier command left open, but one that the command itself settles. Its error says that
+// this command sent no payment of its own: it is an [openError] if an earlier one has left the same
+// payment open.
+func (a *app) openSession(ctx context.Context, g gateway, flags *journalFlags, t task) (*session, error) {
+	journal, closeAll, err := flags.open(ctx, a, func() (gateway, error) { return g, nil }, true)
 	if err != nil {
 		return nil, notBegun(err)
 	}
-	if s.all, err = s.Recover(ctx); err != nil {
-		return nil, notBegun(err)
+	s := &session{journal: journal, closeAll: closeAll, task: t}
+	a.settle = a.commandLine(flags, t.words...)
+	if err := s.recover(ctx, a, g, flags); err != nil {
+		return nil, errors.Join(err, closeAll())
+	}
+	return s, nil
+}
+
+// recover settles the payments of the journal as far as possible.
+func (s *session) recover(ctx context.Context, a *app, g gateway, flags *journalFlags) (err error) {
+	if s.Client, err = a.newClient(g, connectpsp.WithJournal(s.journal)); err != nil {
+		return err
+	}
+	pending, err := s.journal.Pending(ctx)
+	if err != nil {
+		return notBegun(err)
 	}
 	open := map[string]connectpsp.Intent{}
 	for _, intent := range pending {
 		open[intent.IdempotencyKey] = intent
 	}
+	s.all, err = s.Recover(ctx)
+	switch {
+	case err != nil && slices.ContainsFunc(pending, s.mayBeOwn):
+		return &openError{fmt.Errorf("an earlier command may have made this payment, and this one was stopped before it knew: %w", err), a.settle, false}
+	case err != nil:
+		return notBegun(err)
+	}
 	for _, one := range s.all {
-		if intent, found := open[one.IdempotencyKey]; found && intent.Payment() != subject {
+		if intent, found := open[one.IdempotencyKey]; found && !(s.task.settles && s.isOwn(intent)) {
 			s.report(a, flags, intent, one)
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// isOwn reports whether a payment of the journal is that of the command.
+func (s *session) isOwn(intent connectpsp.Intent) bool {
+	return intent.Payment() == s.task.intent.Payment()
+}
+
+// mayBeOwn is isOwn, and true for each refund if the command refunds: a charge has several ids.
+func (s *session) mayBeOwn(intent connectpsp.Intent) bool {
+	return s.isOwn(intent) || intent.Operation == connectpsp.OperationRefundCashIn && intent.Operation == s.task.intent.Operation
 }
 
 // report reports a payment that an earlier command left open, and the command that settles it if it
@@ -207,8 +236,9 @@ func wordsFor(intent connectpsp.Intent) []string {
 	}
 }
 
-// find returns what Recover has reported last about a payment, nil if nothing.
-func (s *session) find(payment connectpsp.Intent) (found *connectpsp.Recovered) {
+// find returns what Recover has reported last about the payment of the command, nil if nothing.
+func (s *session) find() (found *connectpsp.Recovered) {
+	payment := s.task.intent
 	for i, one := range s.all {
 		if one.Operation == payment.Operation && one.ExternalReference == payment.ExternalReference && one.ChargeID == payment.ChargeID {
 			found = &s.all[i]
@@ -220,14 +250,14 @@ func (s *session) find(payment connectpsp.Intent) (found *connectpsp.Recovered) 
 // errDiffers says that a payment was made before, and not as it is asked for now.
 var errDiffers = errors.New("the payment was made before, with another request")
 
-// accepted returns the payment if an earlier command has made it, and nil otherwise. Intent and
-// request are what is asked for now: if they differ from what was made, the error is errDiffers.
-func (s *session) accepted(ctx context.Context, intent connectpsp.Intent, request any) (*connectpsp.Recovered, error) {
-	made := s.find(intent)
+// accepted returns the payment of the command if an earlier one has made it, and nil otherwise. If
+// it was made with another amount or request, the error is errDiffers.
+func (s *session) accepted(ctx context.Context, request any) (*connectpsp.Recovered, error) {
+	made := s.find()
 	if made == nil || made.Err != nil {
 		return nil, nil
 	}
-	earlier, err := s.journal.Find(ctx, intent)
+	earlier, err := s.journal.Find(ctx, s.task.intent)
 	if err != nil {
 		return nil, notBegun(err)
 	}
@@ -235,7 +265,7 @@ func (s *session) accepted(ctx context.Context, intent connectpsp.Intent, reques
 	if err != nil {
 		return nil, err
 	}
-	if earlier != nil && (earlier.Amount != intent.Amount ||
+	if earlier != nil && (earlier.Amount != s.task.intent.Amount ||
 		earlier.BodySHA256 != "" && earlier.BodySHA256 != fmt.Sprintf("%x", sha256.Sum256(body))) {
 		return made, errDiffers
 	}

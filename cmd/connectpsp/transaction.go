@@ -87,14 +87,11 @@ func (a *app) show(k *kind, t transaction, settled []recovered) error {
 	t.result.Outcome, t.result.Recovered = outcome, settled
 	if t.qrCode != "" && !a.json {
 		if err := drawQR(a.stdout, t.qrCode, a.columns); err != nil {
-			return written(err)
+			return errors.Join(undone, written(err))
 		}
 	}
 	rows := slices.Concat([]row{{"outcome", outcome}}, t.rows, []row{{"next", next}})
-	if err := a.print(t.result, rows...); err != nil {
-		return err
-	}
-	return undone
+	return errors.Join(undone, a.print(t.result, rows...))
 }
 
 // order is a charge or a payment that a command makes, once for each reference.
@@ -121,12 +118,15 @@ func sending[R, T any](
 
 // create makes an order, or reads its transaction if an earlier command has made it, and shows it.
 func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o order) error {
-	s, err := a.openSession(ctx, g, flags, "")
+	s, err := a.openSession(ctx, g, flags, task{
+		intent: connectpsp.Intent{Operation: o.operation, ExternalReference: o.reference, Amount: o.amount},
+		words:  o.resolveWords(o.reference),
+	})
 	if err != nil {
 		return err
 	}
 	defer s.close(a)
-	earlier, err := s.accepted(ctx, connectpsp.Intent{Operation: o.operation, ExternalReference: o.reference, Amount: o.amount}, o.request)
+	earlier, err := s.accepted(ctx, o.request)
 	switch {
 	case errors.Is(err, errDiffers):
 		return o.refuse(ctx, s, *earlier)
@@ -140,7 +140,7 @@ func (a *app) create(ctx context.Context, g gateway, flags *journalFlags, o orde
 	made, err := o.send(ctx, s.Client, options(o.attempt)...)
 	switch {
 	case err != nil:
-		return a.unsettled(err, flags, o.resolveWords(o.reference)...)
+		return a.unsettled(err, flags, s.task.words...)
 	case !made.requested.IsZero() && time.Since(made.requested).Abs() > time.Minute:
 		// The gateway repeats its first response, though this journal does not know the payment.
 		return a.showAccepted(ctx, s, o.kind, connectpsp.Recovered{TransactionID: made.id},
@@ -206,14 +206,15 @@ func (a *app) getCommand(k *kind) *cobra.Command {
 			}
 			found, err := k.get(ctx, client, args[0])
 			if err != nil {
-				return err
+				return unread(k.noun, err)
 			}
 			return a.show(k, found, nil)
 		})
 	command.Long = command.Short + `.
 
 The exit status is that of the money: 0 as long as the ` + k.noun + ` stands, and 3 once it is FAILED,
-EXPIRED, CANCELLED or REFUNDED. It is 2 if the gateway does not know the id.`
+EXPIRED, CANCELLED or REFUNDED. It is 2 if the gateway does not know the id, and 1 if the ` + k.noun + `
+cannot be read: that says nothing about the money.`
 	return command
 }
 
@@ -250,18 +251,19 @@ func (a *app) resolve(ctx context.Context, k *kind, reference string, flags *jou
 	if err != nil {
 		return err
 	}
-	intent := connectpsp.Intent{Operation: k.operation, ExternalReference: reference}
-	s, err := a.openSession(ctx, g, flags, intent.Payment())
+	s, err := a.openSession(ctx, g, flags, task{
+		connectpsp.Intent{Operation: k.operation, ExternalReference: reference}, k.resolveWords(reference), true,
+	})
 	if err != nil {
 		return err
 	}
 	defer s.close(a)
-	found := s.find(intent)
+	found := s.find()
 	switch {
 	case found == nil:
 		return errNotInJournal
 	case found.Err != nil:
-		return a.unsettled(found.Err, flags, k.resolveWords(reference)...)
+		return a.unsettled(found.Err, flags, s.task.words...)
 	default:
 		return a.showAccepted(ctx, s, k, *found, func() (transaction, error) {
 			if found.CashIn == nil { // the payment was not sent again
@@ -278,7 +280,9 @@ func (a *app) wait() *cobra.Command {
 	command.Long = `Wait until a charge or a payment has ended.
 
 The exit status is 0 if it was paid or completed, and 3 if it is FAILED, EXPIRED, CANCELLED or
-REFUNDED. It is 1 if it has not ended when the time is up.`
+REFUNDED. It is 1 if it has not ended when the time is up, or cannot be read: that says nothing
+about the money. It is 2 if the gateway does not know the id, which it is asked for a minute,
+because a new transaction may not be readable at once.`
 	return command
 }
 
@@ -291,12 +295,15 @@ func (a *app) waitCommand(k *kind, short string) *cobra.Command {
 		}
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
+		if _, err := k.get(limited, client, args[0]); isNotFound(err) {
+			a.say("the gateway does not know this %s yet: it is asked again for up to a minute, because a new one may not be readable at once", k.noun)
+		}
 		ended, err := k.wait(limited, client, args[0])
 		switch {
 		case err != nil && limited.Err() != nil:
 			return errors.New(err.Error()) // also if the last read was not sent
 		case err != nil:
-			return err
+			return unread(k.noun, err)
 		}
 		return a.show(k, ended, nil)
 	})

@@ -247,3 +247,48 @@ func TestEachPaymentThatIsStillOpenIsPrintedWithTheLineThatSettlesIt(t *testing.
 	assert.NotContains(t, o.stderr, "left open by an earlier command: createCashOut withdrawal-1", "it is what the command is about")
 	assert.True(t, strings.HasSuffix(o.stderr, "To settle it, run: connectpsp cash-out resolve --reference withdrawal-1\n"), o.stderr)
 }
+
+func TestAReadThatFailsSaysNothingAboutTheMoney(t *testing.T) {
+	const id = "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e"
+	for name, test := range map[string]struct {
+		code int
+		id   string
+		do   func(*shell)
+	}{
+		"a wrong ApplicationToken": {exitFailed, id, func(s *shell) { s.vars["CONNECTPSP_APPLICATION_TOKEN"] = "wrong" }},
+		"a wrong ClientSecret":     {exitFailed, id, func(s *shell) { s.vars["CONNECTPSP_CLIENT_SECRET"] = "wrong" }},
+		"no right to read": {exitFailed, id, func(s *shell) {
+			require.NoError(s.t, s.box.RefuseNext("getCashOut", 403, "FORBIDDEN"))
+		}},
+		"a closed port":  {exitFailed, id, func(s *shell) { s.vars["CONNECTPSP_BASE_URL"] = "http://127.0.0.1:1" }},
+		"a malformed id": {exitUsage, "../x", func(*shell) {}},
+		"an unknown id":  {exitUsage, id, func(*shell) {}},
+	} {
+		for _, command := range [][]string{{"cash-out", "get"}, {"wait", "cash-out", "--timeout", "300ms"}} {
+			if name == "an unknown id" && command[0] == "wait" {
+				continue // which takes a minute
+			}
+			t.Run(name+"/"+command[0], func(t *testing.T) {
+				s := newShell(t)
+				test.do(s)
+				o := s.run(append(command, test.id)...)
+				assert.Equal(t, test.code, o.code, o.stderr)
+				for _, outcome := range []string{"rejected", "notSent", "accepted"} {
+					assert.NotEqual(t, outcome, decode[failure](t, s.run(append(command, test.id, "--json")...)).Outcome)
+				}
+			})
+		}
+	}
+	s := newShell(t)
+	s.vars["CONNECTPSP_APPLICATION_TOKEN"] = "wrong"
+	for _, args := range [][]string{{"cash-in", "get", "a1"}, {"cash-out", "get", id}, {"wait", "cash-out", id}, {"balance"}} {
+		assert.Contains(t, s.run(args...).stderr, "could not be read, which says nothing about its state", "%q", args)
+	}
+}
+
+func TestAWaitForAnUnknownIDSaysSoAtOnce(t *testing.T) {
+	s := newShell(t)
+	o := s.run("wait", "cash-out", "0b0c5c8e-6d3f-4a55-9d55-0f6c1c5a8a0e", "--timeout", "10ms")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.stderr, "the gateway does not know this payment yet")
+}

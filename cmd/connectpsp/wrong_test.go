@@ -216,8 +216,8 @@ func TestAGatewayThatIsNoneIsAnsweredInOneLineByEachCommand(t *testing.T) {
 		waits   int // of one that waits
 		pays    int // of one that moves money
 	}{
-		"a closed port": {func(*shell) string { return "http://" + closed.Addr().String() }, exitNotSent, exitFailed, exitNotSent},
-		"a website":     {func(*shell) string { return website.URL }, exitNotSent, exitNotSent, exitNotSent},
+		"a closed port": {func(*shell) string { return "http://" + closed.Addr().String() }, exitFailed, exitFailed, exitNotSent},
+		"a website":     {func(*shell) string { return website.URL }, exitFailed, exitFailed, exitNotSent},
 		"a sandbox that responds a page to all but the token": {func(s *shell) string {
 			gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/auth/token" {
