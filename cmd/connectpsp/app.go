@@ -19,6 +19,7 @@ type app struct {
 	// The flags that every command has.
 	json       bool
 	production bool
+	private    bool // --private-network
 	envFile    string
 
 	variable func(name string) string // of the environment or of --env-file
@@ -55,6 +56,7 @@ may have moved; 5 not sent; 1 another failure, which is no rejection.`,
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print one JSON object")
 	flags.BoolVar(&a.production, "production", false, "the configuration is for production, where money is real")
+	flags.BoolVar(&a.private, "private-network", false, "the gateway is a sandbox on a private network, such as http://sandbox:8420 in another container")
 	flags.StringVar(&a.envFile, "env-file", "", "read the variables from `FILE`, of mode 0600, and not from the environment")
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return flagError(command, err) })
 	root.SetArgs(append([]string{}, a.args...)) // nil stands for those of the process
@@ -162,7 +164,10 @@ func flagError(command *cobra.Command, err error) error {
 	case errors.Is(err, pflag.ErrHelp):
 		return err
 	case errors.As(err, &unknown):
-		text = "there is no flag --" + unknown.GetSpecifiedName()
+		text = "there is no such flag"
+		if name := unknown.GetSpecifiedName(); strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == "" {
+			text = "there is no flag --" + name
+		}
 		if unknown.GetSpecifiedShortnames() != "" {
 			text = "the only flag of one letter is -h"
 		}

@@ -78,6 +78,9 @@ func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
 		{"cash-out", "create", "--attempt"},
 		{"cash-out", "create", "--=x"},
 		{"cash-out", "12345678909"},
+		{"balance", "--12345678909"},
+		{"balance", "--Maria"},
+		{"balance", "--maria@example.com=x"},
 		{"12345678909"},
 		cashOut("a", "--amount", "1,50"),
 		cashOut("a", "--amount", "12345678909x"),
@@ -99,6 +102,9 @@ func TestAWrongCommandLineIsAnsweredInOneLine(t *testing.T) {
 		assert.True(t, strings.HasPrefix(o.stderr, "connectpsp: "), "%q: %s", args, o.stderr)
 		assert.Equal(t, 1, strings.Count(o.stderr, "\n"), "%q: %s", args, o.stderr)
 		assert.Empty(t, o.stdout, "%q", args)
+		for _, typed := range []string{"12345678909", "Maria", "maria@"} {
+			assert.NotContains(t, o.stderr, typed, "%q", args)
+		}
 		assert.Zero(t, s.requests.Load())
 
 		o = s.run(append(args, "--json")...)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"unicode"
 
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
@@ -22,12 +23,7 @@ func (a *app) variables() (func(string) string, error) {
 	if a.envFile == "" {
 		return a.lookup, nil
 	}
-	file, err := os.Open(a.envFile)
-	if err != nil {
-		return nil, usage("--env-file: %v", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
+	info, err := os.Stat(a.envFile) // before it is opened: a FIFO without a writer cannot be
 	switch {
 	case err != nil:
 		return nil, usage("--env-file: %v", err)
@@ -37,6 +33,11 @@ func (a *app) variables() (func(string) string, error) {
 		return nil, usage("--env-file: other users have access to %s, whose mode is %#o; run: chmod 600 %s",
 			a.envFile, info.Mode().Perm(), quote(a.envFile))
 	}
+	file, err := os.Open(a.envFile)
+	if err != nil {
+		return nil, usage("--env-file: %v", err)
+	}
+	defer file.Close()
 	values, err := parseEnv(io.LimitReader(file, 1<<20))
 	if err != nil {
 		return nil, usage("--env-file: %v", err)
@@ -52,8 +53,8 @@ func (a *app) variables() (func(string) string, error) {
 
 // parseEnv reads lines of the form NAME=VALUE, as a shell would: with export, quotes and comments.
 // It expands nothing. Its error does not repeat the line.
-func parseEnv(r io.Reader) (map[string]string, error) {
-	values := map[string]string{}
+func parseEnv(r io.Reader) (values map[string]string, err error) {
+	values = map[string]string{}
 	lines := bufio.NewScanner(r)
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
@@ -65,16 +66,27 @@ func parseEnv(r io.Reader) (map[string]string, error) {
 		if !found || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 			return nil, fmt.Errorf("line %d is not NAME=VALUE", number)
 		}
-		value = strings.TrimSpace(value)
-		if value != "" && (value[0] == '"' || value[0] == '\'') {
-			if len(value) < 2 || value[len(value)-1] != value[0] {
-				return nil, fmt.Errorf("line %d has a quote that is not closed", number)
-			}
-			value = value[1 : len(value)-1]
+		if values[name], err = envValue(value); err != nil {
+			return nil, fmt.Errorf("line %d %w", number, err)
 		}
-		values[name] = value
 	}
 	return values, lines.Err()
+}
+
+// envValue reads a value with or without quotes, and drops a comment after it.
+func envValue(text string) (string, error) {
+	quoted := strings.TrimSpace(text)
+	if quoted == "" || quoted[0] != '"' && quoted[0] != '\'' {
+		text, _, _ = strings.Cut(strings.ReplaceAll(text, "\t", " "), " #")
+		return strings.TrimSpace(text), nil
+	}
+	value, rest, closed := strings.Cut(quoted[1:], quoted[:1])
+	if rest = strings.TrimSpace(rest); !closed {
+		return "", errors.New("has a quote that is not closed")
+	} else if rest != "" && rest[0] != '#' {
+		return "", errors.New("has more than a value in quotes")
+	}
+	return value, nil
 }
 
 // gateway is a configuration that the flags agree with.
@@ -83,6 +95,7 @@ type gateway struct {
 	kind     gatewayKind
 	identity string // of the integration at the gateway, however its URL is written
 	address  string // the URL of the gateway
+	private  bool   // a sandbox on a private network
 }
 
 type gatewayKind string
@@ -96,6 +109,14 @@ const (
 // String names the gateway for people.
 func (g gateway) String() string { return string(g.kind) + " at " + g.address }
 
+// options returns the options that every client of the gateway needs.
+func (g gateway) options() []connectpsp.Option {
+	if g.private {
+		return []connectpsp.Option{connectpsp.WithPrivateNetwork()}
+	}
+	return nil
+}
+
 // gateway reads the configuration, and checks that --production was given if and only if it is for
 // production. Its error names every variable that is missing and repeats no value.
 func (a *app) gateway() (gateway, error) {
@@ -107,7 +128,7 @@ func (a *app) gateway() (gateway, error) {
 		}
 		return value
 	}
-	g := gateway{config: connectpsp.Config{
+	g := gateway{private: a.private, config: connectpsp.Config{
 		ClientID:         required("CONNECTPSP_CLIENT_ID"),
 		ClientSecret:     auth.NewSecret(required("CONNECTPSP_CLIENT_SECRET")),
 		ApplicationToken: auth.NewSecret(required("CONNECTPSP_APPLICATION_TOKEN")),
@@ -125,7 +146,7 @@ func (a *app) gateway() (gateway, error) {
 	if g.kind == productionGateway {
 		g.config.Environment = connectpsp.Production
 	}
-	source, err := connectpsp.NewTokenSource(g.config) // it sends nothing
+	source, err := connectpsp.NewTokenSource(g.config, g.options()...) // it sends nothing
 	if err != nil {
 		return g, badConfig(err)
 	}
@@ -147,7 +168,7 @@ func (a *app) kind() (gatewayKind, error) {
 	if setting != "" && setting != "staging" && setting != "production" {
 		return "", usage("CONNECTPSP_ENVIRONMENT must be staging or production")
 	}
-	kind := stagingGateway
+	kind, plain := stagingGateway, false
 	if base := a.variable("CONNECTPSP_BASE_URL"); base == "" {
 		if setting == "production" {
 			kind = productionGateway
@@ -158,19 +179,29 @@ func (a *app) kind() (gatewayKind, error) {
 			return "", usage("CONNECTPSP_BASE_URL is not a URL")
 		}
 		host := strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
+		plain = address.Scheme == "http"
 		switch {
+		case strings.ContainsFunc(address.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }):
+			return "", usage("CONNECTPSP_BASE_URL has a host that is not ASCII, which may turn into the host of production: write it as xn--…")
 		case host == "api.homologacao.connectpsp.com" && setting == "production":
 			return "", usage("CONNECTPSP_ENVIRONMENT says production, and CONNECTPSP_BASE_URL is staging's: unset one of them")
 		case host == "api.homologacao.connectpsp.com":
 		case host == "api.connectpsp.com", setting == "production":
 			kind = productionGateway
-		case isLoopback(host):
+		case isLoopback(host), a.private && plain:
 			kind = sandboxGateway
 		case setting != "staging":
 			kind = productionGateway
 		}
 	}
 	switch {
+	case a.private && a.production:
+		return "", usage("--private-network is for a sandbox, and --production is not: leave one out")
+	case a.private && kind != sandboxGateway:
+		return "", usage("--private-network is for a sandbox: set CONNECTPSP_BASE_URL to its address, such as http://sandbox:8420, " +
+			"and CONNECTPSP_ENVIRONMENT to staging or nothing")
+	case kind == productionGateway && setting == "" && plain:
+		return "", usage("CONNECTPSP_BASE_URL is plain http, and not of this machine: add --private-network if a sandbox is there")
 	case kind == productionGateway && !a.production:
 		return "", usage("the configuration is for production: add --production if real money is meant, " +
 			"or set CONNECTPSP_ENVIRONMENT=staging with the credentials of staging")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -39,6 +40,13 @@ func TestProductionNeedsItsFlagAndTheFlagNeedsProduction(t *testing.T) {
 		{"staging", "https://proxy.example", yes, no},
 		{"prod", "", yes, no},
 		{"PRODUCTION", "", yes, no},
+		{"staging", "https://api。connectpsp。com", no, no}, // connecting turns each of these into production
+		{"staging", "https://ａpi.connectpsp.com", no, no},
+		{"staging", "https://api.connectpſp.com", no, no},
+		{"staging", "https://api.connect\u00adpsp.com", no, no},
+		{"staging", "https://api.connect%C2%ADpsp.com", no, no},
+		{"staging", "https://api.connectpsp.com..", no, no},
+		{"staging", "https://api.connectpsp.com:0443", no, no},
 	} {
 		variables := map[string]string{"CONNECTPSP_CLIENT_ID": "7", "CONNECTPSP_CLIENT_SECRET": "s", "CONNECTPSP_APPLICATION_TOKEN": "a",
 			"CONNECTPSP_ENVIRONMENT": test.environment, "CONNECTPSP_BASE_URL": test.base}
@@ -106,11 +114,17 @@ func TestAnEnvFileThatOthersCanReadOrThatIsBrokenIsRefused(t *testing.T) {
 		assert.NotContains(t, o.stderr, "secret-value")
 		assert.Zero(t, s.requests.Load())
 	}
-	refused(filepath.Join(directory, "absent"), "--env-file: open ")
+	refused(filepath.Join(directory, "absent"), "--env-file: ")
 	refused(directory, "--env-file")
+	if mkfifo, err := exec.LookPath("mkfifo"); err == nil {
+		path := filepath.Join(directory, "fifo")
+		require.NoError(t, exec.CommandContext(t.Context(), mkfifo, path).Run())
+		refused(path, "not a regular file")
+	}
 	for text, says := range map[string]string{
 		"A=1\nsecret-value\n":  "line 2 is not NAME=VALUE",
 		"A=\"secret-value\n":   "line 1 has a quote that is not closed",
+		"A='secret-value' b":   "line 1 has more than a value in quotes",
 		"A B=secret-value":     "line 1 is not NAME=VALUE",
 		"CONNECTPSP_CLIENT_ID": "line 1 is not NAME=VALUE",
 	} {
@@ -127,4 +141,56 @@ func TestAnEnvFileThatOthersCanReadOrThatIsBrokenIsRefused(t *testing.T) {
 		require.NoError(t, os.Chmod(path, mode))
 		refused(path, "chmod 600 "+quote(path))
 	}
+}
+
+func TestAnEnvFileHasCommentsAfterValuesAsAShellHas(t *testing.T) {
+	values, err := parseEnv(strings.NewReader("A=one # a comment\nB='two # in quotes' # a comment\nC=#three\nD= # a comment\n" +
+		"E=four#five\nF=\"\"#x\nG=six\t# a comment\nH=a=b\n"))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"A": "one", "B": "two # in quotes", "C": "#three", "D": "", "E": "four#five", "F": "", "G": "six", "H": "a=b"}, values)
+}
+
+func TestASandboxInAnotherContainerNeedsItsFlagAndIsNeverProduction(t *testing.T) {
+	const base = "http://sandbox:8420"
+	for _, test := range []struct {
+		environment, base   string
+		private, production bool
+		says                string // empty if it is allowed
+	}{
+		{"", base, true, false, ""},
+		{"staging", base, true, false, ""},
+		{"", "http://10.1.2.3:8420", true, false, ""},
+		{"", "http://127.0.0.1:8420", true, false, ""}, // a container's port, with webhooks to host.docker.internal
+		{"", base, false, false, "add --private-network"},
+		{"staging", base, false, false, "--private-network is for a sandbox"},
+		{"", base, true, true, "leave one out"},
+		{"production", base, true, false, "--private-network is for a sandbox"},
+		{"", "http://sandbox.example.com", true, false, "CONNECTPSP_BASE_URL: must be https"},
+		{"", "https://sandbox:8420", true, false, "--private-network is for a sandbox"},
+		{"", "http://api.connectpsp.com", true, false, "--private-network is for a sandbox"},
+		{"", "", true, false, "--private-network is for a sandbox"},
+	} {
+		s := &shell{t: t, vars: map[string]string{"CONNECTPSP_CLIENT_ID": "7", "CONNECTPSP_CLIENT_SECRET": "a-b", "CONNECTPSP_APPLICATION_TOKEN": "a-c",
+			"CONNECTPSP_ENVIRONMENT": test.environment, "CONNECTPSP_BASE_URL": test.base}}
+		a := &app{private: test.private, production: test.production, variable: func(name string) string { return s.vars[name] }}
+		g, err := a.gateway()
+		if test.says == "" {
+			require.NoError(t, err, "%+v", test)
+			assert.Equal(t, sandboxGateway, g.kind)
+			_, err = a.newClient(g)
+			assert.NoError(t, err, "%+v", test)
+			continue
+		}
+		if assert.Error(t, err, "%+v", test) {
+			assert.Contains(t, textOf(err), test.says, "%+v", test)
+			assert.NotContains(t, textOf(err), "WithPrivateNetwork")
+		}
+	}
+}
+
+func TestTheLineThatSettlesAPaymentGoesToTheSameSandbox(t *testing.T) {
+	s := newShell(t)
+	s.box.FailNext("createCashOut", lost...)
+	o := s.run(cashOut("withdrawal-1", "--yes", "--private-network")...)
+	assert.Contains(t, o.stderr, "cash-out resolve --reference withdrawal-1 --private-network")
 }

@@ -245,7 +245,7 @@ func textOf(err error) string {
 
 // inShell replaces the names of Go in an error of the SDK by those of the command line.
 func inShell(text string) string {
-	return strings.NewReplacer("WithAttempt", "--attempt", "ClientID", "CONNECTPSP_CLIENT_ID", "ClientSecret", "CONNECTPSP_CLIENT_SECRET",
+	return strings.NewReplacer("WithAttempt", "--attempt", "WithPrivateNetwork", "--private-network", "ClientID", "CONNECTPSP_CLIENT_ID", "ClientSecret", "CONNECTPSP_CLIENT_SECRET",
 		"ApplicationToken", "CONNECTPSP_APPLICATION_TOKEN", "CryptoToken", "CONNECTPSP_CRYPTO_TOKEN", "BaseURL", "CONNECTPSP_BASE_URL",
 		" in Config: ", ": ", "externalReference", "reference").Replace(text)
 }

@@ -22,7 +22,7 @@ import (
 
 // newClient returns a client. What it would log, the command reports.
 func (a *app) newClient(g gateway, options ...connectpsp.Option) (*connectpsp.Client, error) {
-	options = append(options, connectpsp.WithLogger(slog.New(slog.DiscardHandler)), connectpsp.WithRetryPolicy(a.retry),
+	options = append(slices.Concat(options, g.options()), connectpsp.WithLogger(slog.New(slog.DiscardHandler)), connectpsp.WithRetryPolicy(a.retry),
 		connectpsp.WithUserAgent("connectpsp-cli/"+connectpsp.Version))
 	client, err := connectpsp.New(g.config, options...)
 	if err != nil {
@@ -293,6 +293,9 @@ func notBegun(err error) error {
 func (a *app) commandLine(flags *journalFlags, words ...string) string {
 	if a.production {
 		words = append(words, "--production")
+	}
+	if a.private {
+		words = append(words, "--private-network")
 	}
 	if a.envFile != "" {
 		words = append(words, "--env-file", a.envFile)

@@ -129,7 +129,7 @@ func TestEachWrongFileOfEachCommandIsAnsweredInOneLine(t *testing.T) {
 	}
 	s := newShell(t)
 	commands(t, func(command *cobra.Command, args []string, needs int) {
-		for path, says := range map[string]string{absent: "--env-file: open ", directory: "not a regular file", text: "line 1 is not NAME=VALUE"} {
+		for path, says := range map[string]string{absent: "--env-file: ", directory: "not a regular file", text: "line 1 is not NAME=VALUE"} {
 			s.refuses(exitUsage, says, append(args, "--env-file", path)...)
 		}
 		for flag, paths := range map[string][]string{
