@@ -69,8 +69,8 @@ func (a *app) refund(ctx context.Context, id string, f *refundFlags) error {
 		}
 		return a.showRefund(refundOf(charge), s.settled)
 	}
-	// One that an earlier command left open was confirmed, and a read may fail: only sending it again
-	// says how it ended.
+	// One that an earlier command left open was confirmed, and a read may fail: only sending it
+	// again says how it ended.
 	if found := s.find(); !f.yes && (found == nil || !errors.Is(found.Err, connectpsp.ErrUnknownOutcome)) {
 		if err := a.confirmRefund(ctx, s, g, id, f.request.Reason); err != nil {
 			return err

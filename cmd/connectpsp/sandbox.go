@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,30 +84,54 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	var overdue sync.WaitGroup
+	defer overdue.Wait() // it ends with the box
 	defer func() { err = errors.Join(err, box.Close()) }()
-	handler := control.New(box, control.WithHosts(f.hosts...))
+	handler := control.New(box, control.WithHosts(slices.Concat(f.hosts, []string{reachedAt(address)})...))
 	if f.state != "" {
-		saved := &stateFile{app: a, box: box, path: f.state}
+		saved := &stateFile{app: a, box: box, path: linked(f.state)}
 		if err := saved.restore(f.time == ""); err != nil {
 			return err
 		}
 		handler = saved.keep(handler)
 		defer func() { err = errors.Join(err, saved.save()) }() // deliveries have ended since the last request
+		// Charges that are overdue expire. It waits for receivers, and the port opens meanwhile.
+		overdue.Go(func() { _ = box.Advance(0) })
 	}
 	socket, err := listenOn(f.address, f.port)
 	if err != nil {
 		return err
 	}
-	config := box.Config()
-	config.BaseURL = "http://" + socket.Addr().String()
-	if !address.IsLoopback() {
-		a.say("anyone who reaches %s controls this sandbox", config.BaseURL)
+	_, port, err := net.SplitHostPort(socket.Addr().String())
+	if err != nil {
+		return errors.Join(err, socket.Close())
 	}
+	config := box.Config()
+	config.BaseURL = "http://" + net.JoinHostPort(reachedAt(address), port)
 	if err := a.printCredentials(config); err != nil {
 		return errors.Join(err, socket.Close())
 	}
 	a.say("the sandbox and its page are at %s; stop it with Ctrl-C", config.BaseURL)
+	if !address.IsLoopback() {
+		a.say("anyone who reaches port %s of this machine controls this sandbox", port)
+	}
+	for _, host := range f.hosts {
+		a.say("it is at http://%s too: give the commands there --private-network, and a client in Go connectpsp.WithPrivateNetwork()",
+			net.JoinHostPort(host, port))
+	}
 	return serve(ctx, socket, handler)
+}
+
+// reachedAt returns the host at which this machine reaches what listens on an address.
+func reachedAt(address netip.Addr) string {
+	switch {
+	case address == netip.IPv6Unspecified():
+		return netip.IPv6Loopback().String()
+	case address.IsUnspecified():
+		return loopback
+	default:
+		return address.String()
+	}
 }
 
 const (
@@ -120,7 +146,7 @@ func listenOn(address string, port int) (net.Listener, error) {
 	}
 	socket, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
-		return nil, listenError("--port", err)
+		return nil, fmt.Errorf("%w; a sandbox that runs already is stopped with Ctrl-C", listenError("--port", err))
 	}
 	return socket, nil
 }

@@ -1,14 +1,22 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
+	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
 // section returns the lines of a text after a title and before the next empty line.
@@ -104,4 +112,104 @@ func TestTheSandboxRefusesAWrongPort(t *testing.T) {
 	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.stderr, "choose another")
 	assert.Equal(t, v.url, decode[credentialsResult](t, output{stdout: v.stdout.String()}).BaseURL)
+}
+
+// hangingReceiver accepts connections and never responds.
+func hangingReceiver(t *testing.T) string {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, socket.Close()) })
+	return "http://" + socket.Addr().String()
+}
+
+func TestTheSandboxStartsAndStopsAtOnceThoughAReceiverHangs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	dayAgo := time.Now().Add(-24 * time.Hour)
+	box, err := sandbox.Start(sandbox.WithSeed(1), sandbox.WithTime(dayAgo))
+	require.NoError(t, err)
+	client, err := connectpsp.New(box.Config())
+	require.NoError(t, err)
+	target := hangingReceiver(t)
+	for _, reference := range []string{"order-1", "order-2", "order-3"} {
+		charge, err := client.CreateCashIn(t.Context(), connectpsp.CashInRequest{Amount: pix.Centavos(100), ExternalReference: reference,
+			WebhookURL: target, Payer: connectpsp.Payer{Name: fullName, Document: cpf}})
+		require.NoError(t, err)
+		require.NoError(t, box.PayCashIn(charge.TransactionID))
+	}
+	text, err := box.Snapshot()
+	require.NoError(t, err)
+	require.NoError(t, box.Close())
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+
+	begun := time.Now()
+	t.Run("run", func(t *testing.T) {
+		v := (&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--state", path)
+		response, err := http.Get(v.url + "/_sandbox/v1/state")
+		require.NoError(t, err)
+		defer response.Body.Close()
+		var state struct{ Now time.Time }
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&state))
+		assert.WithinDuration(t, time.Now(), state.Now, time.Minute, "its clock is at the present")
+	})
+	assert.Less(t, time.Since(begun), 4*time.Second, "a receiver has five seconds")
+}
+
+func TestChargesThatAreOverdueExpireWhenTheSandboxGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	box, err := sandbox.Start(sandbox.WithSeed(1), sandbox.WithTime(time.Now().Add(-48*time.Hour)))
+	require.NoError(t, err)
+	client, err := connectpsp.New(box.Config())
+	require.NoError(t, err)
+	_, err = client.CreateCashIn(t.Context(), connectpsp.CashInRequest{Amount: pix.Centavos(100), ExternalReference: "order-1",
+		Payer: connectpsp.Payer{Name: fullName, Document: cpf}})
+	require.NoError(t, err)
+	text, err := box.Snapshot()
+	require.NoError(t, err)
+	require.NoError(t, box.Close())
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	v := (&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--state", path)
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		response, err := http.Get(v.url + "/_sandbox/v1/cash-ins")
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		assert.Contains(t, string(body), "EXPIRED")
+	}, 10*time.Second, 20*time.Millisecond)
+}
+
+func TestALinkToTheStateStaysALink(t *testing.T) {
+	directory := t.TempDir()
+	link := filepath.Join(directory, "link.json")
+	require.NoError(t, os.Symlink("data.json", link))
+	for range 2 { // the file is made, and then replaced
+		t.Run("run", func(t *testing.T) {
+			(&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--state", link)
+		})
+		info, err := os.Lstat(link)
+		require.NoError(t, err)
+		assert.NotZero(t, info.Mode()&os.ModeSymlink)
+		assert.FileExists(t, filepath.Join(directory, "data.json"))
+	}
+}
+
+func TestTheSandboxPrintsAnAddressThatItsPageAnswersTo(t *testing.T) {
+	for _, address := range []string{"0.0.0.0", "::", "127.0.0.1", "::1"} {
+		t.Run(address, func(t *testing.T) {
+			if socket, err := net.Listen("tcp", net.JoinHostPort(address, "0")); err != nil {
+				t.Skip("this machine has no such address")
+			} else {
+				require.NoError(t, socket.Close())
+			}
+			v := (&shell{t: t, vars: map[string]string{"CONNECTPSP_CRYPTO_TOKEN": "unused"}}).serve(0, "sandbox", "--port", "0", "--address", address,
+				"--allow-host", "sandbox", "--json")
+			response, err := http.Get(v.url + "/")
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			assert.Equal(t, http.StatusOK, response.StatusCode)
+			s := &shell{t: t}
+			assert.Equal(t, "500000.00", balance(t, v, s), "the printed address is that of a sandbox")
+			v.stderr.wait(t, "it is at http://sandbox:"+v.url[strings.LastIndex(v.url, ":")+1:]+" too: give the commands there --private-network")
+		})
+	}
 }

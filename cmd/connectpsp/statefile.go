@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,19 +34,48 @@ func (f *stateFile) restore(moving bool) error {
 	case err != nil:
 		return usage("--state: %v", err)
 	default:
+		if moving {
+			text = atPresent(text, time.Now())
+		}
 		if err := f.box.Restore(text); err != nil {
 			return usage("--state: %s is not the state of a sandbox, or of another version: name another file (%v)", f.path, err)
-		}
-		if now := time.Now(); moving && now.After(f.box.Now()) {
-			if err := f.box.SetTime(now); err != nil {
-				return err
-			}
 		}
 	}
 	if err := f.save(); err != nil {
 		return usage("%v", err)
 	}
 	return nil
+}
+
+// atPresent returns a snapshot whose clock is at now, unless it is ahead. Moving the clock of the
+// sandbox instead would make every attempt at a webhook that was missed, and wait for each.
+func atPresent(text []byte, now time.Time) []byte {
+	var state map[string]json.RawMessage
+	var at time.Time
+	if json.Unmarshal(text, &state) != nil || json.Unmarshal(state["time"], &at) != nil || !now.After(at) {
+		return text
+	}
+	state["time"], _ = json.Marshal(now.UTC())
+	moved, err := json.Marshal(state)
+	if err != nil {
+		return text // it is JSON, because it could be decoded
+	}
+	return moved
+}
+
+// linked returns the file that a path leads to, so that a link stays one. The file need not exist.
+func linked(path string) string {
+	for range 40 { // links that go round in a circle are no file, as opening the path says
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Dir(path) + string(filepath.Separator) + target
+		}
+		path = target
+	}
+	return path
 }
 
 // keep returns a handler that writes the file before each response to a request that may have
