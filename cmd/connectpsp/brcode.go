@@ -27,10 +27,14 @@ func (a *app) brcodeDecode() *cobra.Command {
 			return a.printBRCode(code)
 		})
 	command.Long = `Check the text of a QR code ("PIX Copia e Cola") from stdin, and show what it says. The exit
-status is 3 if it is not a valid code. A key is shown masked.
+status is 3 if it is not a valid code. A key is shown masked. The merchant's name and city and the
+description are shown as they are, because a payer compares them: do not log the output if the
+merchant is a person.
 
-To read a code that stands in a shell's variable:
-  printf %s "$CODE" | connectpsp brcode decode`
+To read a code that stands in a shell's variable, or to make a file with one:
+  printf %s "$CODE" | connectpsp brcode decode
+  connectpsp brcode encode --name 'Loja Exemplo' --city 'Sao Paulo' \
+    --key-type EVP --key 123e4567-e89b-12d3-a456-426614174000 > code.txt`
 	return command
 }
 

@@ -89,8 +89,8 @@ func (a *app) createCashOut(ctx context.Context, f *cashOutFlags) error {
 	request := f.request
 	err = a.confirm(ctx, f.yes, "Send this payment?",
 		row{"amount", request.Amount.BRL()},
-		row{"to", person(request.Payee.Name, request.Payee.Document)},
-		row{"", destination(request.Payee.Destination)},
+		row{"to", joined(request.Payee.Name, request.Payee.Document)},
+		row{"", typed(request.Payee.Destination)},
 		row{"reference", request.ExternalReference},
 		row{"gateway", g.String()})
 	if err != nil {
@@ -100,6 +100,15 @@ func (a *app) createCashOut(ctx context.Context, f *cashOutFlags) error {
 		payments, request.ExternalReference, request.Amount, request, f.attempt,
 		sending((*connectpsp.Client).CreateCashOut, request, ofCashOut),
 	})
+}
+
+// typed names a destination in full, for the person who has typed it and is asked. No log and no
+// other output has it.
+func typed(to connectpsp.Destination) string {
+	if account := to.BankAccount; account != nil {
+		return joined("bank", account.ISPB, "branch", account.Branch, "account", account.Account)
+	}
+	return joined(string(to.PIXKeyType), "key", to.PIXKey)
 }
 
 func ofCashOut(c *connectpsp.CashOut) transaction {

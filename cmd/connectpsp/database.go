@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,10 @@ func (a *app) openDatabase() (*sql.DB, sqlstore.Dialect, error) {
 	case "postgres", "postgresql":
 	case "sqlite":
 		driver, dialect = "sqlite", sqlstore.SQLite
+		path, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return nil, 0, databaseError(fmt.Errorf("there is no file %s: correct the path; a service creates the file when it starts", path))
+		}
 		// mode=rw: the file must be there.
 		address = "file:" + strings.TrimPrefix(rest, "//") + "?mode=rw&_pragma=busy_timeout(10000)"
 	default:

@@ -274,7 +274,7 @@ func (e *examination) webhookResponds(ctx context.Context, target string) (state
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
-		return failed("no response within 5 s: %v", err)
+		return failed("no response: %s", noResponse(err))
 	}
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, bodyLimit)

@@ -73,7 +73,7 @@ func TestEachFaultMakesItsOwnLineFailAndNoOther(t *testing.T) {
 		"the CryptoToken is not set":    {set("CONNECTPSP_CRYPTO_TOKEN", ""), "CryptoToken", "CONNECTPSP_CRYPTO_TOKEN is not set"},
 		"the receiver does not verify":  {webhookURL(naive.URL), "webhook URL", "accepts a request without a signature"},
 		"the receiver has moved":        {webhookURL(moved.URL), "webhook URL", "responds 301"},
-		"the receiver is down":          {webhookURL("http://" + closed.Addr().String()), "webhook URL", "no response within 5 s"},
+		"the receiver is down":          {webhookURL("http://" + closed.Addr().String()), "webhook URL", "no response: dial tcp"},
 		"the webhook URL is plain http": {webhookURL("http://wallet.example/webhooks"), "webhook URL", "https addresses only"},
 		"the webhook URL is none":       {webhookURL("wallet"), "webhook URL", "--webhook-url must be"},
 		"the database is not there":     {set("DATABASE_URL", "sqlite:/does/not/exist.db"), "database", "DATABASE_URL"},

@@ -178,3 +178,18 @@ func TestTwoCommandsDoNotShareTheFileOfAJournal(t *testing.T) {
 	assert.Zero(t, s.requests.Load())
 	require.NoError(t, closeJournal())
 }
+
+func TestAPaymentThatHasEndedIsNotShownAsLeased(t *testing.T) {
+	open := connectpsp.Intent{IdempotencyKey: "a", SentAt: time.Now(), Leased: true}
+	assert.True(t, newIntentLine(open).Leased)
+	open.Outcome = connectpsp.OutcomeAccepted
+	assert.False(t, newIntentLine(open).Leased)
+}
+
+func TestADatabaseFileThatIsNotThereIsNamed(t *testing.T) {
+	s := &shell{t: t, vars: map[string]string{"DATABASE_URL": "sqlite:absent.db"}}
+	o := s.run("inbox", "list")
+	assert.Equal(t, exitFailed, o.code)
+	assert.Contains(t, o.stderr, "the database of DATABASE_URL: there is no file absent.db: correct the path")
+	assert.NoFileExists(t, "absent.db")
+}

@@ -36,13 +36,13 @@ type intentLine struct {
 	Amount            pix.Amount `json:"amount,omitzero"`
 	IdempotencyKey    string     `json:"idempotencyKey"`
 	TransactionID     string     `json:"transactionId,omitzero"`
-	Leased            bool       `json:"leased,omitzero"` // another process works on it
+	Leased            bool       `json:"leased,omitzero"` // it is open, and another process works on it
 	SentAt            time.Time  `json:"sentAt,omitzero"`
 	EndedAt           time.Time  `json:"endedAt,omitzero"`
 }
 
 func newIntentLine(i connectpsp.Intent) intentLine {
-	line := intentLine{"open", i.Operation, i.ExternalReference, i.ChargeID, i.Amount, i.IdempotencyKey, i.TransactionID, i.Leased, i.SentAt, i.EndedAt}
+	line := intentLine{"open", i.Operation, i.ExternalReference, i.ChargeID, i.Amount, i.IdempotencyKey, i.TransactionID, i.Leased && i.Outcome == "", i.SentAt, i.EndedAt}
 	switch {
 	case i.Outcome != "":
 		line.State = strings.ToLower(string(i.Outcome))

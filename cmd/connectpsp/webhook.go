@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -55,7 +56,11 @@ func (a *app) webhookVerify() *cobra.Command {
 	command.Long = `Verify a delivery that was captured, with CONNECTPSP_CRYPTO_TOKEN.
 
 The body must be the bytes as they came, without a line break at the end. The headers are lines
-such as X-Connect-Signature: 1a2b. The exit status is 3 if the signature is wrong.
+such as X-Connect-Signature: 1a2b. The sandbox has both of each webhook that it has sent, on its page
+and under GET /_sandbox/v1/deliveries.
+
+The exit status is 0 if the signature is right, 3 if it is wrong or missing, and 1 if it is right
+and the body is no event. It is 2 if a file cannot be read or the CryptoToken is not set.
 
 To try it, sign a body and verify it:
   printf '{"eventType":"CASHIN_PAID","data":{"transactionId":"a1"}}' > body.json
@@ -149,11 +154,17 @@ func (a *app) webhookSign() *cobra.Command {
 			return err
 		}
 		signature := hex.EncodeToString(signing.Sum(secret.Reveal(), body))
-		return a.print(signResult{signature}, row{webhook.SignatureHeader + ":", signature})
+		if a.json {
+			return a.printJSON(signResult{signature})
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s: %s\n", webhook.SignatureHeader, signature)
+		return written(err)
 	})
 	command.Long = `Sign a body with CONNECTPSP_CRYPTO_TOKEN as the gateway does, and print the header of the signature.
 
-The signature is of the bytes of the file: a line break at the end counts.`
+The signature is of the bytes of the file: a line break at the end counts. To try it:
+  printf '{"eventType":"CASHIN_PAID","data":{"transactionId":"a1"}}' > body.json
+  connectpsp webhook sign --body body.json`
 	command.Flags().StringVar(&bodyFile, "body", "", "the `FILE` with the body, - for stdin")
 	return required(command, "body")
 }

@@ -33,7 +33,10 @@ func (a *app) webhookListen() *cobra.Command {
 
 With --forward-to each is passed on with its bytes and headers, also if its signature is wrong, and
 the status of the receiver is passed back. Without it the response is 200, or 401.
-With --json each line is an object.`
+With --json each line is an object.
+
+Bodies are not kept, because they are personal data. The sandbox has those that it has sent, with
+their headers, on its page and under GET /_sandbox/v1/deliveries.`
 	command.Flags().StringVar(&address, "address", "127.0.0.1:4242", "the `ADDRESS` to listen on")
 	command.Flags().StringVar(&target, "forward-to", "", "the `URL` of the receiver")
 	return command
@@ -172,7 +175,8 @@ func (l *listener) print(line deliveryLine, failure string) {
 	fmt.Fprintln(l.app.stdout, strings.Join(words, "  "))
 }
 
-// newProxy returns a proxy that sends everything to one URL.
+// newProxy returns a proxy that sends everything to one URL. It passes a response on when that is
+// whole.
 func newProxy(target *url.URL) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -186,6 +190,17 @@ func newProxy(target *url.URL) *httputil.ReverseProxy {
 		},
 		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
 		ErrorLog:  log.New(io.Discard, "", 0),
+		ModifyResponse: func(r *http.Response) error {
+			body, err := io.ReadAll(io.LimitReader(r.Body, fileLimit+1))
+			if err == nil && len(body) > fileLimit {
+				err = errors.New("its response is longer than 1 MiB")
+			}
+			r.Body = struct {
+				io.Reader
+				io.Closer
+			}{bytes.NewReader(body), r.Body}
+			return err
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if recorder, ours := w.(*statusRecorder); ours {
 				recorder.failure = "the receiver did not respond: " + err.Error()

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,8 +58,10 @@ All copies are the same event, each with an X-Event-Id of its own, as when the g
 again. A receiver must respond 200 within 5 seconds and have the effect once. With --tamper it must
 refuse. The exit status is 1 if it does not.
 
-Without --reference and --transaction-id the event is of a transaction that does not exist, and the
-output says so. A receiver that knows its orders must then hold or ignore the event.`
+The event is made here, also its --amount: no gateway has such a transaction unless you name one
+with --reference and --transaction-id, and the output says so. A receiver that knows its orders, or
+asks the gateway before it credits (webhook.WithConfirmation), must hold or ignore it. For an event
+of a transaction that exists, pay a charge of the sandbox.`
 	command.ValidArgs = []string{}
 	for _, t := range eventTypes {
 		command.ValidArgs = append(command.ValidArgs, string(t))
@@ -70,7 +73,7 @@ output says so. A receiver that knows its orders must then hold or ignore the ev
 	flags.BoolVar(&f.tamper, "tamper", false, "change the body after it was signed: the receiver must refuse it")
 	flags.StringVar(&f.transactionID, "transaction-id", "", "the transaction `ID` (default: a new one, which is made up)")
 	flags.StringVar(&f.reference, "reference", "", "the reference (default: "+madeUpReference+", which is made up)")
-	flags.StringVar(&f.amount, "amount", "10.50", "the amount in `REAIS`")
+	flags.StringVar(&f.amount, "amount", "10.50", "the amount in `REAIS` that the event states")
 	flags.StringVar(&f.endToEndID, "end-to-end-id", "", "the end-to-end `ID` of the payment (default: a new one)")
 	flags.StringVar(&f.name, "name", "Test User", "the name of the payer or payee")
 	flags.StringVar(&f.document, "document", "12345678909", "the CPF or CNPJ of the payer or payee")
@@ -103,7 +106,7 @@ func (a *app) send(ctx context.Context, eventType webhook.EventType, f *sendFlag
 			return err
 		}
 		if err := a.confirm(ctx, f.yes, "Send this event, signed as the gateway signs?",
-			row{"event", string(eventType)}, row{"amount", f.amount}, row{"reference", event.reference}, row{"to", target.Host}); err != nil {
+			row{"event", string(eventType)}, row{"amount", event.amount.BRL()}, row{"reference", event.reference}, row{"to", target.Host}); err != nil {
 			return err
 		}
 	}
@@ -134,6 +137,7 @@ func (f *sendFlags) madeUp() (flags []string) {
 // testEvent is an event that this program makes.
 type testEvent struct {
 	transactionID, reference string
+	amount                   pix.Amount
 	body                     []byte
 }
 
@@ -190,7 +194,7 @@ func (f *sendFlags) event(eventType webhook.EventType, now time.Time) (testEvent
 		data = out
 	}
 	body, err := json.Marshal(map[string]any{"eventType": eventType, "eventAt": at.UTC(), "data": data})
-	return testEvent{id, reference, body}, err
+	return testEvent{id, reference, amount, body}, err
 }
 
 // endToEndID makes an id of the form E or D, ISPB, minute, suffix.
@@ -210,7 +214,7 @@ type sendResult struct {
 	MadeUp            []string       `json:"madeUp,omitzero"` // the flags whose values no command line gave
 	Copies            int            `json:"copies"`
 	Responses         map[string]int `json:"responses"`             // by status
-	NoResponse        int            `json:"noResponse"`            // copies without a response in 5 seconds
+	NoResponse        int            `json:"noResponse"`            // copies without a response, within 5 seconds or at all
 	Error             string         `json:"error,omitzero"`        // of one of those
 	Slowest           int64          `json:"slowestInMilliseconds"` // of the responses
 }
@@ -241,7 +245,7 @@ func sendCopies(ctx context.Context, target string, body []byte, signature strin
 			r.Copies++
 			if err != nil {
 				r.NoResponse++
-				r.Error = oneLine(err.Error())
+				r.Error = oneLine(noResponse(err))
 				return
 			}
 			r.Responses[strconv.Itoa(status)]++
@@ -268,6 +272,19 @@ func postCopy(ctx context.Context, client *http.Client, target string, body []by
 	return response.StatusCode, response.Body.Close()
 }
 
+// noResponse says why there is no response to a webhook.
+func noResponse(err error) string {
+	var failed *url.Error
+	switch {
+	case errors.As(err, &failed) && failed.Timeout():
+		return "none came within 5 s, which the gateway waits"
+	case errors.As(err, &failed):
+		return failed.Err.Error()
+	default:
+		return err.Error()
+	}
+}
+
 func (r *sendResult) rows() []row {
 	rows := []row{{"event", r.EventType}, {"reference", r.ExternalReference}, {"transaction", r.TransactionID}}
 	if len(r.MadeUp) > 0 {
@@ -292,7 +309,7 @@ func (r *sendResult) verdict(tampered bool) error {
 	}
 	switch {
 	case r.NoResponse > 0:
-		return fmt.Errorf("%d of %d copies got no response in 5 s: %s", r.NoResponse, r.Copies, r.Error)
+		return fmt.Errorf("%d of %d copies got no response: %s", r.NoResponse, r.Copies, r.Error)
 	case tampered && accepted > 0:
 		return fmt.Errorf("the receiver accepted %d of %d copies with a wrong signature: it must verify the raw body", accepted, r.Copies)
 	case !tampered && r.Responses["200"] != r.Copies:

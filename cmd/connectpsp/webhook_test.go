@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -335,4 +336,46 @@ func TestListenSaysWhatToCheckWhenNothingComes(t *testing.T) {
 	s := withToken(t)
 	v := s.serve(time.Millisecond, "webhook", "listen", "--address", "127.0.0.1:0")
 	v.stderr.wait(t, "no webhook for 1ms. Check that")
+}
+
+func TestListenSaysThatAReceiverDidNotEndItsResponse(t *testing.T) {
+	s := withToken(t)
+	for name, test := range map[string]struct {
+		receive http.HandlerFunc
+		says    string
+	}{
+		"it hangs": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("x"))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, "the receiver did not respond within 5 s"},
+		"it breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("x"))
+		}, "the receiver did not respond: unexpected EOF"},
+		"it is endless": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(make([]byte, fileLimit+1))
+		}, "its response is longer than 1 MiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			receiver := httptest.NewServer(test.receive)
+			t.Cleanup(receiver.Close)
+			v := s.serve(time.Hour, "webhook", "listen", "--address", "127.0.0.1:0", "--forward-to", receiver.URL)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.url, strings.NewReader("{}"))
+			require.NoError(t, err)
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+			line := v.stdout.wait(t, test.says)
+			assert.NotContains(t, line, "verified")
+		})
+	}
+}
+
+func TestACopyWithoutAResponseSaysWhetherTheReceiverIsSlowOrNotThere(t *testing.T) {
+	assert.Equal(t, "none came within 5 s, which the gateway waits", noResponse(&url.Error{Op: "Post", URL: "http://127.0.0.1:1", Err: context.DeadlineExceeded}))
+	o := withToken(t).run("webhook", "send", "CASHIN_PAID", "--to", "http://127.0.0.1:1")
+	assert.NotContains(t, o.stderr, "5 s", "it has not waited for them: %s", o.stderr)
 }

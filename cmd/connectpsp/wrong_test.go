@@ -255,7 +255,7 @@ func TestAGatewayThatIsNoneIsAnsweredInOneLineByEachCommand(t *testing.T) {
 func TestAReceiverThatIsNoneIsAnsweredInOneLine(t *testing.T) {
 	s := withToken(t)
 	for _, target := range []string{"http://127.0.0.1:1", "http://receiver.invalid"} {
-		s.refuses(exitFailed, "1 of 1 copies got no response in 5 s", "webhook", "send", "CASHIN_PAID", "--to", target)
+		s.refuses(exitFailed, "1 of 1 copies got no response: dial tcp", "webhook", "send", "CASHIN_PAID", "--to", target)
 	}
 	for _, target := range []string{"", "127.0.0.1:1", "ftp://127.0.0.1", "http://", "http://user:pass@127.0.0.1", "http://127.0.0.1:port"} {
 		s.refuses(exitUsage, "--to must be an http or https URL", "webhook", "send", "CASHIN_PAID", "--to", target)
