@@ -186,7 +186,7 @@ func (e *examination) connection(ctx context.Context) (state, detail string) {
 		return failed("TLS: %v: check the certificates of this machine, and whether a proxy is in between", err)
 	}
 	with := secure.ConnectionState()
-	return ok("%s, the certificate is valid until %s", tls.VersionName(with.Version), with.PeerCertificates[0].NotAfter.Format(time.DateOnly))
+	return ok("%s, the certificate is valid until %s", tls.VersionName(with.Version), with.PeerCertificates[0].NotAfter.Local().Format(time.DateOnly))
 }
 
 // httpClient returns a client that takes the way of the SDK, and follows no redirect.
