@@ -118,8 +118,8 @@ func (a *app) examine(ctx context.Context, webhookURL, namespace string) error {
 	} else {
 		err = printTable(a.stdout, []string{"STATE", "CHECK", "DETAIL"}, lines)
 	}
-	if err == nil && bad {
-		err = errReported
+	if bad {
+		err = errors.Join(err, errReported)
 	}
 	return err
 }

@@ -78,7 +78,6 @@ const (
 // classify returns the exit status of an error, and its name in JSON.
 func classify(err error) (code int, outcome string) {
 	var undone *undoneError
-	var output *outputError
 	switch {
 	case err == nil:
 		return exitDone, outcomeAccepted
@@ -98,11 +97,18 @@ func classify(err error) (code int, outcome string) {
 		return exitNotSent, "notSent"
 	case errors.As(err, new(*rejectedError)), isRefusal(err):
 		return exitRejected, "rejected"
-	case errors.As(err, &output) && errors.Is(output, syscall.EPIPE): // the reader has seen enough
-		return exitDone, outcomeAccepted
 	default:
 		return exitFailed, "failed"
 	}
+}
+
+// isClosedPipe reports whether nothing failed but the output, because its reader has gone.
+func isClosedPipe(err error) bool {
+	if joined, several := err.(interface{ Unwrap() []error }); several {
+		return !slices.ContainsFunc(joined.Unwrap(), func(one error) bool { return !isClosedPipe(one) })
+	}
+	output, is := err.(*outputError)
+	return is && errors.Is(output, syscall.EPIPE)
 }
 
 // isRefusal reports whether the gateway refused to move money, now or in an earlier process.
@@ -167,6 +173,9 @@ func (a *app) end(err error) int {
 		err = usage("%s; see --help", oneLine(err.Error())) // it is cobra's
 	}
 	code, outcome := classify(err)
+	if a.settle != "" && isClosedPipe(err) { // a payment was accepted, and so it ends
+		code, outcome = exitDone, outcomeAccepted
+	}
 	if err == nil || errors.Is(err, errReported) {
 		return code
 	}

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -272,6 +275,41 @@ func TestAClosedPipeDoesNotHideTheOutcome(t *testing.T) {
 				assert.Contains(t, stderr.String(), test.says)
 			})
 		}
+	}
+}
+
+// closedPipe is an output whose reader has gone.
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestAClosedPipeDoesNotHideThatACheckFailed(t *testing.T) {
+	s := newShell(t)
+	s.vars["CONNECTPSP_APPLICATION_TOKEN"] = "wrong"
+	for _, args := range [][]string{{"doctor"}, {"webhook", "send", "CASHIN_PAID", "--to", "http://127.0.0.1:1"}} {
+		e := s.environment(args...)
+		e.stdout, e.stderr = closedPipe{}, io.Discard
+		assert.Equal(t, exitFailed, run(t.Context(), e), "%q", args)
+	}
+}
+
+func TestTheSandboxSavesItsStateWhenItsTerminalIsClosed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows sends no such signals")
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM} {
+		path := filepath.Join(t.TempDir(), "state.json")
+		command := (&shell{t: t}).program("sandbox", "--port", "0", "--state", path)
+		stderr, err := command.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, command.Start())
+		line, err := bufio.NewReader(stderr).ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, "stop it with Ctrl-C")
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, command.Process.Signal(signal))
+		require.NoError(t, command.Wait(), signal)
+		assert.FileExists(t, path, "%v", signal)
 	}
 }
 

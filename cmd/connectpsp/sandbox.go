@@ -146,7 +146,7 @@ func listenOn(address string, port int) (net.Listener, error) {
 	}
 	socket, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
-		return nil, fmt.Errorf("%w; a sandbox that runs already is stopped with Ctrl-C", listenError("--port", err))
+		return nil, fmt.Errorf("%w, or stop the sandbox that may be running", listenError("--port", err))
 	}
 	return socket, nil
 }
