@@ -24,7 +24,7 @@ const (
 	responseLimit   = 64 << 10        // bytes of a response that are read, to reuse the connection
 )
 
-var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback addresses only, and to private networks with "+
+var errNotLoopback = errors.New("refused: a sandbox sends webhooks to loopback addresses only, and to private networks with " +
 	"WithPrivateNetwork or, from the command line, with --address 0.0.0.0")
 
 // event is the content of a webhook. It is immutable.

@@ -199,6 +199,7 @@ func (a *app) crashed(stack []byte) int {
 		err = &openError{errors.New("a fault of this program ended it, and the money may have moved; report it to the SDK's authors " +
 			"with the lines below"), a.settle, false}
 	}
+	a.started = true // the command line is not to blame
 	code := a.end(err)
 	fmt.Fprintf(a.stderr, "%s", stack)
 	return code

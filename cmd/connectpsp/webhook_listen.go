@@ -203,9 +203,13 @@ func newProxy(target *url.URL) *httputil.ReverseProxy {
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if recorder, ours := w.(*statusRecorder); ours {
-				recorder.failure = "the receiver did not respond: " + err.Error()
-				if errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+				switch ended := r.Context().Err(); {
+				case errors.Is(ended, context.DeadlineExceeded):
 					recorder.failure = "the receiver did not respond within 5 s, as the gateway demands"
+				case ended != nil:
+					recorder.failure = "the sender gave up before the receiver responded; the gateway waits for 5 s"
+				default:
+					recorder.failure = "the receiver did not respond: " + err.Error()
 				}
 			}
 			w.WriteHeader(http.StatusBadGateway)

@@ -379,3 +379,25 @@ func TestACopyWithoutAResponseSaysWhetherTheReceiverIsSlowOrNotThere(t *testing.
 	o := withToken(t).run("webhook", "send", "CASHIN_PAID", "--to", "http://127.0.0.1:1")
 	assert.NotContains(t, o.stderr, "5 s", "it has not waited for them: %s", o.stderr)
 }
+
+func TestListenSaysThatTheSenderGaveUp(t *testing.T) {
+	s := withToken(t)
+	received := make(chan struct{})
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // without that a server does not notice that a client has gone
+		close(received)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(receiver.Close)
+	v := s.serve(time.Hour, "webhook", "listen", "--address", "127.0.0.1:0", "--forward-to", receiver.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-received
+		cancel()
+	}()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url, strings.NewReader("{}"))
+	require.NoError(t, err)
+	_, err = http.DefaultClient.Do(request)
+	require.Error(t, err)
+	v.stdout.wait(t, "the sender gave up before the receiver responded")
+}
