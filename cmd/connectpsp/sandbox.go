@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -87,7 +86,7 @@ func (a *app) serveSandbox(ctx context.Context, f *sandboxFlags) (err error) {
 	var overdue sync.WaitGroup
 	defer overdue.Wait() // it ends with the box
 	defer func() { err = errors.Join(err, box.Close()) }()
-	handler := control.New(box, control.WithHosts(slices.Concat(f.hosts, []string{reachedAt(address)})...))
+	handler := control.New(box, control.WithHosts(f.hosts...))
 	if f.state != "" {
 		saved := &stateFile{app: a, box: box, path: linked(f.state)}
 		if err := saved.restore(f.time == ""); err != nil {
