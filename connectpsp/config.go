@@ -179,8 +179,8 @@ func isPort(port string) bool {
 	return port == "" || err == nil && number > 0
 }
 
-// normal writes the URL of a gateway in one way: scheme and host in lower case, no dot at the end of
-// the host, no default port, no zero before the port, no slash at the end.
+// normal writes the URL of a gateway in one way: scheme and host in lower case, no dot at the end
+// of the host, no default port, no zero before the port, no slash at the end.
 func normal(base *url.URL) *url.URL {
 	normal := *base
 	normal.Scheme = strings.ToLower(base.Scheme)
