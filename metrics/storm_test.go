@@ -67,7 +67,7 @@ func storm(t *testing.T, m *metrics.Metrics, random *rand.Rand, calls int) {
 	client, err := connectpsp.New(connectpsp.Config{
 		ClientID: "1024", ClientSecret: auth.NewSecret("client-secret"), ApplicationToken: auth.NewSecret("application-token"),
 		CryptoToken: auth.NewSecret("crypto-token"), BaseURL: "https://maria.example",
-	}, connectpsp.WithObserver(m), connectpsp.WithHTTPClient(&http.Client{Transport: faulty{random}}),
+	}, connectpsp.WithObserver(m), connectpsp.WithHTTPClient(&http.Client{Transport: faulty{new(sync.Mutex), rand.New(rand.NewPCG(random.Uint64(), 2))}}),
 		connectpsp.WithLogger(slog.New(slog.DiscardHandler)))
 	if !assert.NoError(t, err) {
 		return
@@ -107,10 +107,16 @@ func randomCall(ctx context.Context, client *connectpsp.Client, random *rand.Ran
 	}
 }
 
-// faulty is a network and a gateway that do anything. One goroutine uses it.
-type faulty struct{ random *rand.Rand }
+// faulty is a network and a gateway that do anything. The requests for a token use it beside those
+// of the calls.
+type faulty struct {
+	mu     *sync.Mutex
+	random *rand.Rand
+}
 
 func (f faulty) RoundTrip(request *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if request.Body != nil {
 		_ = request.Body.Close()
 	}
@@ -125,6 +131,8 @@ func (f faulty) RoundTrip(request *http.Request) (*http.Response, error) {
 	case fault == 2:
 		return nil, io.ErrUnexpectedEOF
 	case fault == 3:
+		f.mu.Unlock()
+		defer f.mu.Lock()
 		<-request.Context().Done()
 		return nil, request.Context().Err()
 	case fault < 12:

@@ -82,6 +82,7 @@ func TestANewVersionOfTheDescriptionIsTakenToARelease(t *testing.T) {
 	_, err = release("check", "v0.1.1")
 	assert.ErrorContains(t, err, "at least v0.2.0")
 	p.edit(t, "connectpsp/client.go", `const Version = "0.1.1"`, `const Version = "0.2.0"`)
+	p.edit(t, "otel/go.mod", "connectpsp-go v0.1.0", "connectpsp-go v0.2.0")
 	_, err = release("api")
 	require.NoError(t, err, "the version in the code says that it breaks")
 	p.edit(t, "CHANGELOG.md", "## Unreleased\n", "## 0.2.0 (2026-12-01)\n\nPayments no longer tell when they were cancelled.\n\n## 0.1.0\n")
