@@ -78,10 +78,13 @@ type flight struct {
 }
 
 // fetching is the key of the context of a token request. Its value is the source that requests.
-type fetching struct{}
+type fetching struct{ observe.Own }
 
 // errOwnToken is returned instead of a deadlock, when a source would wait for itself.
 var errOwnToken = errors.New("auth: the client that fetches tokens needs a token itself: leave Bearer out of its request editors")
+
+// errNoEnd is the error of a request whose transport ended the goroutine.
+var errNoEnd = errors.New("the HTTP client ended the goroutine of the request")
 
 // NewClientCredentials returns a token source that requests tokens through client. The client must
 // not follow redirects, and must not have [Bearer] of this source among its request editors. No
@@ -196,17 +199,19 @@ func completed(token Secret, err error) *flight {
 	return &flight{done: done, token: token, err: err}
 }
 
-// startLocked starts a request. The request keeps the values of ctx, such as a trace, and outlives
+// startLocked starts a request. The request keeps the values of ctx, such as a span, and outlives
 // ctx, because other callers wait for it too.
 func (c *ClientCredentials) startLocked(ctx context.Context) *flight {
 	shared := &flight{done: make(chan struct{})}
 	c.flight = shared
-	ctx = observe.WithFlight(ctx, &shared.request)
+	ctx = observe.WithFlight(observe.Detach(ctx), &shared.request)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), fetching{}, c), fetchTimeout)
+		ctx, cancel := context.WithTimeout(context.WithValue(ctx, fetching{}, c), fetchTimeout)
 		defer cancel()
-		next, err := c.fetch(ctx)
-		c.complete(shared, next, err)
+		var next *cachedToken
+		err := &Error{Err: errNoEnd}
+		defer func() { c.complete(shared, next, err) }()
+		next, err = c.fetch(ctx)
 	}()
 	return shared
 }

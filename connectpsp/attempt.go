@@ -46,7 +46,16 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	tracker.body.content.Reset(call.body)
 	tracker.trace.WroteHeaders = func() { tracker.written.Add(1) }
 	a := attempt{begun: time.Now()}
-	sending := httptrace.WithClientTrace(ctx, &tracker.trace)
+	sending := ctx
+	if c.observers == nil { // else beginAttempt sets the trace
+		sending = httptrace.WithClientTrace(ctx, &tracker.trace)
+	}
+	ended := false
+	defer func() {
+		if !ended { // a transport panicked
+			c.endAttempt(attempt{observed: tracker.observed}, verdict{outcome: inDoubt})
+		}
+	}()
 	response, err := call.row.send(sending, c.raw, call, &tracker.body, tracker.edit)
 	if err != nil {
 		a.err, a.failure = err, failureOf(err)
@@ -65,6 +74,7 @@ func (c *Client) attempt(ctx context.Context, p *callState) attempt {
 	a.token, a.observed = tracker.token, tracker.observed
 	a.sent = err == nil || tracker.mayHaveSent()
 	a.replayed = tracker.written.Load() > 1
+	ended = true
 	return a
 }
 
@@ -114,7 +124,7 @@ func (t *sendTracker) edit(_ context.Context, request *http.Request) error {
 	request.GetBody = nil
 	request.ContentLength = t.body.content.Size() // http.NewRequest knows that of its own readers only
 	t.handed = true
-	t.observed = c.beginAttempt(call, request)
+	t.observed = c.beginAttempt(t, request)
 	return nil
 }
 

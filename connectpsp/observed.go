@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 
 	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
@@ -95,8 +96,10 @@ type observedAttempt struct {
 	activity Attempt
 }
 
-// beginAttempt shows that a request is complete. The request goes on in the context that it sets.
-func (c *Client) beginAttempt(call *call, request *http.Request) *observedAttempt {
+// beginAttempt shows that a request is complete. The request goes on in the context of the observers,
+// with the SDK's trace upon it: it must count what is sent, whatever an observer has added.
+func (c *Client) beginAttempt(t *sendTracker, request *http.Request) *observedAttempt {
+	call := t.state.call
 	call.requests++
 	if c.observers == nil {
 		return nil
@@ -107,11 +110,13 @@ func (c *Client) beginAttempt(call *call, request *http.Request) *observedAttemp
 		Server:    request.URL.Host,
 		Path:      call.operation.Path,
 		Number:    call.requests,
-		Reason:    call.reason,
 	}}
-	ctx, span := observe.Begin(request.Context(), c.observers, o.activity)
+	if call.requests > 1 { // else the call was tried before without a request, for want of a token
+		o.activity.Reason = call.reason
+	}
+	ctx, span := observe.Begin(t.ctx, c.observers, o.activity)
 	o.span = span
-	*request = *request.WithContext(ctx)
+	*request = *request.WithContext(httptrace.WithClientTrace(ctx, &t.trace))
 	return o
 }
 

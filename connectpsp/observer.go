@@ -16,8 +16,10 @@ import (
 // so: leave those out of metrics.
 //
 // Begin gets the activity as far as it is known, and returns the context that the activity goes on
-// in, such as ctx with a span: activities within it, the HTTP request and the journal get its
-// values. Its deadline and its end have no effect. End gets that context and the whole activity.
+// in: ctx, or one derived from it, such as ctx with a span. Activities within it, the HTTP request
+// and the journal get its values. Its deadline and its end have no effect, and any other context is
+// ignored. End gets that context and the whole activity. Calls of the SDK with the context of Begin
+// or End are not observed.
 //
 // Goroutines call an Observer concurrently, and each method in a goroutine of its own. An activity
 // waits for a method for a tenth of a second. Then it goes on without, and until that method has

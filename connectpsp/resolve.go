@@ -66,6 +66,7 @@ func (c *Client) ResolveCashOut(ctx context.Context, unknown *UnknownOutcomeErro
 		if err == nil && cashOut.ExternalReference == request.ExternalReference &&
 			(cashOut.Amount == request.Amount || cashOut.Amount.IsZero()) {
 			c.accept(ctx, settling, unknown.FirstSentAt, cashOut.TransactionID)
+			settling.transactionID = cashOut.TransactionID
 			return cashOut, nil
 		}
 	}

@@ -138,7 +138,7 @@ func (t *sharedTokens) look(ctx context.Context) (*heldToken, *flight) {
 			held.renewAt = now.Add(renewPause)
 		}
 		// It keeps the values of ctx, such as a trace, and not its end: others wait for it too.
-		go t.obtain(observe.WithFlight(context.WithoutCancel(ctx), &t.flight.request), t.flight, held, t.refused)
+		go t.obtain(observe.WithFlight(observe.Detach(ctx), &t.flight.request), t.flight, held, t.refused)
 	}
 	return held, t.flight
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // querier is a database or a transaction of it.
@@ -16,7 +18,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-type stepKey struct{}
+type stepKey struct{ observe.Own }
 
 // step is the value in the context of a Worker's function.
 type step struct {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/connectpsp/connectpsp-go/internal/observe"
 )
 
 // ErrInboxFull is returned by [MemoryInbox.Put] if the inbox has reached its limit and no item is
@@ -68,7 +70,7 @@ type staged struct {
 	over  bool // the completion has ended
 }
 
-type stagedKey struct{}
+type stagedKey struct{ observe.Own }
 
 // Put stores an item. See [Inbox].
 func (m *MemoryInbox) Put(ctx context.Context, item Item) (*Digest, error) {

@@ -15,8 +15,10 @@ type Observer interface {
 	End(ctx context.Context, activity any)
 }
 
-// patience is how long an activity waits for an observer.
-const patience = 100 * time.Millisecond
+const (
+	patience      = 100 * time.Millisecond // that an activity has with an observer
+	mostObservers = 64                     // of one Guard, as many as missed has bits
+)
 
 // Guard calls observers. Nil calls none. Goroutines may share it.
 type Guard struct {
@@ -32,11 +34,11 @@ type guarded struct {
 }
 
 // New returns a Guard that calls observers in their order, nil if there are none. It skips those
-// that are nil. Logger receives, at level warning, that an observer is late or panics.
+// that are nil, and those after the 64th. Logger receives, at level warning, that an observer is late or panics.
 func New(logger *slog.Logger, observers ...Observer) *Guard {
 	g := &Guard{logger: logger}
 	for _, observer := range observers {
-		if observer != nil {
+		if observer != nil && len(g.observers) < mostObservers {
 			g.observers = append(g.observers, guarded{observer: observer})
 		}
 	}
@@ -51,13 +53,13 @@ type Span struct {
 	guard  *Guard
 	ctx    context.Context
 	begun  time.Time
-	missed uint64 // a bit for each of the first 64 observers, set if it has not seen the begin
+	missed uint64 // a bit for each observer, set if it has not seen the begin
 }
 
 // Begin tells the observers of a Guard that an activity begins, and returns the context that it goes
-// on in. With a nil Guard it allocates nothing.
+// on in. With a nil Guard it allocates nothing. An activity of an observer itself is not observed.
 func Begin[A any](ctx context.Context, g *Guard, activity A) (context.Context, Span) {
-	if g == nil {
+	if g == nil || ctx.Value(insideKey{}) != nil {
 		return ctx, Span{}
 	}
 	return g.begin(ctx, activity)
@@ -84,22 +86,22 @@ func (s Span) Duration() time.Duration {
 func (g *Guard) begin(ctx context.Context, activity any) (context.Context, Span) {
 	s := Span{guard: g, begun: time.Now()}
 	for n := range g.observers {
-		o, began := &g.observers[n], make(chan context.Context, 1)
-		parent := ctx
-		if !g.call(parent, o, func() { began <- o.observer.Begin(parent, activity) }) {
+		o, begun, inside := &g.observers[n], make(chan context.Context, 1), markInside(ctx)
+		if !g.call(inside, o, func() { begun <- derivedFrom(inside, o.observer.Begin(inside, activity)) }) {
 			s.missed |= 1 << n
-			continue
+		} else if derived := <-begun; derived != nil {
+			ctx = &valued{ctx, derived}
 		}
-		ctx = withValues(parent, <-began)
 	}
 	s.ctx = ctx
 	return ctx, s
 }
 
 func (g *Guard) end(s Span, activity any) {
+	inside := markInside(s.ctx)
 	for n := range g.observers {
 		if o := &g.observers[n]; s.missed&(1<<n) == 0 {
-			g.call(s.ctx, o, func() { o.observer.End(s.ctx, activity) })
+			g.call(inside, o, func() { o.observer.End(inside, activity) })
 		}
 	}
 }
@@ -114,24 +116,20 @@ func (g *Guard) call(ctx context.Context, o *guarded, method func()) bool {
 	done := make(chan bool, 1)
 	go func() {
 		returned := false
+		defer func() { done <- returned }()
 		defer func() {
 			if recover() != nil && o.panicked.CompareAndSwap(false, true) {
-				g.logger.WarnContext(ctx, "connectpsp: an observer panicked; the payments go on", "event", "observer.panicked")
+				g.warn(ctx, "connectpsp: an observer panicked; the payments go on", "observer.panicked")
 			}
-			done <- returned
 		}()
 		method()
 		returned = true
 	}()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case returned := <-done:
+	if returned, ended := wait(done); ended {
 		return returned
-	case <-timer.C:
 	}
 	if o.late.Add(1) == 1 {
-		g.logger.WarnContext(ctx, "connectpsp: an observer is late, and is skipped until it returns; the payments go on", "event", "observer.late")
+		g.warn(ctx, "connectpsp: an observer is late, and is skipped until it returns; the payments go on", "observer.late")
 	}
 	go func() {
 		<-done
@@ -140,25 +138,32 @@ func (g *Guard) call(ctx context.Context, o *guarded, method func()) bool {
 	return false
 }
 
-// valued has the values of a context that an observer returned. Its end and deadline are those of
-// the activity's own: an observer cannot take a payment's time away, or give it more.
-type valued struct {
-	context.Context
-	values context.Context
+// wait waits for an observer. If the process stood still meanwhile, as one that is throttled does,
+// the observer had no time either, and gets the same once more.
+func wait(done <-chan bool) (returned, ended bool) {
+	begun, timer := time.Now(), time.NewTimer(patience)
+	defer timer.Stop()
+	for range 2 {
+		select {
+		case returned = <-done:
+			return returned, true
+		case <-timer.C:
+		}
+		select { // both may have come during a standstill
+		case returned = <-done:
+			return returned, true
+		default:
+		}
+		if time.Since(begun) < 3*patience/2 {
+			break
+		}
+		timer.Reset(patience)
+	}
+	return false, false
 }
 
-// withValues returns ctx with the values of another context.
-func withValues(ctx, values context.Context) context.Context {
-	if values == nil || values == ctx {
-		return ctx
-	}
-	return valued{ctx, values}
-}
-
-// Value returns the value of the observer's context or, if that is none of ctx's, of the activity's.
-func (v valued) Value(key any) any {
-	if value := v.values.Value(key); value != nil {
-		return value
-	}
-	return v.Context.Value(key)
+// warn logs a fault of an observer. The logger is the user's code too.
+func (g *Guard) warn(ctx context.Context, message, event string) {
+	defer func() { _ = recover() }()
+	g.logger.WarnContext(ctx, message, "event", event)
 }

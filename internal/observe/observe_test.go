@@ -3,6 +3,7 @@ package observe_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -84,12 +85,16 @@ func TestEachObserverSeesTheContextOfTheOneBefore(t *testing.T) {
 }
 
 func TestAContextKeepsItsEndAndItsValues(t *testing.T) {
-	foreign := context.WithValue(context.Background(), key("b"), 2)
-	g, _ := guard(&recorder{begin: func(context.Context) context.Context { return foreign }})
+	g, _ := guard(&recorder{begin: func(ctx context.Context) context.Context {
+		ctx, cancel := context.WithCancelCause(context.WithValue(ctx, key("b"), 2))
+		cancel(errors.New("the observer's"))
+		return ctx
+	}})
 	begun, cancel := context.WithCancel(context.WithValue(t.Context(), key("a"), 1))
 	ctx, _ := observe.Begin(begun, g, "activity")
 	assert.Equal(t, 1, ctx.Value(key("a")))
 	assert.Equal(t, 2, ctx.Value(key("b")))
+	assert.NoError(t, context.Cause(ctx))
 	below, stop := context.WithCancel(ctx)
 	defer stop()
 	cancel()

@@ -16,8 +16,8 @@ type TokenWait struct{ number atomic.Int64 }
 func (w *TokenWait) Number() int64 { return w.number.Load() }
 
 type (
-	flightKey struct{}
-	waitKey   struct{}
+	flightKey struct{ Own }
+	waitKey   struct{ Own }
 )
 
 // WithFlight returns the context of a flight.
