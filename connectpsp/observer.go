@@ -147,7 +147,9 @@ type JournalWrite struct {
 	// Step is begin, sent or finish.
 	Step string
 
-	// Failed is true if the write failed: the payment was not sent, or its outcome stays unknown.
+	// Failed is true if the journal could not write: the payment was not sent, or its outcome stays
+	// unknown. It is false for a write that the journal refused, as for a payment that another
+	// process has, and for one whose caller has cancelled it.
 	Failed bool
 	// Duration is the time since Begin.
 	Duration time.Duration

@@ -67,11 +67,21 @@ var (
 	errUnknown = errors.New("journal: no intent with this idempotency key can be sent")
 )
 
+// marked marks the error of a write that a journal in working order refuses.
+func marked(err error) error {
+	for _, refusal := range []error{errNoKey, errNotUTF8, errPaid, errUnknown} {
+		if errors.Is(err, refusal) {
+			return journalwrite.Refused(err)
+		}
+	}
+	return err
+}
+
 // Begin writes an intent. See [connectpsp.Journal].
 func (f *File) Begin(ctx context.Context, i connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
 	err = journalwrite.Observe(ctx, f.guard, journalwrite.Begin, func(ctx context.Context) error {
 		earlier, err = f.begin(ctx, i)
-		return err
+		return marked(err)
 	})
 	return earlier, err
 }
@@ -136,7 +146,7 @@ func (f *File) age() time.Duration { return time.Since(f.opened) }
 // [connectpsp.Journal].
 func (f *File) Sent(ctx context.Context, key string, at time.Time) error {
 	return journalwrite.Observe(ctx, f.guard, journalwrite.Sent, func(ctx context.Context) error {
-		return f.send(ctx, key, at)
+		return marked(f.send(ctx, key, at))
 	})
 }
 
@@ -165,7 +175,7 @@ func (f *File) Finish(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string,
 ) error {
 	return journalwrite.Observe(ctx, f.guard, journalwrite.Finish, func(ctx context.Context) error {
-		return f.finish(ctx, key, outcome, transactionID)
+		return marked(f.finish(ctx, key, outcome, transactionID))
 	})
 }
 

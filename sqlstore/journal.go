@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +54,29 @@ var (
 	errRefunding = errors.New("sqlstore: another process requests the refund just now")
 )
 
+// refusals are the errors of a journal in working order.
+var refusals = []error{ErrLeaseLost, errPaid, errNotBegun, errRejected, errForbidden, errRefunding}
+
+// marked marks the error of a write that was refused, by the journal or by the user's function.
+func marked(err error, declined bool) error {
+	if declined || slices.ContainsFunc(refusals, func(refusal error) bool { return errors.Is(err, refusal) }) {
+		return journalwrite.Refused(err)
+	}
+	return err
+}
+
+// noting notes whether the user's function has declined.
+func noting(also func(*sql.Tx) error, declined *bool) func(*sql.Tx) error {
+	if also == nil {
+		return nil
+	}
+	return func(tx *sql.Tx) error {
+		err := also(tx)
+		*declined = err != nil
+		return err
+	}
+}
+
 const (
 	// paymentLease is longer than a client goes on between two attempts, which is 90 seconds, and
 	// than an attempt takes with what follows it.
@@ -82,7 +106,7 @@ func newJournal(s *Store) *Journal { return &Journal{store: s, begun: map[string
 func (j *Journal) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
 	err = journalwrite.Observe(ctx, j.store.observers, journalwrite.Begin, func(ctx context.Context) error {
 		earlier, err = j.begin(ctx, intent)
-		return err
+		return marked(err, false)
 	})
 	return earlier, err
 }
@@ -202,7 +226,9 @@ func (j *Journal) Sent(ctx context.Context, key string, at time.Time) error {
 // writes may have been committed. A nil also does nothing.
 func (j *Journal) SentWith(ctx context.Context, key string, at time.Time, also func(*sql.Tx) error) error {
 	return journalwrite.Observe(ctx, j.store.observers, journalwrite.Sent, func(ctx context.Context) error {
-		return j.send(ctx, key, at, also)
+		declined := false
+		err := j.send(ctx, key, at, noting(also, &declined))
+		return marked(err, declined)
 	})
 }
 
@@ -303,7 +329,9 @@ func (j *Journal) FinishWith(
 	ctx context.Context, key string, outcome connectpsp.Outcome, transactionID string, also func(*sql.Tx) error,
 ) error {
 	return journalwrite.Observe(ctx, j.store.observers, journalwrite.Finish, func(ctx context.Context) error {
-		return j.finish(ctx, key, outcome, transactionID, also)
+		declined := false
+		err := j.finish(ctx, key, outcome, transactionID, noting(also, &declined))
+		return marked(err, declined)
 	})
 }
 

@@ -113,9 +113,10 @@ func (w *Worker) observe(ctx context.Context, claim *Claim) (context.Context, *o
 		o.activity.Kind, o.activity.TransactionID = kind, id
 	}
 	if !strings.HasPrefix(claim.Key, readMark) && !claim.ReceivedAt.IsZero() {
-		o.activity.Lag = max(time.Since(claim.ReceivedAt), 0)
+		o.activity.Lag = max(time.Since(claim.ReceivedAt), time.Nanosecond) // else it would be a read
 	}
 	ctx, o.span = observe.Begin(ctx, w.guard, o.activity)
+	o.activity.Result = ProcessingLost // if the function ends its goroutine
 	return ctx, o
 }
 

@@ -119,7 +119,7 @@ func (g *Guard) call(ctx context.Context, o *guarded, method func()) bool {
 		defer func() { done <- returned }()
 		defer func() {
 			if recover() != nil && o.panicked.CompareAndSwap(false, true) {
-				g.warn(ctx, "connectpsp: an observer panicked; the payments go on", "observer.panicked")
+				g.warn(ctx, "connectpsp: an observer panicked; the payments go on", "event", "observer.panicked")
 			}
 		}()
 		method()
@@ -129,7 +129,7 @@ func (g *Guard) call(ctx context.Context, o *guarded, method func()) bool {
 		return returned
 	}
 	if o.late.Add(1) == 1 {
-		g.warn(ctx, "connectpsp: an observer is late, and is skipped until it returns; the payments go on", "observer.late")
+		g.warn(ctx, "connectpsp: an observer is late, and is skipped until it returns; the payments go on", "event", "observer.late")
 	}
 	go func() {
 		<-done
@@ -163,7 +163,7 @@ func wait(done <-chan bool) (returned, ended bool) {
 }
 
 // warn logs a fault of an observer. The logger is the user's code too.
-func (g *Guard) warn(ctx context.Context, message, event string) {
+func (g *Guard) warn(ctx context.Context, message string, attributes ...any) {
 	defer func() { _ = recover() }()
-	g.logger.WarnContext(ctx, message, "event", event)
+	g.logger.WarnContext(ctx, message, attributes...)
 }

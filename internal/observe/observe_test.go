@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http/httptrace"
 	"runtime"
 	"sync"
 	"testing"
@@ -100,6 +102,105 @@ func TestAContextKeepsItsEndAndItsValues(t *testing.T) {
 	cancel()
 	<-below.Done()
 	assert.ErrorIs(t, context.Cause(ctx), context.Canceled)
+}
+
+// odd is a context that cannot be compared, and whose values may panic.
+type odd struct {
+	context.Context
+	_      []int
+	panics bool
+}
+
+func (o odd) Value(key any) any {
+	if o.panics {
+		panic("a bug")
+	}
+	return o.Context.Value(key)
+}
+
+func TestAContextOfAnyKindIsTaken(t *testing.T) {
+	wraps := &recorder{begin: func(ctx context.Context) context.Context {
+		return odd{Context: context.WithValue(ctx, key("b"), 2)}
+	}}
+	g, _ := guard(wraps, &recorder{}, wraps)
+	ctx, span := observe.Begin[any](odd{Context: context.WithValue(t.Context(), key("a"), 1)}, g, "activity")
+	observe.End[any](span, "activity")
+	assert.Equal(t, 1, ctx.Value(key("a")))
+	assert.Equal(t, 2, ctx.Value(key("b")))
+}
+
+func TestAContextWhoseValuesPanicIsPassedOver(t *testing.T) {
+	late := &odd{}
+	g, _ := guard(&recorder{begin: func(ctx context.Context) context.Context { late.Context = ctx; return late }},
+		&recorder{begin: func(ctx context.Context) context.Context { return odd{Context: ctx, panics: true} }})
+	ctx, _ := observe.Begin(context.WithValue(t.Context(), key("a"), 1), g, "activity")
+	assert.Equal(t, 1, ctx.Value(key("a")))
+	late.panics = true
+	assert.Equal(t, 1, ctx.Value(key("a")))
+}
+
+func TestAContextThatIsNotDerivedIsPassedOver(t *testing.T) {
+	for name, other := range map[string]context.Context{"none": nil, "another": context.WithValue(context.Background(), key("a"), 2)} {
+		g, _ := guard(&recorder{begin: func(context.Context) context.Context { return other }})
+		ctx, _ := observe.Begin(context.WithValue(t.Context(), key("a"), 1), g, "activity")
+		assert.Equal(t, 1, ctx.Value(key("a")), name)
+	}
+}
+
+func TestAValueIsLookedUpOnceForEachObserver(t *testing.T) {
+	adds := &recorder{begin: func(ctx context.Context) context.Context { return context.WithValue(ctx, key("b"), 2) }}
+	g, _ := guard(adds, adds, adds)
+	lookups := &counting{Context: t.Context()}
+	var ctx context.Context = lookups
+	for range 5 {
+		ctx, _ = observe.Begin(ctx, g, "activity")
+	}
+	lookups.n = 0
+	assert.Nil(t, ctx.Value(key("none")))
+	assert.Equal(t, 1, lookups.n)
+}
+
+type counting struct {
+	context.Context
+	n int
+}
+
+func (c *counting) Value(key any) any {
+	c.n++
+	return c.Context.Value(key)
+}
+
+type panickyLogger struct{ slog.Handler }
+
+func (panickyLogger) Handle(context.Context, slog.Record) error { panic("a bug") }
+
+func TestALoggerThatPanicsChangesNothing(t *testing.T) {
+	g := observe.New(slog.New(panickyLogger{slog.NewTextHandler(io.Discard, nil)}), &recorder{end: func() { panic("a bug") }})
+	_, span := observe.Begin(t.Context(), g, "activity")
+	observe.End(span, "activity")
+}
+
+func TestOnlyTheFirst64ObserversAreCalled(t *testing.T) {
+	all := make([]observe.Observer, 70)
+	for n := range all {
+		all[n] = &recorder{}
+	}
+	g, _ := guard(all...)
+	_, span := observe.Begin(t.Context(), g, "activity")
+	observe.End(span, "activity")
+	assert.Len(t, all[63].(*recorder).told, 4)
+	assert.Empty(t, all[64].(*recorder).told)
+}
+
+func TestADetachedContextHasTheValuesWithoutTheEndAndTheTrace(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key("a"), 1))
+	cancel()
+	hooks := &httptrace.ClientTrace{DNSStart: func(httptrace.DNSStartInfo) {}}
+	detached := observe.Detach(httptrace.WithClientTrace(ctx, hooks))
+	assert.NoError(t, detached.Err())
+	assert.Equal(t, 1, detached.Value(key("a")))
+	assert.Nil(t, httptrace.ContextClientTrace(detached))
+	assert.Nil(t, detached.Value(nil))
 }
 
 func TestAnObserverThatFailsIsLoggedOnce(t *testing.T) {

@@ -3,6 +3,7 @@ package journalwrite
 
 import (
 	"context"
+	"errors"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/observe"
@@ -26,6 +27,18 @@ func Observe(ctx context.Context, guard *observe.Guard, step string, write func(
 		observe.End(span, activity)
 	}()
 	err := write(ctx)
-	activity.Failed = err != nil
+	var refused *refusal
+	if errors.As(err, &refused) {
+		err = refused.error
+	}
+	left := errors.Is(ctx.Err(), context.Canceled) && errors.Is(err, context.Canceled) // the caller has
+	activity.Failed = err != nil && refused == nil && !left
 	return err
 }
+
+// refusal is the error of a journal in working order.
+type refusal struct{ error }
+
+// Refused marks the error of a write that the journal refuses, such as that of a payment that another
+// process has. [Observe] takes the mark off, and does not show the write as failed.
+func Refused(err error) error { return &refusal{err} }
