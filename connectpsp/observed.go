@@ -96,8 +96,9 @@ type observedAttempt struct {
 	activity Attempt
 }
 
-// beginAttempt shows that a request is complete. The request goes on in the context of the observers,
-// with the SDK's trace upon it: it must count what is sent, whatever an observer has added.
+// beginAttempt shows that a request is complete. The request goes on in the context of the
+// observers, with the SDK's trace upon it: it must count what is sent, whatever an observer has
+// added.
 func (c *Client) beginAttempt(t *sendTracker, request *http.Request) *observedAttempt {
 	call := t.state.call
 	call.requests++

@@ -127,7 +127,8 @@ const (
 )
 
 // TokenRequest is the activity of one POST /auth/token, up to the header of its response. It begins
-// in the context of the call that caused it. A renewal ahead of time is not waited for by that call.
+// in the context of the call that caused it. A renewal ahead of time is not waited for by that
+// call.
 type TokenRequest struct {
 	// Number counts the requests for tokens of this process, from 1.
 	Number int64

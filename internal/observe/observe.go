@@ -34,7 +34,8 @@ type guarded struct {
 }
 
 // New returns a Guard that calls observers in their order, nil if there are none. It skips those
-// that are nil, and those after the 64th. Logger receives, at level warning, that an observer is late or panics.
+// that are nil, and those after the 64th. Logger receives, at level warning, that an observer is
+// late or panics.
 func New(logger *slog.Logger, observers ...Observer) *Guard {
 	g := &Guard{logger: logger}
 	for _, observer := range observers {
@@ -56,8 +57,9 @@ type Span struct {
 	missed uint64 // a bit for each observer, set if it has not seen the begin
 }
 
-// Begin tells the observers of a Guard that an activity begins, and returns the context that it goes
-// on in. With a nil Guard it allocates nothing. An activity of an observer itself is not observed.
+// Begin tells the observers of a Guard that an activity begins, and returns the context that it
+// goes on in. With a nil Guard it allocates nothing. An activity of an observer itself is not
+// observed.
 func Begin[A any](ctx context.Context, g *Guard, activity A) (context.Context, Span) {
 	if g == nil || ctx.Value(insideKey{}) != nil {
 		return ctx, Span{}

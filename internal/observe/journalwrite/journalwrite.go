@@ -39,6 +39,6 @@ func Observe(ctx context.Context, guard *observe.Guard, step string, write func(
 // refusal is the error of a journal in working order.
 type refusal struct{ error }
 
-// Refused marks the error of a write that the journal refuses, such as that of a payment that another
-// process has. [Observe] takes the mark off, and does not show the write as failed.
+// Refused marks the error of a write that the journal refuses, such as that of a payment that
+// another process has. [Observe] takes the mark off, and does not show the write as failed.
 func Refused(err error) error { return &refusal{err} }
