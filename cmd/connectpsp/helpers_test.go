@@ -194,7 +194,9 @@ func (s *shell) transcribe(text *strings.Builder, args []string, o output) {
 func (s *shell) compare(name, text string) {
 	s.t.Helper()
 	// The command line has what a person types.
-	text = strings.NewReplacer(cpf, "CPF", fullName, "NAME", cmp.Or(s.vars["CONNECTPSP_JOURNAL"], "no journal"), "JOURNAL").Replace(text)
+	journal := cmp.Or(s.vars["CONNECTPSP_JOURNAL"], "no journal")
+	inJSON := strings.ReplaceAll(journal, `\`, `\\`)
+	text = strings.NewReplacer(cpf, "CPF", fullName, "NAME", journal, "JOURNAL", inJSON, "JOURNAL").Replace(text)
 	for _, part := range changing {
 		text = part.form.ReplaceAllString(text, part.name)
 	}

@@ -125,11 +125,24 @@ func TestAPaymentInTheJournalOfAServiceIsLeftToIt(t *testing.T) {
 	require.Len(t, open, 1)
 	assert.Equal(t, "open", open[0].State)
 	assert.True(t, open[0].Leased)
-	assert.Contains(t, s.run("journal", "list", "--database").stdout, "open, leased")
+	text := s.run("journal", "list", "--database").stdout
+	assert.Contains(t, text, "open, leased")
+	assert.Contains(t, text, "journal  DATABASE_URL\n")
 	o = s.run("journal", "finish", open[0].IdempotencyKey, "--outcome", "rejected", "--database", "--yes")
 	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.stderr, "another process works on the payment")
 	assert.Equal(t, pix.Centavos(30_00), s.paid())
+}
+
+func TestAJournalThatIsNotThereNamesTheOneOfTheService(t *testing.T) {
+	s := newShell(t)
+	finish := []string{"journal", "finish", "a", "--outcome", "accepted", "--yes"}
+	s.refuses(exitUsage, "there is no journal", "journal", "list")
+	assert.NotContains(t, s.run("journal", "list").stderr, "--database", "there is none")
+	s.newDatabase()
+	s.refuses(exitUsage, "give --database to read the journal of a service", "journal", "list")
+	s.refuses(exitUsage, "give --database to read the journal of a service", finish...)
+	s.refuses(exitFailed, "the journal (DATABASE_URL) has no open payment", append(finish, "--database")...)
 }
 
 func TestTheJournalIsListedAndAPaymentIsEnded(t *testing.T) {
@@ -157,6 +170,7 @@ func TestAPaymentIsEndedAsRejectedOnlyAfterAWarning(t *testing.T) {
 	o := s.typed("n\n", "journal", "finish", key, "--outcome", "rejected")
 	assert.Equal(t, exitFailed, o.code)
 	assert.Contains(t, o.stderr, "it can then be paid twice")
+	assert.Contains(t, o.stderr, s.vars["CONNECTPSP_JOURNAL"], "the journal is named before the answer")
 	assert.Len(t, decode[intentsResult](t, s.run("journal", "list", "--json")).Open, 1)
 	assert.Equal(t, exitDone, s.typed("y\n", "journal", "finish", key, "--outcome", "rejected").code)
 	ended := decode[intentsResult](t, s.run("journal", "list", "--json")).Ended

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,26 +55,30 @@ func newIntentLine(i connectpsp.Intent) intentLine {
 
 // intentsResult is the JSON of journal list.
 type intentsResult struct {
-	Open  []intentLine `json:"open"`
-	Ended []intentLine `json:"ended"` // within the last hour
+	Journal string       `json:"journal"` // its file, or DATABASE_URL and the namespace
+	Open    []intentLine `json:"open"`
+	Ended   []intentLine `json:"ended"` // within the last hour
 }
 
 func (a *app) journalList() *cobra.Command {
 	var flags journalFlags
 	command := leaf("list", "List the payments that are open, and those that ended within the last hour", "journal list",
 		func(ctx context.Context, _ []string) error {
-			return a.withJournal(ctx, &flags, func(journal connectpsp.Journal) error { return a.listIntents(ctx, journal) })
+			return a.withJournal(ctx, &flags, func(journal connectpsp.Journal) error { return a.listIntents(ctx, journal, flags.opened) })
 		})
 	command.Long = `List the payments that are open, and those that ended within the last hour.
 
-An open payment may have been made. cash-out resolve and cash-in resolve settle it. The journal in a
-file cannot be read while another process has it open.`
+An open payment may have been made. In a file, cash-out resolve and cash-in resolve settle it. The
+journal in a file cannot be read while another process has it open.
+
+With --database it is the journal of a service, in DATABASE_URL. The service settles its payments,
+by the same call or by Recover.`
 	flags.add(command)
 	flags.addDatabase(command)
 	return command
 }
 
-func (a *app) listIntents(ctx context.Context, journal connectpsp.Journal) error {
+func (a *app) listIntents(ctx context.Context, journal connectpsp.Journal, name string) error {
 	pending, err := journal.Pending(ctx)
 	if err != nil {
 		return err
@@ -82,7 +87,7 @@ func (a *app) listIntents(ctx context.Context, journal connectpsp.Journal) error
 	if err != nil {
 		return err
 	}
-	result := intentsResult{[]intentLine{}, []intentLine{}}
+	result := intentsResult{name, []intentLine{}, []intentLine{}}
 	for _, intent := range pending {
 		result.Open = append(result.Open, newIntentLine(intent))
 	}
@@ -105,8 +110,11 @@ func (a *app) listIntents(ctx context.Context, journal connectpsp.Journal) error
 	case a.json:
 		return a.printJSON(result)
 	case len(lines) == 0:
-		return printRows(a.stdout, []row{{"payments", "none is open, and none ended within the last hour"}})
+		return printRows(a.stdout, []row{{"journal", name}, {"payments", "none is open, and none ended within the last hour"}})
 	default:
+		if err := printRows(a.stdout, []row{{"journal", name}}); err != nil {
+			return err
+		}
 		return printTable(a.stdout, []string{"STATE", "OPERATION", "REFERENCE", "AMOUNT", "TIME", "IDEMPOTENCY KEY"}, lines)
 	}
 }
@@ -125,12 +133,13 @@ func (a *app) journalFinish() *cobra.Command {
 				return usage("--outcome must be accepted or rejected")
 			}
 			return a.withJournal(ctx, &flags, func(journal connectpsp.Journal) error {
-				return a.finishIntent(ctx, journal, args[0], wanted, transactionID, yes)
+				return a.finishIntent(ctx, journal, flags.opened, args[0], wanted, transactionID, yes)
 			})
 		})
 	command.Long = `End an open payment by its idempotency key, when the provider's support has said how it ended.
 
-Try cash-out resolve or cash-in resolve first. A payment that is ended as rejected can be made
+Try cash-out resolve or cash-in resolve first; for a payment of a service (--database), the same call
+from the service. A payment that is ended as rejected can be made
 again: if it was accepted, it is then made twice.`
 	command.Flags().StringVar(&outcome, "outcome", "", "accepted or rejected")
 	command.Flags().StringVar(&transactionID, "transaction-id", "", "the gateway's `ID` of an accepted payment")
@@ -141,7 +150,7 @@ again: if it was accepted, it is then made twice.`
 }
 
 func (a *app) finishIntent(
-	ctx context.Context, journal connectpsp.Journal, key string, outcome connectpsp.Outcome, transactionID string, yes bool,
+	ctx context.Context, journal connectpsp.Journal, name, key string, outcome connectpsp.Outcome, transactionID string, yes bool,
 ) error {
 	pending, err := journal.Pending(ctx)
 	if err != nil {
@@ -150,7 +159,7 @@ func (a *app) finishIntent(
 	at := slices.IndexFunc(pending, func(i connectpsp.Intent) bool { return i.IdempotencyKey == key })
 	switch {
 	case at < 0:
-		return errors.New("the journal has no open payment with this idempotency key: see journal list")
+		return fmt.Errorf("the journal (%s) has no open payment with this idempotency key: see journal list", name)
 	case pending[at].Leased:
 		return errors.New("another process works on the payment: wait until it has ended, or until its lease expires in two minutes")
 	}
@@ -160,7 +169,7 @@ func (a *app) finishIntent(
 		warning = "if the gateway has made it, it can then be paid twice"
 	}
 	err = a.confirm(ctx, yes, "End this payment as "+strings.ToLower(string(outcome))+"?",
-		row{"operation", intent.Operation}, row{"reference", cmp.Or(intent.ExternalReference, intent.ChargeID)},
+		row{"journal", name}, row{"operation", intent.Operation}, row{"reference", cmp.Or(intent.ExternalReference, intent.ChargeID)},
 		row{"amount", amountOf(intent.Amount)}, row{"warning", warning})
 	if err != nil {
 		return err
@@ -169,5 +178,5 @@ func (a *app) finishIntent(
 		return err
 	}
 	return a.print(changedResult{key, strings.ToLower(string(outcome))}, row{"ended as", strings.ToLower(string(outcome))},
-		row{"reference", cmp.Or(intent.ExternalReference, intent.ChargeID)})
+		row{"reference", cmp.Or(intent.ExternalReference, intent.ChargeID)}, row{"journal", name})
 }

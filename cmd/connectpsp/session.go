@@ -45,6 +45,7 @@ type journalFlags struct {
 	file      string
 	database  bool
 	namespace string
+	opened    string // what open has opened, for people
 }
 
 func (j *journalFlags) add(command *cobra.Command) {
@@ -58,7 +59,7 @@ func (j *journalFlags) addDatabase(command *cobra.Command) {
 	addNamespace(command, &j.namespace)
 }
 
-// open opens the journal, and creates the file if create is set. The caller closes it.
+// open opens the journal, sets opened, and creates the file if create is set. The caller closes it.
 func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gateway, error), create bool) (connectpsp.Journal, func() error, error) {
 	if j.database {
 		if j.file != "" {
@@ -68,6 +69,7 @@ func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gatewa
 		if err != nil {
 			return nil, nil, err
 		}
+		j.opened = joined("DATABASE_URL", j.namespace)
 		return store.Journal(), db.Close, nil
 	}
 	source, path := "--journal", j.file
@@ -92,6 +94,9 @@ func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gatewa
 	switch {
 	case err == nil && info.IsDir():
 		return nil, nil, usage("%s: %s is a directory: name a file", source, path)
+	case err != nil && !create && a.variable("DATABASE_URL") != "":
+		return nil, nil, usage("%s: there is no journal (%v): name the file that payments were made with, "+
+			"or give --database to read the journal of a service, in DATABASE_URL", source, err)
 	case err != nil && !create:
 		return nil, nil, usage("%s: there is no journal (%v): name the file that payments were made with", source, err)
 	}
@@ -101,6 +106,7 @@ func (j *journalFlags) open(ctx context.Context, a *app, identity func() (gatewa
 	} else if err != nil {
 		return nil, nil, err
 	}
+	j.opened = path
 	return file, file.Close, nil
 }
 

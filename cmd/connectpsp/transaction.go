@@ -227,7 +227,10 @@ func (a *app) resolveCommand(k *kind) *cobra.Command {
 
 Within 20 minutes of its first attempt it is sent again with the same idempotency key and the same
 bytes, so that it is made once at most. Later it is only reported. The command does not ask: the
-` + k.noun + ` was confirmed before.`
+` + k.noun + ` was confirmed before.
+
+It settles what this program has made, or a service with the same file. A service settles what is in
+its database, by the same call or by Recover.`
 	command.Flags().StringVar(&reference, "reference", "", "the reference of the "+k.noun)
 	flags.add(command)
 	return required(command, "reference")
