@@ -36,6 +36,9 @@ func TestAnObserverSeesEachWriteOfTheJournal(t *testing.T) {
 		beginIntent(t, journal, intent)
 		a.refuses = errNotAnyMore
 		require.Error(t, journal.SentWith(t.Context(), "key", time.Now(), a.write))
+		late, stop := context.WithTimeout(t.Context(), 0)
+		defer stop()
+		require.Error(t, journal.Sent(late, "key", time.Now()))
 		require.NoError(t, journal.Sent(t.Context(), "key", time.Now()))
 		a.refuses = nil
 		require.NoError(t, journal.FinishWith(t.Context(), "key", connectpsp.OutcomeAccepted, "id", a.write))
@@ -43,7 +46,7 @@ func TestAnObserverSeesEachWriteOfTheJournal(t *testing.T) {
 			assert.Positive(t, seen.ended[n].Duration)
 			seen.ended[n].Duration = 0
 		}
-		assert.Equal(t, []connectpsp.JournalWrite{{Step: "begin"}, {Step: "sent", Failed: true}, {Step: "sent"}, {Step: "finish"}}, seen.ended)
+		assert.Equal(t, []connectpsp.JournalWrite{{Step: "begin"}, {Step: "sent"}, {Step: "sent", Failed: true}, {Step: "sent"}, {Step: "finish"}}, seen.ended)
 	})
 }
 
