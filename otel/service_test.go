@@ -135,7 +135,7 @@ func TestTheJournalAndTheWebhooksHaveSpansWhereTheyBelong(t *testing.T) {
 		processing := tel.named("connectpsp.webhook.processing")[0]
 		assert.Equal(t, map[string]any{
 			"connectpsp.kind": "CASHOUT", "connectpsp.result": "applied", "connectpsp.to": "COMPLETED",
-			"connectpsp.attempt": int64(1), "connectpsp.lag": 0.0,
+			"connectpsp.attempt": int64(1), "connectpsp.lag": 1e-9,
 		}, attributesOf(processing))
 		assert.Equal(t, trace.SpanKindInternal, processing.SpanKind)
 		counts := tel.collect(t)

@@ -51,7 +51,8 @@ type Processing struct {
 	Kind Kind
 	// Attempt counts the claims of the item, this one included.
 	Attempt int
-	// Lag is the time from the delivery of the event to Begin, zero for a read at a set time.
+	// Lag is the time from the delivery of the event to Begin. It is positive for an event, also if
+	// the clocks disagree, and zero for a read at a set time.
 	Lag time.Duration
 
 	// Result is empty at Begin.
