@@ -26,8 +26,9 @@
 // # Gauges
 //
 // The gauges are read from the database when Prometheus scrapes, for 3 seconds at most. Gauges that
-// cannot be read are missing from the scrape, and connectpsp_gauge_errors_total counts them: an old
-// value would look like a good one. Processes that share a database report the same gauges: take
-// their max, not their sum. Processes that have a journal each, in a file or in memory, report
-// their own payments: sum those.
+// cannot be read by then are missing from the scrape, and connectpsp_gauge_errors_total counts them:
+// an old value would look like a good one. A scraper that hangs up is no error.
+//
+// Processes that share a database report the same gauges: take their max, not their sum. Processes
+// that have a journal each, in a file or in memory, report their own payments: sum those.
 package metrics

@@ -3,6 +3,8 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +64,40 @@ func TestAnInboxThatHangsDelaysAScrapeByThreeSecondsAndIsCounted(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second) // until it returns
 	})
+}
+
+func TestAScraperThatHangsUpIsNoFailureOfTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New()
+		m.WatchInbox(slowInbox(5 * time.Millisecond))
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		m.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(left, http.MethodGet, "/metrics", nil))
+		values := scrape(t, m)
+		assert.Zero(t, values[`connectpsp_gauge_errors_total{source="inbox"}`])
+		assert.Contains(t, values, "connectpsp_inbox_held")
+	})
+}
+
+func TestAScrapeShowsNoValueOfAReadThatTookTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New()
+		m.WatchInbox(slowInbox(7 * time.Second))
+		for n := range 2 {
+			values := scrape(t, m)
+			assert.NotContains(t, values, "connectpsp_inbox_held", "a value of %d seconds ago", 6*n)
+			assert.EqualValues(t, n+1, values[`connectpsp_gauge_errors_total{source="inbox"}`])
+			time.Sleep(3 * time.Second)
+		}
+	})
+}
+
+// slowInbox takes that long, and ignores its context.
+type slowInbox time.Duration
+
+func (i slowInbox) State(context.Context) (webhook.InboxState, error) {
+	time.Sleep(time.Duration(i))
+	return webhook.InboxState{}, nil
 }
 
 // hangingInbox ignores its context, as a driver may.

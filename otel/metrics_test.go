@@ -128,6 +128,20 @@ func TestAGaugeThatHangsDelaysTheMetricsByThreeSeconds(t *testing.T) {
 	})
 }
 
+func TestACollectionThatIsCutShortIsNoFailureOfTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t)
+		tel.WatchInbox(inbox(func(ctx context.Context) (webhook.InboxState, error) {
+			time.Sleep(time.Second)
+			return webhook.InboxState{Due: 1}, ctx.Err()
+		}))
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		require.NoError(t, tel.metrics.Collect(impatient, new(metricdata.ResourceMetrics)))
+		assert.Equal(t, map[string]float64{"inbox.due": 1}, tel.collect(t))
+	})
+}
+
 // everything is an ended activity of each kind, with each metric and some values that are not in
 // the lists.
 var everything = []any{

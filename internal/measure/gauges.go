@@ -9,8 +9,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// gaugeLimit is how long [Gauges.Read] waits. A scraper gives up after about ten seconds, and then
-// loses the counters too.
+// gaugeLimit is how long a read may take. A scraper gives up after about ten seconds, and then loses
+// the counters too.
 const gaugeLimit = 3 * time.Second
 
 // Gauges reads the gauges of journals and inboxes. The zero Gauges watches none. Goroutines may
@@ -36,22 +36,23 @@ func (g *Gauges) WatchInbox(read func(context.Context) (webhook.InboxState, erro
 }
 
 // Read reads the gauges, and calls each with their values. It waits for 3 seconds at most, also for
-// a source that ignores its context, and less if ctx ends earlier. If a journal cannot be read, the
-// gauges of payments are left out, since the sum over the others would look like less; so are those
-// of inboxes. Each read that fails adds to the counter of errors.
+// a source that ignores its context. If a journal cannot be read, the gauges of payments are left
+// out, since the sum over the others would look like less; so are those of inboxes. Each read that
+// fails or takes longer than 3 seconds adds to the counter of errors.
+//
+// The reads have the values of ctx. Its end changes nothing: a scraper that hangs up is no failure
+// of a database, and a database that hangs is one for a scraper without patience too.
 func (g *Gauges) Read(ctx context.Context, each func(Addition)) {
-	ctx, cancel := context.WithTimeout(ctx, gaugeLimit)
-	defer cancel()
 	g.mu.Lock()
-	paymentReads, inboxReads := startAll(g.payments), startAll(g.inboxes)
+	paymentReads, inboxReads := startAll(ctx, g.payments), startAll(ctx, g.inboxes)
 	g.mu.Unlock()
 	add := counting(each)
-	if open, failed := waitAll(ctx, paymentReads); failed > 0 {
+	if open, failed := waitAll(paymentReads); failed > 0 {
 		add.value(gaugeErrors, float64(failed), "payments")
 	} else if len(open) > 0 {
 		add.payments(open)
 	}
-	if states, failed := waitAll(ctx, inboxReads); failed > 0 {
+	if states, failed := waitAll(inboxReads); failed > 0 {
 		add.value(gaugeErrors, float64(failed), "inbox")
 	} else if len(states) > 0 {
 		add.inboxes(states)
@@ -97,8 +98,8 @@ func ageOf(at time.Time) float64 {
 	return max(0, time.Since(at).Seconds())
 }
 
-// gaugeSource is a source of gauges. It has one read at a time: if the source hangs, scrapes wait
-// for the same read, and do not pile up goroutines and connections.
+// gaugeSource is a source of gauges. It has one read at a time: if the source hangs, scrapes share
+// the same read, and do not pile up goroutines and connections.
 type gaugeSource[T any] struct {
 	read func(context.Context) (T, error)
 
@@ -108,23 +109,24 @@ type gaugeSource[T any] struct {
 
 // gaugeRead is a read that has begun. Once done is closed, ok says whether it has a value.
 type gaugeRead[T any] struct {
+	ctx   context.Context // ends when the read has taken too long, and once done is closed
 	done  chan struct{}
 	value T
 	ok    bool
 }
 
-func startAll[T any](sources []*gaugeSource[T]) []*gaugeRead[T] {
+func startAll[T any](ctx context.Context, sources []*gaugeSource[T]) []*gaugeRead[T] {
 	var reads []*gaugeRead[T]
 	for _, source := range sources {
-		reads = append(reads, source.start())
+		reads = append(reads, source.start(ctx))
 	}
 	return reads
 }
 
 // waitAll waits for reads, and returns their values and how many failed or took too long.
-func waitAll[T any](ctx context.Context, reads []*gaugeRead[T]) (values []T, failed int) {
+func waitAll[T any](reads []*gaugeRead[T]) (values []T, failed int) {
 	for _, read := range reads {
-		if read.wait(ctx) && read.ok {
+		if read.wait() && read.ok {
 			values = append(values, read.value)
 		} else {
 			failed++
@@ -133,13 +135,13 @@ func waitAll[T any](ctx context.Context, reads []*gaugeRead[T]) (values []T, fai
 	return values, failed
 }
 
-// wait reports whether the read is done before ctx ends. After that it reports whether it is done
-// by now: another source may have used up the time.
-func (r *gaugeRead[T]) wait(ctx context.Context) bool {
+// wait reports whether the read is done before it has taken too long. Both may be true at once:
+// another source may have used up the time, and the context of a read ends after done is closed.
+func (r *gaugeRead[T]) wait() bool {
 	select {
 	case <-r.done:
 		return true
-	case <-ctx.Done():
+	case <-r.ctx.Done():
 	}
 	select {
 	case <-r.done:
@@ -149,20 +151,22 @@ func (r *gaugeRead[T]) wait(ctx context.Context) bool {
 	}
 }
 
-// start begins a read, or returns the one that goes on.
-func (s *gaugeSource[T]) start() *gaugeRead[T] {
+// start begins a read, or returns the one that goes on. Other scrapes may wait for the read too,
+// so it has the values of ctx alone, and a limit of its own.
+func (s *gaugeSource[T]) start(ctx context.Context) *gaugeRead[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
-		s.current = &gaugeRead[T]{done: make(chan struct{})}
-		go s.run(s.current)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gaugeLimit)
+		s.current = &gaugeRead[T]{ctx: ctx, done: make(chan struct{})}
+		go s.run(s.current, cancel)
 	}
 	return s.current
 }
 
-// run reads. Its context is not that of the scrape, since another scrape may wait for it too.
-func (s *gaugeSource[T]) run(read *gaugeRead[T]) {
-	ctx, cancel := context.WithTimeout(context.Background(), gaugeLimit)
+// run reads. A value that comes too late is dropped: by then it is old, and would look like a good
+// one to a scrape that began later.
+func (s *gaugeSource[T]) run(read *gaugeRead[T], cancel func()) {
 	defer cancel()
 	defer func() {
 		_ = recover() // a source that panics, such as a database driver, must not end the process
@@ -171,6 +175,6 @@ func (s *gaugeSource[T]) run(read *gaugeRead[T]) {
 		s.mu.Unlock()
 		close(read.done)
 	}()
-	value, err := s.read(ctx)
-	read.value, read.ok = value, err == nil
+	value, err := s.read(read.ctx)
+	read.value, read.ok = value, err == nil && read.ctx.Err() == nil
 }

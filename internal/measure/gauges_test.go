@@ -115,6 +115,68 @@ func TestAReadGoesOnForAnotherScrape(t *testing.T) {
 	})
 }
 
+func TestTheEndOfAScrapesContextChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gauges Gauges
+		gauges.WatchInbox(func(ctx context.Context) (webhook.InboxState, error) {
+			time.Sleep(2 * time.Second)
+			return webhook.InboxState{Due: 1}, ctx.Err()
+		})
+		gauges.WatchPayments(func(ctx context.Context) (connectpsp.OpenPayments, error) {
+			<-ctx.Done()
+			return connectpsp.OpenPayments{}, ctx.Err()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.Equal(t, map[string]float64{
+			"connectpsp.inbox.due[]": 1, "connectpsp.inbox.held[]": 0, "connectpsp.inbox.lag[]": 0,
+			"connectpsp.gauge.errors[payments]": 1,
+		}, collect(func(each func(Addition)) { gauges.Read(ctx, each) }))
+	})
+}
+
+func TestAReadHasTheValuesOfTheScrapesContextAndALimitOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		var value any
+		var limit time.Duration
+		var gauges Gauges
+		gauges.WatchInbox(func(ctx context.Context) (webhook.InboxState, error) {
+			deadline, _ := ctx.Deadline()
+			value, limit = ctx.Value(key{}), time.Until(deadline)
+			return webhook.InboxState{}, ctx.Err()
+		})
+		left, leave := context.WithCancel(context.WithValue(t.Context(), key{}, "of the scrape"))
+		leave()
+		gauges.Read(left, func(Addition) {})
+		synctest.Wait()
+		assert.Equal(t, "of the scrape", value)
+		assert.Equal(t, 3*time.Second, limit)
+	})
+}
+
+// A source that ignores its context would else show what was true before the scrape began.
+func TestAValueThatComesTooLateIsNotShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held, duration atomic.Int64
+		var gauges Gauges
+		gauges.WatchInbox(func(context.Context) (webhook.InboxState, error) {
+			now := int(held.Load())
+			time.Sleep(time.Duration(duration.Load()))
+			return webhook.InboxState{Held: now}, nil
+		})
+		duration.Store(int64(7 * time.Second))
+		failed := map[string]float64{"connectpsp.gauge.errors[inbox]": 1}
+		assert.Equal(t, failed, read(t, &gauges))
+		held.Store(7)
+		duration.Store(int64(2 * time.Second))
+		time.Sleep(3900 * time.Millisecond)
+		assert.Equal(t, failed, read(t, &gauges), "the read that began 6.9 seconds ago goes on")
+		time.Sleep(time.Second)
+		assert.EqualValues(t, 7, read(t, &gauges)["connectpsp.inbox.held[]"])
+	})
+}
+
 // reads returns a source that returns a value.
 func reads[T any](value T) func(context.Context) (T, error) {
 	return func(context.Context) (T, error) { return value, nil }
