@@ -136,6 +136,22 @@ var stories = map[string]story{
 		},
 		rings: []string{"ConnectPSPGatewayDown"},
 	},
+	"callers leave before the gateway responds": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			leave := func() {
+				for range 20 {
+					for range 3 {
+						s.leave()
+					}
+					time.Sleep(30 * time.Second)
+				}
+			}
+			leave() // and nobody else calls
+			s.running.Go(leave)
+			s.pass(20 * time.Minute)
+		},
+	},
 	"the first request of each payment is lost": {
 		happens: func(s *shop) {
 			var sent sync.Map

@@ -152,7 +152,7 @@ func newLine(target target, series promql.Series, unit string) (l line, ok bool)
 // Grafana's colors, by the names that the dashboard uses.
 var colors = map[string]template.CSS{
 	"green": "#73bf69", "super-light-green": "#c8f2c2", "yellow": "#fade2a", "orange": "#ff9830",
-	"red": "#f2495c", "dark-red": "#c4162a", "blue": "#5794f2", "purple": "#b877d9",
+	"red": "#f2495c", "dark-red": "#c4162a", "blue": "#5794f2", "super-light-blue": "#c0d8ff", "purple": "#b877d9",
 }
 
 // palette has the colors of series without one of their own.

@@ -296,6 +296,15 @@ func (s *shop) sent() string {
 	return payment.TransactionID
 }
 
+// leave reads the balance, and does not wait for the response.
+func (s *shop) leave() {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer time.AfterFunc(40*time.Millisecond, cancel).Stop()
+	_, err := s.client.GetBalance(ctx)
+	require.ErrorIs(s.t, err, context.Canceled)
+}
+
 // do expects that calls have succeeded.
 func (s *shop) do(calls ...error) {
 	s.t.Helper()

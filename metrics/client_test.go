@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,6 +124,20 @@ func TestAScrapeCountsWhatTheClientDid(t *testing.T) {
 			map[string]float64{
 				`client_calls_total{operation="createCashIn",outcome="not_sent"}`: 1,
 				`client_call_duration_seconds_count{operation="createCashIn"}`:    1,
+			},
+		},
+		"a caller that leaves": {
+			func(t *testing.T, gateway *sandbox.Sandbox, client *connectpsp.Client) {
+				require.NoError(t, gateway.SetLatency(time.Second))
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second/2, cancel)
+				_, err := client.GetBalance(ctx)
+				require.ErrorIs(t, err, context.Canceled)
+			},
+			map[string]float64{
+				`client_calls_total{operation="getBalance",outcome="failed"}`: 1,
+				`client_call_duration_seconds_count{operation="getBalance"}`:  1,
+				`client_attempts_total{outcome="canceled"}`:                   1,
 			},
 		},
 		"a read that fails": {

@@ -148,6 +148,7 @@ var everything = []any{
 	connectpsp.Call{Operation: connectpsp.OperationCreateCashOut, Outcome: connectpsp.CallUnknown, Code: connectpsp.CodeCashInExpired, Recovering: true, Duration: time.Second},
 	connectpsp.Call{Operation: "createNothing", Outcome: "odd", Code: "odd", Duration: time.Hour},
 	connectpsp.Attempt{Outcome: connectpsp.CallUnknown, Reason: connectpsp.RetryNoResponse, Deviation: "body"},
+	connectpsp.Attempt{Outcome: connectpsp.CallUnknown, Error: "canceled"},
 	connectpsp.TokenRequest{Status: 401},
 	connectpsp.JournalWrite{Step: "begin", Failed: true, Duration: time.Millisecond},
 	webhook.Delivery{Result: webhook.DeliveryStored, Type: webhook.CashInPaid, Duration: time.Millisecond},

@@ -73,7 +73,11 @@ func (add counting) call(a connectpsp.Call) {
 }
 
 func (add counting) attempt(a connectpsp.Attempt) {
-	add.one(attempts, string(a.Outcome))
+	if a.Error == canceled {
+		add.one(attempts, canceled)
+	} else {
+		add.one(attempts, string(a.Outcome))
+	}
 	if a.Reason != "" {
 		add.one(retries, string(a.Reason))
 	}

@@ -105,7 +105,10 @@ func TestWhatAnActivityAdds(t *testing.T) {
 				"connectpsp.client.call.duration[createCashIn]": 0,
 			},
 		},
-		"an attempt": {connectpsp.Attempt{Outcome: "accepted", Duration: time.Second}, map[string]float64{"connectpsp.client.attempts[accepted]": 1}},
+		"an attempt":                   {connectpsp.Attempt{Outcome: "accepted", Duration: time.Second}, map[string]float64{"connectpsp.client.attempts[accepted]": 1}},
+		"an attempt whose caller left": {connectpsp.Attempt{Outcome: "unknown", Error: "canceled"}, map[string]float64{"connectpsp.client.attempts[canceled]": 1}},
+		"an attempt whose caller left before it was sent": {connectpsp.Attempt{Outcome: "not_sent", Error: "canceled"}, map[string]float64{"connectpsp.client.attempts[canceled]": 1}},
+		"an attempt that took too long":                   {connectpsp.Attempt{Outcome: "unknown", Error: "timeout"}, map[string]float64{"connectpsp.client.attempts[unknown]": 1}},
 		"a retry with a deviation": {
 			connectpsp.Attempt{Outcome: "unknown", Reason: "no_response", Deviation: "body"},
 			map[string]float64{

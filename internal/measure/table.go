@@ -53,9 +53,9 @@ var Table = [...]Metric{
 	attempts: {
 		Name: "connectpsp.client.attempts", Unit: "{request}", Labels: []Label{{"outcome", []string{
 			string(connectpsp.CallAccepted), string(connectpsp.CallRejected),
-			string(connectpsp.CallNotSent), string(connectpsp.CallUnknown),
+			string(connectpsp.CallNotSent), string(connectpsp.CallUnknown), canceled,
 		}}},
-		Help: "Requests to the gateway, without those for tokens, by what each proves about itself.",
+		Help: "Requests to the gateway, without those for tokens, by what each proves about itself. Canceled: the caller left.",
 	},
 	retries: {
 		Name: "connectpsp.client.retries", Unit: "{request}", Labels: []Label{reason},
@@ -198,6 +198,10 @@ var (
 	state  = Label{"state", []string{"begun", "sent"}}
 	source = Label{"source", []string{"payments", "inbox"}}
 )
+
+// canceled is the outcome of an attempt whose caller left, and the Error of its activity. It proves
+// nothing about the gateway, and must not look like one that fails.
+const canceled = "canceled"
 
 // noKind is the kind of an item about no known transaction. An empty label would be none.
 const noKind = "none"
