@@ -9,8 +9,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// gaugeLimit is how long a read may take. A scraper gives up after about ten seconds, and then loses
-// the counters too.
+// gaugeLimit is how long a read may take, and how long [Gauges.Read] waits. A scraper gives up after
+// about ten seconds, and then loses the counters too.
 const gaugeLimit = 3 * time.Second
 
 // Gauges reads the gauges of journals and inboxes. The zero Gauges watches none. Goroutines may
@@ -43,16 +43,18 @@ func (g *Gauges) WatchInbox(read func(context.Context) (webhook.InboxState, erro
 // The reads have the values of ctx. Its end changes nothing: a scraper that hangs up is no failure
 // of a database, and a database that hangs is one for a scraper without patience too.
 func (g *Gauges) Read(ctx context.Context, each func(Addition)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gaugeLimit)
+	defer cancel()
 	g.mu.Lock()
 	paymentReads, inboxReads := startAll(ctx, g.payments), startAll(ctx, g.inboxes)
 	g.mu.Unlock()
 	add := counting(each)
-	if open, failed := waitAll(paymentReads); failed > 0 {
+	if open, failed := waitAll(ctx, paymentReads); failed > 0 {
 		add.value(gaugeErrors, float64(failed), "payments")
 	} else if len(open) > 0 {
 		add.payments(open)
 	}
-	if states, failed := waitAll(inboxReads); failed > 0 {
+	if states, failed := waitAll(ctx, inboxReads); failed > 0 {
 		add.value(gaugeErrors, float64(failed), "inbox")
 	} else if len(states) > 0 {
 		add.inboxes(states)
@@ -98,8 +100,8 @@ func ageOf(at time.Time) float64 {
 	return max(0, time.Since(at).Seconds())
 }
 
-// gaugeSource is a source of gauges. It has one read at a time: if the source hangs, scrapes share
-// the same read, and do not pile up goroutines and connections.
+// gaugeSource is a source of gauges. It has one read at a time: if the source hangs, scrapes wait
+// for the same read, and do not pile up goroutines and connections.
 type gaugeSource[T any] struct {
 	read func(context.Context) (T, error)
 
@@ -109,7 +111,6 @@ type gaugeSource[T any] struct {
 
 // gaugeRead is a read that has begun. Once done is closed, ok says whether it has a value.
 type gaugeRead[T any] struct {
-	ctx   context.Context // ends when the read has taken too long, and once done is closed
 	done  chan struct{}
 	value T
 	ok    bool
@@ -124,9 +125,9 @@ func startAll[T any](ctx context.Context, sources []*gaugeSource[T]) []*gaugeRea
 }
 
 // waitAll waits for reads, and returns their values and how many failed or took too long.
-func waitAll[T any](reads []*gaugeRead[T]) (values []T, failed int) {
+func waitAll[T any](ctx context.Context, reads []*gaugeRead[T]) (values []T, failed int) {
 	for _, read := range reads {
-		if read.wait() && read.ok {
+		if read.wait(ctx) && read.ok {
 			values = append(values, read.value)
 		} else {
 			failed++
@@ -135,13 +136,13 @@ func waitAll[T any](reads []*gaugeRead[T]) (values []T, failed int) {
 	return values, failed
 }
 
-// wait reports whether the read is done before it has taken too long. Both may be true at once:
-// another source may have used up the time, and the context of a read ends after done is closed.
-func (r *gaugeRead[T]) wait() bool {
+// wait reports whether the read is done before ctx ends. After that it reports whether it is done
+// by now: another source may have used up the time.
+func (r *gaugeRead[T]) wait(ctx context.Context) bool {
 	select {
 	case <-r.done:
 		return true
-	case <-r.ctx.Done():
+	case <-ctx.Done():
 	}
 	select {
 	case <-r.done:
@@ -157,16 +158,16 @@ func (s *gaugeSource[T]) start(ctx context.Context) *gaugeRead[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), gaugeLimit)
-		s.current = &gaugeRead[T]{ctx: ctx, done: make(chan struct{})}
-		go s.run(s.current, cancel)
+		s.current = &gaugeRead[T]{done: make(chan struct{})}
+		go s.run(context.WithoutCancel(ctx), s.current)
 	}
 	return s.current
 }
 
 // run reads. A value that comes too late is dropped: by then it is old, and would look like a good
 // one to a scrape that began later.
-func (s *gaugeSource[T]) run(read *gaugeRead[T], cancel func()) {
+func (s *gaugeSource[T]) run(ctx context.Context, read *gaugeRead[T]) {
+	ctx, cancel := context.WithTimeout(ctx, gaugeLimit)
 	defer cancel()
 	defer func() {
 		_ = recover() // a source that panics, such as a database driver, must not end the process
@@ -175,6 +176,6 @@ func (s *gaugeSource[T]) run(read *gaugeRead[T], cancel func()) {
 		s.mu.Unlock()
 		close(read.done)
 	}()
-	value, err := s.read(read.ctx)
-	read.value, read.ok = value, err == nil && read.ctx.Err() == nil
+	value, err := s.read(ctx)
+	read.value, read.ok = value, err == nil && ctx.Err() == nil
 }
