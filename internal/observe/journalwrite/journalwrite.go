@@ -27,12 +27,16 @@ func Observe(ctx context.Context, guard *observe.Guard, step string, write func(
 		observe.End(span, activity)
 	}()
 	err := write(ctx)
+	if err == nil {
+		activity.Failed = false
+		return nil // before the variable, which is allocated
+	}
 	var refused *refusal
 	if errors.As(err, &refused) {
 		err = refused.error
 	}
 	left := errors.Is(ctx.Err(), context.Canceled) && errors.Is(err, context.Canceled) // the caller has
-	activity.Failed = err != nil && refused == nil && !left
+	activity.Failed = refused == nil && !left
 	return err
 }
 
