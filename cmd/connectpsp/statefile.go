@@ -79,7 +79,7 @@ func linked(path string) string {
 }
 
 // keep returns a handler that writes the file before each response to a request that may have
-// changed the state. So what a client has seen outlives a kill of the process.
+// changed the state. A response that a client has read survives a kill of the process.
 func (f *stateFile) keep(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {

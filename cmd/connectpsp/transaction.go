@@ -14,7 +14,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 )
 
-// kind is what the commands about charges and those about payments differ in.
+// kind holds the words and the calls of one kind of transaction: charges or payments.
 type kind struct {
 	family    string // of the commands
 	noun      string
