@@ -55,8 +55,8 @@ func (v *view) draw(t *testing.T) {
 	v.Drawing = template.HTML("<svg" + string(body))
 }
 
-// stacked returns the lines to draw. If they are stacked, each is on top of those before it, and the
-// highest is drawn first.
+// stacked returns the lines to draw. If they are stacked, each is on top of those before it, and
+// the highest is drawn first.
 func (v *view) stacked() (drawn []plot.Plotter) {
 	stack := v.FieldConfig.Defaults.Custom.Stacking.Mode == "normal"
 	below := map[float64]float64{}
@@ -80,7 +80,8 @@ func (v *view) stacked() (drawn []plot.Plotter) {
 	return drawn
 }
 
-// thresholds returns lines for the thresholds of a panel that draws them, as far as the lines reach.
+// thresholds returns lines for the thresholds of a panel that draws them, as far as the lines
+// reach.
 func (v *view) thresholds() (drawn []plot.Plotter) {
 	if v.FieldConfig.Defaults.Custom.ThresholdsStyle.Mode != "line" {
 		return nil

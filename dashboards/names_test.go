@@ -137,7 +137,8 @@ func faultsOfFleet(expression string) (faults []string) {
 	return faults
 }
 
-// faultsOfText finds labels that a text of a rule or a legend has, and the expression does not keep.
+// faultsOfText finds labels that a text of a rule or a legend has, and the expression does not
+// keep.
 func faultsOfText(expression, text string) (faults []string) {
 	parsed, err := promQL.ParseExpr(expression)
 	if err != nil {

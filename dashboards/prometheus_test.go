@@ -131,8 +131,8 @@ type fired struct {
 	annotations labels.Labels
 }
 
-// ring evaluates all rules after each scrape, and returns the alerts that ring, by their names, each
-// as it rang first.
+// ring evaluates all rules after each scrape, and returns the alerts that ring, by their names,
+// each as it rang first.
 func (p *prometheus) ring(from, to time.Time) map[string]fired {
 	p.t.Helper()
 	query := rules.EngineQueryFunc(p.engine, p.storage)

@@ -9,8 +9,8 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// gaugeLimit is how long a read may take, and how long [Gauges.Read] waits. A scraper gives up after
-// about ten seconds, and then loses the counters too.
+// gaugeLimit is how long a read may take, and how long [Gauges.Read] waits. A scraper gives up
+// after about ten seconds, and then loses the counters too.
 const gaugeLimit = 3 * time.Second
 
 // Gauges reads the gauges of journals and inboxes. The zero Gauges watches none. Goroutines may
