@@ -1,0 +1,145 @@
+package connectpsp
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/connectpsp/connectpsp-go/pix"
+)
+
+// Holder is a person or a company as you have registered it, such as a player: the one who may pay
+// a charge, or may receive a payout. The zero value matches nobody. It prints without personal
+// data.
+type Holder struct {
+	// Document is the CPF or the CNPJ, with or without punctuation.
+	Document string
+
+	// Accounts are the registered accounts. Without any, every account will do whose holder has the
+	// Document.
+	Accounts []BankData
+
+	// AllowUnclear lets a payment pass that can neither be proven nor disproven to be the holder's,
+	// such as one to a random PIX key.
+	AllowUnclear bool
+
+	// Anyone lets every payment pass, such as one of your own company.
+	Anyone bool
+}
+
+// LogValue returns "[redacted]".
+func (Holder) LogValue() slog.Value { return redacted }
+
+// Format prints LogValue under every verb.
+func (h Holder) Format(state fmt.State, _ rune) { format(state, h) }
+
+// MatchAccount compares an account with the registered ones by [BankData.SameAccount]. The result
+// is [pix.HolderSame] if it is one of them, and [pix.HolderDifferent] if it is surely none. It is
+// [pix.HolderUnclear] for nil, and if no account is registered.
+func (h Holder) MatchAccount(account *BankData) pix.HolderMatch {
+	if account == nil || len(h.Accounts) == 0 {
+		return pix.HolderUnclear
+	}
+	match := pix.HolderDifferent
+	for _, registered := range h.Accounts {
+		switch account.SameAccount(registered) {
+		case pix.HolderSame:
+			return pix.HolderSame
+		case pix.HolderUnclear:
+			match = pix.HolderUnclear
+		}
+	}
+	return match
+}
+
+// SameAccount compares two accounts by ISPB and number, and by branch if both have one. The name of
+// the bank has no part in it. Punctuation, capitals and leading zeros do not count.
+//
+// Banks write one account in several ways. So accounts are [pix.HolderUnclear], not different, if
+// one number is the end of the other, as with the kind of account in front; if one is the other
+// with a check digit; and if the check digit is X in one and 0 in the other. Accounts without an
+// ISPB or a number are unclear too.
+func (b BankData) SameAccount(other BankData) pix.HolderMatch {
+	bank := sameISPB(b.ISPB, other.ISPB)
+	branch := pix.HolderSame
+	if b.Branch != "" && other.Branch != "" {
+		branch = sameNumber(b.Branch, other.Branch)
+	}
+	return worst(bank, branch, sameNumber(b.Account, other.Account))
+}
+
+// worst returns HolderDifferent if one of the matches is, HolderSame if all are, and otherwise
+// HolderUnclear.
+func worst(matches ...pix.HolderMatch) pix.HolderMatch {
+	all := pix.HolderSame
+	for _, match := range matches {
+		switch match {
+		case pix.HolderDifferent:
+			return pix.HolderDifferent
+		case pix.HolderUnclear:
+			all = pix.HolderUnclear
+		}
+	}
+	return all
+}
+
+func sameISPB(one, other string) pix.HolderMatch {
+	switch {
+	case !isISPB(one) || !isISPB(other):
+		return pix.HolderUnclear
+	case strings.TrimLeft(one, "0") == strings.TrimLeft(other, "0"):
+		return pix.HolderSame
+	default:
+		return pix.HolderDifferent
+	}
+}
+
+// isISPB reports whether text is the ISPB of a bank, which may have lost its leading zeros.
+func isISPB(text string) bool {
+	return text != "" && len(text) <= 8 && strings.Trim(text, "0123456789") == ""
+}
+
+// sameNumber compares two numbers of accounts or of branches.
+func sameNumber(one, other string) pix.HolderMatch {
+	short, long := bareNumber(one), bareNumber(other)
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	if short == "" {
+		return pix.HolderUnclear
+	}
+	if short == long {
+		return pix.HolderSame
+	}
+	last := len(long) - 1
+	checkDigits := short[len(short)-1:] + long[last:]
+	switch {
+	case strings.HasSuffix(long, short), long[:last] == short:
+		return pix.HolderUnclear
+	case len(short) == len(long) && short[:last] == long[:last] && (checkDigits == "0X" || checkDigits == "X0"):
+		return pix.HolderUnclear
+	default:
+		return pix.HolderDifferent
+	}
+}
+
+// bareNumber returns the digits and letters of a number, without leading zeros. It returns nothing
+// for a text that is no number of an account.
+func bareNumber(number string) string {
+	odd := false
+	bare := strings.Map(func(r rune) rune {
+		switch {
+		case r >= '0' && r <= '9', r >= 'A' && r <= 'Z':
+			return r
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case !strings.ContainsRune(" -./", r):
+			odd = true
+		}
+		return -1
+	}, number)
+	if odd {
+		return ""
+	}
+	return strings.TrimLeft(bare, "0")
+}
