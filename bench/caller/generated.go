@@ -15,7 +15,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/signing"
 )
 
-// Generated pays with the raw client and the request editors, as the README shows it. It keeps
+// Generated pays with the raw client and the request editors, as docs/calls.md shows it. It keeps
 // connections as [Floor] does.
 func Generated(url string, transport http.RoundTripper) (*Caller, error) {
 	if transport == nil {
