@@ -2,9 +2,9 @@ package webhook
 
 import (
 	"fmt"
-	"path/filepath"
 	"runtime"
-	"strings"
+
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 // panicError is a panic of the user's function. Its text is logged and stored, so it shows the
@@ -23,20 +23,4 @@ func (e *panicError) Error() string {
 	return "webhook: the function panicked at " + e.place + ": " + text
 }
 
-// panicPlace returns the function and the line that panicked. Call it in the deferred function that
-// recovers.
-func panicPlace() string {
-	var counters [64]uintptr
-	frames := runtime.CallersFrames(counters[:runtime.Callers(1, counters[:])])
-	for panicking, more := false, true; more; {
-		var frame runtime.Frame
-		frame, more = frames.Next()
-		switch {
-		case strings.HasPrefix(frame.Function, "runtime."):
-			panicking = true
-		case panicking:
-			return fmt.Sprintf("%s (%s:%d)", frame.Function, filepath.Base(frame.File), frame.Line)
-		}
-	}
-	return "an unknown place"
-}
+func panicPlace() string { return redact.PanicPlace() }
