@@ -272,6 +272,16 @@ func (e *APIError) UnmarshalJSON(data []byte) error {
 // notSentError is the cause of an APIError whose request was not sent.
 type notSentError struct{ cause error }
 
+// newNotSent returns the error of a call that was not sent, because of cause.
+func newNotSent(call *call, cause error) *APIError {
+	return &APIError{
+		Operation:         call.operation.ID,
+		IdempotencyKey:    call.payment.IdempotencyKey,
+		ExternalReference: call.payment.ExternalReference,
+		Err:               &notSentError{cause},
+	}
+}
+
 func (e *notSentError) Error() string { return e.cause.Error() }
 
 func (e *notSentError) Unwrap() error { return e.cause }

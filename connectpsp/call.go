@@ -65,6 +65,12 @@ func (c *Client) prepare(
 			faults.add("request", InvalidText, "cannot be written as JSON")
 		}
 	}
+	if cashOut, ok := request.(CashOutRequest); ok && c.payeeCheck != nil && len(faults) == 0 {
+		var err error
+		if faults, err = c.checkPayee(ctx, cashOut); err != nil {
+			return call, c.invalid(ctx, call, newNotSent(call, err))
+		}
+	}
 	if len(faults) > 0 {
 		return call, c.invalid(ctx, call, faults.err())
 	}

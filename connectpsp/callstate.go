@@ -131,12 +131,7 @@ func (p *callState) report(ended error) error {
 		}
 		return refusal
 	case p.verdict.outcome == notSent:
-		return &APIError{
-			Operation:         p.call.operation.ID,
-			IdempotencyKey:    p.call.payment.IdempotencyKey,
-			ExternalReference: p.call.payment.ExternalReference,
-			Err:               &notSentError{joinCauses(ended, p.verdict.err)},
-		}
+		return newNotSent(p.call, joinCauses(ended, p.verdict.err))
 	default:
 		return fmt.Errorf("connectpsp: %s: no readable response after %d attempts; it is safe to read again: %w",
 			p.call.operation.ID, p.sent, joinCauses(ended, p.verdict.err))

@@ -213,7 +213,8 @@ const FailurePIXKeyNotFound FailureCode = "PIX_KEY_NOT_FOUND"
 // to know.
 //
 // The idempotency key is derived from request.ExternalReference, so a program that dies and starts
-// again may simply call again with the same request. POST /cash-out, signed.
+// again may simply call again with the same request. [WithPayeeCheck] keeps payments from going to
+// another person than the player. POST /cash-out, signed.
 func (c *Client) CreateCashOut(ctx context.Context, request CashOutRequest, options ...CallOption) (*CashOut, error) {
 	payment := Intent{ExternalReference: request.ExternalReference, Amount: request.Amount}
 	return do(ctx, c, createCashOut, payment, request, c.checkCashOut(request), options)

@@ -37,10 +37,11 @@ type Client struct {
 	clientID   string        // the namespace of derived idempotency keys
 	baseURL    string
 	canSign    bool
-	isLocal    func(host string) bool // hosts that webhooks may go to in plain http
-	begun      time.Time              // when the client was made
-	recovered  atomic.Bool            // Recover has reported the payments that ended
-	rebalances chan struct{}          // holds one element while a rebalance is under way
+	payeeCheck func(context.Context, CashOutRequest) (Holder, error) // nil if there is none
+	isLocal    func(host string) bool                                // hosts that webhooks may go to in plain http
+	begun      time.Time                                             // when the client was made
+	recovered  atomic.Bool                                           // Recover has reported the payments that ended
+	rebalances chan struct{}                                         // holds one element while a rebalance is under way
 }
 
 // New returns a client. It sends nothing. Its error, a [*ValidationError] or ValidationErrors,
@@ -71,6 +72,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		clientID:   cfg.ClientID,
 		baseURL:    base.String(),
 		canSign:    !cfg.CryptoToken.IsZero(),
+		payeeCheck: settings.payeeCheck,
 		isLocal:    settings.localHosts(base),
 		rebalances: make(chan struct{}, 1),
 		begun:      time.Now(),

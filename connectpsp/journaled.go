@@ -219,6 +219,9 @@ func (c *Client) invalid(ctx context.Context, call *call, err error) (reported e
 		p.about(earlier)
 	}
 	p.doubtErr = nil // the fault says more
+	if notSent := (*notSentError)(nil); errors.As(err, &notSent) {
+		err = notSent.cause // without the advice to call again
+	}
 	return p.unknown(&faultError{err, failure})
 }
 

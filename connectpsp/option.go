@@ -2,6 +2,7 @@ package connectpsp
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,6 +25,7 @@ type settings struct {
 	tokenSource auth.TokenSource
 	journal     Journal
 	window      time.Duration
+	payeeCheck  func(context.Context, CashOutRequest) (Holder, error)
 	observers   []observe.Observer
 	guard       *observe.Guard // of observers
 	private     bool           // plain http on a private network is allowed
@@ -145,6 +147,33 @@ func WithJournal(journal Journal) Option {
 // remember is 30 minutes. Raise it only if the provider promises more.
 func WithReplayWindow(window time.Duration) Option {
 	return func(s *settings) { s.window = window }
+}
+
+// WithPayeeCheck makes [Client.CreateCashOut] compare the payee of each request with the [Holder]
+// that check returns, such as the player who withdraws. The payee's document must be the holder's.
+// So must the destination: a CPF or CNPJ key is compared with the Document, a bank account with the
+// Accounts.
+//
+// What is another person's is a [*ValidationError] with the code InvalidPayee. What may be, is one
+// with the code InvalidPayeeUnclear, unless AllowUnclear is set: any other kind of key, an account
+// if none is registered, or one that is written in another way. A Holder with Anyone lets every
+// payment pass, and the zero value lets none pass. Texts are compared, and no directory of keys or
+// accounts is asked.
+//
+// Check is called once for each call with a valid request, also for one that is repeated, before
+// the journal and the gateway. Goroutines call it concurrently, and only the context limits its
+// time. If it returns an error or panics, nothing is sent: errors.Is finds [ErrNotSent] and the
+// error itself, whose text is redacted.
+//
+// A payment that is open or was accepted is never reported as rejected because check refuses it
+// now: its outcome stays unknown, as long as the client or its journal knows of it. In a new
+// process without a journal that is for the caller to know. [Client.Recover] and
+// [Client.ResolveCashOut] do not call check: the payment was checked before it was first sent, and
+// may have been made.
+//
+// Without this option, or with nil, nothing is compared.
+func WithPayeeCheck(check func(ctx context.Context, request CashOutRequest) (Holder, error)) Option {
+	return func(s *settings) { s.payeeCheck = check }
 }
 
 // RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default.

@@ -75,6 +75,12 @@ const (
 	// InvalidAccount is a branch, account or type of account with more than 20 characters, or with
 	// other characters than letters, digits, '-' and '_'.
 	InvalidAccount ValidationCode = "ACCOUNT"
+
+	// InvalidPayee is a document, a PIX key or a bank account of another person than the [Holder]
+	// whom the function of [WithPayeeCheck] returned.
+	InvalidPayee ValidationCode = "PAYEE"
+	// InvalidPayeeUnclear is one of which it cannot be told whether it is that Holder's.
+	InvalidPayeeUnclear ValidationCode = "PAYEE_UNCLEAR"
 )
 
 // The codes of addresses.
@@ -139,6 +145,9 @@ var userMessages = map[ValidationCode]string{
 
 	InvalidISPB:    "O código do banco (ISPB) tem 8 dígitos.",
 	InvalidAccount: "Use no máximo 20 letras, números ou hifens, sem espaços nem pontos.",
+
+	InvalidPayee:        "Este dado é de outra pessoa. Use uma chave PIX ou conta do próprio titular do cadastro.",
+	InvalidPayeeUnclear: "Não dá para confirmar de quem é este dado. Use como chave PIX o CPF ou CNPJ do titular do cadastro.",
 
 	InvalidURL:       "O endereço (URL) não é válido.",
 	InvalidURLParts:  "O endereço (URL) tem uma parte que não é aceita: usuário, consulta ou fragmento.",

@@ -86,6 +86,9 @@ var faultyCalls = []struct {
 	{connectpsp.InvalidAccount, account(func(a *connectpsp.BankAccount) { a.Account = "94771084.0" })},
 	{connectpsp.InvalidAccount, account(func(a *connectpsp.BankAccount) { a.Account = strings.Repeat("1", 21) })},
 
+	{connectpsp.InvalidPayee, payeeOf(connectpsp.Holder{Document: othersCPF, AllowUnclear: true}, toAccount)},
+	{connectpsp.InvalidPayeeUnclear, payeeOf(connectpsp.Holder{Document: playersCPF}, toAccount)},
+
 	{connectpsp.InvalidURL, webhookURL("/hook")},
 	{connectpsp.InvalidURLParts, webhookURL("https://merchant.example/hook#a")},
 	{connectpsp.InvalidURLScheme, webhookURL("http://merchant.example/hook")},
@@ -148,6 +151,16 @@ func account(spoil func(*connectpsp.BankAccount)) faultyCall {
 	valid := connectpsp.BankAccount{ISPB: "18236120", Branch: "0001", Account: "947710840", AccountType: connectpsp.AccountTypePayment}
 	spoil(&valid)
 	return destination(connectpsp.ToBankAccount(valid))
+}
+
+// payeeOf pays to a destination, and the payee must be a holder.
+func payeeOf(holder connectpsp.Holder, to connectpsp.Destination) faultyCall {
+	return func(t *testing.T, _ *connectpsp.Client) error {
+		request := cashOutRequest()
+		request.Payee.Destination = to
+		_, err := newGateway(t).memoryClient(requires(holder)).CreateCashOut(t.Context(), request)
+		return err
+	}
 }
 
 func webhookURL(text string) faultyCall {
