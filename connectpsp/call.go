@@ -55,6 +55,9 @@ func (c *Client) prepare(
 	settings := settingsOf(options)
 	payment.Operation = op.ID
 	payment.IdempotencyKey = c.keyFor(op, payment, settings, &faults)
+	if payment.DueBy = settings.dueBy; !payment.DueBy.IsZero() && op.ID != OperationCreateCashOut {
+		faults.add("WithDueBy", InvalidOption, op.ID+" takes no due time")
+	}
 	if op.Signed && !c.canSign {
 		faults.add("CryptoToken", InvalidEmpty, "must be set in Config: "+op.ID+" is signed with it")
 	}

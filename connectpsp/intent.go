@@ -52,6 +52,9 @@ type Intent struct {
 	// BegunAt, SentAt and EndedAt are times of the local clock, in UTC. SentAt is zero if it was
 	// not sent, EndedAt if it has not ended.
 	BegunAt, SentAt, EndedAt time.Time
+	// DueBy is when a payment has to be made, in UTC and to the millisecond. It is zero without
+	// [WithDueBy].
+	DueBy time.Time
 	// Outcome is empty unless it is certain.
 	Outcome Outcome
 	// Leased says that another process works on the payment, or has just ended it and is reporting

@@ -77,6 +77,20 @@ func (c *Client) logRecovered(ctx context.Context, level slog.Level, recovered [
 	}
 }
 
+// logOverdue records payments that [Client.Recover] leaves open after they were due. An element may
+// be nil.
+func (c *Client) logOverdue(ctx context.Context, recovered []*Recovered) {
+	now := time.Now()
+	for _, one := range recovered {
+		if one == nil || !errors.Is(one.Err, ErrUnknownOutcome) || !isOverdue(one.DueBy, now) {
+			continue
+		}
+		line := attributes{slog.String("event", "payment.overdue"), slog.Time("due_by", one.DueBy)}
+		line.describe(one.Err)
+		c.logger.LogAttrs(ctx, slog.LevelError, "connectpsp: an open payment is overdue", line...)
+	}
+}
+
 // attributes collects the attributes of a line.
 type attributes []slog.Attr
 

@@ -17,19 +17,27 @@ type OpenPayments struct {
 	// OldestSentAt is when the oldest of these was first sent, by the local clock. It is zero if
 	// Sent is 0.
 	OldestSentAt time.Time
+	// Overdue counts those of Sent whose time of [WithDueBy] has passed. They may have been made.
+	Overdue int
 }
 
-// add counts one more payment, that was first sent at a time. The time is zero if it never was.
-func (o *OpenPayments) add(sentAt time.Time) {
-	if sentAt.IsZero() {
+// add counts one more payment that has no outcome.
+func (o *OpenPayments) add(intent *Intent, now time.Time) {
+	if intent.SentAt.IsZero() {
 		o.Begun++
 		return
 	}
 	o.Sent++
-	if o.OldestSentAt.IsZero() || sentAt.Before(o.OldestSentAt) {
-		o.OldestSentAt = sentAt
+	if o.OldestSentAt.IsZero() || intent.SentAt.Before(o.OldestSentAt) {
+		o.OldestSentAt = intent.SentAt
+	}
+	if isOverdue(intent.DueBy, now) {
+		o.Overdue++
 	}
 }
+
+// isOverdue reports whether there is a due time that has passed.
+func isOverdue(dueBy, now time.Time) bool { return !dueBy.IsZero() && now.After(dueBy) }
 
 // OpenPayments counts the payments in the client's [Journal] that have no outcome. An old one has
 // an unknown outcome, and waits for [Client.Recover] or a webhook. OpenPayments sends nothing to
@@ -51,8 +59,9 @@ func openPayments(ctx context.Context, journal Journal) (open OpenPayments, err 
 	if err != nil {
 		return OpenPayments{}, err
 	}
+	now := time.Now()
 	for _, intent := range pending {
-		open.add(intent.SentAt)
+		open.add(&intent, now)
 	}
 	return open, nil
 }
@@ -64,8 +73,9 @@ func (d detachedJournal) OpenPayments(ctx context.Context) (OpenPayments, error)
 func (m *memoryJournal) OpenPayments(context.Context) (open OpenPayments, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	now := time.Now()
 	for _, intent := range m.open.byPayment {
-		open.add(intent.SentAt)
+		open.add(&intent.Intent, now)
 	}
 	return open, nil
 }

@@ -77,20 +77,22 @@ func WithHTTPClient(h *http.Client) Option {
 // [slog.Default] of the moment when New is called; for silence give it
 // slog.New(slog.DiscardHandler). It writes
 //
-//   - at level error, once, each call whose outcome is unknown (see [ErrUnknownOutcome]),
+//   - at level error, once, each call whose outcome is unknown (see [ErrUnknownOutcome]), and each
+//     payment that [Client.Recover] leaves open after it was due (see [WithDueBy]),
 //   - at level warning each payment that [Client.Recover] found open,
 //   - at level debug each that it reports because it ended before, each attempt and each request
 //     for a token,
 //
 // with those of these attributes that apply:
 //
-//	event               call.unknown, payment.recovered, attempt or token.request
+//	event               call.unknown, payment.overdue, payment.recovered, attempt or token.request
 //	operation           the operation's id in the description, such as createCashOut
 //	external_reference  the request's
 //	idempotency_key     the key that it carries
 //	transaction_id      the gateway's id, or that of the charge to refund
 //	outcome             of this attempt or recovered payment, a [CallOutcome]
 //	first_sent_at       when the payment was first sent
+//	due_by              when it was due
 //	status              the HTTP status of the response, 0 if none came
 //	code                the gateway's code, such as INSUFFICIENT_FUNDS
 //	error               the kind of the failure, such as "context deadline exceeded"
@@ -214,6 +216,7 @@ type callSettings struct {
 	keySet     bool
 	attempt    int
 	attemptSet bool
+	dueBy      time.Time
 	raw        *RawResponse
 }
 
@@ -236,6 +239,20 @@ func WithIdempotencyKey(key string) CallOption {
 // its refusal of the earlier attempt, and a payment that was made reads as refused.
 func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
+}
+
+// WithDueBy says until when [Client.CreateCashOut] has to pay, such as two hours after a prize was
+// won. The journal keeps the time, to the millisecond, and with it what is late can be seen: in the
+// log of [Client.Recover], in [Recovered], in [OpenPayments], and in steps of package webhook if
+// its Worker watches the time. It changes neither the request nor the outcome: a payment that is
+// late may have been made or be made yet, so never pay it again and never give the money back
+// because of that. A time that has passed is no fault: the payment is made, and is late.
+//
+// The first call for a payment sets its time. A further one neither changes it nor adds one that is
+// missing, unless the payment was rejected before. The zero time is like no time. With any other
+// operation it is a [*ValidationError].
+func WithDueBy(due time.Time) CallOption {
+	return func(s *callSettings) { s.dueBy = due.UTC().Truncate(time.Millisecond) }
 }
 
 // WithRawResponse stores the last response of the call in dst, also when the call fails. It is left

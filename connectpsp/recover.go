@@ -34,6 +34,9 @@ type Recovered struct {
 	// TransactionID is the gateway's if the payment was accepted. Otherwise it is ChargeID for a
 	// refund, or empty.
 	TransactionID string
+	// DueBy is the time that [WithDueBy] gave to the first call, zero if it gave none. That it has
+	// passed says nothing about the outcome.
+	DueBy time.Time
 	// CashIn, CashOut or Refund, by Operation, is the gateway's response if [Client.Recover] sent
 	// the payment again and it was accepted. The others are nil, and so are all three of a payment
 	// that was accepted before: read it by its TransactionID.
@@ -100,6 +103,7 @@ func (c *Client) Recover(ctx context.Context) ([]Recovered, error) {
 	r.checkAccepted(ctx)
 	c.logRecovered(ctx, slog.LevelDebug, before)
 	c.logRecovered(ctx, slog.LevelWarn, found)
+	c.logOverdue(ctx, found)
 	var recovered []Recovered
 	for _, one := range slices.Concat(before, found) {
 		if one != nil {
@@ -323,6 +327,7 @@ func newRecovered(intent Intent) *Recovered {
 		ChargeID:          intent.ChargeID,
 		Amount:            intent.Amount,
 		TransactionID:     intent.TransactionID,
+		DueBy:             intent.DueBy,
 	}
 }
 

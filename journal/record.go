@@ -64,6 +64,7 @@ type intent struct {
 	SentAt            time.Time          `json:"sentAt,omitzero"`
 	Outcome           connectpsp.Outcome `json:"outcome,omitzero"`
 	EndedAt           time.Time          `json:"endedAt,omitzero"`
+	DueBy             time.Time          `json:"dueBy,omitzero"`
 }
 
 // ended is a connectpsp.Intent with an outcome, in the file and in memory. There are many, so the
@@ -81,6 +82,7 @@ type ended struct {
 	BegunAt           int64      `json:"begun,omitzero"`
 	SentAt            int64      `json:"sent,omitzero"`
 	EndedAt           int64      `json:"at,omitzero"`
+	DueBy             int64      `json:"due,omitzero"`
 	Rejected          bool       `json:"rejected,omitzero"`
 }
 
@@ -183,6 +185,7 @@ func intentOf(i connectpsp.Intent) *intent {
 		BaseURL:           i.BaseURL,
 		BegunAt:           i.BegunAt.UTC(),
 		SentAt:            i.SentAt.UTC(),
+		DueBy:             i.DueBy.UTC(),
 	}
 }
 
@@ -201,6 +204,7 @@ func (i *intent) public() connectpsp.Intent {
 		BaseURL:           i.BaseURL,
 		BegunAt:           i.BegunAt,
 		SentAt:            i.SentAt,
+		DueBy:             i.DueBy,
 	}
 }
 
@@ -222,6 +226,7 @@ func endedOf(
 		BegunAt:           milliseconds(i.BegunAt),
 		SentAt:            milliseconds(i.SentAt),
 		EndedAt:           milliseconds(at),
+		DueBy:             milliseconds(i.DueBy),
 		Rejected:          outcome == connectpsp.OutcomeRejected,
 	}
 }
@@ -247,6 +252,7 @@ func (e *ended) public() connectpsp.Intent {
 		BegunAt:           timeOf(e.BegunAt),
 		SentAt:            timeOf(e.SentAt),
 		EndedAt:           timeOf(e.EndedAt),
+		DueBy:             timeOf(e.DueBy),
 		Outcome:           e.outcome(),
 	}
 }

@@ -258,15 +258,19 @@ func (s *state) allPending() []*intent {
 
 // countPending counts the intents without an outcome.
 func (s *state) countPending() (open connectpsp.OpenPayments) {
+	now := time.Now()
 	for e := range s.pending {
-		switch sent := e.now.SentAt; {
-		case sent.IsZero():
+		sent, due := e.now.SentAt, e.now.DueBy
+		if sent.IsZero() {
 			open.Begun++
-		case open.Sent == 0 || sent.Before(open.OldestSentAt):
+			continue
+		}
+		open.Sent++
+		if open.OldestSentAt.IsZero() || sent.Before(open.OldestSentAt) {
 			open.OldestSentAt = sent
-			open.Sent++
-		default:
-			open.Sent++
+		}
+		if !due.IsZero() && now.After(due) {
+			open.Overdue++
 		}
 	}
 	return open

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 		"an intent that was accepted without being sent is known": acceptedUnsent,
 		"pending and ended intents are listed in order":           listed,
 		"open payments are counted":                               counted,
+		"the due time of the first call stays":                    firstDue,
 		"intents that are handed out are copies":                  copies,
 		"goroutines may share it":                                 goroutines,
 	} {
@@ -45,7 +46,8 @@ func Run(t *testing.T, open func(t *testing.T) connectpsp.Journal) {
 	}
 }
 
-// newIntent returns the intent of a new cash-out. Its amount is made of the number.
+// newIntent returns the intent of a new cash-out. Its amount and its due time are made of the
+// number.
 func newIntent(n int) connectpsp.Intent {
 	reference := uuid.NewString()
 	body := []byte(`{"amount":1.00,"externalReference":"` + reference + `"}`)
@@ -54,6 +56,7 @@ func newIntent(n int) connectpsp.Intent {
 		Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: uuid.NewString(), ExternalReference: reference,
 		Amount: pix.Centavos(int64(n)), Body: body, BodySHA256: hex.EncodeToString(digest[:]),
 		ClientID: "1024", BaseURL: "https://gateway.example", BegunAt: time.Now().UTC(),
+		DueBy: time.Now().Add(time.Duration(n) * time.Hour).UTC().Truncate(time.Millisecond),
 	}
 }
 
@@ -121,32 +124,57 @@ func counted(t *testing.T, journal connectpsp.Journal) {
 	if !ok {
 		t.Skip("it has no method OpenPayments, so the client counts what Pending returns")
 	}
-	count := func(begunAtMost, sent int, oldest time.Time) {
+	count := func(begunAtMost, sent, overdue int, oldest time.Time) {
 		t.Helper()
 		open, err := counting.OpenPayments(t.Context())
 		require.NoError(t, err)
 		assert.LessOrEqual(t, open.Begun, begunAtMost)
 		assert.Equal(t, sent, open.Sent)
+		assert.Equal(t, overdue, open.Overdue)
 		if oldest.IsZero() {
 			assert.Zero(t, open.OldestSentAt)
 		} else {
 			assert.WithinDuration(t, oldest, open.OldestSentAt, 10*time.Second)
 		}
 	}
-	count(0, 0, time.Time{})
-	old, recent, unsent := newIntent(1), newIntent(2), newIntent(3)
+	count(0, 0, 0, time.Time{})
+	old, recent, unsent, never := newIntent(-1), newIntent(2), newIntent(-3), newIntent(4)
+	never.DueBy = time.Time{}
 	now := time.Now().UTC()
-	for intent, sentAt := range map[*connectpsp.Intent]time.Time{&old: now.Add(-time.Hour), &recent: now.Add(-time.Minute)} {
+	for intent, sentAt := range map[*connectpsp.Intent]time.Time{
+		&old: now.Add(-time.Hour), &recent: now.Add(-time.Minute), &never: now,
+	} {
 		begin(t, journal, *intent)
 		require.NoError(t, journal.Sent(t.Context(), intent.IdempotencyKey, sentAt))
 	}
 	begin(t, journal, unsent)
-	count(1, 2, now.Add(-time.Hour))
+	count(1, 3, 1, now.Add(-time.Hour))
 	finish(t, journal, old, connectpsp.OutcomeAccepted)
-	count(1, 1, now.Add(-time.Minute))
-	finish(t, journal, recent, connectpsp.OutcomeRejected)
-	finish(t, journal, unsent, connectpsp.OutcomeRejected)
-	count(0, 0, time.Time{})
+	count(1, 2, 0, now.Add(-time.Minute))
+	for _, intent := range []connectpsp.Intent{recent, unsent, never} {
+		finish(t, journal, intent, connectpsp.OutcomeRejected)
+	}
+	count(0, 0, 0, time.Time{})
+}
+
+func firstDue(t *testing.T, journal connectpsp.Journal) {
+	first := newIntent(1)
+	send(t, journal, first)
+	for _, due := range []time.Time{first.DueBy.Add(time.Hour), {}} {
+		repeated := first
+		repeated.DueBy = due
+		got := look(t, journal, repeated)
+		require.NotNil(t, got)
+		assert.Equal(t, first.DueBy, got.DueBy)
+		require.NoError(t, journal.Sent(t.Context(), first.IdempotencyKey, time.Now().UTC()))
+	}
+	finish(t, journal, first, connectpsp.OutcomeRejected)
+	later := first
+	later.DueBy = time.Time{}
+	send(t, journal, later)
+	got := look(t, journal, later)
+	require.NotNil(t, got)
+	assert.Zero(t, got.DueBy, "an attempt after a rejection has its own")
 }
 
 func found(t *testing.T, journal connectpsp.Journal) {

@@ -211,7 +211,7 @@ func logOfCalls(t *testing.T, log *log) {
 	}
 	pay := func(reference string) {
 		request.ExternalReference = reference
-		_, _ = client.CreateCashOut(t.Context(), request)
+		_, _ = client.CreateCashOut(t.Context(), request, connectpsp.WithDueBy(time.Now()))
 	}
 	pay("no-response") // not even to the request for a token
 	g.set(500, problem(500, "INTERNAL_ERROR"))
