@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
@@ -57,7 +58,7 @@ var nextVersion = []string{
 	`ALTER TABLE connectpsp_state ADD COLUMN note text NOT NULL DEFAULT ''`,
 	`ALTER TABLE connectpsp_token ADD COLUMN note text NOT NULL DEFAULT ''`,
 	`CREATE INDEX connectpsp_payment_note ON connectpsp_payment (note)`,
-	`INSERT INTO connectpsp_version (version, usable_from) VALUES (2, 1)`,
+	`INSERT INTO connectpsp_version (version, usable_from) VALUES (3, 1)`,
 }
 
 // migrateAsLater updates the tables as Open of a later version would.
@@ -151,6 +152,91 @@ func TestProgramsOfThePreviousVersionGoOnWhileALaterOneMigrates(t *testing.T) {
 		for work() {
 		}
 		assert.Equal(t, steps*processes, number(t, db, `SELECT count(*) FROM effect`))
+	})
+}
+
+// The statements with which version 1 of the tables is used, in their order: a payment is sent, looked
+// up, and accepted.
+const (
+	writeOfVersion1 = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
+	body_sha256, client_id, base_url, body, begun_at, sent_at, owner, leased_until, epoch)
+VALUES ($1, $1, 'createCashOut', $2, '', '', 100, '', '1024', 'https://gateway.example', NULL, $3, $3, 'old', 0, 1)
+ON CONFLICT (payment) DO UPDATE SET key = excluded.key, begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = NULL,
+	outcome = '', owner = excluded.owner, leased_until = excluded.leased_until, epoch = excluded.epoch
+WHERE connectpsp_payment.epoch = 1 AND connectpsp_payment.outcome = 'REJECTED'`
+	readOfVersion1 = `SELECT key, operation, external_reference, charge_id, transaction_id, centavos, body_sha256, client_id, base_url,
+	body, outcome, epoch, owner, begun_at, sent_at, ended_at, owner <> $1 AND leased_until > 0
+FROM connectpsp_payment WHERE payment = $2`
+	acceptOfVersion1 = `UPDATE connectpsp_payment SET outcome = 'ACCEPTED', body = NULL, ended_at = sent_at, transaction_id = 't'
+WHERE key = $1 AND outcome <> 'REJECTED' AND outcome <> 'ACCEPTED'`
+)
+
+// A fleet is updated one process after the other.
+func TestAProgramOfVersion1GoesOnWhileTheTablesGetTheDueTime(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		for _, statement := range sqlstore.Migrations(s.dialect)[0].Statements {
+			execute(t, db, statement)
+		}
+		begun, enough := make(chan struct{}), make(chan struct{})
+		var old sync.WaitGroup
+		var payments []connectpsp.Intent
+		old.Go(func() {
+			for n := 0; ; n++ {
+				intent := connectpsp.Intent{
+					Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: fmt.Sprint("createCashOut/old-", n), ExternalReference: fmt.Sprint("old-", n),
+				}
+				run := func(statement string, arguments ...any) {
+					_, err := db.ExecContext(t.Context(), statement, arguments...)
+					assert.NoError(t, err)
+				}
+				run(writeOfVersion1, intent.IdempotencyKey, intent.ExternalReference, time.Now().UnixMicro())
+				run(readOfVersion1, "old", intent.IdempotencyKey)
+				if n%2 == 0 {
+					run(acceptOfVersion1, intent.IdempotencyKey)
+				}
+				payments = append(payments, intent)
+				if n == 10 {
+					close(begun)
+				}
+				select {
+				case <-enough:
+					if n > 20 {
+						return
+					}
+				default:
+				}
+			}
+		})
+		select {
+		case <-begun:
+		case <-time.After(time.Minute):
+			require.Fail(t, "it is too slow")
+		}
+		journal := openStore(t, s, db).Journal()
+		close(enough)
+		old.Wait()
+		assert.Equal(t, 2, number(t, db, `SELECT max(version) FROM connectpsp_version`))
+		assert.Equal(t, 1, number(t, db, `SELECT max(usable_from) FROM connectpsp_version`))
+		for n, intent := range payments {
+			found, err := journal.Find(t.Context(), intent)
+			require.NoError(t, err)
+			require.NotNil(t, found)
+			assert.Zero(t, found.DueBy)
+			assert.Equal(t, n%2 == 0, found.Outcome == connectpsp.OutcomeAccepted)
+		}
+
+		due := connectpsp.Intent{
+			Operation: connectpsp.OperationCreateCashOut, IdempotencyKey: "key", ExternalReference: "due", DueBy: time.UnixMilli(1_700_000_000_000).UTC(),
+		}
+		_, err := journal.Begin(t.Context(), due)
+		require.NoError(t, err)
+		require.NoError(t, journal.Sent(t.Context(), due.IdempotencyKey, time.Now()))
+		execute(t, db, acceptOfVersion1, due.IdempotencyKey)
+		found, err := openStore(t, s, db).Journal().Find(t.Context(), due)
+		require.NoError(t, err)
+		require.NotNil(t, found)
+		assert.Equal(t, due.DueBy, found.DueBy)
+		assert.Equal(t, connectpsp.OutcomeAccepted, found.Outcome)
 	})
 }
 

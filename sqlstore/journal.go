@@ -439,7 +439,8 @@ func (j *Journal) Pending(ctx context.Context) ([]connectpsp.Intent, error) {
 }
 
 // countOpen reads the index of the open payments, and their rows.
-const countOpen = `SELECT count(*), count(sent_at), NOW - min(sent_at) FROM connectpsp_payment WHERE outcome = ''`
+const countOpen = `SELECT count(*), count(sent_at), NOW - min(sent_at), count(CASE WHEN due_by < NOW THEN sent_at END)
+FROM connectpsp_payment WHERE outcome = ''`
 
 // OpenPayments counts the payments of all processes that have no outcome. Begun is 0, because Begin
 // writes nothing. See [connectpsp.Client.OpenPayments].
@@ -447,7 +448,7 @@ func (j *Journal) OpenPayments(ctx context.Context) (connectpsp.OpenPayments, er
 	var open int
 	var oldest sql.NullInt64
 	var payments connectpsp.OpenPayments
-	err := j.store.db.QueryRowContext(ctx, j.store.text(countOpen)).Scan(&open, &payments.Sent, &oldest)
+	err := j.store.db.QueryRowContext(ctx, j.store.text(countOpen)).Scan(&open, &payments.Sent, &oldest, &payments.Overdue)
 	payments.Begun, payments.OldestSentAt = open-payments.Sent, localTime(oldest, time.Now())
 	return payments, wrap(err)
 }

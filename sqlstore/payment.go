@@ -33,7 +33,7 @@ func (r *row) sameAs(other connectpsp.Intent) bool {
 
 const (
 	selectRow = `SELECT key, operation, external_reference, charge_id, transaction_id, centavos, body_sha256, client_id, base_url,
-	body, outcome, epoch, owner, NOW - begun_at, NOW - sent_at, NOW - ended_at, owner <> $1 AND leased_until > NOW
+	body, due_by, outcome, epoch, owner, NOW - begun_at, NOW - sent_at, NOW - ended_at, owner <> $1 AND leased_until > NOW
 FROM connectpsp_payment `
 
 	selectFound   = selectRow + `WHERE payment = $2 OR (key = $3 AND outcome <> 'REJECTED')`
@@ -47,25 +47,25 @@ FROM connectpsp_payment `
 
 	// An attempt takes the place of a rejected one, if that is the one that Begin saw.
 	writeIntent = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
-	body_sha256, client_id, base_url, body, begun_at, sent_at, owner, leased_until, epoch)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, $17)
+	body_sha256, client_id, base_url, due_by, body, begun_at, sent_at, owner, leased_until, epoch)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NOW - $13, NOW - $14, $15, NOW + $16, $18)
 ON CONFLICT (payment) DO UPDATE SET key = excluded.key, charge_id = excluded.charge_id, transaction_id = excluded.transaction_id,
-	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, body = excluded.body,
-	begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = NULL, outcome = '', owner = excluded.owner,
+	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, due_by = excluded.due_by,
+	body = excluded.body, begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = NULL, outcome = '', owner = excluded.owner,
 	leased_until = excluded.leased_until, epoch = excluded.epoch
-WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`
+WHERE connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = 'REJECTED'`
 
 	// The same for an attempt that ends without having been written, or that may be written later
 	// by a statement that seemed to fail: that one finds another epoch then.
 	writeEnd = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
-	body_sha256, client_id, base_url, outcome, begun_at, sent_at, owner, leased_until, epoch, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NOW - $12, NOW - $13, $14, NOW + $15, $17, NOW)
+	body_sha256, client_id, base_url, due_by, outcome, begun_at, sent_at, owner, leased_until, epoch, ended_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NOW - $13, NOW - $14, $15, NOW + $16, $18, NOW)
 ON CONFLICT (payment) DO UPDATE SET key = excluded.key, charge_id = excluded.charge_id, transaction_id = excluded.transaction_id,
-	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, body = NULL,
-	begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = excluded.ended_at, outcome = excluded.outcome,
+	centavos = excluded.centavos, body_sha256 = excluded.body_sha256, client_id = excluded.client_id, base_url = excluded.base_url, due_by = excluded.due_by,
+	body = NULL, begun_at = excluded.begun_at, sent_at = excluded.sent_at, ended_at = excluded.ended_at, outcome = excluded.outcome,
 	owner = excluded.owner, leased_until = excluded.leased_until, epoch = excluded.epoch
-WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'
-	OR connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = '' AND connectpsp_payment.owner = $14`
+WHERE connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = 'REJECTED'
+	OR connectpsp_payment.epoch = $18 AND connectpsp_payment.outcome = '' AND connectpsp_payment.owner = $15`
 
 	takeOver = `UPDATE connectpsp_payment SET owner = $3, leased_until = NOW + $4, epoch = $5
 WHERE payment = $1 AND epoch = $2 AND ` + isOpen + ` AND (owner = $3 OR leased_until <= NOW)`
@@ -87,8 +87,12 @@ WHERE key = $1 AND ` + isOpen + ` AND (owner = $2 OR leased_until <= NOW)`
 
 // identity returns the first parameters of writeIntent and writeEnd.
 func (j *Journal) identity(i connectpsp.Intent) []any {
+	var due any // never
+	if !i.DueBy.IsZero() {
+		due = i.DueBy.UnixMicro()
+	}
 	return []any{i.Payment(), i.IdempotencyKey, i.Operation, i.ExternalReference, i.ChargeID, i.TransactionID, i.Amount.Centavos(),
-		i.BodySHA256, i.ClientID, i.BaseURL}
+		i.BodySHA256, i.ClientID, i.BaseURL, due}
 }
 
 // ago is how many microseconds ago a time of the local clock is. The database subtracts them from
@@ -146,15 +150,18 @@ func (j *Journal) rows(ctx context.Context, query string, arguments ...any) (fou
 }
 
 // scan reads a row. The database tells how long ago its times are, so that its clock need not agree
-// with the local one.
+// with the local one. Only the due time is the caller's, and stays as it was given.
 func (r *row) scan(rows *sql.Rows, now time.Time) error {
 	var outcome string
 	var centavos int64
-	var begun, sent, ended sql.NullInt64
+	var due, begun, sent, ended sql.NullInt64
 	err := rows.Scan(&r.IdempotencyKey, &r.Operation, &r.ExternalReference, &r.ChargeID, &r.TransactionID, &centavos,
-		&r.BodySHA256, &r.ClientID, &r.BaseURL, &r.Body, &outcome, &r.epoch, &r.owner, &begun, &sent, &ended, &r.Leased)
+		&r.BodySHA256, &r.ClientID, &r.BaseURL, &r.Body, &due, &outcome, &r.epoch, &r.owner, &begun, &sent, &ended, &r.Leased)
 	r.Outcome, r.Amount = connectpsp.Outcome(outcome), pix.Centavos(centavos)
 	r.BegunAt, r.SentAt, r.EndedAt = localTime(begun, now), localTime(sent, now), localTime(ended, now)
+	if due.Valid {
+		r.DueBy = time.UnixMicro(due.Int64).UTC()
+	}
 	return err
 }
 

@@ -122,6 +122,9 @@ var schema = [][]string{{
 	failure       integer
 )`,
 	`INSERT INTO connectpsp_version (version, usable_from) VALUES (1, 1)`,
+}, {
+	`ALTER TABLE connectpsp_payment ADD COLUMN due_by bigint`,
+	`INSERT INTO connectpsp_version (version, usable_from) VALUES (2, 1)`,
 }}
 
 // upgrade brings the tables up to date. Made says that there is a table of versions.

@@ -33,8 +33,8 @@ var aTenth = []change{
 // accepted or is open is not begun a second time.
 var withoutLeases = []change{
 	{module + "sqlstore", "payment.go", "owner <> $1 AND leased_until > NOW", "false AND owner <> $1"},
-	{module + "sqlstore", "payment.go", "WHERE connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`",
-		"WHERE CAST($16 AS bigint) IS NOT NULL AND connectpsp_payment.outcome = 'REJECTED'`"},
+	{module + "sqlstore", "payment.go", "WHERE connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = 'REJECTED'`",
+		"WHERE CAST($17 AS bigint) IS NOT NULL AND connectpsp_payment.outcome = 'REJECTED'`"},
 	{module + "sqlstore", "payment.go", "AND epoch = $2 AND ` + isOpen + ` AND (owner = $3 OR leased_until <= NOW)`",
 		"AND CAST($2 AS bigint) IS NOT NULL AND ` + isOpen"},
 	{module + "sqlstore", "payment.go", "SET leased_until = NOW + $3 WHERE payment = $1 AND epoch = $2 AND ` + isOpen",
