@@ -66,4 +66,5 @@ func Example() {
 	// connectpsp_payments_open{state="begun"} 0
 	// connectpsp_payments_open{state="sent"} 0
 	// connectpsp_payments_oldest_age_seconds 0
+	// connectpsp_payments_overdue 0
 }

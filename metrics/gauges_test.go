@@ -26,7 +26,7 @@ func TestAScrapeShowsTheOpenPaymentsAndTheOldest(t *testing.T) {
 		m.WatchPayments(client)
 		assert.Equal(t, map[string]float64{
 			`connectpsp_payments_open{state="begun"}`: 0, `connectpsp_payments_open{state="sent"}`: 0,
-			"connectpsp_payments_oldest_age_seconds": 0,
+			"connectpsp_payments_oldest_age_seconds": 0, "connectpsp_payments_overdue": 0,
 		}, gaugesOf(t, m))
 		require.NoError(t, gateway.FailNext("createCashOut", sandbox.LoseAnswer, sandbox.LoseAnswer))
 		begun := time.Now()
@@ -35,7 +35,7 @@ func TestAScrapeShowsTheOpenPaymentsAndTheOldest(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Equal(t, map[string]float64{
 			`connectpsp_payments_open{state="begun"}`: 0, `connectpsp_payments_open{state="sent"}`: 1,
-			"connectpsp_payments_oldest_age_seconds": time.Since(begun).Seconds(),
+			"connectpsp_payments_oldest_age_seconds": time.Since(begun).Seconds(), "connectpsp_payments_overdue": 0,
 		}, gaugesOf(t, m))
 	})
 }

@@ -54,9 +54,9 @@ func New() *Metrics {
 	return m
 }
 
-// WatchPayments adds the gauges of the client's open payments: connectpsp_payments_open and
-// connectpsp_payments_oldest_age_seconds. With several clients the gauges are their sums, and the
-// age that of the oldest payment: watch one client of each journal.
+// WatchPayments adds the gauges of the client's open payments: connectpsp_payments_open,
+// connectpsp_payments_oldest_age_seconds and connectpsp_payments_overdue. With several clients the
+// gauges are their sums, and the age that of the oldest payment: watch one client of each journal.
 func (m *Metrics) WatchPayments(client *connectpsp.Client) {
 	m.gauges.WatchPayments(client.OpenPayments)
 }

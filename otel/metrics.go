@@ -96,10 +96,10 @@ func (i *instruments) observe(ctx context.Context, observer metric.Observer) err
 	return nil
 }
 
-// WatchPayments adds the gauges of the client's open payments: connectpsp.payments.open and
-// connectpsp.payments.oldest.age. They are read when the metrics are collected, for 3 seconds at
-// most. With several clients the gauges are their sums, and the age that of the oldest payment:
-// watch one client of each journal.
+// WatchPayments adds the gauges of the client's open payments: connectpsp.payments.open,
+// connectpsp.payments.oldest.age and connectpsp.payments.overdue. They are read when the metrics
+// are collected, for 3 seconds at most. With several clients the gauges are their sums, and the age
+// that of the oldest payment: watch one client of each journal.
 func (o *Observer) WatchPayments(client *connectpsp.Client) {
 	o.instruments.sources.WatchPayments(client.OpenPayments)
 }

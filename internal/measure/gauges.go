@@ -62,14 +62,15 @@ func (g *Gauges) Read(ctx context.Context, each func(Addition)) {
 }
 
 func (add counting) payments(all []connectpsp.OpenPayments) {
-	var begun, sent int
+	var begun, sent, late int
 	var oldest time.Time
 	for _, open := range all {
-		begun, sent, oldest = begun+open.Begun, sent+open.Sent, earlier(oldest, open.OldestSentAt)
+		begun, sent, late, oldest = begun+open.Begun, sent+open.Sent, late+open.Overdue, earlier(oldest, open.OldestSentAt)
 	}
 	add.value(openPayments, float64(begun), "begun")
 	add.value(openPayments, float64(sent), "sent")
 	add.value(oldestAge, ageOf(oldest))
+	add.value(overdue, float64(late))
 }
 
 func (add counting) inboxes(all []webhook.InboxState) {

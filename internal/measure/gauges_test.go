@@ -18,15 +18,15 @@ func TestTheGaugesAreTheSumsAndTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		var gauges Gauges
-		gauges.WatchPayments(reads(connectpsp.OpenPayments{Begun: 1, Sent: 2, OldestSentAt: now.Add(-time.Minute)}))
-		gauges.WatchPayments(reads(connectpsp.OpenPayments{Begun: 3, Sent: 4, OldestSentAt: now.Add(-time.Hour)}))
+		gauges.WatchPayments(reads(connectpsp.OpenPayments{Begun: 1, Sent: 2, Overdue: 1, OldestSentAt: now.Add(-time.Minute)}))
+		gauges.WatchPayments(reads(connectpsp.OpenPayments{Begun: 3, Sent: 4, Overdue: 2, OldestSentAt: now.Add(-time.Hour)}))
 		gauges.WatchPayments(reads(connectpsp.OpenPayments{}))
 		gauges.WatchInbox(reads(webhook.InboxState{Due: 5, Held: 6, OldestDue: now.Add(-time.Second)}))
 		gauges.WatchInbox(reads(webhook.InboxState{Due: 1, OldestDue: now.Add(-2 * time.Second)}))
 		assert.Equal(t, map[string]float64{
 			"connectpsp.payments.open[begun]": 4, "connectpsp.payments.open[sent]": 6,
-			"connectpsp.payments.oldest.age[]": 3600, "connectpsp.inbox.due[]": 6,
-			"connectpsp.inbox.held[]": 6, "connectpsp.inbox.lag[]": 2,
+			"connectpsp.payments.oldest.age[]": 3600, "connectpsp.payments.overdue[]": 3,
+			"connectpsp.inbox.due[]": 6, "connectpsp.inbox.held[]": 6, "connectpsp.inbox.lag[]": 2,
 		}, read(t, &gauges))
 	})
 }

@@ -26,6 +26,7 @@ const (
 	lag
 	openPayments
 	oldestAge
+	overdue
 	inboxDue
 	inboxHeld
 	inboxLag
@@ -119,6 +120,10 @@ var Table = [...]Metric{
 	oldestAge: {
 		Name: "connectpsp.payments.oldest.age", Unit: "s", Kind: Gauge,
 		Help: "Age of the oldest open payment that was sent, 0 if there is none.",
+	},
+	overdue: {
+		Name: "connectpsp.payments.overdue", Unit: "{payment}", Kind: Gauge,
+		Help: "Open payments that were sent and whose due time has passed. They may have been made.",
 	},
 	inboxDue: {
 		Name: "connectpsp.inbox.due", Unit: "{item}", Kind: Gauge,
