@@ -30,6 +30,12 @@ func (w *Worker) logRetried(ctx context.Context, claim *Claim, due time.Time, er
 	}
 }
 
+// logLate records that no step has ended a payment by its due time.
+func (w *Worker) logLate(ctx context.Context, claim *Claim) {
+	w.logger.ErrorContext(ctx, "webhook: a payment is not known to have ended at its due time",
+		claim.describe("event", "payment.late", "attempt", claim.Attempts)...)
+}
+
 // describe returns the attributes of a line about the item, after others.
 func (i Item) describe(attributes ...any) []any {
 	attributes = append(attributes, "key", i.Key)

@@ -59,8 +59,8 @@ type Processing struct {
 	Result ProcessingResult
 	// From and To are those of the [Transition], empty if the item caused none.
 	From, To Status
-	// MissedPayment, LatePayment and Contradiction are those of the Transition.
-	MissedPayment, LatePayment, Contradiction bool
+	// MissedPayment, LatePayment, Contradiction and Late are those of the Transition.
+	MissedPayment, LatePayment, Contradiction, Late bool
 	// Alarm is true if the item is held because the CryptoToken may have leaked.
 	Alarm bool
 	// Panicked is true if your function panicked.
@@ -167,6 +167,7 @@ func (o *observedItem) completed() {
 	if step := o.step; step != nil {
 		o.activity.From, o.activity.To = step.From, step.To
 		o.activity.MissedPayment, o.activity.LatePayment, o.activity.Contradiction = step.MissedPayment, step.LatePayment, step.Contradiction
+		o.activity.Late = step.Late
 	}
 }
 

@@ -50,6 +50,12 @@ type Transition struct {
 	// was made, or one that was made failed. To is the status that the Worker then read from the
 	// gateway. If you paid again after the failure, you paid twice.
 	Contradiction bool
+
+	// Late is true if a payment is still under way after its due time, see [Worker.WatchDueBy].
+	// From and To are then equal: nothing has changed. A payment that is late has not failed, and
+	// may still be made: never pay it again, and never give the money back. Its end comes as a step
+	// of its own.
+	Late bool
 }
 
 // String returns the transaction and the step.
@@ -69,6 +75,7 @@ type fact struct {
 	event          *Event
 	read           bool
 	eventPaymentID string // the payment id of the event, for a response without one
+	late           bool   // the payment is under way after its due time
 }
 
 func factOf(event *Event) fact {
@@ -222,6 +229,10 @@ func decide(recorded TransactionState, f fact) (decision, TransactionState) {
 // transition describes a step from the recorded state to a fact.
 func transition(recorded TransactionState, f fact) Transition {
 	from, to := recorded.Status, f.status
+	if f.late {
+		from = cmp.Or(from, StatusProcessing)
+		to = from
+	}
 	return Transition{
 		Kind:          f.kind,
 		TransactionID: f.transactionID(),
@@ -234,5 +245,6 @@ func transition(recorded TransactionState, f fact) Transition {
 		MissedPayment: to == StatusRefunded && !f.kind.made(from),
 		LatePayment:   f.kind == KindCashIn && (from == StatusExpired || from == StatusCancelled),
 		Contradiction: f.kind.contradict(from, to),
+		Late:          f.late,
 	}
 }

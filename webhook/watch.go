@@ -28,6 +28,7 @@ const readMark = "READ#"
 const (
 	watchPayment = "PAYMENT/"
 	watchRefund  = "REFUND/"
+	watchDue     = "DUE/"
 )
 
 // WatchCashIn polls a charge until it is paid or can no longer be paid, so that a payment is found
@@ -55,9 +56,30 @@ func (w *Worker) WatchRefund(ctx context.Context, transactionID string) error {
 	return w.watch(ctx, watchRefund, KindCashIn, transactionID)
 }
 
-// WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, and the
-// charges whose refund has an unknown outcome. Other payments whose outcome is unknown cannot be
-// polled, because their transactionId is not known.
+// WatchDueBy looks at a payment at its due time, such as that of [connectpsp.WithDueBy]. If no step
+// has ended it by then, the Worker reads it from the gateway. An end that it finds is a step like
+// any other. If the payment is still under way your function gets a [Transition] that is Late,
+// once, and the log the event payment.late. If the gateway cannot be read, the log gets the event,
+// and the read is repeated like an event that fails.
+//
+// Being late is no outcome: the end of the payment comes as a step of its own. A payment that ended
+// before the Worker looked is not Late, also if the Worker was not running at the due time: compare
+// CompletedAt of its step.
+//
+// Call it when the payment is accepted, with its transactionId, beside [Worker.WatchCashOut]. A due
+// time that has passed is looked at now. A second call for the same payment does nothing, also with
+// another time. The error is a [connectpsp.ValidationError] for an empty id or a zero time, and
+// otherwise the Inbox's.
+func (w *Worker) WatchDueBy(ctx context.Context, transactionID string, due time.Time) error {
+	if due.IsZero() {
+		return &connectpsp.ValidationError{Field: "due", Reason: "must be set", Code: connectpsp.InvalidEmpty}
+	}
+	return w.watchFrom(ctx, due, watchDue, KindCashOut, transactionID)
+}
+
+// WatchRecovered watches the payments that [connectpsp.Client.Recover] reports as accepted, their
+// due times included, and the charges whose refund has an unknown outcome. Other payments whose
+// outcome is unknown cannot be polled, because their transactionId is not known.
 func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Recovered) error {
 	for _, payment := range recovered {
 		var err error
@@ -69,6 +91,9 @@ func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Reco
 			err = w.WatchCashIn(ctx, payment.TransactionID)
 		case payment.Operation == connectpsp.OperationCreateCashOut:
 			err = w.WatchCashOut(ctx, payment.TransactionID)
+			if err == nil && !payment.DueBy.IsZero() {
+				err = w.WatchDueBy(ctx, payment.TransactionID, payment.DueBy)
+			}
 		}
 		if err != nil {
 			return err
@@ -78,11 +103,20 @@ func (w *Worker) WatchRecovered(ctx context.Context, recovered []connectpsp.Reco
 }
 
 func (w *Worker) watch(ctx context.Context, watched string, kind Kind, id string) error {
+	return w.watchFrom(ctx, time.Now().Add(pollSchedule[0]), watched, kind, id)
+}
+
+// watchFrom watches a transaction from the time of its first read on. A time that has passed stands
+// for now.
+func (w *Worker) watchFrom(ctx context.Context, first time.Time, watched string, kind Kind, id string) error {
 	if id == "" {
 		return &connectpsp.ValidationError{Field: "transactionID", Reason: "must be set", Code: connectpsp.InvalidEmpty}
 	}
 	now, key := time.Now(), transactionKey(kind, id)
-	_, err := w.inbox.Put(ctx, Item{Key: readMark + watched + key, Transaction: key, ReceivedAt: now, Due: now.Add(pollSchedule[0])})
+	if first.Before(now) {
+		first = now // an item that is due in the past would look like a queue that lags
+	}
+	_, err := w.inbox.Put(ctx, Item{Key: readMark + watched + key, Transaction: key, ReceivedAt: now, Due: first})
 	return err
 }
 
@@ -94,6 +128,7 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 	if !ok {
 		return &heldError{"its transaction cannot be read"}
 	}
+	isDue := claim.Key == readMark+watchDue+claim.Transaction
 	ends := func(recorded TransactionState) bool {
 		if claim.Key == readMark+watchRefund+claim.Transaction {
 			return recorded.Status == StatusRefunded
@@ -110,6 +145,9 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 		return err
 	}
 	fetched, err := w.fetch(ctx, s, kind, id, id)
+	if isDue && err != nil {
+		w.logLate(ctx, claim)
+	}
 	// No event has proven that the id exists, so an unknown one is no alarm.
 	if err := w.holdIfMissing(claim, err, errUnknownWatch); err != nil {
 		return err
@@ -125,6 +163,13 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 			return Result{}, errMismatchRecorded
 		case decision == secondPayment:
 			return Result{}, errSecond(kind)
+		case isDue && !ends(next): // the step to the status that was read is for a poll or an event
+			w.logLate(ctx, claim)
+			fetched.late = true
+			if err := w.call(ctx, transition(recorded, fetched), o); err != nil {
+				return Result{}, err
+			}
+			return Result{State: recorded}, nil
 		case decision == apply:
 			if err := w.call(ctx, transition(recorded, fetched), o); err != nil {
 				return Result{}, err

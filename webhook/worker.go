@@ -82,12 +82,12 @@ func WithConcurrency(n int) WorkerOption {
 }
 
 // WithLogger makes the [Worker] log failures to logger: at level error each item that is held for
-// manual review and each panic of your function, at level warning each item that is retried later
-// and each failure of the [Inbox]. docs/logs.md lists the events and the attributes. The log has
-// ids, and the errors of your function and of the Inbox in their own words; the Inbox stores the
-// errors of your function too. The Worker adds no personal data. Without this option, or with nil,
-// the Worker logs to the [slog.Default] of the time of [NewWorker]; for silence pass
-// slog.New(slog.DiscardHandler).
+// manual review, each panic of your function and each payment that is late, at level warning each
+// item that is retried later and each failure of the [Inbox]. docs/logs.md lists the events and the
+// attributes. The log has ids, and the errors of your function and of the Inbox in their own words;
+// the Inbox stores the errors of your function too. The Worker adds no personal data. Without this
+// option, or with nil, the Worker logs to the [slog.Default] of the time of [NewWorker]; for
+// silence pass slog.New(slog.DiscardHandler).
 func WithLogger(logger *slog.Logger) WorkerOption {
 	return func(w *Worker) { w.logger = cmp.Or(logger, slog.Default()) }
 }

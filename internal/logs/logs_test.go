@@ -274,6 +274,11 @@ func logOfEvents(t *testing.T, log *log) {
 		defer cancel()
 		_ = worker.Run(ctx)
 	}
+	due := webhook.NewMemoryInbox()
+	late := webhook.NewWorker(due, client, func(context.Context, webhook.Transition) error { return nil }, webhook.WithLogger(log.logger()))
+	require.NoError(t, late.WatchDueBy(t.Context(), "0b0c5c8e-6a55-4f3f-9f0d-6f7b0a0c2c11", time.Now()))
+	_, err := late.Work(t.Context()) // the gateway does not know the payment yet
+	require.NoError(t, err)
 	deliver(brokenInbox{}, event)
 	inbox := webhook.NewMemoryInbox()
 	deliver(inbox, "{}")
