@@ -133,7 +133,7 @@ func (a *app) work(ctx context.Context, s workerSettings) error {
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, p)
-	river.AddWorker(workers, &reconciler{books: a.books, watch: a.worker.WatchCashOut})
+	river.AddWorker(workers, &reconciler{books: a.books, worker: a.worker})
 	queue, err := river.NewClient[pgx.Tx](riverpgxv5.New(a.pool), queueConfig(s.timeouts, workers, s.concurrency, s.pollOnly, a.logger))
 	if err != nil {
 		return err

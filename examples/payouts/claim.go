@@ -23,6 +23,7 @@ type claim struct {
 	reference    string
 	fencingToken int64 // of the last sending that this worker has seen or made
 	request      connectpsp.CashOutRequest
+	dueBy        time.Time     // see payWithin
 	doubtFor     time.Duration // how long ago a payment of unknown outcome was first sent, zero if none was
 	accepted     bool          // it is recorded that the gateway has accepted the payment
 }
@@ -45,10 +46,10 @@ func (b *books) claim(ctx context.Context, reference string) (*claim, error) {
 	var doubt float64 // seconds
 	var traceparent string
 	err := b.db.QueryRowContext(ctx, `SELECT state, transaction_id, frozen <> '', fencing_token, centavos, name, document, key_type, pix_key,
-			coalesce(extract(epoch FROM clock_timestamp() - doubt_since), 0), traceparent
+			requested_at, coalesce(extract(epoch FROM clock_timestamp() - doubt_since), 0), traceparent
 		FROM withdrawal JOIN player ON id = player WHERE reference = $1`, reference).Scan(&state, &transactionID, &frozen,
-		&c.fencingToken, &centavos, &payee.Name, &payee.Document, &destination.PIXKeyType, &destination.PIXKey, &doubt,
-		&traceparent)
+		&c.fencingToken, &centavos, &payee.Name, &payee.Document, &destination.PIXKeyType, &destination.PIXKey, &c.dueBy,
+		&doubt, &traceparent)
 	link(ctx, traceparent)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -63,6 +64,7 @@ func (b *books) claim(ctx context.Context, reference string) (*claim, error) {
 		return nil, cmp.Or(err, errDone)
 	}
 	c.request.Amount, c.request.ExternalReference = pix.Centavos(centavos), reference
+	c.dueBy = c.dueBy.Add(payWithin)
 	c.doubtFor = time.Duration(doubt * float64(time.Second))
 	destination.Type = connectpsp.DestinationPIX
 	return c, nil

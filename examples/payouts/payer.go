@@ -96,7 +96,7 @@ func (p *payer) send(ctx context.Context, c *claim) (*connectpsp.CashOut, error)
 	defer end()
 	ctx, cancel := context.WithTimeout(ctx, p.timeouts.call)
 	defer cancel()
-	return p.client.CreateCashOut(withClaim(ctx, c), c.request)
+	return p.client.CreateCashOut(withClaim(ctx, c), c.request, connectpsp.WithDueBy(c.dueBy))
 }
 
 // book records the outcome of a call.

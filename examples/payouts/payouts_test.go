@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -330,13 +331,29 @@ func TestAPaymentOfWhichNoWebhookTellsIsReadFromTheGateway(t *testing.T) {
 	require.NoError(t, p.bank.CompleteCashOut(p.bank.paid(reference)[0]))
 	p.execute(t, "UPDATE withdrawal SET requested_at = requested_at - interval '6 minutes'")
 	for range 2 {
-		require.NoError(t, (&reconciler{books: p.books, watch: p.worker.WatchCashOut}).Work(t.Context(), nil))
+		require.NoError(t, (&reconciler{books: p.books, worker: p.worker}).Work(t.Context(), nil))
 	}
-	require.Equal(t, 1, p.number(t, "SELECT count(*) FROM connectpsp_queue"))
+	require.Equal(t, 2, p.number(t, "SELECT count(*) FROM connectpsp_queue"), "a poll, and the due time")
 	p.execute(t, "UPDATE connectpsp_queue SET due_at = 0")
 	p.startReceiver(t)
 	eventually(t, func() bool { return p.state(t, reference) == statePosted }, "it is not posted")
 	p.requireBooks(t, nothing, nothing, amount)
+}
+
+func TestAWithdrawalThatIsLateStaysDebited(t *testing.T) {
+	p := newPlatform(t)
+	p.request(t, reference, "withdrawal-2")
+	p.execute(t, "UPDATE withdrawal SET requested_at = requested_at - interval '121 minutes' WHERE reference = $1", reference)
+	require.Zero(t, pay(t, newPayer(t, p.app, ""))) // without an address for webhooks
+	require.Equal(t, 1, p.number(t, "SELECT count(*) FROM connectpsp_payment WHERE due_by < sent_at"))
+	require.NoError(t, (&reconciler{books: p.books, worker: p.worker}).Work(t.Context(), nil))
+	var status strings.Builder
+	require.NoError(t, p.books.status(t.Context(), &status))
+	assert.Regexp(t, `(?m)^overdue +1$`, status.String())
+	_, err := p.worker.Work(t.Context()) // at the due time
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, p.worker.Counts().Applied)
+	assert.Equal(t, statePending, p.state(t, reference))
 }
 
 func TestEntriesAreNeverChanged(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
 const queueName = "payouts"
@@ -63,14 +65,14 @@ func (reconcile) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: 
 
 type reconciler struct {
 	river.WorkerDefaults[reconcile]
-	books *books
-	watch func(ctx context.Context, transactionID string) error
+	books  *books
+	worker *webhook.Worker
 }
 
 // Work implements [river.Worker].
 func (r *reconciler) Work(ctx context.Context, _ *river.Job[reconcile]) error {
 	_, err := r.books.requeue(ctx)
-	return errors.Join(err, r.books.watchAccepted(ctx, r.watch))
+	return errors.Join(err, r.books.watchAccepted(ctx, r.worker))
 }
 
 // requeue inserts a job for each withdrawal that was not accepted and has none: after the queue was
@@ -92,14 +94,28 @@ func (b *books) requeue(ctx context.Context) (inserted int, err error) {
 }
 
 // watchAccepted has the gateway asked how accepted payments ended, if no webhook has told within
-// some minutes. Watching a payment twice does nothing. To watch each when it is accepted would cost
+// some minutes, and again when they are due. Watching a payment twice does nothing. To watch each when it is accepted would cost
 // a transaction more for all those whose webhook comes.
-func (b *books) watchAccepted(ctx context.Context, watch func(context.Context, string) error) error {
-	ids, err := b.texts(ctx, `SELECT transaction_id FROM withdrawal
+func (b *books) watchAccepted(ctx context.Context, worker *webhook.Worker) error {
+	rows, err := b.db.QueryContext(ctx, `SELECT transaction_id, requested_at FROM withdrawal
 		WHERE state = 'PENDING' AND transaction_id <> '' AND requested_at < clock_timestamp() - interval '5 minutes'
 		ORDER BY requested_at LIMIT 1000`)
-	for _, id := range ids {
-		err = errors.Join(err, watch(ctx, id))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	requestedAt := map[string]time.Time{} // read to the end first: each watch takes a connection
+	for rows.Next() {
+		var id string
+		var at time.Time
+		if err := rows.Scan(&id, &at); err != nil {
+			return err
+		}
+		requestedAt[id] = at
+	}
+	err = rows.Err()
+	for id, at := range requestedAt {
+		err = errors.Join(err, worker.WatchCashOut(ctx, id), worker.WatchDueBy(ctx, id, at.Add(payWithin)))
 	}
 	return err
 }

@@ -13,8 +13,10 @@ func (b *books) status(ctx context.Context, out io.Writer) (err error) {
 		SELECT 'payouts', CASE stopped WHEN '' THEN 'are made' ELSE 'are stopped: ' || stopped END FROM control
 		UNION ALL SELECT state, count(*) || ' withdrawals, R$ ' || round(sum(centavos) / 100.0, 2) FROM withdrawal GROUP BY state
 		UNION ALL SELECT 'oldest pending', coalesce(min(requested_at)::text, 'none') FROM withdrawal WHERE state = 'PENDING'
+		UNION ALL SELECT 'overdue', count(*)::text FROM withdrawal
+			WHERE state = 'PENDING' AND requested_at < clock_timestamp() - $1 * interval '1 second'
 		UNION ALL SELECT 'unknown outcome', count(*)::text FROM withdrawal WHERE state = 'PENDING' AND doubt_since IS NOT NULL
-		UNION ALL SELECT 'alarm', reference || ': ' || what FROM alarm`)
+		UNION ALL SELECT 'alarm', reference || ': ' || what FROM alarm`, payWithin.Seconds())
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -19,6 +20,10 @@ const (
 	statePosted  state = "POSTED"  // paid
 	stateVoided  state = "VOIDED"  // given back to the player, and closed for ever
 )
+
+// payWithin is how long after its request a withdrawal is due: what is pending after that is late,
+// and nothing else. Its money stays debited, because it may still be paid.
+const payWithin = 120 * time.Minute
 
 // withdrawal is a player's wish for money. Its reference is the payment's externalReference: make
 // one for each wish, before the first call, and keep it for all further ones.
