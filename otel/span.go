@@ -158,7 +158,12 @@ func (s spans) processing(a webhook.Processing) (e ending) {
 	e.mark("connectpsp.missed_payment", a.MissedPayment)
 	e.mark("connectpsp.late_payment", a.LatePayment)
 	e.mark("connectpsp.contradiction", a.Contradiction)
+	e.mark("connectpsp.unrequested_return", a.Unrequested)
+	e.mark("connectpsp.return_unclear", a.ReturnUnclear)
+	e.mark("connectpsp.late", a.Late)
 	e.mark("connectpsp.alarm", a.Alarm)
+	e.add("connectpsp.payer.document", a.PayerDocument)
+	e.add("connectpsp.payer.account", a.PayerAccount)
 	if s.ids {
 		e.add("connectpsp.transaction_id", a.TransactionID)
 		e.add("connectpsp.external_reference", a.ExternalReference)

@@ -50,8 +50,8 @@ type Inbox interface {
 	Hold(ctx context.Context, claim *Claim, reason string) error
 
 	// Added returns a channel that receives after a Put of this Inbox has stored an item, so that a
-	// [Worker] of the same process claims the item at once. The channel may receive once for several
-	// items. It may be nil: a Worker polls too.
+	// [Worker] of the same process claims the item at once. The channel may receive once for
+	// several items. It may be nil: a Worker polls too.
 	Added() <-chan struct{}
 }
 
@@ -79,8 +79,8 @@ var ErrLocked = errors.New("webhook: another item of the transaction is being co
 // Digest is the SHA-256 of an item's body.
 type Digest [sha256.Size]byte
 
-// Item is an entry of an [Inbox]: an event, or a transaction that a [Worker] reads at a set time.
-// Its Body contains personal data.
+// Item is an entry of an [Inbox]: an event, a transaction that a [Worker] reads at a set time, or a
+// refund of [WithPayerRefund]. Its Body contains personal data.
 type Item struct {
 	// Key is the item's identity. It is ASCII and has about a hundred bytes, and more only if the
 	// ids of the event are longer.
@@ -89,7 +89,7 @@ type Item struct {
 	// empty if the item is about no known transaction.
 	Transaction string
 	// Body is the Raw of the [Event], or the received bytes if they cannot be read. It is empty for
-	// a transaction that is to be read.
+	// a transaction that is to be read, and the request as JSON for a refund.
 	Body []byte
 	// DeliveryID is the X-Event-Id of the delivery, for questions to the provider's support.
 	DeliveryID string

@@ -59,8 +59,14 @@ type Processing struct {
 	Result ProcessingResult
 	// From and To are those of the [Transition], empty if the item caused none.
 	From, To Status
-	// MissedPayment, LatePayment, Contradiction and Late are those of the Transition.
-	MissedPayment, LatePayment, Contradiction, Late bool
+	// MissedPayment, LatePayment, Contradiction, Unrequested, ReturnUnclear and Late are those of
+	// the Transition.
+	MissedPayment, LatePayment, Contradiction, Unrequested, ReturnUnclear, Late bool
+	// PayerDocument and PayerAccount are the comparisons of [WithPayerCheck]: same, different or
+	// unclear, and unchecked for an account if the holder has none registered. Both are empty if
+	// nothing was compared. A document that is the same beside an account that is different may be
+	// an echo of the request.
+	PayerDocument, PayerAccount string
 	// Alarm is true if the item is held because the CryptoToken may have leaked.
 	Alarm bool
 	// Panicked is true if your function panicked.
@@ -79,6 +85,9 @@ type ProcessingResult string
 const (
 	// ProcessingApplied says that your function returned nil, and the step is stored.
 	ProcessingApplied ProcessingResult = "applied"
+	// ProcessingRefunded says that the automatic refund of a payment by another person was
+	// accepted, or that the money was back already.
+	ProcessingRefunded ProcessingResult = "refunded"
 	// ProcessingStale says that the item had nothing new.
 	ProcessingStale ProcessingResult = "stale"
 	// ProcessingWatched says that the transaction was read, has not ended, and is read again later.
@@ -102,6 +111,7 @@ type observedItem struct {
 	activity Processing
 	result   ProcessingResult // if the item is completed
 	step     *Transition      // that the function returned nil for, nil if there is none
+	payer    payerMatch       // of the step
 }
 
 // observe shows that the work on an item begins, which goes on in the context that it returns.
@@ -113,7 +123,8 @@ func (w *Worker) observe(ctx context.Context, claim *Claim) (context.Context, *o
 	if kind, id, ok := splitTransactionKey(claim.Transaction); ok && (kind == KindCashIn || kind == KindCashOut) {
 		o.activity.Kind, o.activity.TransactionID = kind, id
 	}
-	if !strings.HasPrefix(claim.Key, readMark) && !claim.ReceivedAt.IsZero() {
+	isEvent := !strings.HasPrefix(claim.Key, readMark) && !strings.HasPrefix(claim.Key, refundMark)
+	if isEvent && !claim.ReceivedAt.IsZero() {
 		o.activity.Lag = max(time.Since(claim.ReceivedAt), time.Nanosecond) // else it would be a read
 	}
 	ctx, o.span = observe.Begin(ctx, w.guard, o.activity)
@@ -144,6 +155,13 @@ func (o *observedItem) applied(step Transition) {
 	}
 }
 
+// compared notes the comparison of the payer for a step.
+func (o *observedItem) compared(payer payerMatch) {
+	if o != nil {
+		o.payer = payer
+	}
+}
+
 // watched notes that the transaction is read again later, unless a step was applied.
 func (o *observedItem) watched() {
 	if o != nil && o.step == nil {
@@ -151,10 +169,10 @@ func (o *observedItem) watched() {
 	}
 }
 
-// requeued notes that another item takes the place of this one.
-func (o *observedItem) requeued() {
+// endsAs notes the result of an item that is completed without a step.
+func (o *observedItem) endsAs(result ProcessingResult) {
 	if o != nil {
-		o.result = ProcessingDeferred
+		o.result = result
 	}
 }
 
@@ -167,7 +185,8 @@ func (o *observedItem) completed() {
 	if step := o.step; step != nil {
 		o.activity.From, o.activity.To = step.From, step.To
 		o.activity.MissedPayment, o.activity.LatePayment, o.activity.Contradiction = step.MissedPayment, step.LatePayment, step.Contradiction
-		o.activity.Late = step.Late
+		o.activity.Unrequested, o.activity.ReturnUnclear, o.activity.Late = step.Unrequested, step.ReturnUnclear, step.Late
+		o.activity.PayerDocument, o.activity.PayerAccount = o.payer.document, o.payer.account
 	}
 }
 

@@ -231,7 +231,7 @@ func TestAnObserverSeesTheResultOfEachItem(t *testing.T) {
 	}{
 		"a step": {put: event(paid), want: of(webhook.Processing{Result: "applied", To: webhook.StatusPaid})},
 		"a missed payment": {put: event(refunded),
-			want: of(webhook.Processing{Result: "applied", To: webhook.StatusRefunded, MissedPayment: true})},
+			want: of(webhook.Processing{Result: "applied", To: webhook.StatusRefunded, MissedPayment: true, ReturnUnclear: true})},
 		"an event out of order": {put: event(refunded, paid), items: 2, want: of(webhook.Processing{Result: "stale"})},
 		"a late payment": {put: late, items: 2, bank: []transaction{charge(webhook.StatusExpired)},
 			want: of(webhook.Processing{Result: "applied", From: webhook.StatusExpired, To: webhook.StatusPaid, LatePayment: true})},

@@ -16,7 +16,8 @@ const (
 	KindCashOut Kind = "CASHOUT"
 )
 
-// Status is the status of a transaction, in the gateway's words.
+// Status is the status of a transaction, in the gateway's words but for [StatusPaidByOther] and
+// [StatusPaidByUnknown].
 type Status string
 
 // The published statuses: those of a charge are AWAITING_PAYMENT, EXPIRED, CANCELLED, PAID and
@@ -32,13 +33,34 @@ const (
 	StatusRefunded        Status = "REFUNDED"
 )
 
+// The statuses of [WithPayerCheck], in place of PAID. The money is on your account, and it is not
+// the holder's deposit: do not credit it.
+const (
+	// StatusPaidByOther says that the charge was paid by another person, or from an account that is
+	// not registered. Return the money with [connectpsp.Client.RefundCashIn], unless
+	// [WithPayerRefund] does.
+	StatusPaidByOther Status = "PAID_BY_OTHER"
+	// StatusPaidByUnknown says that the charge was paid, and that document and account do not show
+	// by whom. A person decides: credit it or return it.
+	StatusPaidByUnknown Status = "PAID_BY_UNKNOWN"
+)
+
+// reported returns a status as the gateway reports it. It has no word for the statuses of
+// [WithPayerCheck].
+func reported(status string) Status {
+	if s := Status(status); s != StatusPaidByOther && s != StatusPaidByUnknown {
+		return s
+	}
+	return ""
+}
+
 // ranks order the statuses of a kind. A transaction is a state machine that only moves up, so an
 // event that is out of order, repeated or replayed after years changes nothing.
 var ranks = map[Kind]map[Status]int{
 	KindCashIn: {
 		StatusAwaitingPayment: 1,
 		StatusExpired:         2, StatusCancelled: 2,
-		StatusPaid:     3,
+		StatusPaid: 3, StatusPaidByOther: 3, StatusPaidByUnknown: 3,
 		StatusRefunded: 4,
 	},
 	KindCashOut: {

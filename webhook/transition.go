@@ -51,6 +51,20 @@ type Transition struct {
 	// gateway. If you paid again after the failure, you paid twice.
 	Contradiction bool
 
+	// Unrequested is true if a charge came back, in full or in part, and the client's journal has
+	// no refund of yours for it: the payer's bank took the money back, most likely by MED after a
+	// report of fraud. The provider has no event for MED, so this is all that you see of it. Debit
+	// the customer what came back by the account's statement, also below zero if the money is
+	// spent, and stop the customer's payouts until a person has looked. See
+	// [connectpsp.Client.RefundOrigin] for what the journal knows.
+	Unrequested bool
+	// ReturnUnclear is true if a charge came back, and the journal cannot tell whether by a refund
+	// of yours: it does not know the charge any more, or the charge had come back before. A journal
+	// in a file or in memory remembers for about an hour, so most returns by MED are unclear there,
+	// and refunds of yours that take longer too. Look for a refund of yours, and treat the return
+	// as Unrequested if there is none.
+	ReturnUnclear bool
+
 	// Late is true if a payment is still under way after its due time, see [Worker.WatchDueBy].
 	// From and To are then equal: nothing has changed. A payment that is late has not failed, and
 	// may still be made: never pay it again, and never give the money back. Its end comes as a step
@@ -74,8 +88,9 @@ type fact struct {
 	cashOut        *connectpsp.CashOut
 	event          *Event
 	read           bool
-	eventPaymentID string // the payment id of the event, for a response without one
-	late           bool   // the payment is under way after its due time
+	eventPaymentID string                  // the payment id of the event, for a response without one
+	origin         connectpsp.RefundOrigin // of the return of a charge
+	late           bool                    // the payment is under way after its due time
 }
 
 func factOf(event *Event) fact {
@@ -126,9 +141,9 @@ func (f fact) matchesRecorded(recorded TransactionState) bool {
 func (f fact) doubtful() bool {
 	var stated Status
 	if f.cashIn != nil {
-		stated = Status(f.cashIn.Status)
+		stated = reported(string(f.cashIn.Status))
 	} else {
-		stated = Status(f.cashOut.Status)
+		stated = reported(string(f.cashOut.Status))
 	}
 	rank := f.kind.rank(stated)
 	return rank != 0 && (rank < f.kind.rank(f.status) || f.kind.contradict(stated, f.status))
@@ -233,6 +248,7 @@ func transition(recorded TransactionState, f fact) Transition {
 		from = cmp.Or(from, StatusProcessing)
 		to = from
 	}
+	again := f.origin == connectpsp.RefundRequested && from == StatusRefunded // either return may be the refund
 	return Transition{
 		Kind:          f.kind,
 		TransactionID: f.transactionID(),
@@ -246,5 +262,7 @@ func transition(recorded TransactionState, f fact) Transition {
 		LatePayment:   f.kind == KindCashIn && (from == StatusExpired || from == StatusCancelled),
 		Contradiction: f.kind.contradict(from, to),
 		Late:          f.late,
+		Unrequested:   f.origin == connectpsp.RefundUnrequested,
+		ReturnUnclear: f.origin == connectpsp.RefundUnclear || again,
 	}
 }

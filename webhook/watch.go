@@ -153,6 +153,9 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 		return err
 	}
 	o.isAbout(fetched)
+	if err := w.findOrigin(ctx, &fetched); err != nil {
+		return err
+	}
 	again := nextPoll(pollScheduleOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		decision, next := decide(recorded, fetched)
@@ -166,12 +169,11 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 		case isDue && !ends(next): // the step to the status that was read is for a poll or an event
 			w.logLate(ctx, claim)
 			fetched.late = true
-			if err := w.call(ctx, transition(recorded, fetched), o); err != nil {
-				return Result{}, err
-			}
-			return Result{State: recorded}, nil
+			state, err := w.step(ctx, recorded, recorded, fetched, o)
+			return Result{State: state}, err
 		case decision == apply:
-			if err := w.call(ctx, transition(recorded, fetched), o); err != nil {
+			var err error
+			if next, err = w.step(ctx, recorded, next, fetched, o); err != nil {
 				return Result{}, err
 			}
 		case !ends(next) && again.IsZero():

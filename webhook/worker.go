@@ -42,6 +42,8 @@ type Worker struct {
 	inbox       Inbox
 	client      *connectpsp.Client
 	apply       func(context.Context, Transition) error
+	payerCheck  func(context.Context, *connectpsp.CashIn) (connectpsp.Holder, error) // nil if nothing is checked
+	payerRefund *connectpsp.RefundRequest                                            // nil if nothing is refunded
 	confirms    bool
 	confirmFrom pix.Amount
 	concurrency int
@@ -120,7 +122,7 @@ func WithObserver(observer connectpsp.Observer) WorkerOption {
 // A Watch method of the Worker that apply calls with its context is part of the step: the watch
 // begins if the step is completed, and not if the step fails.
 //
-// NewWorker panics if inbox, client or apply is nil.
+// NewWorker panics if inbox, client or apply is nil, or if [WithPayerRefund] is not valid.
 func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Context, Transition) error, options ...WorkerOption) *Worker {
 	if inbox == nil || client == nil || apply == nil {
 		panic("webhook: a Worker needs an Inbox, a Client and a function")
@@ -129,6 +131,7 @@ func NewWorker(inbox Inbox, client *connectpsp.Client, apply func(context.Contex
 	for _, option := range options {
 		option(w)
 	}
+	w.validatePayerRefund()
 	w.guard = observe.New(w.logger, w.observers...)
 	return w
 }
@@ -210,8 +213,11 @@ func (w *Worker) process(ctx context.Context, claim *Claim, s *slots) error {
 	working, o := w.observe(working, claim)
 	defer o.end()
 	var err error = errTooOften
-	if claim.Attempts <= maxAttempts {
+	switch {
+	case claim.Attempts <= maxAttempts:
 		err = w.work(working, claim, s, o)
+	case strings.HasPrefix(claim.Key, refundMark):
+		err = errRefundTooOften
 	}
 	return w.dispose(working, claim, err, o)
 }
@@ -259,8 +265,11 @@ func errSecond(kind Kind) error {
 // work calls the user's function for an item, if that is to be called. The error decides what
 // happens to the item, see dispose.
 func (w *Worker) work(ctx context.Context, claim *Claim, s *slots, o *observedItem) error {
-	if strings.HasPrefix(claim.Key, readMark) {
+	switch {
+	case strings.HasPrefix(claim.Key, readMark):
 		return w.readAgain(ctx, claim, s, o)
+	case strings.HasPrefix(claim.Key, refundMark):
+		return w.refundPayer(ctx, claim, s, o)
 	}
 	event, err := read(claim.Body, claim.DeliveryID)
 	if err != nil {
@@ -280,6 +289,9 @@ func (w *Worker) work(ctx context.Context, claim *Claim, s *slots, o *observedIt
 	doubted := strings.Contains(claim.Key, conflictMark) || stated.doubtful() || w.wantsConfirmation(stated)
 	if !doubted { // else the client reads the transaction, and reconciles its journal then
 		if err := w.reconcile(ctx, stated); err != nil {
+			return err
+		}
+		if err := w.findOrigin(ctx, &stated); err != nil {
 			return err
 		}
 	}
@@ -308,6 +320,9 @@ func (w *Worker) work(ctx context.Context, claim *Claim, s *slots, o *observedIt
 		return errNotConfirmed
 	}
 	fetched.event, fetched.eventPaymentID = event, stated.paymentID()
+	if err := w.findOrigin(ctx, &fetched); err != nil {
+		return err
+	}
 	return w.complete(ctx, claim, fetched, false, o)
 }
 
@@ -343,7 +358,7 @@ func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event, o *obs
 	if _, err := put(ctx, w.inbox, item); err != nil {
 		return err
 	}
-	o.requeued()
+	o.endsAs(ProcessingDeferred) // the other item takes the place of this one
 	return w.inbox.Complete(ctx, claim, func(_ context.Context, recorded TransactionState) (Result, error) {
 		return Result{State: recorded}, nil
 	})
@@ -361,7 +376,8 @@ func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted boo
 		case decision == secondPayment:
 			return Result{}, errSecond(f.kind)
 		case decision == apply:
-			if err := w.call(ctx, transition(recorded, f), o); err != nil {
+			var err error
+			if next, err = w.step(ctx, recorded, next, f, o); err != nil {
 				return Result{}, err
 			}
 		default:
@@ -381,19 +397,41 @@ func (w *Worker) wantsConfirmation(f fact) bool {
 	return f.event.amountUnreadable || w.confirms && !small
 }
 
-// call calls the user's function. A panic becomes an error: the item is retried, and the process
-// goes on.
-func (w *Worker) call(ctx context.Context, t Transition, o *observedItem) (err error) {
+// step makes a step from the recorded state to the next one, which it returns. Who paid a charge is
+// checked first.
+func (w *Worker) step(ctx context.Context, recorded, next TransactionState, f fact, o *observedItem) (TransactionState, error) {
+	t := transition(recorded, f)
+	if w.payerCheck != nil && f.kind == KindCashIn && f.status == StatusPaid {
+		payer, err := w.checkPayer(ctx, f.cashIn)
+		switch {
+		case err != nil:
+			return next, err
+		case payer.status != StatusPaid && !f.read:
+			return next, errMustRead // the event may be forged, and the gateway may know the account
+		}
+		o.compared(payer)
+		t.To, next.Status = payer.status, payer.status
+	}
+	if err := call(func() error { return w.apply(ctx, t) }); err != nil {
+		return next, err
+	}
+	w.applied.Add(1)
+	o.applied(t)
+	if t.To == StatusPaidByOther && w.payerRefund != nil {
+		return next, w.putRefund(ctx, transactionKey(KindCashIn, t.TransactionID))
+	}
+	return next, nil
+}
+
+// call calls a function of the user's. A panic becomes an error: the item is retried, and the
+// process goes on.
+func call(function func() error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = &panicError{panicked: panicked, place: panicPlace()}
 		}
-		if err == nil {
-			w.applied.Add(1)
-			o.applied(t)
-		}
 	}()
-	return w.apply(ctx, t)
+	return function()
 }
 
 // fetch reads a transaction from the gateway by any of its ids. The error is errMissing if the
@@ -406,10 +444,10 @@ func (w *Worker) fetch(ctx context.Context, s *slots, kind Kind, id, transaction
 		defer cancel()
 		if kind == KindCashIn {
 			if fetched.cashIn, err = w.client.GetCashIn(ctx, id); err == nil {
-				fetched.status = Status(fetched.cashIn.Status)
+				fetched.status = reported(string(fetched.cashIn.Status))
 			}
 		} else if fetched.cashOut, err = w.client.GetCashOut(ctx, id); err == nil {
-			fetched.status = Status(fetched.cashOut.Status)
+			fetched.status = reported(string(fetched.cashOut.Status))
 		}
 		return err
 	})
@@ -421,21 +459,22 @@ func (w *Worker) fetch(ctx context.Context, s *slots, kind Kind, id, transaction
 	case errors.As(err, &invalid):
 		return fetched, &heldError{"the transaction must be read from the gateway, and its id is not a valid one"}
 	case err != nil:
-		return fetched, safeReadError(err)
+		return fetched, safeError("the transaction could not be read from the gateway", err)
 	case canonicalID(fetched.transactionID()) != canonicalID(transactionID):
 		return fetched, &heldError{"the gateway responds with another transactionId: watch the transaction by that one"}
 	}
 	return fetched, nil
 }
 
-// safeReadError makes the error of a read safe for the log and the inbox. The error of a call that
-// was not sent quotes the error of the token source, and a user's token source may quote a token.
-func safeReadError(err error) error {
+// safeError makes the error of a call of the client safe for the log and the inbox. The error of a
+// call that was not sent quotes the error of the token source, and a user's token source may quote
+// a token.
+func safeError(failed string, err error) error {
 	var failure *connectpsp.APIError
 	if !errors.Is(err, connectpsp.ErrNotSent) || !errors.As(err, &failure) || failure.Err == nil {
 		return err
 	}
-	return fmt.Errorf("webhook: the transaction could not be read from the gateway: %w", redact.Error(failure.Err))
+	return fmt.Errorf("webhook: %s: %w", failed, redact.Error(failure.Err))
 }
 
 // holdIfMissing returns a heldError if the gateway has not found the transaction of an item for
@@ -490,7 +529,7 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observ
 	default:
 		w.failed.Add(1)
 		o.failed(err)
-		due := time.Now().Add(min(time.Second<<min(claim.Attempts-1, 20), maxPause))
+		due := time.Now().Add(pauseAfter(claim.Attempts))
 		w.logRetried(ctx, claim, due, err)
 		err = w.inbox.Postpone(ctx, claim, due, cmp.Or(err.Error(), "an error without a text"))
 	}
@@ -501,6 +540,11 @@ func (w *Worker) dispose(ctx context.Context, claim *Claim, err error, o *observ
 		return nil
 	}
 	return err
+}
+
+// pauseAfter returns how long an item waits that has failed so often.
+func pauseAfter(failures int) time.Duration {
+	return min(time.Second<<min(failures-1, 20), maxPause)
 }
 
 // WorkerCounts are the results of the items of a [Worker], for your metrics.

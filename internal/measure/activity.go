@@ -104,14 +104,25 @@ func (add counting) processing(a webhook.Processing) {
 	if a.Lag > 0 {
 		add.time(lag, a.Lag)
 	}
-	if a.MissedPayment {
-		add.one(marks, "missed_payment")
+	if a.PayerDocument != "" {
+		add.one(payerChecks, a.PayerDocument, a.PayerAccount)
 	}
-	if a.LatePayment {
-		add.one(marks, "late_payment")
-	}
-	if a.Contradiction {
-		add.one(marks, "contradiction")
+	for _, mark := range [...]struct {
+		set  bool
+		name string
+	}{
+		{a.MissedPayment, "missed_payment"},
+		{a.LatePayment, "late_payment"},
+		{a.Contradiction, "contradiction"},
+		{a.To == webhook.StatusPaidByOther, "paid_by_other"},
+		{a.To == webhook.StatusPaidByUnknown, "paid_by_unknown"},
+		{a.Unrequested, "unrequested_return"},
+		{a.ReturnUnclear, "return_unclear"},
+		{a.Late, "late"},
+	} {
+		if mark.set {
+			add.one(marks, mark.name)
+		}
 	}
 }
 

@@ -147,6 +147,45 @@ func TestWhatAnActivityAdds(t *testing.T) {
 				"connectpsp.webhook.marks[late_payment]": 1, "connectpsp.webhook.lag[]": 2,
 			},
 		},
+		"a payment by another person": {
+			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "PAID_BY_OTHER", PayerDocument: "same", PayerAccount: "different"},
+			map[string]float64{
+				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN PAID_BY_OTHER]": 1,
+				"connectpsp.webhook.marks[paid_by_other]": 1, "connectpsp.webhook.payer.checks[same different]": 1,
+			},
+		},
+		"a payment that shows nobody": {
+			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "PAID_BY_UNKNOWN", PayerDocument: "unclear", PayerAccount: "unchecked"},
+			map[string]float64{
+				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN PAID_BY_UNKNOWN]": 1,
+				"connectpsp.webhook.marks[paid_by_unknown]": 1, "connectpsp.webhook.payer.checks[unclear unchecked]": 1,
+			},
+		},
+		"a return that nobody asked for": {
+			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "REFUNDED", Unrequested: true},
+			map[string]float64{
+				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN REFUNDED]": 1,
+				"connectpsp.webhook.marks[unrequested_return]": 1,
+			},
+		},
+		"a return that may be a refund": {
+			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "REFUNDED", ReturnUnclear: true},
+			map[string]float64{
+				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN REFUNDED]": 1,
+				"connectpsp.webhook.marks[return_unclear]": 1,
+			},
+		},
+		"a payment that is late": {
+			webhook.Processing{Kind: "CASHOUT", Result: "applied", To: "PROCESSING", Late: true},
+			map[string]float64{
+				"connectpsp.webhook.processed[CASHOUT applied]": 1, "connectpsp.webhook.steps[CASHOUT PROCESSING]": 1,
+				"connectpsp.webhook.marks[late]": 1,
+			},
+		},
+		"an automatic refund": {
+			webhook.Processing{Kind: "CASHIN", Result: "refunded"},
+			map[string]float64{"connectpsp.webhook.processed[CASHIN refunded]": 1},
+		},
 		"a step whose function failed counts when it is applied": {
 			webhook.Processing{Kind: "CASHIN", Result: "retried", To: "PAID", Lag: 2 * time.Second, MissedPayment: true, Panicked: true},
 			map[string]float64{"connectpsp.webhook.processed[CASHIN retried]": 1, "connectpsp.webhook.marks[panic]": 1},

@@ -23,6 +23,7 @@ const (
 	processed
 	steps
 	marks
+	payerChecks
 	lag
 	openPayments
 	oldestAge
@@ -106,7 +107,11 @@ var Table = [...]Metric{
 	},
 	marks: {
 		Name: "connectpsp.webhook.marks", Unit: "{item}", Labels: []Label{mark},
-		Help: "Items to look at: missed and late payments, contradictions, a leaked CryptoToken, panics of your function.",
+		Help: "Items to look at: payments by others, returns that nobody asked for, missed, late and contradicting ones, a leaked CryptoToken, panics.",
+	},
+	payerChecks: {
+		Name: "connectpsp.webhook.payer.checks", Unit: "{payment}", Labels: []Label{payerDocument, payerAccount},
+		Help: "Paid charges whose payer was compared. The same document with a different account may be an echo of the request.",
 	},
 	lag: {
 		Name: "connectpsp.webhook.lag", Unit: "s",
@@ -188,7 +193,8 @@ var (
 	}}
 	kind             = Label{"kind", []string{string(webhook.KindCashIn), string(webhook.KindCashOut), noKind}}
 	processingResult = Label{"result", []string{
-		string(webhook.ProcessingApplied), string(webhook.ProcessingStale),
+		string(webhook.ProcessingApplied), string(webhook.ProcessingRefunded),
+		string(webhook.ProcessingStale),
 		string(webhook.ProcessingWatched), string(webhook.ProcessingRetried),
 		string(webhook.ProcessingDeferred), string(webhook.ProcessingHeld),
 		string(webhook.ProcessingLost),
@@ -197,11 +203,17 @@ var (
 		string(webhook.StatusAwaitingPayment), string(webhook.StatusProcessing),
 		string(webhook.StatusExpired), string(webhook.StatusCancelled),
 		string(webhook.StatusFailed), string(webhook.StatusPaid),
+		string(webhook.StatusPaidByOther), string(webhook.StatusPaidByUnknown),
 		string(webhook.StatusCompleted), string(webhook.StatusRefunded),
 	}}
-	mark   = Label{"mark", []string{"missed_payment", "late_payment", "contradiction", "alarm", "panic"}}
-	state  = Label{"state", []string{"begun", "sent"}}
-	source = Label{"source", []string{"payments", "inbox"}}
+	mark = Label{"mark", []string{
+		"missed_payment", "late_payment", "contradiction", "alarm", "panic",
+		"paid_by_other", "paid_by_unknown", "unrequested_return", "return_unclear", "late",
+	}}
+	payerDocument = Label{"document", []string{"same", "different", "unclear"}}
+	payerAccount  = Label{"account", []string{"same", "different", "unclear", "unchecked"}}
+	state         = Label{"state", []string{"begun", "sent"}}
+	source        = Label{"source", []string{"payments", "inbox"}}
 )
 
 // canceled is the outcome of an attempt whose caller left, and the Error of its activity. It proves
