@@ -118,6 +118,7 @@ type books struct {
 	mu          sync.Mutex
 	transitions []webhook.Transition
 	fail        error // of the function
+	origins     bool  // String tells returns whose origin is unclear
 }
 
 func (b *books) apply(_ context.Context, t webhook.Transition) error {
@@ -139,7 +140,10 @@ func (b *books) String() string {
 		for _, mark := range []struct {
 			name string
 			set  bool
-		}{{" missed", t.MissedPayment}, {" late", t.LatePayment}, {" contradiction", t.Contradiction}} {
+		}{
+			{" missed", t.MissedPayment}, {" late", t.LatePayment}, {" contradiction", t.Contradiction},
+			{" unrequested", t.Unrequested}, {" unclear", t.ReturnUnclear && b.origins},
+		} {
 			if mark.set {
 				step += mark.name
 			}

@@ -80,9 +80,9 @@ func refundItem(transaction string, refusals int, body []byte) Item {
 
 var (
 	errRefundTooOften = &heldError{"the automatic refund was tried 20 times, and its outcome is unknown: the money may be back with the payer, or " +
-		"still be here. Read the charge. If it is REFUNDED, dismiss this item. If it is PAID, ask the provider whether a refund is under way, and " +
-		"retry this item if there is none. Never return the money in another way before you know"}
-	errRefundUnread = &heldError{"the request of the automatic refund cannot be read, and nothing was sent: the money of another person is still " +
+		"still be here. Read the charge. If it is REFUNDED, dismiss this item. If it is PAID, ask the provider whether a refund is under way. If " +
+		"there is none, end the refund in the journal as rejected and retry this item. Never return the money in another way before you know"}
+	errRefundUnread = &heldError{"the request of the automatic refund cannot be read, so nothing was returned: the money of another person is still " +
 		"here. Return it by hand, then dismiss this item"}
 	errRefundNotOther = &heldError{"the recorded state of the charge is not PAID_BY_OTHER, so nothing was returned. Look at the charge and at your " +
 		"books: if the money is another person's, return it by hand. Then dismiss this item"}

@@ -1,0 +1,303 @@
+package webhook_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/sandbox"
+	"github.com/connectpsp/connectpsp-go/webhook"
+)
+
+// inBubble runs a test with a house in a bubble, whose time is virtual.
+func inBubble(t *testing.T, test func(*testing.T, *house), options ...webhook.WorkerOption) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		test(t, openHouse(t, []sandbox.Option{sandbox.WithMemoryNetwork()}, options...))
+	})
+}
+
+func TestAProcessThatDiesAtAnyCallTellsAForeignPaymentOnceAndReturnsItOnce(t *testing.T) {
+	for name, recovers := range map[string]bool{"": false, "with Recover": true} {
+		t.Run(name, func(t *testing.T) {
+			ended := false
+			for diesAt := 1; !ended; diesAt++ {
+				require.Less(t, diesAt, 500)
+				inBubble(t, func(t *testing.T, h *house) {
+					charge := h.charge()
+					h.start(diesAt)
+					mortal := h.running()
+					h.pay(charge, stranger, strangersAccount)
+					h.work()
+					if recovers {
+						h.restart()
+						_, _ = h.running().client.Recover(t.Context()) // the process may die in it
+					}
+					h.pass(15 * time.Minute)
+					ended = !mortal.isDead()
+					require.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told(), "it died at event %d", diesAt)
+					require.Zero(t, h.balance())
+					require.Empty(t, h.reasons())
+					for _, request := range h.refunds() {
+						require.Contains(t, request, "key 0", "no second refund was ever asked for")
+					}
+				}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+			}
+		})
+	}
+}
+
+func TestAForeignPaymentIsReturned(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		h.pay(h.charge(), stranger, strangersAccount)
+		h.work()
+		assert.Equal(t, []string{"202 key 0"}, h.refunds())
+		assert.Zero(t, h.balance())
+		h.pass(time.Minute)
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestAnAutomaticRefundIsMadeOnceThroughEveryFault(t *testing.T) {
+	many := func(fault sandbox.Fault) []sandbox.Fault { return slices.Repeat([]sandbox.Fault{fault}, 10) }
+	for name, faults := range map[string][]sandbox.Fault{
+		"the request is lost":           {sandbox.LoseRequest},
+		"the response is lost":          {sandbox.LoseAnswer},
+		"all responses are lost":        many(sandbox.LoseAnswer),
+		"all requests are lost":         many(sandbox.LoseRequest),
+		"a proxy responds":              many(sandbox.Status(502)),
+		"a proxy responds after all":    many(sandbox.StatusAfterExecution(502)),
+		"the gateway hangs":             {sandbox.Hang, sandbox.HangAfterExecution},
+		"the gateway asks for patience": many(sandbox.TooManyRequests),
+		"half a response":               many(sandbox.CutAnswer),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, h *house) {
+				require.NoError(t, h.gateway.FailNext("refundCashIn", faults...))
+				h.pay(h.charge(), stranger, strangersAccount)
+				h.pass(time.Hour)
+				assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+				assert.Zero(t, h.balance())
+				assert.Empty(t, h.reasons())
+				for _, request := range h.refunds() {
+					assert.Contains(t, request, "key 0")
+				}
+			}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+		})
+	}
+}
+
+func TestARefundWaitsUntilTheSettlementIsRecorded(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		for range 3 {
+			require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "MISSING_END_TO_END_ID"))
+		}
+		h.pay(h.charge(), stranger, strangersAccount)
+		h.pass(10 * time.Minute)
+		assert.Equal(t, []string{"422 key 0", "422 key 1", "422 key 2", "202 key 3"}, h.refunds(), "the gateway may repeat a refusal under its key")
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Empty(t, h.reasons())
+		assert.Contains(t, h.log.String(), "event=item.retried")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestARefundThatIsNeverPossibleIsHeldAtLast(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		for range 30 {
+			require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "MISSING_END_TO_END_ID"))
+		}
+		h.pay(h.charge(), stranger, strangersAccount)
+		h.pass(12 * time.Hour)
+		assert.Len(t, h.refunds(), 20)
+		assert.Contains(t, h.reasons(), "422 MISSING_END_TO_END_ID")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestARefusedRefundIsHeldAndCanBeRetried(t *testing.T) {
+	seen := new(watcher)
+	inBubble(t, func(t *testing.T, h *house) {
+		require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "INSUFFICIENT_FUNDS"))
+		h.pay(h.charge(), stranger, strangersAccount)
+		h.pass(time.Hour)
+		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		require.Len(t, h.inbox.Held(), 1)
+		held := h.inbox.Held()[0]
+		assert.Contains(t, held.Held, "422 INSUFFICIENT_FUNDS")
+		assert.Contains(t, held.Held, "the money of another person is still here")
+		assert.Contains(t, h.log.String(), "event=item.held")
+		assert.Contains(t, h.log.String(), held.Key, "an operator can retry what the log says")
+		assert.Equal(t, uint64(1), h.running().worker.Counts().Held)
+
+		require.True(t, h.inbox.Retry(held.Key))
+		h.pass(time.Hour)
+		assert.Equal(t, []string{"422 key 0", "202 key 1"}, h.refunds(), "the gateway repeats a refusal under its key")
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Empty(t, h.reasons())
+		var results []webhook.ProcessingResult
+		for _, processed := range endedAs[webhook.Processing](seen) {
+			if processed.Result != webhook.ProcessingApplied && processed.Result != webhook.ProcessingStale {
+				results = append(results, processed.Result)
+				assert.Zero(t, processed.Lag)
+			}
+		}
+		assert.Equal(t, []webhook.ProcessingResult{"held", "refunded"}, results)
+		seen.assertNoPersonalData(t)
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn), webhook.WithObserver(seen))
+}
+
+// A code may be any text of a peer's.
+func TestTheReasonOfARefusedRefundHasNoTextOfThePeers(t *testing.T) {
+	for _, code := range []string{"CPF_12345678909", "ACCOUNT_BLOCKED"} {
+		inBubble(t, func(t *testing.T, h *house) {
+			require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, code))
+			h.pay(h.charge(), stranger, strangersAccount)
+			h.pass(time.Minute)
+			require.Len(t, h.inbox.Held(), 1)
+			assert.Equal(t, code == "ACCOUNT_BLOCKED", strings.Contains(h.reasons(), code))
+			assert.NotContains(t, h.reasons()+h.log.String(), "12345678909")
+		}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+	}
+}
+
+func TestARefundWithoutAnOutcomeIsHeldAtLastAndSettlesWhenThePersonHasAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		require.NoError(t, h.gateway.FailEvery("refundCashIn", 1, sandbox.LoseRequest))
+		h.pay(h.charge(), stranger, strangersAccount)
+		h.pass(12 * time.Hour)
+		require.Len(t, h.inbox.Held(), 1)
+		held := h.inbox.Held()[0]
+		assert.Contains(t, held.Held, "its outcome is unknown")
+		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		h.gateway.ClearFaults()
+
+		pending, err := h.journal.Pending(t.Context())
+		require.NoError(t, err)
+		require.Len(t, pending, 1, "the journal has it as open")
+		require.NoError(t, h.journal.Finish(t.Context(), pending[0].IdempotencyKey, connectpsp.OutcomeRejected, ""))
+		require.True(t, h.inbox.Retry(held.Key))
+		h.pass(time.Hour)
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Zero(t, h.balance())
+		assert.Empty(t, h.reasons())
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestARefundThatSomebodyElseMadeIsNotMadeAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(h *house, charge string)
+		told    string
+		refunds int
+	}{
+		"the payer's bank took it back": {func(h *house, charge string) {
+			require.NoError(h.t, h.gateway.ReturnCashIn(charge))
+		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED unrequested", 0},
+		"a person asked for it by hand, and it is under way": {func(h *house, charge string) {
+			other, err := connectpsp.New(h.gateway.Config(), connectpsp.WithHTTPClient(h.gateway.HTTPClient()))
+			require.NoError(h.t, err)
+			_, err = other.RefundCashIn(h.t.Context(), charge, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "by hand"},
+				connectpsp.WithAttempt(7))
+			require.NoError(h.t, err)
+		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, h *house) {
+				charge := h.charge()
+				h.pay(charge, stranger, strangersAccount)
+				require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
+				worked, err := h.running().worker.Work(t.Context()) // the step
+				require.NoError(t, err)
+				require.True(t, worked)
+				require.NoError(t, h.gateway.FailNext("CASHIN_REFUNDED", sandbox.HoldWebhook))
+				c.happens(h, charge)
+				h.pass(10 * time.Minute)
+				h.gateway.ReleaseWebhooks()
+				h.pass(10 * time.Minute)
+				assert.Equal(t, c.told, h.told())
+				assert.Len(t, h.refunds(), c.refunds)
+				assert.Zero(t, h.balance())
+				assert.Empty(t, h.reasons())
+			}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+		})
+	}
+}
+
+// The refund by the charge's id may return the second payment, which is the player's.
+func TestNothingIsReturnedIfTheChargeWasPaidASecondTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		charge := h.charge()
+		h.pay(charge, stranger, strangersAccount)
+		require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
+		h.pay(charge, player, playersAccount)
+		h.pass(time.Hour)
+		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		assert.Empty(t, h.refunds())
+		assert.Contains(t, h.reasons(), "the charge was paid a second time, and an automatic refund may return the wrong payment")
+		assert.Len(t, h.inbox.Held(), 2, "and the second payment is held, as ever")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestAWorkerWithoutTheOptionMakesTheRefundsOfOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		h.pay(h.charge(), stranger, strangersAccount)
+		require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
+		worked, err := h.running().worker.Work(t.Context()) // the step
+		require.NoError(t, err)
+		require.True(t, worked)
+		h.options = nil // a deployment that is rolled back
+		h.start(0)
+		h.pass(10 * time.Minute)
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		request := h.gateway.Requests().ByOperation("refundCashIn")[0]
+		assert.JSONEq(t, `{"reason":"MERCHANT_ERROR","description":"not the player"}`, string(request.Body()))
+	}, webhook.WithPayerCheck(isPlayer),
+		webhook.WithPayerRefund(connectpsp.RefundRequest{Reason: connectpsp.RefundMerchantError, Description: "not the player"}))
+}
+
+func TestARefundThatCannotBeReadIsHeld(t *testing.T) {
+	for name, item := range map[string]webhook.Item{
+		"its body is erased":         {Key: "REFUND#0/CASHIN/" + chargeID, Transaction: "CASHIN/" + chargeID},
+		"it has no number":           {Key: "REFUND#x/CASHIN/" + chargeID, Transaction: "CASHIN/" + chargeID, Body: []byte("{}")},
+		"it has no transaction":      {Key: "REFUND#0/", Body: []byte("{}")},
+		"its state is not recorded":  {Key: "REFUND#0/CASHIN/" + chargeID, Transaction: "CASHIN/" + chargeID, Body: []byte(`{"reason":"FRAUD"}`)},
+		"it is of a later version's": {Key: "REFUND#0/CASHIN/" + chargeID, Transaction: "CASHIN/" + chargeID, Body: []byte(`["?"]`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			_, err := r.inbox.Put(t.Context(), item)
+			require.NoError(t, err)
+			r.work(t)
+			require.Len(t, r.reasons(), 1)
+			assert.Contains(t, r.reasons()[0], "returned")
+			assert.Zero(t, r.bank.read())
+		})
+	}
+}
+
+func TestAPaymentThatIsUnclearIsNeverReturned(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		h.pay(h.charge(), player, connectpsp.BankData{ISPB: "18236120", Branch: "0001", Account: "94771084"})
+		h.pass(12 * time.Hour)
+		assert.Equal(t, ">PAID_BY_UNKNOWN", h.told())
+		assert.Empty(t, h.refunds())
+		assert.Empty(t, h.reasons())
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+// Two workers on one inbox, and the item of the refund is claimed by both after its lease.
+func TestWorkersThatRunAtOnceReturnAForeignPaymentOnce(t *testing.T) {
+	h := openHouse(t, nil, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn), webhook.WithConcurrency(4))
+	stop := run(t, h.running().worker, 3)
+	defer stop()
+	for range 20 {
+		h.orders++
+		h.pay(h.charge(), stranger, strangersAccount)
+	}
+	require.Eventually(t, func() bool { return h.balance().IsZero() }, 30*time.Second, 10*time.Millisecond)
+	assert.Len(t, h.refunds(), 20)
+}
