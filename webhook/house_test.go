@@ -2,7 +2,6 @@ package webhook_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/internal/mortal"
 	"github.com/connectpsp/connectpsp-go/journal"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
@@ -60,18 +60,12 @@ type house struct {
 // the journal or the gateway.
 type process struct {
 	*house
+	*mortal.Process
 	client  *connectpsp.Client
 	handler *webhook.Handler
 	worker  *webhook.Worker
-
-	lock   sync.Mutex
-	events int // two for each call: before and after it
-	diesAt int // the event at which it dies, 0 for none
-	dead   bool
-	steps  []webhook.Transition // of the item that is being completed
+	steps   []webhook.Transition // of the item that is being completed
 }
-
-var errDead = errors.New("the process is dead")
 
 // openHouse starts a service whose Worker checks who paid.
 func openHouse(t testing.TB, gateway []sandbox.Option, options ...webhook.WorkerOption) *house {
@@ -105,19 +99,19 @@ func (h *house) running() *process {
 	return h.process
 }
 
-// start starts a process that dies at an event.
+// start starts a process that dies at an event, see [mortal.New].
 func (h *house) start(diesAt int) {
-	p := &process{house: h, diesAt: diesAt}
+	p := &process{house: h, Process: mortal.New(diesAt)}
 	var err error
-	client := h.gateway.HTTPClient()
-	p.client, err = connectpsp.New(h.gateway.Config(), connectpsp.WithJournal(&mortalJournal{p}), connectpsp.WithLogger(slog.New(slog.DiscardHandler)),
-		connectpsp.WithHTTPClient(&http.Client{Transport: mortalTransport{p, client.Transport}}))
+	p.client, err = connectpsp.New(h.gateway.Config(), connectpsp.WithJournal(p.Journal(h.journal)), connectpsp.WithLogger(slog.New(slog.DiscardHandler)),
+		connectpsp.WithHTTPClient(p.HTTPClient(h.gateway.HTTPClient())))
 	require.NoError(h.t, err)
-	p.handler, err = webhook.NewHandler(mortalInbox{p}, h.gateway.Config().CryptoToken)
+	inbox := p.Inbox(recordingInbox{h.inbox, p})
+	p.handler, err = webhook.NewHandler(inbox, h.gateway.Config().CryptoToken)
 	require.NoError(h.t, err)
 	logger := slog.New(slog.NewTextHandler(&h.log, nil))
 	p.handler.Logger = slog.New(slog.DiscardHandler)
-	p.worker = webhook.NewWorker(mortalInbox{p}, p.client, func(_ context.Context, step webhook.Transition) error {
+	p.worker = webhook.NewWorker(inbox, p.client, func(_ context.Context, step webhook.Transition) error {
 		p.steps = append(p.steps, step)
 		return nil
 	}, append(slices.Clip(h.options), webhook.WithLogger(logger))...)
@@ -128,7 +122,7 @@ func (h *house) start(diesAt int) {
 
 // restart replaces a process that has died.
 func (h *house) restart() {
-	if h.running().isDead() {
+	if h.running().IsDead() {
 		h.start(0)
 	}
 }
@@ -211,143 +205,19 @@ func (h *house) reasons() string {
 	return strings.Join(reasons, "\n")
 }
 
-// alive notes an event, and reports whether the process lives after it.
-func (p *process) alive() bool {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	p.events++
-	p.dead = p.dead || p.events == p.diesAt
-	return !p.dead
+// recordingInbox is the inbox of a process. It keeps the steps whose completion is stored.
+type recordingInbox struct {
+	*webhook.MemoryInbox
+	p *process
 }
 
-func (p *process) isDead() bool {
-	p.lock.Lock()
-	defer p.lock.Unlock()
-	return p.dead
-}
-
-// call makes a call. A process that dies before it makes none, and one that dies after it gets no
-// result.
-func (p *process) call(do func() error) error {
-	if !p.alive() {
-		return errDead
-	}
-	err := do()
-	if !p.alive() {
-		return errDead
+func (r recordingInbox) Complete(
+	ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error),
+) error {
+	r.p.steps = nil
+	err := r.MemoryInbox.Complete(ctx, claim, change)
+	if err == nil {
+		r.p.committed = append(r.p.committed, r.p.steps...)
 	}
 	return err
 }
-
-type mortalInbox struct{ p *process }
-
-func (m mortalInbox) Added() <-chan struct{} { return m.p.inbox.Added() }
-
-func (m mortalInbox) Put(ctx context.Context, item webhook.Item) (earlier *webhook.Digest, err error) {
-	err = m.p.call(func() error {
-		earlier, err = m.p.inbox.Put(ctx, item)
-		return err
-	})
-	return earlier, err
-}
-
-func (m mortalInbox) Claim(ctx context.Context, lease time.Duration, limit int) (claims []*webhook.Claim, err error) {
-	err = m.p.call(func() error {
-		claims, err = m.p.inbox.Claim(ctx, lease, limit)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return claims, nil
-}
-
-func (m mortalInbox) Complete(
-	ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error),
-) error {
-	return m.p.call(func() error {
-		m.p.steps = nil
-		err := m.p.inbox.Complete(ctx, claim, func(ctx context.Context, recorded webhook.TransactionState) (webhook.Result, error) {
-			result, err := change(ctx, recorded)
-			if m.p.isDead() {
-				return result, errDead
-			}
-			return result, err
-		})
-		if err == nil {
-			m.p.committed = append(m.p.committed, m.p.steps...)
-		}
-		return err
-	})
-}
-
-func (m mortalInbox) Postpone(ctx context.Context, claim *webhook.Claim, due time.Time, reason string) error {
-	return m.p.call(func() error { return m.p.inbox.Postpone(ctx, claim, due, reason) })
-}
-
-func (m mortalInbox) Hold(ctx context.Context, claim *webhook.Claim, reason string) error {
-	return m.p.call(func() error { return m.p.inbox.Hold(ctx, claim, reason) })
-}
-
-type mortalJournal struct{ p *process }
-
-func (m *mortalJournal) Begin(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
-	err = m.p.call(func() error {
-		earlier, err = m.p.journal.Begin(ctx, intent)
-		return err
-	})
-	return earlier, err
-}
-
-func (m *mortalJournal) Find(ctx context.Context, intent connectpsp.Intent) (earlier *connectpsp.Intent, err error) {
-	err = m.p.call(func() error {
-		earlier, err = m.p.journal.Find(ctx, intent)
-		return err
-	})
-	return earlier, err
-}
-
-func (m *mortalJournal) Sent(ctx context.Context, key string, at time.Time) error {
-	return m.p.call(func() error { return m.p.journal.Sent(ctx, key, at) })
-}
-
-func (m *mortalJournal) Finish(ctx context.Context, key string, outcome connectpsp.Outcome, id string) error {
-	return m.p.call(func() error { return m.p.journal.Finish(ctx, key, outcome, id) })
-}
-
-func (m *mortalJournal) Pending(ctx context.Context) (intents []connectpsp.Intent, err error) {
-	err = m.p.call(func() error {
-		intents, err = m.p.journal.Pending(ctx)
-		return err
-	})
-	return intents, err
-}
-
-func (m *mortalJournal) Ended(ctx context.Context) (intents []connectpsp.Intent, err error) {
-	err = m.p.call(func() error {
-		intents, err = m.p.journal.Ended(ctx)
-		return err
-	})
-	return intents, err
-}
-
-type mortalTransport struct {
-	p     *process
-	inner http.RoundTripper
-}
-
-func (m mortalTransport) RoundTrip(r *http.Request) (response *http.Response, err error) {
-	err = m.p.call(func() error {
-		response, err = m.inner.RoundTrip(r)
-		return err
-	})
-	if err != nil {
-		if response != nil {
-			_ = response.Body.Close()
-		}
-		return nil, err
-	}
-	return response, nil
-}
-
-func (m mortalTransport) CloseIdleConnections() { m.inner.(*http.Transport).CloseIdleConnections() }

@@ -82,6 +82,7 @@ func TestAReturnThatNobodyAskedForIsMarkedAndARefundOfYoursIsNot(t *testing.T) {
 		}, "PAID>REFUNDED unclear"},
 		"when the journal is lost": {func(h *house, charge string) {
 			h.journal = forgetfulJournal{}
+			h.start(0)
 			require.NoError(h.t, h.gateway.ReturnCashIn(charge))
 		}, "PAID>REFUNDED unclear"},
 	} {
@@ -133,10 +134,12 @@ func TestAReturnWaitsForAJournalThatIsDown(t *testing.T) {
 		charge := h.credited()
 		alive := h.journal
 		h.journal = brokenJournal{alive}
+		h.start(0)
 		require.NoError(t, h.gateway.ReturnCashIn(charge))
 		h.pass(time.Minute)
 		assert.Equal(t, ">PAID", h.told())
 		h.journal = alive
+		h.start(0)
 		h.pass(time.Hour)
 		assert.Equal(t, ">PAID, PAID>REFUNDED unrequested", h.told())
 	})

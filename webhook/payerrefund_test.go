@@ -32,7 +32,7 @@ func TestAProcessThatDiesAtAnyCallTellsAForeignPaymentOnceAndReturnsItOnce(t *te
 				inBubble(t, func(t *testing.T, h *house) {
 					charge := h.charge()
 					h.start(diesAt)
-					mortal := h.running()
+					first := h.running()
 					h.pay(charge, stranger, strangersAccount)
 					h.work()
 					if recovers {
@@ -40,7 +40,7 @@ func TestAProcessThatDiesAtAnyCallTellsAForeignPaymentOnceAndReturnsItOnce(t *te
 						_, _ = h.running().client.Recover(t.Context()) // the process may die in it
 					}
 					h.pass(15 * time.Minute)
-					ended = !mortal.isDead()
+					ended = !first.IsDead()
 					require.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told(), "it died at event %d", diesAt)
 					require.Zero(t, h.balance())
 					require.Empty(t, h.reasons())
