@@ -12,7 +12,7 @@ const (
 	// RefundRequested says that the journal has a refund of the charge that was sent and not
 	// rejected.
 	RefundRequested RefundOrigin = "REQUESTED"
-	// RefundUnrequested says that the journal knows the charge and has no refund of it: the payer's
+	// RefundUnrequested says that the journal has the charge and no refund for it: the payer's
 	// bank took the money back, most likely by MED, the Mecanismo Especial de Devolução.
 	RefundUnrequested RefundOrigin = "UNREQUESTED"
 	// RefundUnclear says that the journal cannot tell: it does not know the charge any more, or
@@ -20,9 +20,9 @@ const (
 	RefundUnclear RefundOrigin = "UNCLEAR"
 )
 
-// RefundOrigin looks into the journal for a refund of a charge that is REFUNDED. It sends nothing.
-// The provider reports every return by the same status and the same event, so the journal alone
-// tells a refund of yours from a return that nobody asked you for.
+// RefundOrigin looks into the journal for a refund that you requested, for a charge that is
+// REFUNDED. It sends nothing. The provider reports every return by the same status and the same
+// event, so the journal alone tells a refund of yours from a return that you did not request.
 //
 // A refund is found under each id of the charge. A charge without one is [RefundUnrequested] only
 // if the journal still has its creation, because it forgets in the order in which payments end: it

@@ -11,7 +11,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/sandbox"
 )
 
-func TestTheJournalTellsARefundOfYoursFromAReturnThatNobodyAskedFor(t *testing.T) {
+func TestTheJournalTellsARefundOfYoursFromAnUnrequestedReturn(t *testing.T) {
 	refundBy := func(id func(*connectpsp.CashIn) string) func(*testing.T, *sandbox.Sandbox, *connectpsp.Client, *connectpsp.CashIn) {
 		return func(t *testing.T, box *sandbox.Sandbox, client *connectpsp.Client, charge *connectpsp.CashIn) {
 			_, err := client.RefundCashIn(t.Context(), id(charge), connectpsp.RefundRequest{Reason: connectpsp.RefundFraud})
@@ -24,7 +24,7 @@ func TestTheJournalTellsARefundOfYoursFromAReturnThatNobodyAskedFor(t *testing.T
 	}
 	for name, c := range map[string]struct {
 		returns func(*testing.T, *sandbox.Sandbox, *connectpsp.Client, *connectpsp.CashIn)
-		alter   func(*connectpsp.CashIn) // what is read
+		alter   func(*connectpsp.CashIn) // the charge that was read
 		lost    bool                     // the journal
 		want    connectpsp.RefundOrigin
 	}{

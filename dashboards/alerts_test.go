@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/webhook"
@@ -282,7 +284,76 @@ var stories = map[string]story{
 			s.do(s.gateway.PayCashIn(id), s.gateway.ReturnCashIn(id))
 			s.pass(10 * time.Minute)
 		},
-		rings: []string{"ConnectPSPMissedPayment"},
+		rings: []string{"ConnectPSPMissedPayment", "ConnectPSPUnrequestedReturn"},
+	},
+	"the payer's bank takes a payment back": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.charged()
+			s.do(s.gateway.PayCashIn(id))
+			time.Sleep(time.Minute)
+			s.do(s.gateway.ReturnCashInPart(id, pix.Centavos(300)))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPUnrequestedReturn"},
+	},
+	"a payment comes back when the journal has forgotten its charge": {
+		happens: func(s *shop) {
+			id := s.charged()
+			s.do(s.gateway.PayCashIn(id))
+			s.pass(2 * time.Hour)
+			s.do(s.gateway.ReturnCashIn(id))
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPReturnUnclear"},
+	},
+	"a refund": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.charged()
+			s.do(s.gateway.PayCashIn(id))
+			time.Sleep(time.Minute)
+			_, err := s.client.RefundCashIn(s.ctx, id, connectpsp.RefundRequest{Reason: connectpsp.RefundCustomerRequest})
+			s.do(err, s.gateway.SettleRefund(id))
+			s.pass(10 * time.Minute)
+		},
+	},
+	"another person pays": {
+		options: payerChecked,
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.payAs("52998224725", "123456")
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPaidByOther"},
+	},
+	"another person pays, and the gateway refuses the refund": {
+		options: payerChecked,
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.do(s.gateway.RefuseNext("refundCashIn", 422, "ACCOUNT_BLOCKED"))
+			s.payAs("52998224725", "123456")
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPaidByOther", "ConnectPSPItemHeld"},
+	},
+	"a customer pays from an account that is not registered": {
+		options: payerChecked,
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.payAs("12345678909", "777777")
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPaidByOther", "ConnectPSPPayerAccountDiffers"},
+	},
+	"the account of a payer has no check digit": {
+		options: payerChecked,
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.payAs("12345678909", "12345")
+			s.pass(10 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPaidByUnknown"},
 	},
 	"a charge is paid after it was cancelled": {
 		happens: func(s *shop) {
@@ -319,6 +390,15 @@ var stories = map[string]story{
 		silence: 15 * time.Minute,
 		rings:   []string{"ConnectPSPNothingReports"},
 	},
+}
+
+// payerChecked lets only the customer pay, from the account that the sandbox pays from, and returns
+// the payments of others.
+var payerChecked = []webhook.WorkerOption{
+	webhook.WithPayerCheck(func(context.Context, *connectpsp.CashIn) (connectpsp.Holder, error) {
+		return connectpsp.Holder{Document: "12345678909", Accounts: []connectpsp.BankData{{ISPB: "99999999", Account: "123456"}}}, nil
+	}),
+	webhook.WithPayerRefund(connectpsp.RefundRequest{Reason: connectpsp.RefundMerchantError}),
 }
 
 // oneMute is a network on which the first payment, and no other, gets no response.

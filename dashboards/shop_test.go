@@ -288,6 +288,19 @@ func (s *shop) charged() string {
 	return charge.TransactionID
 }
 
+// payAs makes a charge that is paid by a person from an account. Its refund settles.
+func (s *shop) payAs(document, account string) {
+	s.t.Helper()
+	id := s.charged()
+	s.do(s.gateway.PayCashInWith(id, sandbox.Payment{Payer: connectpsp.Payer{
+		Document: document, BankData: &connectpsp.BankData{ISPB: "99999999", Account: account},
+	}}))
+	time.Sleep(10 * time.Second)
+	if underWay, err := s.gateway.RefundUnderWay(id); err == nil && underWay {
+		s.do(s.gateway.SettleRefund(id))
+	}
+}
+
 // sent makes a payment that succeeds, and returns its id.
 func (s *shop) sent() string {
 	s.t.Helper()

@@ -173,8 +173,8 @@ func (h *house) pass(d time.Duration) {
 	}
 }
 
-// told returns the steps that are stored.
-func (h *house) told() string {
+// stored returns the steps that are stored.
+func (h *house) stored() string {
 	return (&books{transitions: h.committed, origins: true}).String()
 }
 

@@ -30,10 +30,10 @@ func (h *house) credited() string {
 	return charge
 }
 
-func TestAReturnThatNobodyAskedForIsMarkedAndARefundOfYoursIsNot(t *testing.T) {
+func TestAnUnrequestedReturnIsMarkedAndARefundOfYoursIsNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(h *house, charge string)
-		told    string
+		steps   string
 	}{
 		"in full": {func(h *house, charge string) {
 			require.NoError(h.t, h.gateway.ReturnCashIn(charge))
@@ -90,7 +90,7 @@ func TestAReturnThatNobodyAskedForIsMarkedAndARefundOfYoursIsNot(t *testing.T) {
 			inBubble(t, func(t *testing.T, h *house) {
 				c.happens(h, h.credited())
 				h.pass(2 * time.Hour)
-				assert.Equal(t, ">PAID, "+c.told, h.told())
+				assert.Equal(t, ">PAID, "+c.steps, h.stored())
 				assert.Empty(t, h.reasons())
 			})
 		})
@@ -137,11 +137,11 @@ func TestAReturnWaitsForAJournalThatIsDown(t *testing.T) {
 		h.start(0)
 		require.NoError(t, h.gateway.ReturnCashIn(charge))
 		h.pass(time.Minute)
-		assert.Equal(t, ">PAID", h.told())
+		assert.Equal(t, ">PAID", h.stored())
 		h.journal = alive
 		h.start(0)
 		h.pass(time.Hour)
-		assert.Equal(t, ">PAID, PAID>REFUNDED unrequested", h.told())
+		assert.Equal(t, ">PAID, PAID>REFUNDED unrequested", h.stored())
 	})
 }
 

@@ -19,9 +19,9 @@ import (
 //   - holder.Anyone is set: nothing is compared, and the step is to PAID.
 //
 // So a function that credits at PAID never credits the money of another person. The other two steps
-// are told once, as PAID is: repeated, reordered and replayed events change nothing, a poll finds
-// them too, and a return follows from them. Before either, the Worker reads the charge from the
-// gateway and calls check again: a forged event returns no money, and the gateway may know an
+// are reported once, as PAID is: repeated, reordered and replayed events change nothing, a poll
+// finds them too, and a return follows from them. Before either, the Worker reads the charge from
+// the gateway and calls check again: a forged event returns no money, and the gateway may know an
 // account that the event lacks.
 //
 // The provider does not publish whether payer.document in a response is that of the real payer, or
@@ -50,7 +50,7 @@ const unchecked = "unchecked"
 // payerMatch is the comparison of the payer of a charge with the holder.
 type payerMatch struct {
 	status            Status // of the step, in place of PAID
-	document, account string // what is observed, empty if nothing was compared
+	document, account string // as observers see them, empty if nothing was compared
 }
 
 // checkPayer asks the user's function for the holder, and compares the payer of a paid charge with

@@ -34,14 +34,14 @@ const (
 	otherBank     = `{"ispb":"60701190","bank":"Another bank","branch":"0417","account":"31415-9"}`
 )
 
-func TestWhoPaidDecidesWhatAPaymentIsToldAs(t *testing.T) {
+func TestWhoPaidDecidesTheStatusOfAPayment(t *testing.T) {
 	document := connectpsp.Holder{Document: "123.456.789-09"}
 	account := connectpsp.Holder{Document: player, Accounts: []connectpsp.BankData{strangersAccount, playersAccount}}
 	lenient := connectpsp.Holder{Document: player, Accounts: account.Accounts, AllowUnclear: true}
 	for name, c := range map[string]struct {
 		holder  connectpsp.Holder
 		payer   transaction
-		told    webhook.Status
+		steps   webhook.Status
 		compare string // document and account, as they are observed
 	}{
 		"the player":                                 {document, paidBy(player, "null"), "PAID", "same unchecked"},
@@ -70,11 +70,11 @@ func TestWhoPaidDecidesWhatAPaymentIsToldAs(t *testing.T) {
 			r.bank.set(c.payer)
 			r.bank.lax = true // a document that is masked is not in the description
 			r.receive(t, c.payer.event(webhook.CashInPaid))
-			assert.Equal(t, ">"+string(c.told), r.books.String())
-			if c.told == webhook.StatusPaid {
+			assert.Equal(t, ">"+string(c.steps), r.books.String())
+			if c.steps == webhook.StatusPaid {
 				assert.Zero(t, r.bank.read())
 			} else {
-				assert.Equal(t, 1, r.bank.read(), "it is told after a read only")
+				assert.Equal(t, 1, r.bank.read(), "it is reported after a read only")
 				assert.True(t, r.books.transitions[0].Confirmed)
 			}
 			assert.Empty(t, r.reasons())
@@ -85,10 +85,10 @@ func TestWhoPaidDecidesWhatAPaymentIsToldAs(t *testing.T) {
 	}
 }
 
-func TestAForeignPaymentIsToldOnceWhateverTheGatewayDelivers(t *testing.T) {
+func TestAForeignPaymentIsReportedOnceWhateverTheGatewayDelivers(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(h *house, charge string)
-		told    string
+		steps   string
 		gained  int64
 	}{
 		"the player pays": {func(h *house, charge string) {
@@ -126,7 +126,7 @@ func TestAForeignPaymentIsToldOnceWhateverTheGatewayDelivers(t *testing.T) {
 			h := openHouse(t, nil, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
 			c.happens(h, h.charge())
 			h.work()
-			assert.Equal(t, c.told, h.told())
+			assert.Equal(t, c.steps, h.stored())
 			assert.Equal(t, c.gained, h.balance().Centavos())
 			assert.LessOrEqual(t, len(h.refunds()), 1)
 			assert.Empty(t, h.reasons())
@@ -143,7 +143,7 @@ func TestAPollFindsAForeignPaymentWhoseEventNeverComes(t *testing.T) {
 		h.pass(2 * time.Minute)
 		h.pay(charge, stranger, strangersAccount)
 		h.pass(time.Hour)
-		assert.Equal(t, ">AWAITING_PAYMENT, AWAITING_PAYMENT>PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">AWAITING_PAYMENT, AWAITING_PAYMENT>PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 		assert.Equal(t, []string{"202 key 0"}, h.refunds())
 		assert.Empty(t, h.reasons())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
@@ -159,10 +159,10 @@ func TestAForgedPayerNeitherCreditsNorReturnsMoney(t *testing.T) {
 			`"externalReference":"order-1","status":"PAID","amount":10.50,"payer":{"name":"A","document":%q}}}`, charge, forged.InternalCode, stranger)
 		require.NoError(t, h.gateway.SendWebhook(h.url, []byte(body)))
 		h.pass(time.Minute)
-		assert.Empty(t, h.told(), "it is not paid")
+		assert.Empty(t, h.stored(), "it is not paid")
 		h.pay(charge, player, playersAccount)
 		h.pass(2 * time.Hour)
-		assert.Equal(t, ">PAID", h.told(), "the gateway counts")
+		assert.Equal(t, ">PAID", h.stored(), "the gateway counts")
 		assert.Empty(t, h.refunds())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
 }

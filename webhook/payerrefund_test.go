@@ -23,7 +23,7 @@ func inBubble(t *testing.T, test func(*testing.T, *house), options ...webhook.Wo
 	})
 }
 
-func TestAProcessThatDiesAtAnyCallTellsAForeignPaymentOnceAndReturnsItOnce(t *testing.T) {
+func TestAProcessThatDiesAtAnyCallReportsAForeignPaymentOnceAndReturnsItOnce(t *testing.T) {
 	for name, recovers := range map[string]bool{"": false, "with Recover": true} {
 		t.Run(name, func(t *testing.T) {
 			ended := false
@@ -41,7 +41,7 @@ func TestAProcessThatDiesAtAnyCallTellsAForeignPaymentOnceAndReturnsItOnce(t *te
 					}
 					h.pass(15 * time.Minute)
 					ended = !first.IsDead()
-					require.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told(), "it died at event %d", diesAt)
+					require.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored(), "it died at event %d", diesAt)
 					require.Zero(t, h.balance())
 					require.Empty(t, h.reasons())
 					for _, request := range h.refunds() {
@@ -60,7 +60,7 @@ func TestAForeignPaymentIsReturned(t *testing.T) {
 		assert.Equal(t, []string{"202 key 0"}, h.refunds())
 		assert.Zero(t, h.balance())
 		h.pass(time.Minute)
-		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
 }
 
@@ -82,7 +82,7 @@ func TestAnAutomaticRefundIsMadeOnceThroughEveryFault(t *testing.T) {
 				require.NoError(t, h.gateway.FailNext("refundCashIn", faults...))
 				h.pay(h.charge(), stranger, strangersAccount)
 				h.pass(time.Hour)
-				assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+				assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 				assert.Zero(t, h.balance())
 				assert.Empty(t, h.reasons())
 				for _, request := range h.refunds() {
@@ -101,7 +101,7 @@ func TestARefundWaitsUntilTheSettlementIsRecorded(t *testing.T) {
 		h.pay(h.charge(), stranger, strangersAccount)
 		h.pass(10 * time.Minute)
 		assert.Equal(t, []string{"422 key 0", "422 key 1", "422 key 2", "202 key 3"}, h.refunds(), "the gateway may repeat a refusal under its key")
-		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 		assert.Empty(t, h.reasons())
 		assert.Contains(t, h.log.String(), "event=item.retried")
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
@@ -125,7 +125,7 @@ func TestARefusedRefundIsHeldAndCanBeRetried(t *testing.T) {
 		require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "INSUFFICIENT_FUNDS"))
 		h.pay(h.charge(), stranger, strangersAccount)
 		h.pass(time.Hour)
-		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER", h.stored())
 		require.Len(t, h.inbox.Held(), 1)
 		held := h.inbox.Held()[0]
 		assert.Contains(t, held.Held, "422 INSUFFICIENT_FUNDS")
@@ -137,7 +137,7 @@ func TestARefusedRefundIsHeldAndCanBeRetried(t *testing.T) {
 		require.True(t, h.inbox.Retry(held.Key))
 		h.pass(time.Hour)
 		assert.Equal(t, []string{"422 key 0", "202 key 1"}, h.refunds(), "the gateway repeats a refusal under its key")
-		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 		assert.Empty(t, h.reasons())
 		var results []webhook.ProcessingResult
 		for _, processed := range endedAs[webhook.Processing](seen) {
@@ -173,7 +173,7 @@ func TestARefundWithoutAnOutcomeIsHeldAtLastAndSettlesWhenThePersonHasAsked(t *t
 		require.Len(t, h.inbox.Held(), 1)
 		held := h.inbox.Held()[0]
 		assert.Contains(t, held.Held, "its outcome is unknown")
-		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER", h.stored())
 		h.gateway.ClearFaults()
 
 		pending, err := h.journal.Pending(t.Context())
@@ -182,7 +182,7 @@ func TestARefundWithoutAnOutcomeIsHeldAtLastAndSettlesWhenThePersonHasAsked(t *t
 		require.NoError(t, h.journal.Finish(t.Context(), pending[0].IdempotencyKey, connectpsp.OutcomeRejected, ""))
 		require.True(t, h.inbox.Retry(held.Key))
 		h.pass(time.Hour)
-		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 		assert.Zero(t, h.balance())
 		assert.Empty(t, h.reasons())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
@@ -191,7 +191,7 @@ func TestARefundWithoutAnOutcomeIsHeldAtLastAndSettlesWhenThePersonHasAsked(t *t
 func TestARefundThatSomebodyElseMadeIsNotMadeAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(h *house, charge string)
-		told    string
+		steps   string
 		refunds int
 	}{
 		"the payer's bank took it back": {func(h *house, charge string) {
@@ -218,7 +218,7 @@ func TestARefundThatSomebodyElseMadeIsNotMadeAgain(t *testing.T) {
 				h.pass(10 * time.Minute)
 				h.gateway.ReleaseWebhooks()
 				h.pass(10 * time.Minute)
-				assert.Equal(t, c.told, h.told())
+				assert.Equal(t, c.steps, h.stored())
 				assert.Len(t, h.refunds(), c.refunds)
 				assert.Zero(t, h.balance())
 				assert.Empty(t, h.reasons())
@@ -235,7 +235,7 @@ func TestNothingIsReturnedIfTheChargeWasPaidASecondTime(t *testing.T) {
 		require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
 		h.pay(charge, player, playersAccount)
 		h.pass(time.Hour)
-		assert.Equal(t, ">PAID_BY_OTHER", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER", h.stored())
 		assert.Empty(t, h.refunds())
 		assert.Contains(t, h.reasons(), "the charge was paid a second time, and an automatic refund may return the wrong payment")
 		assert.Len(t, h.inbox.Held(), 2, "and the second payment is held, as ever")
@@ -252,7 +252,7 @@ func TestAWorkerWithoutTheOptionMakesTheRefundsOfOthers(t *testing.T) {
 		h.options = nil // a deployment that is rolled back
 		h.start(0)
 		h.pass(10 * time.Minute)
-		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.told())
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", h.stored())
 		request := h.gateway.Requests().ByOperation("refundCashIn")[0]
 		assert.JSONEq(t, `{"reason":"MERCHANT_ERROR","description":"not the player"}`, string(request.Body()))
 	}, webhook.WithPayerCheck(isPlayer),
@@ -283,7 +283,7 @@ func TestAPaymentThatIsUnclearIsNeverReturned(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *house) {
 		h.pay(h.charge(), player, connectpsp.BankData{ISPB: "18236120", Branch: "0001", Account: "94771084"})
 		h.pass(12 * time.Hour)
-		assert.Equal(t, ">PAID_BY_UNKNOWN", h.told())
+		assert.Equal(t, ">PAID_BY_UNKNOWN", h.stored())
 		assert.Empty(t, h.refunds())
 		assert.Empty(t, h.reasons())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))

@@ -53,7 +53,7 @@ type Transition struct {
 
 	// Unrequested is true if a charge came back, in full or in part, and the client's journal has
 	// no refund of yours for it: the payer's bank took the money back, most likely by MED after a
-	// report of fraud. The provider has no event for MED, so this is all that you see of it. Debit
+	// report of fraud. The provider has no event for MED, so this step is all that you see. Debit
 	// the customer what came back by the account's statement, also below zero if the money is
 	// spent, and stop the customer's payouts until a person has looked. See
 	// [connectpsp.Client.RefundOrigin] for what the journal knows.

@@ -154,14 +154,14 @@ func TestWhatAnActivityAdds(t *testing.T) {
 				"connectpsp.webhook.marks[paid_by_other]": 1, "connectpsp.webhook.payer.checks[same different]": 1,
 			},
 		},
-		"a payment that shows nobody": {
+		"a payment by an unknown person": {
 			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "PAID_BY_UNKNOWN", PayerDocument: "unclear", PayerAccount: "unchecked"},
 			map[string]float64{
 				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN PAID_BY_UNKNOWN]": 1,
 				"connectpsp.webhook.marks[paid_by_unknown]": 1, "connectpsp.webhook.payer.checks[unclear unchecked]": 1,
 			},
 		},
-		"a return that nobody asked for": {
+		"an unrequested return": {
 			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "REFUNDED", Unrequested: true},
 			map[string]float64{
 				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN REFUNDED]": 1,

@@ -107,7 +107,7 @@ var Table = [...]Metric{
 	},
 	marks: {
 		Name: "connectpsp.webhook.marks", Unit: "{item}", Labels: []Label{mark},
-		Help: "Items to look at: payments by others, returns that nobody asked for, missed, late and contradicting ones, a leaked CryptoToken, panics.",
+		Help: "Items to look at: payments by others, unrequested returns, missed and late payments, contradictions, a leaked CryptoToken, panics.",
 	},
 	payerChecks: {
 		Name: "connectpsp.webhook.payer.checks", Unit: "{payment}", Labels: []Label{payerDocument, payerAccount},
