@@ -73,6 +73,11 @@ func TestTheDocumentedFunctionLosesNoPaymentOfWhichAPartCameBack(t *testing.T) {
 					return fmt.Errorf("no such deposit")
 				}
 				return nil
+			case step.To == webhook.StatusPaidByOther, step.To == webhook.StatusPaidByUnknown:
+				_, err := tx.ExecContext(ctx, `UPDATE deposits SET state = 'NOT OURS' WHERE reference = $1`, step.CashIn.ExternalReference)
+				return err
+			case step.Kind == webhook.KindCashIn && step.To == webhook.StatusRefunded && step.From == webhook.StatusPaidByOther:
+				return nil
 			case step.Kind == webhook.KindCashIn && step.To == webhook.StatusRefunded:
 				_, err := tx.ExecContext(ctx, `INSERT INTO alarms (reference) VALUES ($1)`, step.CashIn.ExternalReference)
 				return err

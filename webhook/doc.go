@@ -16,6 +16,10 @@
 // event that cannot be processed is held for manual review: the Inbox keeps it as a dead letter
 // until you retry or dismiss it.
 //
+// [WithPayerCheck] keeps the money of other persons from being credited, and [WithPayerRefund]
+// returns it. A return of a charge that you did not request is marked, see Unrequested of
+// [Transition].
+//
 // # Without an Inbox
 //
 // [Parse] verifies and decodes one delivery. It cannot tell an old delivery from a new one: the
