@@ -105,7 +105,7 @@ func (add counting) processing(a webhook.Processing) {
 		add.time(lag, a.Lag)
 	}
 	if a.PayerDocument != "" {
-		add.one(payerChecks, a.PayerDocument, a.PayerAccount)
+		add.one(payerChecks, a.PayerAccount, a.PayerDocument)
 	}
 	for _, mark := range [...]struct {
 		set  bool

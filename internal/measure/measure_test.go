@@ -151,14 +151,14 @@ func TestWhatAnActivityAdds(t *testing.T) {
 			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "PAID_BY_OTHER", PayerDocument: "same", PayerAccount: "different"},
 			map[string]float64{
 				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN PAID_BY_OTHER]": 1,
-				"connectpsp.webhook.marks[paid_by_other]": 1, "connectpsp.webhook.payer.checks[same different]": 1,
+				"connectpsp.webhook.marks[paid_by_other]": 1, "connectpsp.webhook.payer.checks[different same]": 1,
 			},
 		},
 		"a payment by an unknown person": {
 			webhook.Processing{Kind: "CASHIN", Result: "applied", To: "PAID_BY_UNKNOWN", PayerDocument: "unclear", PayerAccount: "unchecked"},
 			map[string]float64{
 				"connectpsp.webhook.processed[CASHIN applied]": 1, "connectpsp.webhook.steps[CASHIN PAID_BY_UNKNOWN]": 1,
-				"connectpsp.webhook.marks[paid_by_unknown]": 1, "connectpsp.webhook.payer.checks[unclear unchecked]": 1,
+				"connectpsp.webhook.marks[paid_by_unknown]": 1, "connectpsp.webhook.payer.checks[unchecked unclear]": 1,
 			},
 		},
 		"an unrequested return": {

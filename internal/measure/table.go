@@ -110,7 +110,7 @@ var Table = [...]Metric{
 		Help: "Items to look at: payments by others, unrequested returns, missed and late payments, contradictions, a leaked CryptoToken, panics.",
 	},
 	payerChecks: {
-		Name: "connectpsp.webhook.payer.checks", Unit: "{payment}", Labels: []Label{payerDocument, payerAccount},
+		Name: "connectpsp.webhook.payer.checks", Unit: "{payment}", Labels: []Label{payerAccount, payerDocument},
 		Help: "Paid charges whose payer was compared. The same document with a different account may be an echo of the request.",
 	},
 	lag: {
