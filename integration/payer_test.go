@@ -68,6 +68,15 @@ func (c *casino) work(ctx context.Context) {
 	}
 }
 
+func deposit(reference, webhookURL string) connectpsp.CashInRequest {
+	return connectpsp.CashInRequest{
+		Amount: pix.Centavos(1050), ExternalReference: reference, WebhookURL: webhookURL,
+		Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
+	}
+}
+
+var byStranger = sandbox.Payment{Payer: connectpsp.Payer{Document: "52998224725"}}
+
 // leasesEnd ends the leases of items, those of the watches excepted, and of payments.
 func leasesEnd(t *testing.T, s server, db *sql.DB) {
 	execute(t, db, leasesOver)
@@ -102,12 +111,9 @@ func TestAForeignPaymentIsReturnedOnceAlthoughTheProcessDiesAtAnyCall(t *testing
 			reference := fmt.Sprint("order-", diesAt)
 			execute(t, db, `INSERT INTO players VALUES ($1, '12345678909')`, reference)
 			running.Store(openCasino(t, gateway, s, db, 0))
-			charge, err := running.Load().client.CreateCashIn(ctx, connectpsp.CashInRequest{
-				Amount: pix.Centavos(1050), ExternalReference: reference, WebhookURL: receiver.URL,
-				Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
-			})
+			charge, err := running.Load().client.CreateCashIn(ctx, deposit(reference, receiver.URL))
 			require.NoError(t, err)
-			require.NoError(t, gateway.PayCashInWith(charge.TransactionID, sandbox.Payment{Payer: connectpsp.Payer{Document: "52998224725"}}))
+			require.NoError(t, gateway.PayCashInWith(charge.TransactionID, byStranger))
 			require.NoError(t, gateway.WaitWebhooks(ctx))
 
 			first := openCasino(t, gateway, s, db, diesAt)
@@ -141,7 +147,7 @@ func TestAForeignPaymentIsReturnedOnceAlthoughTheProcessDiesAtAnyCall(t *testing
 
 // The journal is in the database of the inbox. With one connection, a look into it in the
 // transaction of a step would wait for itself.
-func TestAReturnIsMarkedOverASingleConnection(t *testing.T) {
+func TestASingleConnectionSufficesForForeignPaymentsAndReturns(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, db *sql.DB) {
 		db.SetMaxOpenConns(1)
 		gateway, err := sandbox.Start()
@@ -150,25 +156,30 @@ func TestAReturnIsMarkedOverASingleConnection(t *testing.T) {
 		openStore(t, s, db)
 		execute(t, db, stepsTable)
 		execute(t, db, `CREATE TABLE players (reference text NOT NULL, document text NOT NULL)`)
-		execute(t, db, `INSERT INTO players VALUES ('order-1', '12345678909')`)
+		execute(t, db, `INSERT INTO players VALUES ('order-1', '12345678909'), ('order-2', '12345678909')`)
 		c := openCasino(t, gateway, s, db, 0)
 		receiver := httptest.NewServer(c.handler)
 		defer receiver.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		charge, err := c.client.CreateCashIn(ctx, connectpsp.CashInRequest{
-			Amount: pix.Centavos(1050), ExternalReference: "order-1", WebhookURL: receiver.URL,
-			Payer: connectpsp.Payer{Name: "Maria Silva", Document: "12345678909"},
-		})
-		require.NoError(t, err)
-		require.NoError(t, gateway.PayCashIn(charge.TransactionID))
+		charge := func(reference string) *connectpsp.CashIn {
+			charge, err := c.client.CreateCashIn(ctx, deposit(reference, receiver.URL))
+			require.NoError(t, err)
+			return charge
+		}
+		first, second := charge("order-1"), charge("order-2")
+		require.NoError(t, gateway.PayCashIn(first.TransactionID))
+		require.NoError(t, gateway.PayCashInWith(second.TransactionID, byStranger))
 		require.NoError(t, gateway.WaitWebhooks(ctx))
 		c.work(ctx)
-		require.NoError(t, gateway.ReturnCashInPart(charge.TransactionID, pix.Centavos(300)))
+		require.NoError(t, gateway.ReturnCashInPart(first.TransactionID, pix.Centavos(300)))
+		require.NoError(t, gateway.SettleRefund(second.TransactionID))
 		require.NoError(t, gateway.WaitWebhooks(ctx))
 		c.work(ctx)
 		require.NoError(t, ctx.Err())
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM steps WHERE step = '>PAID' AND NOT marked`))
 		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM steps WHERE step = 'PAID>REFUNDED' AND marked`))
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM steps WHERE step = '>PAID_BY_OTHER' AND NOT marked`))
+		assert.Equal(t, 1, number(t, db, `SELECT count(*) FROM steps WHERE step = 'PAID_BY_OTHER>REFUNDED' AND NOT marked`))
 	})
 }

@@ -84,7 +84,7 @@ func TestTheGuideListsEachAttribute(t *testing.T) {
 		webhook.Delivery{Result: webhook.DeliveryStored, Status: 200, Type: webhook.CashInPaid, TransactionID: "t", DeliveryID: "d"},
 		webhook.Processing{
 			Kind: webhook.KindCashOut, Result: webhook.ProcessingHeld, From: webhook.StatusProcessing, To: webhook.StatusCompleted, Lag: time.Minute,
-			MissedPayment: true, LatePayment: true, Contradiction: true, Alarm: true, TransactionID: "t", ExternalReference: "r",
+			MissedPayment: true, LatePayment: true, Contradiction: true, Unrequested: true, ReturnUnclear: true, Late: true, PayerDocument: "same", PayerAccount: "same", Alarm: true, TransactionID: "t", ExternalReference: "r",
 		},
 	} {
 		tel.End(tel.Begin(t.Context(), activity), activity)

@@ -154,7 +154,7 @@ var everything = []any{
 	webhook.Delivery{Result: webhook.DeliveryStored, Type: webhook.CashInPaid, Duration: time.Millisecond},
 	webhook.Processing{
 		Kind: webhook.KindCashOut, Result: webhook.ProcessingApplied, To: webhook.StatusCompleted, Lag: time.Minute,
-		MissedPayment: true, LatePayment: true, Contradiction: true, Alarm: true, Panicked: true,
+		MissedPayment: true, LatePayment: true, Contradiction: true, Unrequested: true, ReturnUnclear: true, Late: true, PayerDocument: "same", PayerAccount: "unchecked", Alarm: true, Panicked: true,
 	},
 }
 
