@@ -64,7 +64,6 @@ type process struct {
 	client  *connectpsp.Client
 	handler *webhook.Handler
 	worker  *webhook.Worker
-	steps   []webhook.Transition // of the item that is being completed
 }
 
 // openHouse starts a service whose Worker checks who paid.
@@ -106,13 +105,14 @@ func (h *house) start(diesAt int) {
 	p.client, err = connectpsp.New(h.gateway.Config(), connectpsp.WithJournal(p.Journal(h.journal)), connectpsp.WithLogger(slog.New(slog.DiscardHandler)),
 		connectpsp.WithHTTPClient(p.HTTPClient(h.gateway.HTTPClient())))
 	require.NoError(h.t, err)
-	inbox := p.Inbox(recordingInbox{h.inbox, p})
+	inbox := p.Inbox(recordingInbox{h.inbox, h})
 	p.handler, err = webhook.NewHandler(inbox, h.gateway.Config().CryptoToken)
 	require.NoError(h.t, err)
 	logger := slog.New(slog.NewTextHandler(&h.log, nil))
 	p.handler.Logger = slog.New(slog.DiscardHandler)
-	p.worker = webhook.NewWorker(inbox, p.client, func(_ context.Context, step webhook.Transition) error {
-		p.steps = append(p.steps, step)
+	p.worker = webhook.NewWorker(inbox, p.client, func(ctx context.Context, step webhook.Transition) error {
+		steps := ctx.Value(stepsKey{}).(*[]webhook.Transition)
+		*steps = append(*steps, step)
 		return nil
 	}, append(slices.Clip(h.options), webhook.WithLogger(logger))...)
 	h.mu.Lock()
@@ -205,19 +205,24 @@ func (h *house) reasons() string {
 	return strings.Join(reasons, "\n")
 }
 
-// recordingInbox is the inbox of a process. It keeps the steps whose completion is stored.
+// recordingInbox is the inbox of a house. It keeps the steps whose completion is stored.
 type recordingInbox struct {
 	*webhook.MemoryInbox
-	p *process
+	h *house
 }
+
+// stepsKey is the key of the steps of an item in the context of its completion.
+type stepsKey struct{}
 
 func (r recordingInbox) Complete(
 	ctx context.Context, claim *webhook.Claim, change func(context.Context, webhook.TransactionState) (webhook.Result, error),
 ) error {
-	r.p.steps = nil
-	err := r.MemoryInbox.Complete(ctx, claim, change)
+	var steps []webhook.Transition
+	err := r.MemoryInbox.Complete(context.WithValue(ctx, stepsKey{}, &steps), claim, change)
 	if err == nil {
-		r.p.committed = append(r.p.committed, r.p.steps...)
+		r.h.mu.Lock()
+		defer r.h.mu.Unlock()
+		r.h.committed = append(r.h.committed, steps...)
 	}
 	return err
 }
