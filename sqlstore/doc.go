@@ -37,8 +37,8 @@
 // the database may be behind PgBouncer in transaction mode. There pgx needs
 // default_query_exec_mode=exec, cache_describe or simple_protocol in its connection string, and
 // lib/pq binary_parameters=yes: [Open] refuses a driver whose prepared statements would be lost.
-// PgBouncer 1.18, which Debian 12 has, may exit when a query is cancelled (pgbouncer#801): let it be
-// restarted. The package then repeats the work that was not committed. Transactions request READ
+// PgBouncer 1.18, which Debian 12 has, may exit when a query is cancelled (pgbouncer#801): let it
+// be restarted. The package then repeats the work that was not committed. Transactions request READ
 // COMMITTED themselves. The package makes no request over the network while a transaction is open.
 //
 // A Worker with n goroutines needs n connections, and one more to claim events. A payment needs one
@@ -59,16 +59,33 @@
 //
 // # Retention
 //
-// [Inbox.Forget] erases the bodies of events that are done. About 200 bytes of each event stay, and
-// deduplicate an event that is sent again: a signed body stays valid for ever. You may delete the
-// rows of events that are done after some time, because the state of their transaction shows that
-// they are old. Never delete rows of connectpsp_state.
+// [Inbox.Forget] erases the bodies of events that are done, by their age, and [Store.ForgetPerson]
+// erases those of one person. A payment loses its body when it ends. Keys, digests, statuses,
+// amounts, references, transaction ids and end-to-end ids stay: they prove a payment, and
+// deduplicate.
+//
+// About 200 bytes of each event stay, because a signed body stays valid for ever and may be sent
+// again. You may delete the rows of events that are done after some time, because the state of
+// their transaction shows that they are old. Never delete rows of connectpsp_state.
 //
 //	DELETE FROM connectpsp_event
 //		WHERE received_at < $1 AND id NOT IN (SELECT id FROM connectpsp_queue)
 //
 // A payment that has ended takes about 300 bytes. Keep it for as long as you must prove what you
-// paid, and for a day at least. Never delete open payments.
+// paid, such as five years, and for a day at least. Never delete open payments.
 //
 //	DELETE FROM connectpsp_payment WHERE outcome <> '' AND ended_at < $1
+//
+// Nothing that stays is personal data, if you keep two rules. Never put a CPF, a name, an e-mail
+// address or a phone number into an externalReference or an idempotency key: they are in every
+// table, in logs and at the gateway. And keep them out of the errors of your Worker's function: the
+// queue has the last one until the event is done. A digest alone tells nothing, but somebody who
+// knows the rest of a body could try out documents until its digest is found.
+//
+// No query and no pg_dump has an erased body. Other places keep it for longer, and are yours to
+// care for: backups, the write-ahead log and its archive, replicas that lag, and your own tables.
+// In the files of PostgreSQL the old version of a row stays until a vacuum, and its bytes until
+// they are overwritten; VACUUM FULL writes the table anew. In the file of SQLite the bytes stay
+// until they are overwritten: open it with _pragma=secure_delete(1), which overwrites them at once,
+// and run PRAGMA wal_checkpoint(TRUNCATE) after ForgetPerson, or run VACUUM.
 package sqlstore
