@@ -52,6 +52,11 @@
 // five minutes, and until it succeeds the requests stay in the file. [File.Close] returns its
 // error, unless the volume is full.
 //
+// So to erase the data of a person, settle the open payments and wait for ten minutes, or close the
+// journal. What stays of a payment for an hour or longer is its key, ids, reference, amount and the
+// digest of its request: put no personal data into an externalReference. Backups of the file, and
+// the free blocks of the volume, are yours to care for.
+//
 // # One process
 //
 // One process owns the file at a time: the journal locks it, and a second file beside it. Both
