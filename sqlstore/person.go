@@ -26,9 +26,9 @@ type Forgotten struct {
 // ForgetPerson erases the bodies of events that have the document of a person: a CPF or a CNPJ, as
 // [pix.ParseDocument] reads it. It finds the document wherever it is in a body: of the payer or the
 // payee, as a PIX key or in a text, with or without punctuation, and masked as far as
-// [pix.SameHolder] takes it for the same. The other person of such a payment is erased with it. A
-// body with a name or an account of the person and without the document is not found:
-// [Inbox.Forget] erases it by its age.
+// [pix.SameHolder] takes it for the same. The whole body goes, and with it the data of the other
+// person of the payment, or of one with the same visible digits. A body with a name or an account of
+// the person and without the document is not found: [Inbox.Forget] erases it by its age.
 //
 // Two kinds of bodies stay for now, and Kept counts them: requests of open payments, which
 // [connectpsp.Client.Recover] may have to send again, and events that are not done or are held.
