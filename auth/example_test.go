@@ -102,7 +102,7 @@ func ExampleNewClientCredentials() {
 
 // The editors work with the raw client too, for programs that want to see each HTTP response. Their
 // order matters: the signature is made of the token.
-func ExampleClientCredentials_rawClient() {
+func Example() {
 	gateway := httptest.NewServer(http.HandlerFunc(standIn))
 	defer gateway.Close()
 

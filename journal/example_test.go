@@ -15,7 +15,7 @@ import (
 )
 
 // A process dies after it has sent a payment, and the next one resolves it.
-func ExampleOpen() {
+func Example() {
 	gateway, err := sandbox.Start()
 	if err != nil {
 		log.Fatal(err)
@@ -74,4 +74,25 @@ func ExampleOpen() {
 	// Output:
 	// true
 	// withdrawal-42 <nil>
+}
+
+// One process owns the file at a time.
+func ExampleOpen() {
+	directory, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+	path := filepath.Join(directory, "payments.journal")
+
+	payments, err := journal.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = journal.Open(path)
+	fmt.Println("in use:", errors.Is(err, journal.ErrInUse))
+	fmt.Println(payments.Close())
+	// Output:
+	// in use: true
+	// <nil>
 }

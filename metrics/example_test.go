@@ -68,3 +68,11 @@ func Example() {
 	// connectpsp_payments_oldest_age_seconds 0
 	// connectpsp_payments_overdue 0
 }
+
+func ExampleNew() {
+	m := metrics.New()
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	fmt.Println(w.Code, strings.Contains(w.Body.String(), "# TYPE connectpsp_client_calls_total counter"))
+	// Output: 200 true
+}

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log"
 
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -51,10 +54,10 @@ func Example() {
 	}
 	for _, span := range spans.GetSpans() {
 		fmt.Println(span.SpanKind, span.Name)
-		for _, attribute := range span.Attributes {
-			switch attribute.Key {
+		for _, pair := range span.Attributes {
+			switch pair.Key {
 			case "error.type", "connectpsp.outcome", "http.request.resend_count":
-				fmt.Println("  ", attribute.Key, attribute.Value.String())
+				fmt.Println("  ", pair.Key, pair.Value.String())
 			}
 		}
 	}
@@ -68,4 +71,40 @@ func Example() {
 	//    connectpsp.outcome accepted
 	// internal connectpsp.createCashOut
 	//    connectpsp.outcome accepted
+}
+
+// The metrics of a call, through a provider of yours. Without WithMeterProvider it is the global
+// one.
+func ExampleNew() {
+	gateway, err := sandbox.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer gateway.Close()
+	ctx := context.Background()
+
+	reader := sdkmetric.NewManualReader() // yours exports by itself
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	observer := connectpspotel.New(connectpspotel.WithMeterProvider(provider))
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithObserver(observer))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.GetBalance(ctx); err != nil {
+		log.Fatal(err)
+	}
+	var read metricdata.ResourceMetrics
+	if err := reader.Collect(ctx, &read); err != nil {
+		log.Fatal(err)
+	}
+	for _, metric := range read.ScopeMetrics[0].Metrics {
+		if calls, ok := metric.Data.(metricdata.Sum[int64]); ok && metric.Name == "connectpsp.client.calls" {
+			for _, point := range calls.DataPoints {
+				if point.Value > 0 {
+					fmt.Println(metric.Name, point.Value, point.Attributes.Encoded(attribute.DefaultEncoder()))
+				}
+			}
+		}
+	}
+	// Output: connectpsp.client.calls 1 operation=getBalance,outcome=accepted
 }

@@ -278,3 +278,59 @@ func ExampleSandbox_Restore() {
 	fmt.Println(balance.Consolidated.TransactionalBalance)
 	// Output: 100.00
 }
+
+func ExampleStart() {
+	gateway, err := sandbox.Start(sandbox.WithBalance(pix.Centavos(100_00), pix.Centavos(0)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer gateway.Close()
+	client, err := connectpsp.New(gateway.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	balance, err := client.GetBalance(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(balance.Consolidated.TransactionalBalance)
+	// Output: 100.00
+}
+
+// A proxy responds with 502 and the gateway never sees the request. The client cannot know that.
+func ExampleStatus() {
+	fmt.Println(payThrough(sandbox.Status(502)))
+	// Output: unknown: true, paid: 0
+}
+
+// A proxy responds with 502 after the gateway has made the payment. The client sees the same.
+func ExampleStatusAfterExecution() {
+	fmt.Println(payThrough(sandbox.StatusAfterExecution(502)))
+	// Output: unknown: true, paid: 1
+}
+
+// payThrough makes one attempt of a payment, through a fault.
+func payThrough(fault sandbox.Fault) string {
+	gateway, err := sandbox.Start()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer gateway.Close()
+	client, err := connectpsp.New(gateway.Config(), connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := gateway.FailNext("createCashOut", fault); err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.CreateCashOut(context.Background(), connectpsp.CashOutRequest{
+		Amount:            pix.Centavos(5000),
+		ExternalReference: "withdrawal-1",
+		Payee: connectpsp.Payee{
+			Name:        "Maria Silva",
+			Document:    "12345678909",
+			Destination: connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"),
+		},
+	})
+	return fmt.Sprintf("unknown: %t, paid: %d", errors.Is(err, connectpsp.ErrUnknownOutcome), len(gateway.CashOuts()))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -14,8 +15,9 @@ import (
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
-// With a driver imported, such as _ "github.com/jackc/pgx/v5/stdlib".
-func ExampleStore_Inbox() {
+// A receiver of webhooks and its worker, with a driver imported, such as
+// _ "github.com/jackc/pgx/v5/stdlib".
+func Example() {
 	ctx := context.Background()
 	config, err := connectpsp.ConfigFromEnv()
 	if err != nil {
@@ -87,4 +89,47 @@ func ExampleStore_Tokens() {
 		log.Fatal(err)
 	}
 	log.Println(balance.Consolidated.TotalBalance)
+}
+
+// SQLite has one writer at a time: with a busy timeout the others wait.
+func ExampleOpen() {
+	db, err := sql.Open("sqlite", "file:shop.db?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlstore.Open(context.Background(), db, sqlstore.SQLite, sqlstore.WithNamespace("shop"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	open, err := store.Journal().OpenPayments(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Println(open.Sent, "payments have no outcome")
+}
+
+// The statements for a tool of your own.
+func ExampleMigrations() {
+	for _, migration := range sqlstore.Migrations(sqlstore.PostgreSQL, sqlstore.WithNamespace("shop"))[:1] {
+		fmt.Println(migration.Version, migration.Statements[0])
+	}
+	// Output: 1 CREATE TABLE IF NOT EXISTS connectpsp_shop_version (version integer NOT NULL, usable_from integer NOT NULL)
+}
+
+// A person asks for the data to be erased. Run it each day, until nothing is kept.
+func ExampleStore_ForgetPerson() {
+	ctx := context.Background()
+	db, err := sql.Open("pgx", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlstore.Open(ctx, db, sqlstore.PostgreSQL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	forgotten, err := store.ForgetPerson(ctx, "529.982.247-25")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Println("erased:", forgotten.Erased, "still needed:", forgotten.Kept)
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // A charge is paid, and the gateway delivers the event three times.
-func ExampleNewWorker() {
+func Example() {
 	gateway, err := sandbox.Start()
 	if err != nil {
 		log.Fatal(err)
