@@ -2,6 +2,7 @@
 // or OpenFinance (cash-in), send to a PIX key or a bank account (cash-out), refund, read balances,
 // rebalance.
 //
+//	config, err := connectpsp.ConfigFromEnv()
 //	client, err := connectpsp.New(config)
 //	cashOut, err := client.CreateCashOut(ctx, connectpsp.CashOutRequest{
 //		Amount:            pix.Centavos(5000), // R$ 50.00
@@ -64,4 +65,20 @@
 // # Sharing
 //
 // A Client is made once and shared by all goroutines.
+//
+// # Other packages
+//
+//   - [webhook] receives events, and calls your function once for each step of a transaction.
+//   - [sqlstore] keeps the journal, the inbox of events and the token in a database; [journal] keeps
+//     payments in a file.
+//   - [sandbox] is the gateway in memory, for tests.
+//   - [pix] has amounts, keys, documents and QR codes.
+//   - [metrics] is for Prometheus, and [otel], a module of its own, for OpenTelemetry.
+//
+// [journal]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/journal
+// [metrics]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/metrics
+// [otel]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/otel
+// [sandbox]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/sandbox
+// [sqlstore]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/sqlstore
+// [webhook]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/webhook
 package connectpsp

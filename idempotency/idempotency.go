@@ -2,6 +2,11 @@
 //
 // The gateway deduplicates requests by key: it responds to a second request with the same key as to
 // the first, and creates nothing. So make one key for each intent, outside of any retry.
+//
+// Package [connectpsp] does this by itself. [Editor] does it for the raw client of package [gen].
+//
+// [connectpsp]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/connectpsp
+// [gen]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/gen
 package idempotency
 
 import (

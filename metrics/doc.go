@@ -1,5 +1,5 @@
 // Package metrics counts the activities of the SDK, and shows them to Prometheus. It needs only the
-// standard library. The module otel has the same metrics for OpenTelemetry.
+// standard library. The module [otel] has the same metrics for OpenTelemetry.
 //
 // One [Metrics] observes all parts of a process:
 //
@@ -11,7 +11,7 @@
 //	mux.Handle("GET /metrics", m)
 //
 // Give it to the Handler and the Worker of package webhook and to the stores of packages sqlstore
-// and journal too. Page docs/metrics.md of the repository lists the metrics.
+// and journal too. [docs/metrics.md] lists the metrics.
 //
 // # Series
 //
@@ -26,9 +26,12 @@
 // # Gauges
 //
 // The gauges are read from the database when Prometheus scrapes, for 3 seconds at most. Gauges that
-// cannot be read by then are missing from the scrape, and connectpsp_gauge_errors_total counts them:
-// an old value would look like a good one. A scraper that hangs up is no error.
+// cannot be read by then are missing from the scrape, and connectpsp_gauge_errors_total counts
+// them: an old value would look like a good one. A scraper that hangs up is no error.
 //
 // Processes that share a database report the same gauges: take their max, not their sum. Processes
 // that have a journal each, in a file or in memory, report their own payments: sum those.
+//
+// [docs/metrics.md]: https://github.com/connectpsp/connectpsp-go/blob/main/docs/metrics.md
+// [otel]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/otel
 package metrics

@@ -1,5 +1,5 @@
-// Package connectpspotel makes OpenTelemetry spans and metrics of the activities of the SDK. It is
-// a module of its own, so the SDK itself needs no OpenTelemetry. Its name is not otel, because a
+// Package connectpspotel makes OpenTelemetry spans and metrics of the activities of the [SDK]. It
+// is a module of its own, so the SDK itself needs no OpenTelemetry. Its name is not otel, because a
 // file that makes an [Observer] often imports go.opentelemetry.io/otel too.
 //
 // One [Observer] observes all parts of a process:
@@ -11,7 +11,7 @@
 //	observer.WatchInbox(inbox)     // events that are due or held
 //
 // Give it to the Handler and the Worker of package webhook and to the stores of packages sqlstore
-// and journal too. Pages docs/tracing.md and docs/metrics.md of the repository say more.
+// and journal too. [docs/tracing.md] and [docs/metrics.md] say more.
 //
 // # Spans
 //
@@ -45,4 +45,8 @@
 // Give the provider of the spans a batch processor. One that exports at the end of each span is for
 // tests: if its exporter hangs, each payment under way waits once, for 50 milliseconds, and most
 // spans are lost until it returns. The metrics count all activities all the same.
+//
+// [docs/metrics.md]: https://github.com/connectpsp/connectpsp-go/blob/main/docs/metrics.md
+// [docs/tracing.md]: https://github.com/connectpsp/connectpsp-go/blob/main/docs/tracing.md
+// [SDK]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go
 package connectpspotel

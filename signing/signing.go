@@ -8,6 +8,11 @@
 //	DigitalSignature: 7730a774c9741be02b7be8970d667bfac0bf75eb82f82330daeeead9afd176d9
 //
 // A webhook carries the signature of its raw body in X-Connect-Signature, see package webhook.
+//
+// Package [connectpsp] does this by itself. [Editor] does it for the raw client of package [gen].
+//
+// [connectpsp]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/connectpsp
+// [gen]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/gen
 package signing
 
 import (

@@ -11,7 +11,8 @@
 //		func(ctx context.Context, step webhook.Transition) error { … })
 //	go worker.Run(ctx)
 //
-// The Inbox deduplicates events by [Event.Key]. The Worker is a state machine for each transaction:
+// An Inbox is in memory, see [NewMemoryInbox], or in a database, see package [sqlstore]. It
+// deduplicates events by [Event.Key]. The Worker is a state machine for each transaction:
 // statuses only move up, so an event that is out of order, repeated or replayed changes nothing. An
 // event that cannot be processed is held for manual review: the Inbox keeps it as a dead letter
 // until you retry or dismiss it.
@@ -32,4 +33,6 @@
 // The gateway wants status 200 within 5 seconds and tries again otherwise. Store the event,
 // respond, and do the work afterwards. Before you release money or goods, compare ExternalReference
 // and Amount with those of the order.
+//
+// [sqlstore]: https://pkg.go.dev/github.com/connectpsp/connectpsp-go/sqlstore
 package webhook
