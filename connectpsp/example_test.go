@@ -51,16 +51,27 @@ func order(reference string) connectpsp.CashInRequest {
 
 // Receive a payment: make a charge, show its QR code, wait until it is paid.
 func Example() {
-	gateway, client := open()
-	defer gateway.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-
-	charge, err := client.CreateCashIn(ctx, order("order-1"))
+	gateway, err := sandbox.Start() // the gateway in memory
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(charge.Status, charge.Amount)
+	defer gateway.Close()
+	client, err := connectpsp.New(gateway.Config()) // connectpsp.ConfigFromEnv() in a program of yours
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	charge, err := client.CreateCashIn(ctx, connectpsp.CashInRequest{
+		Amount:            pix.Centavos(1050), // R$ 10.50
+		ExternalReference: "order-1",
+		Payer:             connectpsp.Payer{Name: "Test User", Document: "12345678909"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(charge.Status, charge.Amount) // charge.PIXData.CopyAndPaste is the text of the QR code
 
 	if err := gateway.PayCashIn(charge.TransactionID); err != nil { // the payer's part
 		log.Fatal(err)
