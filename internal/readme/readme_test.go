@@ -1,31 +1,34 @@
 package readme
 
-import (
-	"testing"
-
-	"github.com/stretchr/testify/assert"
-)
+import "testing"
 
 func TestEverySnippetCompiles(t *testing.T) {
 	programs, faults := programs(pages(t, tree))
-	assert.Empty(t, faults)
-	built, faults := compile(t, programs)
-	assert.Empty(t, faults)
-	assert.Empty(t, outputFaults(t, built, programs))
+	built, more := compile(t, programs)
+	report(t, faults, more, outputFaults(t, built, programs))
 }
 
 func TestBothLanguagesHaveTheSameHeadingsAndTheSameCode(t *testing.T) {
-	assert.Empty(t, twinFaults(pages(t, tree)))
+	report(t, twinFaults(pages(t, tree)))
 }
 
 func TestEveryLinkLeadsSomewhere(t *testing.T) {
-	assert.Empty(t, linkFaults(t, tree, pages(t, tree)))
+	report(t, linkFaults(t, tree, pages(t, tree)))
 }
 
 func TestEveryBlockOfCodeIsInALanguageThatIsChecked(t *testing.T) {
-	assert.Empty(t, fenceFaults(t, pages(t, tree)))
+	report(t, fenceFaults(t, pages(t, tree)))
 }
 
 func TestEveryCommandTargetAndTestThatAPageNamesIsThere(t *testing.T) {
-	assert.Empty(t, nameFaults(namesOf(t, tree), pages(t, tree)))
+	report(t, nameFaults(namesOf(t, tree), pages(t, tree)))
+}
+
+func report(t *testing.T, faults ...[]string) {
+	t.Helper()
+	for _, some := range faults {
+		for _, fault := range some {
+			t.Error(fault)
+		}
+	}
 }

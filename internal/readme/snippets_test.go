@@ -52,7 +52,7 @@ var modules = []string{".", "otel", "examples/receiver", "examples/payouts"}
 var frame = [][2]string{
 	{"ctx", "context.Context"}, {"client", "*connectpsp.Client"}, {"config", "connectpsp.Config"}, {"err", "error"},
 	{"request", "connectpsp.CashOutRequest"}, {"db", "*sql.DB"}, {"worker", "*webhook.Worker"},
-	{"apply", "func(context.Context, webhook.Transition) error"}, {"books", "orderBook"},
+	{"apply", "func(context.Context, webhook.Transition) error"},
 	{"markAccepted", "func(reference, transactionID string) error"}, {"keepOpen", "func(reference string) error"},
 	{"giveBack", "func(reference string, reason error) error"},
 }
@@ -150,6 +150,9 @@ func declared(statements string) (uses string, err error) {
 // surround adds the imports and variables that code needs.
 func surround(code, declarations string) string {
 	variables := ""
+	if strings.Contains(declarations, "type orderBook ") {
+		variables = "var books orderBook\n"
+	}
 	for _, variable := range frame {
 		name := regexp.QuoteMeta(variable[0])
 		declares := regexp.MustCompile(`(?m)^(func|type|var|const) ` + name + `\b`)
@@ -222,8 +225,10 @@ func compile(t *testing.T, programs []program) (built string, faults []string) {
 			}
 			command := exec.CommandContext(t.Context(), "go", append(step.arguments, step.packages...)...)
 			command.Dir = filepath.Join(root, directory)
-			if output, err := command.CombinedOutput(); err != nil {
-				faults = append(faults, string(output))
+			var stderr bytes.Buffer
+			command.Stderr = &stderr
+			if err := command.Run(); err != nil {
+				faults = append(faults, stderr.String())
 			}
 		}
 	}
