@@ -1,0 +1,372 @@
+package readme
+
+import "github.com/connectpsp/connectpsp-go/connectpsp"
+
+// words are the same in both languages.
+type words struct{ en, pt string }
+
+// Who acts on an error.
+var (
+	you     = words{"you", "você"}
+	gateway = words{"the gateway, or the network: the SDK repeats the call, and you wait", "o gateway, ou a rede: o SDK repete a chamada, e você espera"}
+	nobody  = words{"nobody: there is nothing to return", "ninguém: não há o que devolver"}
+	payer   = words{"the payer", "o pagador"}
+	person  = words{"the person who filled in the form", "quem preencheu o formulário"}
+	support = words{"you, with the provider's support", "você, com o suporte do provedor"}
+)
+
+// What to do with the wallet, and what to say to the customer.
+var (
+	keepDebit = words{
+		"Leave it as it is: neither give the amount back nor pay again under another reference.",
+		"Deixe como está: não estorne o valor e não pague de novo com outra referência.",
+	}
+	giveBack = words{
+		"Give the amount back, or correct the cause and pay again with `WithAttempt`.",
+		"Estorne o valor, ou corrija a causa e pague de novo com `WithAttempt`.",
+	}
+	callAgain = words{
+		"Leave the order open and make the same call again, with the same reference.",
+		"Deixe o pedido em aberto e faça a mesma chamada de novo, com a mesma referência.",
+	}
+	unchanged = words{"Nothing changes.", "Nada muda."}
+
+	checking = words{
+		"We are confirming this payment with the bank. Your money is not lost: it arrives, or it comes back to your balance. Please do not ask for it again.",
+		"Estamos confirmando este pagamento com o banco. Seu dinheiro não se perdeu: ou ele chega, ou volta para o seu saldo. Não faça o pedido de novo.",
+	}
+	notMade = words{
+		"This payment was not made, and no money has left. We are correcting the problem.",
+		"Este pagamento não foi feito, e nenhum dinheiro saiu. Estamos corrigindo o problema.",
+	}
+	later = words{
+		"We could not make this payment yet, and no money has left. We will try again in a few minutes.",
+		"Ainda não conseguimos fazer este pagamento, e nenhum dinheiro saiu. Vamos tentar de novo em alguns minutos.",
+	}
+	nothingPaid = words{
+		"This charge has not been paid, so there is nothing to return.",
+		"Esta cobrança não foi paga, então não há o que devolver.",
+	}
+)
+
+// entry is a section of the page of errors.
+//
+// The template prints the fields with upper-case names.
+type entry struct {
+	Code    connectpsp.ErrorCode // a published one, which is the title then
+	Title   words
+	from    string    // the operation that responds, if it is not the one that is called
+	on      operation // those that it is met on
+	provoke situation
+
+	Means, Who, Wallet, Customer words
+
+	Response, Outcome, Retried words // what was observed
+	Text                       string
+}
+
+// codes has an entry for each published code, in the order of the constants.
+var codes = []entry{
+	{
+		Code: connectpsp.CodeInvalidCredentials, from: connectpsp.OperationAuthToken, on: money, provoke: refuse(401), Who: you, Wallet: callAgain, Customer: later,
+		Means: words{"The ClientID or the ClientSecret is wrong, so there is no access token.", "O ClientID ou o ClientSecret está errado, então não há token de acesso."},
+	},
+	{
+		Code: connectpsp.CodeTokenExpired, on: money, provoke: refuse(401), Who: you, Wallet: giveBack, Customer: notMade,
+		Means: words{
+			"A fresh access token was refused too: something on the way may replace the `Authorization` header.",
+			"Um token de acesso novo também foi recusado: algo no caminho pode estar trocando o cabeçalho `Authorization`.",
+		},
+	},
+	{
+		Code: connectpsp.CodeInvalidApplicationToken, on: money, provoke: refuse(401), Who: you, Wallet: giveBack, Customer: notMade,
+		Means: words{"The ApplicationToken is wrong, or of the other environment.", "O ApplicationToken está errado, ou é do outro ambiente."},
+	},
+	{
+		Code: connectpsp.CodeInvalidSignature, on: signed, provoke: refuse(422), Who: you, Wallet: giveBack, Customer: notMade,
+		Means: words{"The CryptoToken is wrong, or was rotated.", "O CryptoToken está errado, ou foi trocado."},
+	},
+	{
+		Code: connectpsp.CodeCashInNotPaid, on: refunds, provoke: refuse(422), Who: payer, Wallet: unchanged, Customer: nothingPaid,
+		Means: words{
+			"The charge is not paid. After `CASHIN_PAID` refund it with `WithAttempt`, because the gateway may repeat its refusal.",
+			"A cobrança não está paga. Depois de `CASHIN_PAID`, devolva com `WithAttempt`, porque o gateway pode repetir a recusa.",
+		},
+	},
+	{
+		Code: connectpsp.CodeCashInAlreadyRefunded, on: refunds, provoke: refuse(422), Who: you,
+		Means: words{
+			"The charge was refunded, perhaps by an earlier attempt of this very refund. Read the charge.",
+			"A cobrança foi devolvida, talvez por uma tentativa anterior desta mesma devolução. Leia a cobrança.",
+		},
+		Wallet: words{
+			"Keep the refund open until the charge reads `REFUNDED`, then book it once. Never return the money in another way.",
+			"Deixe a devolução em aberto até a cobrança mostrar `REFUNDED`, e então registre-a uma vez. Nunca devolva o dinheiro de outro modo.",
+		},
+		Customer: words{
+			"The return of this payment has been requested already. The money goes to the account that paid.",
+			"A devolução deste pagamento já foi pedida. O dinheiro volta para a conta que pagou.",
+		},
+	},
+	{
+		Code: connectpsp.CodeCashInExpired, on: refunds, provoke: refuse(422), Who: nobody, Wallet: unchanged, Customer: nothingPaid,
+		Means: words{"The charge expired without being paid.", "A cobrança expirou sem ser paga."},
+	},
+	{
+		Code: connectpsp.CodeCashInCancelled, on: refunds, provoke: refuse(422), Who: nobody, Wallet: unchanged, Customer: nothingPaid,
+		Means: words{"The charge was cancelled.", "A cobrança foi cancelada."},
+	},
+	{
+		Code: connectpsp.CodeMissingEndToEndID, on: refunds, provoke: refuse(422), Who: you,
+		Means: words{
+			"The gateway has not recorded the settlement yet. Call again some minutes later, with `WithAttempt` if the refusal is repeated.",
+			"O gateway ainda não registrou a liquidação. Chame de novo alguns minutos depois, com `WithAttempt` se a recusa se repetir.",
+		},
+		Wallet: words{
+			"Leave the debit for the refund as it is, and refund again.",
+			"Deixe o débito da devolução como está, e peça a devolução de novo.",
+		},
+		Customer: words{
+			"The return of this payment will be requested again in a few minutes.",
+			"A devolução deste pagamento será pedida de novo em alguns minutos.",
+		},
+	},
+	{
+		Code: connectpsp.CodeInsufficientFunds, on: cashOuts, provoke: refuse(422), Who: you,
+		Means: words{
+			"The amount is above the transactional balance. Raise it with `RebalanceAccount`, then pay again with `WithAttempt`.",
+			"O valor é maior que o saldo transacional. Complete o saldo com `RebalanceAccount` e pague de novo com `WithAttempt`.",
+		},
+		Wallet: giveBack, Customer: notMade,
+	},
+}
+
+// others are the errors without a published code.
+var others = []entry{
+	{
+		Title: words{"Another code with 400, 404 or 422", "Outro código com 400, 404 ou 422"}, on: money,
+		provoke: refuseAs(422, "LIMIT_EXCEEDED"), Who: you, Wallet: giveBack, Customer: notMade,
+		Means: words{
+			"The gateway refused the request. The provider does not publish all of its codes: one that is not listed comes through as it is.",
+			"O gateway recusou a requisição. O provedor não publica todos os códigos: um que não está na lista chega como veio.",
+		},
+	},
+	{
+		Title: words{"409, or a code that says that something exists", "409, ou um código que diz que algo já existe"}, on: money,
+		provoke: refuseAs(409, "DUPLICATE_EXTERNAL_REFERENCE"), Who: you, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"Something exists under this reference, perhaps made by this very payment. Wait for its webhook. The status is published for a cash-out; the code is not.",
+			"Algo já existe com esta referência, talvez feito por este mesmo pagamento. Espere o webhook. O status é publicado para o saque; o código, não.",
+		},
+	},
+	{
+		Title: words{"401 without a published code", "401 sem código publicado"}, on: money,
+		provoke: refuseAs(401, "UNAUTHORIZED"), Who: you, Wallet: giveBack, Customer: notMade,
+		Means: words{"The credentials were refused. `connectpsp doctor` names the variable.", "As credenciais foram recusadas. `connectpsp doctor` mostra qual variável."},
+	},
+	{
+		Title: words{"429", "429"}, on: money, provoke: tooManyRequests, Who: gateway, Wallet: giveBack, Customer: later,
+		Means: words{
+			"Too many requests. The provider does not publish its limits. The SDK obeys `Retry-After` up to 30 seconds.",
+			"Requisições demais. O provedor não publica os limites. O SDK obedece a `Retry-After` até 30 segundos.",
+		},
+	},
+	{
+		Title: words{"408, 425, 499 or 5xx", "408, 425, 499 ou 5xx"}, on: money, provoke: status(503), Who: gateway, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"The gateway, or a proxy before it, failed. It may have made the payment all the same. Only 500 is published.",
+			"O gateway, ou um proxy na frente dele, falhou. Mesmo assim o pagamento pode ter sido feito. Só o 500 é publicado.",
+		},
+	},
+	{
+		Title: words{"A 4xx that is not the gateway's", "Um 4xx que não é do gateway"}, on: money, provoke: status(403), Who: you, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"A firewall or a proxy responded in place of the gateway, or the problem broke off. Check `BaseURL` and what lies in between.",
+			"Um firewall ou um proxy respondeu no lugar do gateway, ou o problema chegou cortado. Confira `BaseURL` e o que está no caminho.",
+		},
+	},
+	{
+		Title: words{"A redirect", "Um redirecionamento"}, on: money, provoke: status(307), Who: you, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"The SDK follows no redirect: it would carry secrets to another host. Check `BaseURL`.",
+			"O SDK não segue redirecionamentos: eles levariam segredos a outro host. Confira `BaseURL`.",
+		},
+	},
+	{
+		Title: words{"A response that cannot be read", "Uma resposta que não pode ser lida"}, on: money, provoke: brokenJSON, Who: gateway, Wallet: keepDebit, Customer: checking,
+		Means: words{"The payment was almost surely made, and its response broke off.", "O pagamento quase certamente foi feito, e a resposta chegou cortada."},
+	},
+	{
+		Title: words{"A response about another payment", "Uma resposta sobre outro pagamento"}, on: payments, provoke: otherAnswer, Who: support, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"The response names another reference or amount. Stop the payouts, and tell the provider. None of its ids is yours.",
+			"A resposta traz outra referência ou outro valor. Pare os saques e avise o provedor. Nenhum dos ids dela é seu.",
+		},
+	},
+	{
+		Title: words{"No response", "Nenhuma resposta"}, on: money, provoke: loseAnswer, Who: gateway, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"The request was sent, and the connection broke or timed out. `UnknownOutcomeError` has what settles it: [money safety](money-safety.md#settling-an-unknown-outcome).",
+			"A requisição saiu, e a conexão caiu ou expirou. `UnknownOutcomeError` tem o que é preciso para esclarecer: [segurança do dinheiro](money-safety.md#como-esclarecer-um-resultado-desconhecido).",
+		},
+	},
+	{
+		Title: words{"No connection, no token, or no time", "Sem conexão, sem token ou sem tempo"}, on: money, provoke: noConnection, Who: gateway, Wallet: callAgain, Customer: later,
+		Means: words{
+			"The request never left this process.",
+			"A requisição não saiu deste processo.",
+		},
+	},
+	{
+		Title: words{"A field is not valid", "Um campo não é válido"}, on: payments, provoke: badField, Who: person,
+		Means: words{
+			"A `ValidationError` for each field, with a [code](#codes-of-fields) and a `UserMessage`. Correct the field; no `WithAttempt` is needed.",
+			"Um `ValidationError` para cada campo, com um [código](#códigos-dos-campos) e uma `UserMessage`. Corrija o campo; não é preciso `WithAttempt`.",
+		},
+		Wallet:   words{"Give the amount back, or correct the field and call again.", "Estorne o valor, ou corrija o campo e chame de novo."},
+		Customer: words{"The `UserMessage` of the field, in Portuguese.", "A `UserMessage` do campo."},
+	},
+	{
+		Title: words{"The journal fails", "O journal falha"}, on: payments, provoke: noJournal, Who: you, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"The journal cannot record the payment, nor say whether an earlier call sent it. Repair the disk or the database, then make the same call again.",
+			"O journal não consegue registrar o pagamento, nem dizer se uma chamada anterior o enviou. Repare o disco ou o banco de dados, e faça a mesma chamada de novo.",
+		},
+	},
+}
+
+// recovered are the rows for what Recover returns.
+var recovered = []struct{ Result, Means, Wallet words }{
+	{
+		words{"`Err` is nil", "`Err` é nil"},
+		words{"accepted; it may still end as `FAILED`", "aceito; ainda pode terminar como `FAILED`"},
+		words{"book it as accepted, in a way that does no harm when it is done twice", "registre como aceito, de um jeito que não faça mal se for feito duas vezes"},
+	},
+	{
+		words{"`errors.Is(Err, ErrUnknownOutcome)`", "`errors.Is(Err, ErrUnknownOutcome)`"},
+		words{"still open, and stays in the journal", "continua em aberto, e fica no journal"},
+		words{"leave it as it is, and call `Recover` again later", "deixe como está, e chame `Recover` de novo mais tarde"},
+	},
+	{
+		words{"`errors.Is(Err, ErrNotSent)`", "`errors.Is(Err, ErrNotSent)`"},
+		words{"written down, and never sent", "anotado, e nunca enviado"},
+		words{"give the amount back, or make the same call again", "estorne o valor, ou faça a mesma chamada de novo"},
+	},
+	{
+		words{"another `*APIError`", "outro `*APIError`"},
+		words{"rejected before the process ended; the code is not kept", "recusado antes de o processo terminar; o código não é guardado"},
+		words{"give the amount back, or pay again with `WithAttempt`", "estorne o valor, ou pague de novo com `WithAttempt`"},
+	},
+}
+
+// ends are the statuses of a payment that was accepted.
+var ends = []struct {
+	Status        connectpsp.CashOutStatus
+	Means, Wallet words
+}{
+	{
+		connectpsp.CashOutProcessing, words{"under way", "em andamento"},
+		words{"leave it as it is, however long it takes", "deixe como está, demore o que demorar"},
+	},
+	{connectpsp.CashOutCompleted, words{"paid", "pago"}, words{"book it as paid", "registre como pago"}},
+	{
+		connectpsp.CashOutFailed, words{"not paid; `Failure.Code` says why, such as `PIX_KEY_NOT_FOUND`", "não pago; `Failure.Code` diz por quê, como `PIX_KEY_NOT_FOUND`"},
+		words{"give the amount back; pay again under a new reference", "estorne o valor; pague de novo com uma nova referência"},
+	},
+	{
+		connectpsp.CashOutCancelled, words{"not paid", "não pago"},
+		words{"give the amount back; pay again under a new reference", "estorne o valor; pague de novo com uma nova referência"},
+	},
+	{
+		connectpsp.CashOutRefunded, words{"paid, and then returned, in full or in part", "pago, e depois devolvido, por inteiro ou em parte"},
+		words{"give back what came back, by the statement", "estorne o que voltou, conforme o extrato"},
+	},
+}
+
+// fieldGroups are the titles of the blocks of constants in validation_code.go, by their comments,
+// and who acts.
+var fieldGroups = map[string]struct{ title, who words }{
+	"The codes of any field.": {words{"Any field", "Qualquer campo"}, person},
+	"The codes of documents, of PIX keys and of bank accounts.": {
+		words{"Documents, PIX keys and bank accounts", "Documentos, chaves PIX e contas bancárias"}, person,
+	},
+	"The codes of addresses.": {words{"Addresses", "Endereços (URL)"}, you},
+	"The codes of mistakes that only the program's author can mend.": {words{"Mistakes of the program", "Erros do programa"}, you},
+}
+
+// held are the reasons for which the inbox holds an item, by their beginning.
+var held = []struct {
+	Reason      string
+	Means, Then words
+}{
+	{
+		"it failed 20 times",
+		words{"Your function failed, so nothing was booked.", "A sua função falhou, então nada foi registrado."},
+		words{"Repair the function, then `Retry`.", "Corrija a função e chame `Retry`."},
+	},
+	{
+		"this version of the SDK does not know its type",
+		words{"Nothing was booked.", "Nada foi registrado."},
+		words{"Update the SDK, then `Retry`.", "Atualize o SDK e chame `Retry`."},
+	},
+	{
+		"ALARM: the gateway has no such transaction",
+		words{"Nothing was booked. Somebody may have your CryptoToken.", "Nada foi registrado. Alguém pode ter o seu CryptoToken."},
+		words{"Stop the customer's withdrawals. If the transaction is of no application of yours, rotate the CryptoToken, then `Dismiss`.", "Pare os saques do cliente. Se a transação não é de nenhuma aplicação sua, troque o CryptoToken e chame `Dismiss`."},
+	},
+	{
+		"ALARM: for hours the gateway has reported an older status",
+		words{"Nothing was booked. Somebody may have your CryptoToken.", "Nada foi registrado. Alguém pode ter o seu CryptoToken."},
+		words{"Read the transaction. If its status is still older, rotate the CryptoToken, then `Dismiss`.", "Leia a transação. Se o status ainda é o antigo, troque o CryptoToken e chame `Dismiss`."},
+	},
+	{
+		"ALARM: the gateway reports another amount, reference or end-to-end id",
+		words{"Nothing was booked. Somebody may have your CryptoToken.", "Nada foi registrado. Alguém pode ter o seu CryptoToken."},
+		words{"Compare with the gateway. If it is right, rotate the CryptoToken, then `Dismiss`.", "Compare com o gateway. Se ele está certo, troque o CryptoToken e chame `Dismiss`."},
+	},
+	{
+		"ALARM: the gateway reports another amount or reference than an earlier event",
+		words{"Your function was called with the other amount or reference: the books may be wrong.", "A sua função foi chamada com o outro valor ou referência: os livros podem estar errados."},
+		words{"Stop the customer's withdrawals, correct the books by hand, rotate the CryptoToken, then `Dismiss`.", "Pare os saques do cliente, corrija os livros à mão, troque o CryptoToken e chame `Dismiss`."},
+	},
+	{
+		"the charge was paid a second time",
+		words{"The second payment is not credited.", "O segundo pagamento não foi creditado."},
+		words{"Look for both in the statement. Refund or credit the second one by hand, then `Dismiss`.", "Procure os dois no extrato. Devolva ou credite o segundo à mão e chame `Dismiss`."},
+	},
+	{
+		"the payment was made a second time",
+		words{"The money may have gone out twice.", "O dinheiro pode ter saído duas vezes."},
+		words{"Look for both in the statement, and ask the provider for the second one, then `Dismiss`.", "Procure os dois no extrato, peça o segundo ao provedor e chame `Dismiss`."},
+	},
+	{
+		"its ids are too long",
+		words{"Nothing was booked.", "Nada foi registrado."},
+		words{"Read the transaction, and book it by hand, then `Dismiss`.", "Leia a transação, registre-a à mão e chame `Dismiss`."},
+	},
+	{
+		"the transaction must be read from the gateway, and its id is not a valid one",
+		words{"Nothing was booked.", "Nada foi registrado."},
+		words{"Ask the provider for the transaction, then `Dismiss`.", "Pergunte ao provedor pela transação e chame `Dismiss`."},
+	},
+	{
+		"the gateway responds with another transactionId",
+		words{"Nothing was booked.", "Nada foi registrado."},
+		words{"Watch the transaction by the id of the response, then `Dismiss`.", "Acompanhe a transação pelo id da resposta e chame `Dismiss`."},
+	},
+	{
+		"the gateway does not know the transaction, so it is no longer polled",
+		words{"Unknown: the transaction is no longer polled.", "Desconhecido: a transação não é mais consultada."},
+		words{"Watch it by its transactionId, then `Dismiss`.", "Acompanhe-a pelo transactionId e chame `Dismiss`."},
+	},
+	{
+		"its transaction cannot be read",
+		words{"Unknown: the item of a watch is damaged.", "Desconhecido: o item de uma consulta está danificado."},
+		words{"Watch the transaction again, then `Dismiss`.", "Acompanhe a transação de novo e chame `Dismiss`."},
+	},
+	{
+		"it is still not final",
+		words{"The payment is open.", "O pagamento está em aberto."},
+		words{"Ask the provider, then `Dismiss`.", "Pergunte ao provedor e chame `Dismiss`."},
+	},
+}
