@@ -29,7 +29,7 @@ var (
 		"Leave the order open and make the same call again, with the same reference.",
 		"Deixe o pedido em aberto e faça a mesma chamada de novo, com a mesma referência.",
 	}
-	unchanged = words{"Nothing changes.", "Nada muda."}
+	undo = words{"Undo what you booked for the refund.", "Desfaça o que você registrou para a devolução."}
 
 	checking = words{
 		"We are confirming this payment with the bank. Your money is not lost: it arrives, or it comes back to your balance. Please do not ask for it again.",
@@ -87,7 +87,7 @@ var codes = []entry{
 		Means: words{"The CryptoToken is wrong, or was rotated.", "O CryptoToken está errado, ou foi trocado."},
 	},
 	{
-		Code: connectpsp.CodeCashInNotPaid, on: refunds, provoke: refuse(422), Who: payer, Wallet: unchanged, Customer: nothingPaid,
+		Code: connectpsp.CodeCashInNotPaid, on: refunds, provoke: refuse(422), Who: payer, Wallet: undo, Customer: nothingPaid,
 		Means: words{
 			"The charge is not paid. After `CASHIN_PAID` refund it with `WithAttempt`, because the gateway may repeat its refusal.",
 			"A cobrança não está paga. Depois de `CASHIN_PAID`, devolva com `WithAttempt`, porque o gateway pode repetir a recusa.",
@@ -109,11 +109,11 @@ var codes = []entry{
 		},
 	},
 	{
-		Code: connectpsp.CodeCashInExpired, on: refunds, provoke: refuse(422), Who: nobody, Wallet: unchanged, Customer: nothingPaid,
+		Code: connectpsp.CodeCashInExpired, on: refunds, provoke: refuse(422), Who: you, Wallet: undo, Customer: nothingPaid,
 		Means: words{"The charge expired without being paid.", "A cobrança expirou sem ser paga."},
 	},
 	{
-		Code: connectpsp.CodeCashInCancelled, on: refunds, provoke: refuse(422), Who: nobody, Wallet: unchanged, Customer: nothingPaid,
+		Code: connectpsp.CodeCashInCancelled, on: refunds, provoke: refuse(422), Who: you, Wallet: undo, Customer: nothingPaid,
 		Means: words{"The charge was cancelled.", "A cobrança foi cancelada."},
 	},
 	{
@@ -165,7 +165,11 @@ var others = []entry{
 		Means: words{"The credentials were refused. `connectpsp doctor` names the variable.", "As credenciais foram recusadas. `connectpsp doctor` mostra qual variável."},
 	},
 	{
-		Title: words{"429", "429"}, on: money, provoke: tooManyRequests, Who: gateway, Wallet: giveBack, Customer: later,
+		Title: words{"429", "429"}, on: money, provoke: tooManyRequests, Who: gateway, Customer: later,
+		Wallet: words{
+			"Call again later, with `WithAttempt` if the refusal is repeated, or give the amount back.",
+			"Chame de novo mais tarde, com `WithAttempt` se a recusa se repetir, ou estorne o valor.",
+		},
 		Means: words{
 			"Too many requests. The provider does not publish its limits. The SDK obeys `Retry-After` up to 30 seconds.",
 			"Requisições demais. O provedor não publica os limites. O SDK obedece a `Retry-After` até 30 segundos.",
