@@ -74,26 +74,35 @@ func newMigration(t *testing.T, s server, options ...sandbox.Option) *migration 
 
 // process returns the client of a new process after the migration. It makes one attempt for each
 // call, so that one lost response makes an outcome unknown.
-func (m *migration) process(meanwhile func()) *connectpsp.Client {
-	var journal connectpsp.Journal = booked{openStore(m.t, m.server, m.db).Journal()}
-	if meanwhile != nil {
-		journal = &freezing{journal, meanwhile}
-	}
+func (m *migration) process() *connectpsp.Client { return m.processThatFreezes(nothing, nothing) }
+
+func nothing() {}
+
+// processThatFreezes is a process that freezes before it begins a payment, and right before it
+// sends it.
+func (m *migration) processThatFreezes(beforeBegin, beforeSent func()) *connectpsp.Client {
+	journal := &freezing{booked{openStore(m.t, m.server, m.db).Journal()}, beforeBegin, beforeSent}
 	client, err := connectpsp.New(m.gateway.Config(), connectpsp.WithJournal(journal),
 		connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}), connectpsp.WithLogger(slog.New(slog.DiscardHandler)))
 	require.NoError(m.t, err)
 	return client
 }
 
-// freezing is the journal of a process that freezes right before it sends a payment.
+// freezing is the journal of a process that freezes.
 type freezing struct {
 	connectpsp.Journal
-	meanwhile func()
+	beforeBegin, beforeSent func()
+}
+
+// Begin implements [connectpsp.Journal].
+func (f *freezing) Begin(ctx context.Context, intent connectpsp.Intent) (*connectpsp.Intent, error) {
+	f.beforeBegin()
+	return f.Journal.Begin(ctx, intent)
 }
 
 // Sent implements [connectpsp.Journal].
 func (f *freezing) Sent(ctx context.Context, key string, at time.Time) error {
-	f.meanwhile()
+	f.beforeSent()
 	return f.Journal.Sent(ctx, key, at)
 }
 
@@ -118,6 +127,27 @@ func (m *migration) fund() {
 
 var noMoney = sandbox.WithBalance(pix.Centavos(0), pix.Centavos(0))
 
+// freezeAndPay has a worker freeze between its look at the flag and its call. Meanwhile another is
+// rejected and gives the money back.
+func freezeAndPay(m *migration) {
+	sign, first := m.sign, sync.Once{}
+	m.sign = func(request *http.Request) {
+		first.Do(func() {
+			m.sign = sign // the other worker does not freeze
+			require.NoError(m.t, m.payIfOpen(wanted))
+			m.fund()
+		})
+		sign(request)
+	}
+	require.NoError(m.t, m.payIfOpen(wanted))
+}
+
+// rejectInAnotherProcess has another process pay, be rejected and give the money back.
+func (m *migration) rejectInAnotherProcess() {
+	require.ErrorIs(m.t, m.pay(m.process()), connectpsp.CodeInsufficientFunds)
+	m.fund()
+}
+
 func TestHandWrittenCallsPayTwiceAndTheirReplacementsOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		options []sandbox.Option
@@ -127,54 +157,54 @@ func TestHandWrittenCallsPayTwiceAndTheirReplacementsOnce(t *testing.T) {
 		"each try has a new reference": {
 			before: func(m *migration) {
 				m.fail(sandbox.LoseAnswer)
-				require.NoError(t, m.payWithNewReferences(wanted))
+				require.NoError(m.t, m.payWithNewReferences(wanted))
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
+				client := m.process()
 				m.fail(sandbox.LoseAnswer)
-				require.ErrorIs(t, m.pay(client), connectpsp.ErrUnknownOutcome)
-				require.NoError(t, m.pay(client))
+				require.ErrorIs(m.t, m.pay(client), connectpsp.ErrUnknownOutcome)
+				require.NoError(m.t, m.pay(client))
 			},
 		},
 		"each try has a new key, and a conflict is taken for a failure": {
 			before: func(m *migration) {
 				m.fail(sandbox.LoseAnswer)
-				require.NoError(t, m.payWithNewKeys(wanted))
+				require.NoError(m.t, m.payWithNewKeys(wanted))
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
+				client := m.process()
 				m.fail(sandbox.LoseAnswer)
-				require.ErrorIs(t, m.pay(client), connectpsp.ErrUnknownOutcome)
+				require.ErrorIs(m.t, m.pay(client), connectpsp.ErrUnknownOutcome)
 				m.gateway.ForgetKeys() // so that the gateway responds with a conflict
-				require.ErrorIs(t, m.pay(client), connectpsp.ErrUnknownOutcome)
+				require.ErrorIs(m.t, m.pay(client), connectpsp.ErrUnknownOutcome)
 			},
 		},
 		"a timeout is taken for a failure": {
 			before: func(m *migration) {
 				m.fail(sandbox.UnavailableAfterExecution)
-				require.NoError(t, m.payOrGiveBack(wanted))
+				require.NoError(m.t, m.payOrGiveBack(wanted))
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
+				client := m.process()
 				m.fail(sandbox.UnavailableAfterExecution)
-				require.ErrorIs(t, m.pay(client), connectpsp.ErrUnknownOutcome)
-				require.NoError(t, m.pay(client))
+				require.ErrorIs(m.t, m.pay(client), connectpsp.ErrUnknownOutcome)
+				require.NoError(m.t, m.pay(client))
 			},
 		},
 		"the process dies between the call and the flag": {
 			before: func(m *migration) {
 				m.fail(sandbox.LoseAnswer)
-				require.Error(t, m.payIfOpen(wanted))
-				require.NoError(t, m.payIfOpen(wanted))
+				require.Error(m.t, m.payIfOpen(wanted))
+				require.NoError(m.t, m.payIfOpen(wanted))
 			},
 			after: func(m *migration) {
 				m.fail(sandbox.LoseAnswer)
-				require.Error(t, m.pay(m.process(nil)))
-				execute(t, m.db, `UPDATE connectpsp_payment SET leased_until = 0`) // two minutes later
-				recovered, err := m.process(nil).Recover(t.Context())
-				require.NoError(t, err)
-				require.Len(t, recovered, 1)
-				require.NoError(t, recovered[0].Err)
+				require.Error(m.t, m.pay(m.process()))
+				execute(m.t, m.db, `UPDATE connectpsp_payment SET leased_until = 0`) // two minutes later
+				recovered, err := m.process().Recover(m.t.Context())
+				require.NoError(m.t, err)
+				require.Len(m.t, recovered, 1)
+				require.NoError(m.t, recovered[0].Err)
 			},
 		},
 		"two workers read the flag, and then both call": {
@@ -187,7 +217,7 @@ func TestHandWrittenCallsPayTwiceAndTheirReplacementsOnce(t *testing.T) {
 					sign(request)
 				}
 				for range 2 {
-					workers.Go(func() { assert.NoError(t, m.payIfOpen(wanted)) })
+					workers.Go(func() { assert.NoError(m.t, m.payIfOpen(wanted)) })
 				}
 				<-arrived
 				<-arrived
@@ -197,74 +227,68 @@ func TestHandWrittenCallsPayTwiceAndTheirReplacementsOnce(t *testing.T) {
 			after: func(m *migration) {
 				var workers sync.WaitGroup
 				for range 2 {
-					client := m.process(nil)
-					workers.Go(func() { assert.NoError(t, m.pay(client)) })
+					client := m.process()
+					workers.Go(func() { assert.NoError(m.t, m.pay(client)) })
 				}
 				workers.Wait()
 			},
 		},
 		"a worker freezes, and wakes up after another has given the money back": {
 			options: []sandbox.Option{noMoney},
-			before: func(m *migration) {
-				sign, first := m.sign, sync.Once{}
-				m.sign = func(request *http.Request) {
-					first.Do(func() {
-						m.sign = sign // the other worker does not freeze
-						require.NoError(t, m.payIfOpen(wanted))
-						m.fund()
-					})
-					sign(request)
-				}
-				require.NoError(t, m.payIfOpen(wanted))
-			},
+			before:  freezeAndPay,
 			after: func(m *migration) {
-				frozen := m.process(func() {
-					require.ErrorIs(t, m.pay(m.process(nil)), connectpsp.CodeInsufficientFunds)
-					m.fund()
-				})
-				require.ErrorIs(t, m.pay(frozen), connectpsp.ErrNotSent)
+				frozen := m.processThatFreezes(m.rejectInAnotherProcess, nothing)
+				require.ErrorIs(m.t, m.pay(frozen), connectpsp.ErrNotSent)
+			},
+		},
+		"a worker freezes right before it sends, and wakes up after another has given the money back": {
+			options: []sandbox.Option{noMoney},
+			before:  freezeAndPay,
+			after: func(m *migration) {
+				frozen := m.processThatFreezes(nothing, m.rejectInAnotherProcess)
+				require.ErrorIs(m.t, m.pay(frozen), connectpsp.ErrNotSent)
 			},
 		},
 		"a sweeper gives back what is in flight": {
 			before: func(m *migration) {
 				m.fail(sandbox.LoseAnswer)
-				require.Error(t, m.payIfOpen(wanted))
-				require.NoError(t, m.sweepInFlight())
+				require.Error(m.t, m.payIfOpen(wanted))
+				require.NoError(m.t, m.sweepInFlight())
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
+				client := m.process()
 				m.fail(sandbox.LoseAnswer)
-				require.Error(t, m.pay(client))
-				require.NoError(t, sweep(t.Context(), client, m.db))
+				require.Error(m.t, m.pay(client))
+				require.NoError(m.t, sweep(m.t.Context(), client, m.db))
 			},
 		},
 		"a rejection gives the money back, and the queue tries again": {
 			options: []sandbox.Option{noMoney},
 			before: func(m *migration) {
-				require.Error(t, m.payAsJob(wanted))
+				require.Error(m.t, m.payAsJob(wanted))
 				m.fund()
-				require.NoError(t, m.payAsJob(wanted))
+				require.NoError(m.t, m.payAsJob(wanted))
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
-				require.ErrorIs(t, m.pay(client), connectpsp.CodeInsufficientFunds)
+				client := m.process()
+				require.ErrorIs(m.t, m.pay(client), connectpsp.CodeInsufficientFunds)
 				m.fund()
-				require.NoError(t, m.pay(client))
+				require.NoError(m.t, m.pay(client))
 			},
 		},
 		"a rejected withdrawal is paid again as if it were still debited": {
 			options: []sandbox.Option{noMoney},
 			before: func(m *migration) {
-				require.Error(t, m.payAsJob(wanted))
+				require.Error(m.t, m.payAsJob(wanted))
 				m.fund()
-				require.NoError(t, m.payAgain(wanted))
+				require.NoError(m.t, m.payAgain(wanted))
 			},
 			after: func(m *migration) {
-				client := m.process(nil)
-				require.ErrorIs(t, m.pay(client), connectpsp.CodeInsufficientFunds)
+				client := m.process()
+				require.ErrorIs(m.t, m.pay(client), connectpsp.CodeInsufficientFunds)
 				m.fund()
-				require.NoError(t, requestPayout(t.Context(), m.db, wanted))
-				require.NoError(t, m.pay(client))
+				require.NoError(m.t, requestPayout(m.t.Context(), m.db, wanted))
+				require.NoError(m.t, m.pay(client))
 			},
 		},
 	} {
@@ -321,7 +345,7 @@ func TestRecoverSettlesWhatHandWrittenCodeLeftOpenInTheShadowJournal(t *testing.
 				m.gateway.ForgetKeys()
 			}
 			execute(t, m.db, `UPDATE connectpsp_payment SET leased_until = 0`) // two minutes later
-			client := m.process(nil)
+			client := m.process()
 			recovered, err := client.Recover(t.Context())
 			require.NoError(t, err)
 			require.Len(t, recovered, 1, name)
@@ -418,7 +442,7 @@ func (m *migration) depositThroughAnInbox(amount pix.Amount, beside func(http.Ha
 	}
 	m.deposit(amount, receiver)
 	credited := make(chan struct{}, 9)
-	worker := webhook.NewWorker(inbox, m.process(nil), func(ctx context.Context, step webhook.Transition) error {
+	worker := webhook.NewWorker(inbox, m.process(), func(ctx context.Context, step webhook.Transition) error {
 		err := creditOnce(ctx, step)
 		credited <- struct{}{}
 		return err
