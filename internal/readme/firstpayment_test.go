@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -45,26 +46,26 @@ func TestTheGuideToAFirstPaymentPrintsWhatItShows(t *testing.T) {
 	directory := t.TempDir()
 	require.NoError(t, os.Symlink(root, filepath.Join(directory, "connectpsp-go")))
 	var script, received strings.Builder
-	script.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) || true' EXIT\n")
+	script.WriteString("RECEIVED=$PWD/received\nset -euo pipefail\ntrap 'kill $(jobs -p) || true' EXIT\n")
 	shown := map[string]string{}
 	blocks := regexp.MustCompile("(?s)(?:Save this as `([^`]+)`:\n\n)?```([a-z]+)\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	for i, block := range blocks {
 		name, language, text := block[1], block[2], addresses.Replace(block[3])
 		switch {
 		case language == "go":
-			file := filepath.Join(directory, "first-payment", name)
-			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-			require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+			saved := filepath.Join(directory, fmt.Sprint(i)+".go")
+			require.NoError(t, os.WriteFile(saved, []byte(text), 0o644))
+			fmt.Fprintf(&script, "mkdir %s; cp %s %s\n", path.Dir(name), saved, name)
 		case language == "text":
 			received.WriteString(block[3])
-			fmt.Fprintf(&script, "until grep -qxF '%s' ../received; do sleep 0.1; done\n", strings.TrimSpace(block[3]))
+			fmt.Fprintf(&script, "until grep -qxF '%s' $RECEIVED; do sleep 0.1; done\n", strings.TrimSpace(block[3]))
 		case language == "output":
 			shown[fmt.Sprint(i-1)] = block[3]
 		case strings.Contains(text, "connectpsp sandbox"), strings.Contains(text, "staging.env"): // the test is the sandbox; there is no staging
 		case strings.Contains(text, "go run ./receiver"):
-			script.WriteString("go build -o receive ./receiver\n./receive >../received &\n")
+			script.WriteString("go build -o receive ./receiver\n./receive >$RECEIVED &\n")
 		default:
-			fmt.Fprintf(&script, "{\n%s} >../%d\n", strings.Replace(text, "mkdir first-payment && ", "", 1), i)
+			fmt.Fprintf(&script, "{\n%s} >%s\n", text, filepath.Join(directory, fmt.Sprint(i)))
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
