@@ -25,6 +25,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/signing"
+	"github.com/connectpsp/connectpsp-go/sqlstore"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
 
@@ -489,6 +490,36 @@ func TestThePageAboutMigratingShowsTheCodeThatIsTested(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The checklist asks for the withdrawals that were given back while their outcome was unknown, and
+// for the bodies that a job should have erased.
+func TestTheQueriesOfTheChecklistFindWhatTheyAskFor(t *testing.T) {
+	s := servers[0]
+	require.Equal(t, sqlstore.PostgreSQL, s.dialect)
+	page, err := os.ReadFile("../docs/go-live.md")
+	require.NoError(t, err)
+	queries := regexp.MustCompile("`(SELECT [^`]+)`").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, queries, 2)
+	given, bodies := queries[0][1], queries[1][1]
+
+	m := newMigration(t, s)
+	require.NoError(t, requestPayout(t.Context(), m.db, wanted))
+	m.fail(sandbox.LoseAnswer)
+	require.Error(t, m.pay(m.process()))
+	given = `SELECT count(*) FROM (` + given + `) AS found`
+	assert.Equal(t, 0, number(t, m.db, given))
+	execute(t, m.db, `UPDATE withdrawals SET state = 'GIVEN BACK'`)
+	assert.Equal(t, 1, number(t, m.db, given))
+
+	m = newMigration(t, s)
+	m.depositThroughAnInbox(pix.Centavos(50_00), nil)
+	assert.Equal(t, 0, number(t, m.db, bodies))
+	execute(t, m.db, `UPDATE connectpsp_event SET received_at = received_at - 32 * 86400 * 1000000::bigint`)
+	assert.Equal(t, 1, number(t, m.db, bodies))
+	_, err = openInbox(t, s, m.db).Forget(t.Context(), time.Now().AddDate(0, 0, -30))
+	require.NoError(t, err)
+	assert.Equal(t, 0, number(t, m.db, bodies))
 }
 
 // tablesOfThePage returns the statements of the page that make tables.
