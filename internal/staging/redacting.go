@@ -33,6 +33,9 @@ func (d *redactingWriter) hide(texts ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, text := range texts {
+		if d.hidden[text] != nil {
+			continue // each request has them again
+		}
 		var signs []string
 		for _, r := range text {
 			if unicode.IsLetter(r) || unicode.IsDigit(r) {
