@@ -53,6 +53,9 @@ func TestATornFileKeepsItsWholeRecords(t *testing.T) {
 	data, states := aJournal(t)
 	directory := t.TempDir()
 	for length := range len(data) + 1 {
+		if raceEnabled && length%3 != 0 {
+			continue
+		}
 		for _, tail := range []string{"", "\x00\x00\x00"} {
 			if tail != "" && length%4 != 1 {
 				continue // some will do; and nothing but zeros is no journal

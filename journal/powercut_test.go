@@ -21,8 +21,17 @@ import (
 	"github.com/connectpsp/connectpsp-go/journal"
 )
 
-var histories = flag.Int("journal.histories", 40,
+var histories = flag.Int("journal.histories", fewerUnderRace(40),
 	"number of histories that TestNoPowerCutLosesAPayment tries")
+
+// fewerUnderRace is a fifth of a number under the race detector: what is drawn is tried in full
+// without it, and a fifth shows the races.
+func fewerUnderRace(n int) int {
+	if raceEnabled {
+		return n / 5
+	}
+	return n
+}
 
 // TestNoPowerCutLosesAPayment runs random payments, compactions, kills and restarts on a volume
 // whose power may go at any moment. Whatever of the unsynced sectors is on the disk then, the
