@@ -146,8 +146,9 @@ func TestNoTargetHidesThatOneOfItsCommandsFailed(t *testing.T) {
 	}
 }
 
-func TestNoModuleIsLeftOut(t *testing.T) {
-	var modules []string
+// modules returns the directories of all modules, that of the core as ".".
+func modules(t *testing.T) (all []string) {
+	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -156,19 +157,23 @@ func TestNoModuleIsLeftOut(t *testing.T) {
 			return filepath.SkipDir
 		case entry.Name() == "go.mod":
 			module, err := filepath.Rel(root, filepath.Dir(path))
-			modules = append(modules, module)
+			all = append(all, module)
 			return err
 		}
 		return nil
 	}))
-	require.Contains(t, modules, ".")
+	require.Contains(t, all, ".")
+	return all
+}
+
+func TestNoModuleIsLeftOut(t *testing.T) {
 	s := newScene(t, called...)
 	for target, command := range map[string]string{
 		"test": "go test ./...", "lint": "go vet ./...", "drift": "go mod tidy -diff", "vulncheck": "go run golang.org/x/vuln/",
 	} {
 		calls, printed, passed := s.make(t, target)
 		require.True(t, passed, printed)
-		for _, module := range modules {
+		for _, module := range modules(t) {
 			assert.True(t, slices.ContainsFunc(calls, func(call []string) bool {
 				return call[0] == filepath.Join(s.tree, module) && strings.HasPrefix(strings.Join(call[1:], " "), command)
 			}), "make %s leaves %s out", target, module)
@@ -176,9 +181,28 @@ func TestNoModuleIsLeftOut(t *testing.T) {
 	}
 }
 
+// The gates share the modules, so that none is tested twice under the race detector.
+func TestEveryModuleIsTestedWithTheRaceDetectorButDashboards(t *testing.T) {
+	s := newScene(t, called...)
+	var ran []string
+	for _, target := range []string{"test-race", "integration"} {
+		calls, printed, passed := s.run(t, []string{"make", "--no-print-directory", target, "RACE=-race"})
+		require.True(t, passed, printed)
+		for _, call := range calls {
+			if slices.Contains(call, "-race") && call[len(call)-1] == "./..." {
+				module, err := filepath.Rel(s.tree, call[0])
+				require.NoError(t, err)
+				ran = append(ran, module)
+			}
+		}
+	}
+	all := modules(t)
+	assert.ElementsMatch(t, slices.DeleteFunc(all, func(module string) bool { return module == "dashboards" }), ran)
+}
+
 func TestTheGateOfCoverageFailsUnlessEveryPackageIsCoveredEnough(t *testing.T) {
 	const enough, short = "ok \ta\t0.1s\tcoverage: 90.0% of statements", "ok \tb\t0.1s\tcoverage: 89.9% of statements"
-	for _, target := range []string{"cover", "spec-shapes", "integration"} {
+	for _, target := range []string{"cover", "test-next", "spec-shapes", "integration"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, called...)
@@ -236,8 +260,8 @@ func TestOnlyASignedTagIsPublished(t *testing.T) {
 // gates are what .ci/run is to run, and with it the workflows and a release. Whatever is to be no
 // gate any more goes from here, too.
 var gates = []string{
-	"lint", "drift", "cross", "contract", "contract-staging", "api", "spec-shapes", "readme-run", "demo", "demo-webhooks", "simulate", "sockets",
-	"crash", "integration N=1000000", "page", "bench-smoke", "cover", "fuzz", "test RACE=-race", "test-next",
+	"lint", "drift", "cross", "contract RACE=", "contract-staging", "api", "spec-shapes", "readme-run", "demo", "demo-webhooks", "simulate",
+	"sockets", "crash", "integration N=1000000 RACE=-race", "page", "bench-smoke", "fuzz FUZZTIME=10000x", "test-race", "test-next",
 }
 
 func TestEveryGateIsRun(t *testing.T) {
