@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -285,6 +286,27 @@ var stories = map[string]story{
 			s.pass(10 * time.Minute)
 		},
 		rings: []string{"ConnectPSPMissedPayment", "ConnectPSPUnrequestedReturn"},
+	},
+	"a payout is not made by its due time": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			id := s.sent()
+			s.do(s.worker.WatchDueBy(s.ctx, id, time.Now().Add(5*time.Minute)))
+			s.pass(20 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPayoutLate"},
+	},
+	"a payout of unknown outcome passes its due time": {
+		happens: func(s *shop) {
+			s.pass(10 * time.Minute)
+			s.network.set(oneMute())
+			_, err := s.client.CreateCashOut(s.ctx, s.withdrawal(), connectpsp.WithDueBy(time.Now().Add(5*time.Minute)))
+			require.ErrorIs(s.t, err, connectpsp.ErrUnknownOutcome)
+			s.pass(10 * time.Minute)
+			s.network.clear()
+			s.pass(5 * time.Minute)
+		},
+		rings: []string{"ConnectPSPPaymentOverdue", "ConnectPSPUnknownOutcome", "ConnectPSPPaymentOpen", "ConnectPSPGatewayFailing"},
 	},
 	"the payer's bank takes a payment back": {
 		happens: func(s *shop) {
