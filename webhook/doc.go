@@ -17,8 +17,8 @@
 // event that cannot be processed is held for manual review: the Inbox keeps it as a dead letter
 // until you retry or dismiss it.
 //
-// [WithPayerCheck] keeps the money of other persons from being credited, and [WithPayerRefund]
-// returns it. A return of a charge that you did not request is marked, see Unrequested of
+// [WithPayerCheck] compares who paid a charge with who may, and [WithPayerRefund] returns what
+// another person paid. A return of a charge that you did not request is marked, see Unrequested of
 // [Transition].
 //
 // # Without an Inbox

@@ -14,12 +14,12 @@ import (
 //
 //   - Both are the same: the step is to PAID, as without this option.
 //   - One is different: the step is to [StatusPaidByOther], in place of PAID.
-//   - Otherwise it cannot be told: the step is to [StatusPaidByUnknown], or to PAID if
+//   - Otherwise it is unclear: the step is to [StatusPaidByUnknown], or to PAID if
 //     holder.AllowUnclear is set.
 //   - holder.Anyone is set: nothing is compared, and the step is to PAID.
 //
-// So a function that credits at PAID never credits the money of another person. The other two steps
-// are reported once, as PAID is: repeated, reordered and replayed events change nothing, a poll
+// So a function that credits at PAID credits only what passes the check. The other two steps are
+// reported once, as PAID is: repeated, reordered and replayed events change nothing, a poll
 // finds them too, and a return follows from them. Before either, the Worker reads the charge from
 // the gateway and calls check again: a forged event returns no money, and the gateway may know an
 // account that the event lacks.

@@ -37,6 +37,8 @@ const refundTimeout = time.Minute
 //     each time under the next attempt number.
 //   - The gateway refuses it for another reason: it is held at once. The reason has the gateway's
 //     code, and the money is still here.
+//   - The charge was paid a second time: it is held, and nothing is refunded, because the refund
+//     could return the other payment.
 //
 // Retry of a held item refunds again: under the next attempt number after a refusal, which the
 // gateway may repeat under the old one, and otherwise under the same. Do not refund such a charge
