@@ -152,15 +152,15 @@ func WithReplayWindow(window time.Duration) Option {
 }
 
 // WithPayeeCheck makes [Client.CreateCashOut] compare the payee of each request with the [Holder]
-// that check returns, such as the player who withdraws. The payee's document must be the holder's.
-// So must the destination: a CPF or CNPJ key is compared with the Document, a bank account with the
-// Accounts.
+// that check returns, such as the player who withdraws. The payee's document must be the holder's,
+// and so must the destination: a CPF or CNPJ key is compared with the Document, a bank account with
+// the Accounts.
 //
-// What is another person's is a [*ValidationError] with the code InvalidPayee. What may be, is one
-// with the code InvalidPayeeUnclear, unless AllowUnclear is set: any other kind of key, an account
-// if none is registered, or one that is written in another way. A Holder with Anyone lets every
-// payment pass, and the zero value lets none pass. Texts are compared, and no directory of keys or
-// accounts is asked.
+// A field of another person fails with a [*ValidationError] of the code [InvalidPayee]. A field
+// whose owner cannot be told fails with [InvalidPayeeUnclear], unless AllowUnclear is set: any
+// other kind of key, an account if none is registered, or an account that is written in another
+// way. With Anyone every payment passes, and with the zero Holder none does. The check compares
+// texts, and asks no directory of keys or accounts.
 //
 // Check is called once for each call with a valid request, also for one that is repeated, before
 // the journal and the gateway. Goroutines call it concurrently, and only the context limits its
@@ -241,15 +241,16 @@ func WithAttempt(n int) CallOption {
 	return func(s *callSettings) { s.attempt, s.attemptSet = n, true }
 }
 
-// WithDueBy says until when [Client.CreateCashOut] has to pay, such as two hours after a prize was
-// won. The journal keeps the time, to the millisecond, and with it what is late can be seen: in the
-// log of [Client.Recover], in [Recovered], in [OpenPayments], and in steps of package webhook if
-// its Worker watches the time. It changes neither the request nor the outcome: a payment that is
-// late may have been made or be made yet, so never pay it again and never give the money back
-// because of that. A time that has passed is no fault: the payment is made, and is late.
+// WithDueBy sets the time by which [Client.CreateCashOut] has to pay, such as two hours after a
+// withdrawal was requested. The journal keeps it, to the millisecond, and so shows payments that
+// are late: in the log of [Client.Recover], in [Recovered], in [OpenPayments] and, if WatchDueBy of
+// a webhook.Worker watches the time, in a step of their own. The time changes neither the request
+// nor the outcome: a late payment may have been made, or be made yet. Never pay it again, and never
+// give the money back, because it is late. A time that has passed is no fault: the payment is made
+// all the same, and is late.
 //
-// The first call for a payment sets its time. A further one neither changes it nor adds one that is
-// missing, unless the payment was rejected before. The zero time is like no time. With any other
+// The first call for a payment sets its time. A later call neither changes that nor adds a missing
+// one, unless the payment was rejected before. The zero time is like no time. With any other
 // operation it is a [*ValidationError].
 func WithDueBy(due time.Time) CallOption {
 	return func(s *callSettings) { s.dueBy = due.UTC().Truncate(time.Millisecond) }
