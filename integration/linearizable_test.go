@@ -324,7 +324,7 @@ var unchecked = map[string][2]string{
 	"whether another process was faster to take the payment":              {"epoch = $2 AND ` + isOpen + ` AND (owner", "$2::bigint > 0 AND ` + isOpen + ` AND (owner"},
 	"whether the lease was lost, before it is renewed":                    {"+ $3 WHERE payment = $1 AND epoch = $2", "+ $3 WHERE payment = $1 AND $2::bigint > 0"},
 	"whether the lease was lost, before the payment is rejected":          {"+ $3\nWHERE payment = $1 AND epoch = $2", "+ $3\nWHERE payment = $1 AND $2::bigint > 0"},
-	"whether the payment was rejected since it was begun":                 {"connectpsp_payment.epoch = $16 AND connectpsp_payment.outcome = 'REJECTED'`", "$16::bigint >= 0 AND connectpsp_payment.outcome = 'REJECTED'`"},
+	"whether the payment was rejected since it was begun":                 {"connectpsp_payment.epoch = $17 AND connectpsp_payment.outcome = 'REJECTED'`", "$17::bigint >= 0 AND connectpsp_payment.outcome = 'REJECTED'`"},
 	"whether the payment was accepted, before it is rejected":             {"+ $3\nWHERE payment = $1 AND epoch = $2 AND ` + isOpen", "+ $3\nWHERE payment = $1 AND epoch = $2`"},
 }
 
