@@ -18,6 +18,7 @@ import (
 	"github.com/connectpsp/connectpsp-go/auth"
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/internal/observe"
+	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 // The gateway waits five seconds for its 200.
@@ -232,7 +233,7 @@ func putWithin(ctx context.Context, inbox Inbox, item Item) (countKind, error) {
 	go func() {
 		defer func() {
 			if recover() != nil { // net/http recovers in its own goroutines only
-				ended <- outcome{err: errors.New("webhook: the inbox panicked at " + panicPlace())}
+				ended <- outcome{err: errors.New("webhook: the inbox panicked at " + redact.PanicPlace())}
 			}
 		}()
 		kind, err := put(ctx, inbox, item)

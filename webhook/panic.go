@@ -3,8 +3,6 @@ package webhook
 import (
 	"fmt"
 	"runtime"
-
-	"github.com/connectpsp/connectpsp-go/internal/redact"
 )
 
 // panicError is a panic of the user's function. Its text is logged and stored, so it shows the
@@ -22,5 +20,3 @@ func (e *panicError) Error() string {
 	}
 	return "webhook: the function panicked at " + e.place + ": " + text
 }
-
-func panicPlace() string { return redact.PanicPlace() }

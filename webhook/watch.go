@@ -168,8 +168,9 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 			return Result{}, errSecond(kind)
 		case isDue && !ends(next): // the step to the status that was read is for a poll or an event
 			w.logLate(ctx, claim)
-			fetched.late = true
-			state, err := w.step(ctx, recorded, recorded, fetched, o)
+			late := fetched
+			late.late = true
+			state, err := w.step(ctx, recorded, recorded, late, o)
 			return Result{State: state}, err
 		case decision == apply:
 			var err error

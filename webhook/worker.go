@@ -428,7 +428,7 @@ func (w *Worker) step(ctx context.Context, recorded, next TransactionState, f fa
 func call(function func() error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			err = &panicError{panicked: panicked, place: panicPlace()}
+			err = &panicError{panicked: panicked, place: redact.PanicPlace()}
 		}
 	}()
 	return function()
