@@ -185,6 +185,10 @@ fleet-linearizable: ## Check N operations of killed and frozen processes on a sh
 	@.ci/with-postgres sh -c 'cd integration && $(GO) test -count=1 -timeout 1h -v -run "^TestAJournalThat.*Linearizable$$" ./... \
 		-linearizable $(N) -linearizable.broken'
 
+.PHONY: docs
+docs: ## Write the pages that come from the code, docs/errors.md in both languages and llms.txt; the tests compare them
+	$(GO) test -count=1 -run '^TestTheGeneratedPagesAreWhatTheCodeSays$$' ./internal/readme -docs.write
+
 .PHONY: readme-run
 readme-run: ## Run the commands of the READMEs, as they stand, on a clone of this tree
 	$(GO) test -count=1 -timeout 15m -run '^TestTheCommandsOfTheREADMEsRunAsTheyStand$$' ./internal/readme -readme.run

@@ -9,7 +9,6 @@ type words struct{ en, pt string }
 var (
 	you     = words{"you", "você"}
 	gateway = words{"the gateway, or the network: the SDK repeats the call, and you wait", "o gateway, ou a rede: o SDK repete a chamada, e você espera"}
-	nobody  = words{"nobody: there is nothing to return", "ninguém: não há o que devolver"}
 	payer   = words{"the payer", "o pagador"}
 	person  = words{"the person who filled in the form", "quem preencheu o formulário"}
 	support = words{"you, with the provider's support", "você, com o suporte do provedor"}
@@ -334,7 +333,7 @@ var held = []struct {
 		words{"Stop the customer's withdrawals, correct the books by hand, rotate the CryptoToken, then `Dismiss`.", "Pare os saques do cliente, corrija os livros à mão, troque o CryptoToken e chame `Dismiss`."},
 	},
 	{
-		"the charge was paid a second time",
+		"the charge was paid a second time:",
 		words{"The second payment is not credited.", "O segundo pagamento não foi creditado."},
 		words{"Look for both in the statement. Refund or credit the second one by hand, then `Dismiss`.", "Procure os dois no extrato. Devolva ou credite o segundo à mão e chame `Dismiss`."},
 	},
@@ -342,6 +341,40 @@ var held = []struct {
 		"the payment was made a second time",
 		words{"The money may have gone out twice.", "O dinheiro pode ter saído duas vezes."},
 		words{"Look for both in the statement, and ask the provider for the second one, then `Dismiss`.", "Procure os dois no extrato, peça o segundo ao provedor e chame `Dismiss`."},
+	},
+	{
+		"the automatic refund was tried 20 times",
+		words{"The money may be back with the payer, or still be here.", "O dinheiro pode ter voltado ao pagador, ou ainda estar aqui."},
+		words{
+			"Read the charge. `REFUNDED`: `Dismiss`. `PAID`: ask the provider whether a refund is under way; if there is none, end it in the journal as rejected, then `Retry`.",
+			"Leia a cobrança. `REFUNDED`: `Dismiss`. `PAID`: pergunte ao provedor se há uma devolução em andamento; se não há, encerre-a no journal como recusada e chame `Retry`.",
+		},
+	},
+	{
+		"the gateway refused the automatic refund",
+		words{"The money of another person is still here.", "O dinheiro de outra pessoa ainda está aqui."},
+		words{"Remove the cause, then `Retry`; or return it by hand, then `Dismiss`.", "Remova a causa e chame `Retry`; ou devolva à mão e chame `Dismiss`."},
+	},
+	{
+		"the request of the automatic refund cannot be read",
+		words{"The money of another person is still here.", "O dinheiro de outra pessoa ainda está aqui."},
+		words{"Return it by hand, then `Dismiss`.", "Devolva à mão e chame `Dismiss`."},
+	},
+	{
+		"the recorded state of the charge is not PAID_BY_OTHER",
+		words{"Nothing was returned.", "Nada foi devolvido."},
+		words{
+			"Compare the charge with your books. If the money is another person's, return it by hand, then `Dismiss`.",
+			"Compare a cobrança com os seus livros. Se o dinheiro é de outra pessoa, devolva à mão e chame `Dismiss`.",
+		},
+	},
+	{
+		"the charge was paid a second time, and an automatic refund",
+		words{"Nothing was returned: a refund may return the wrong payment.", "Nada foi devolvido: uma devolução poderia ser do pagamento errado."},
+		words{
+			"Look for both in the statement, return that of the other person by hand, then `Dismiss`.",
+			"Procure os dois no extrato, devolva à mão o da outra pessoa e chame `Dismiss`.",
+		},
 	},
 	{
 		"its ids are too long",

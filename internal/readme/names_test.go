@@ -57,6 +57,7 @@ var (
 	commandLine = regexp.MustCompile(`(?:^|[\s;&|(])connectpsp( [^;&|#\n]*)`)
 	testName    = regexp.MustCompile(`\b(?:Test|Example|Fuzz|Benchmark)[A-Z]\w+`)
 	subcommand  = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	provable    = regexp.MustCompile("`(?:connectpsp|make|curl|printenv|SELECT|Test[A-Z])")
 	flagName    = regexp.MustCompile(`^--[a-z][a-z-]*`)
 )
 
@@ -68,6 +69,11 @@ func nameFaults(n *names, pages []*page) (faults []string) {
 		for _, block := range p.fences {
 			if block.info == "sh" {
 				said = append(said, strings.ReplaceAll(block.text, "\\\n", " "))
+			}
+		}
+		for _, item := range p.tasks {
+			if !provable.MatchString(item) {
+				faults = append(faults, fmt.Sprintf("%s: no command, test or query proves %q", p.path, item))
 			}
 		}
 		for _, text := range said {

@@ -31,6 +31,7 @@ type page struct {
 	fences   []fence
 	prose    string   // the text without fences, with the content of code spans left out
 	spans    []string // the code spans
+	tasks    []string // the items of its checklists
 }
 
 type heading struct {
@@ -76,6 +77,7 @@ var (
 	fenceLine = regexp.MustCompile("^([ \t]*)(```+)[ \t]*([^`]*?)[ \t]*$")
 	titleLine = regexp.MustCompile(`^(#{1,6}) +(.*?) *#*$`)
 	codeSpan  = regexp.MustCompile("`[^`]+`")
+	task      = regexp.MustCompile(`(?m)^- \[ \] .+\n(?:  .+\n)*`)
 )
 
 func parse(name, text string) *page {
@@ -105,6 +107,7 @@ func parse(name, text string) *page {
 	if open != nil { // it is a fault of its own, which the check of the fences reports
 		p.fences = append(p.fences, fence{open.line, "unclosed", open.text})
 	}
+	p.tasks = task.FindAllString(prose.String(), -1)
 	p.prose = codeSpan.ReplaceAllStringFunc(prose.String(), func(span string) string {
 		p.spans = append(p.spans, strings.Join(strings.Fields(strings.Trim(span, "`")), " "))
 		return "``"

@@ -54,18 +54,12 @@ func TestTheSandboxServesEachLanguageAsItsPageShows(t *testing.T) {
 				}
 			}
 			require.NotEmpty(t, program)
-			gateway, err := sandbox.Start(sandbox.WithTime(time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC)))
-			require.NoError(t, err)
-			defer gateway.Close()
-			server := httptest.NewServer(control.New(gateway))
-			defer server.Close()
-			config := gateway.Config()
+			environment := startSandbox(t, sandbox.WithTime(time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC)))
+			url, _ := strings.CutPrefix(environment[0], "CONNECTPSP_BASE_URL=")
 			command := exec.CommandContext(t.Context(), c.command[0], c.command[1:]...)
 			command.WaitDelay = time.Second
-			command.Stdin = strings.NewReader(strings.ReplaceAll(program, "http://127.0.0.1:8420", server.URL))
-			command.Env = append(os.Environ(), "CONNECTPSP_BASE_URL="+server.URL, "CONNECTPSP_CLIENT_ID="+config.ClientID,
-				"CONNECTPSP_CLIENT_SECRET="+config.ClientSecret.Reveal(), "CONNECTPSP_APPLICATION_TOKEN="+config.ApplicationToken.Reveal(),
-				"CONNECTPSP_CRYPTO_TOKEN="+config.CryptoToken.Reveal())
+			command.Stdin = strings.NewReader(strings.ReplaceAll(program, "http://127.0.0.1:8420", url))
+			command.Env = append(os.Environ(), environment...)
 			out, err := command.CombinedOutput()
 			require.NoError(t, err, string(out))
 			assert.Regexp(t, c.prints, string(out))

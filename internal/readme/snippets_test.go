@@ -22,7 +22,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/sandbox/control"
 )
@@ -279,14 +278,8 @@ func startSandbox(t *testing.T, options ...sandbox.Option) []string {
 	server := httptest.NewServer(control.New(gateway))
 	t.Cleanup(server.Close)
 	config := gateway.Config()
-	config.BaseURL = server.URL
-	return environment(config)
-}
-
-// environment is what [connectpsp.ConfigFromEnv] reads as config.
-func environment(config connectpsp.Config) []string {
 	return []string{
-		"CONNECTPSP_BASE_URL=" + config.BaseURL, "CONNECTPSP_CLIENT_ID=" + config.ClientID,
+		"CONNECTPSP_BASE_URL=" + server.URL, "CONNECTPSP_CLIENT_ID=" + config.ClientID,
 		"CONNECTPSP_CLIENT_SECRET=" + config.ClientSecret.Reveal(), "CONNECTPSP_APPLICATION_TOKEN=" + config.ApplicationToken.Reveal(),
 		"CONNECTPSP_CRYPTO_TOKEN=" + config.CryptoToken.Reveal(),
 	}
