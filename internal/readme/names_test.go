@@ -2,8 +2,12 @@ package readme
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,15 +17,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// names are the commands, targets and tests that a page may name.
+// names are the commands, targets, tests and identifiers that a page may name.
 type names struct {
 	targets, tests map[string]bool
+	identifiers    map[string]map[string]bool     // the exported ones of each package of the SDK, methods and fields too
 	help           func(command ...string) string // the output of connectpsp COMMAND --help
 }
 
 // namesOf reads the names of a tree, and builds its command.
 func namesOf(t *testing.T, tree fs.FS) *names {
-	n := &names{targets: map[string]bool{}, tests: map[string]bool{}}
+	n := &names{targets: map[string]bool{}, tests: map[string]bool{}, identifiers: map[string]map[string]bool{}}
 	makefile, err := fs.ReadFile(tree, "Makefile")
 	require.NoError(t, err)
 	for _, target := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(string(makefile), -1) {
@@ -32,6 +37,9 @@ func namesOf(t *testing.T, tree fs.FS) *names {
 		require.NoError(t, err)
 		for _, test := range regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(string(code), -1) {
 			n.tests[test[1]] = true
+		}
+		if name := path.Dir(file); known[name] == module+"/"+name && !strings.HasSuffix(file, "_test.go") {
+			n.declare(t, name, code)
 		}
 	}
 	binary := filepath.Join(t.TempDir(), "connectpsp")
@@ -52,7 +60,34 @@ func namesOf(t *testing.T, tree fs.FS) *names {
 	return n
 }
 
+// declare adds the identifiers that a file of a package declares.
+func (n *names) declare(t *testing.T, name string, code []byte) {
+	if n.identifiers[name] == nil {
+		n.identifiers[name] = map[string]bool{}
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "", code, 0)
+	require.NoError(t, err)
+	ast.Inspect(file, func(node ast.Node) bool {
+		var declared []*ast.Ident
+		switch node := node.(type) {
+		case *ast.FuncDecl:
+			declared = append(declared, node.Name)
+		case *ast.TypeSpec:
+			declared = append(declared, node.Name)
+		case *ast.ValueSpec:
+			declared = node.Names
+		case *ast.Field:
+			declared = node.Names
+		}
+		for _, one := range declared {
+			n.identifiers[name][one.Name] = true
+		}
+		return true
+	})
+}
+
 var (
+	identifier  = regexp.MustCompile(`(?:^|[^\w./-])([a-z]+)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
 	makeLine    = regexp.MustCompile(`(?:^|[\s;&(])make ((?:[A-Za-z0-9_=.-]+ ?)+)`)
 	commandLine = regexp.MustCompile(`(?:^|[\s;&|(])connectpsp( [^;&|#\n]*)`)
 	testName    = regexp.MustCompile(`\b(?:Test|Example|Fuzz|Benchmark)[A-Z]\w+`)
@@ -91,6 +126,12 @@ func (n *names) unknown(text string) (faults []string) {
 			if subcommand.MatchString(target) && !n.targets[target] {
 				faults = append(faults, "there is no make "+target)
 			}
+		}
+	}
+	for _, match := range identifier.FindAllStringSubmatch(text, -1) {
+		declared := n.identifiers[match[1]]
+		if declared != nil && (!declared[match[2]] || match[3] != "" && !declared[match[3]]) {
+			faults = append(faults, "there is no "+strings.TrimSpace(match[0]))
 		}
 	}
 	for _, test := range testName.FindAllString(text, -1) {

@@ -144,6 +144,8 @@ func TestAPlantedFaultIsFound(t *testing.T) {
 		"a line proves nothing":         {"docs/pt-BR/index.md", "'TestEverySnippetCompiles'", "veja", `no command, test or query proves "- [ ] Há mais`},
 		"the index lacks a page":        {"docs/index.md", "(logs.md)", "(pay.md)", "docs/index.md has no link to docs/logs.md"},
 		"a page was not generated anew": {"docs/index.md", "how do I", "how does one", "llms.txt is stale: run make docs"},
+		"a function does not exist":     {"docs/logs.md", "Logs", "'connectpsp.WithFortune'", "docs/logs.md: there is no connectpsp.WithFortune"},
+		"a method does not exist":       {"docs/logs.md", "Logs", "'webhook.Worker.Sleep'", "docs/logs.md: there is no webhook.Worker.Sleep"},
 		"a test does not exist":         {"README.md", "TestEverySnippetCompiles", "TestNoSnippetCompiles", "README.md: there is no TestNoSnippetCompiles"},
 	} {
 		t.Run(name, func(t *testing.T) {

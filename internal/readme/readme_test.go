@@ -20,7 +20,7 @@ func TestEveryBlockOfCodeIsInALanguageThatIsChecked(t *testing.T) {
 	report(t, fenceFaults(t, pages(t, tree)))
 }
 
-func TestEveryCommandTargetAndTestThatAPageNamesIsThere(t *testing.T) {
+func TestEveryNameOnAPageIsOfSomethingThatIsThere(t *testing.T) {
 	report(t, nameFaults(namesOf(t, tree), pages(t, tree)))
 }
 
