@@ -17,8 +17,8 @@ var (
 // What to do with the wallet, and what to say to the customer.
 var (
 	keepDebit = words{
-		"Leave it as it is: neither give the amount back nor pay again under another reference.",
-		"Deixe como está: não estorne o valor e não pague de novo com outra referência.",
+		"Neither give the amount back nor pay again under another reference. [Settle the outcome](money-safety.md#settling-an-unknown-outcome) first.",
+		"Não estorne o valor e não pague de novo com outra referência. Primeiro [esclareça o resultado](money-safety.md#como-esclarecer-um-resultado-desconhecido).",
 	}
 	giveBack = words{
 		"Give the amount back, or correct the cause and pay again with `WithAttempt`.",
@@ -209,8 +209,8 @@ var others = []entry{
 	{
 		Title: words{"No response", "Nenhuma resposta"}, on: money, provoke: loseAnswer, Who: gateway, Wallet: keepDebit, Customer: checking,
 		Means: words{
-			"The request was sent, and the connection broke or timed out. `UnknownOutcomeError` has what settles it: [money safety](money-safety.md#settling-an-unknown-outcome).",
-			"A requisição saiu, e a conexão caiu ou expirou. `UnknownOutcomeError` tem o que é preciso para esclarecer: [segurança do dinheiro](money-safety.md#como-esclarecer-um-resultado-desconhecido).",
+			"The request was sent, and the connection broke or timed out. The `UnknownOutcomeError` has what settles it.",
+			"A requisição saiu, e a conexão caiu ou expirou. O `UnknownOutcomeError` tem o que é preciso para esclarecer.",
 		},
 	},
 	{
@@ -226,7 +226,10 @@ var others = []entry{
 			"A `ValidationError` for each field, with a [code](#codes-of-fields) and a `UserMessage`. Correct the field; no `WithAttempt` is needed.",
 			"Um `ValidationError` para cada campo, com um [código](#códigos-dos-campos) e uma `UserMessage`. Corrija o campo; não é preciso `WithAttempt`.",
 		},
-		Wallet:   words{"Give the amount back, or correct the field and call again.", "Estorne o valor, ou corrija o campo e chame de novo."},
+		Wallet: words{
+			"Correct the field and call again; or give the amount back, if no process has made another call for the order.",
+			"Corrija o campo e chame de novo; ou estorne o valor, se nenhum processo fez outra chamada para o pedido.",
+		},
 		Customer: words{"The `UserMessage` of the field, in Portuguese.", "A `UserMessage` do campo."},
 	},
 	{
@@ -258,7 +261,10 @@ var recovered = []struct{ Result, Means, Wallet words }{
 	{
 		words{"another `*APIError`", "outro `*APIError`"},
 		words{"rejected before the process ended; the code is not kept", "recusado antes de o processo terminar; o código não é guardado"},
-		words{"give the amount back, or pay again with `WithAttempt`", "estorne o valor, ou pague de novo com `WithAttempt`"},
+		words{
+			"if `IdempotencyKey` is that of the latest attempt, give the amount back, or pay again with `WithAttempt`",
+			"se `IdempotencyKey` é a da última tentativa, estorne o valor, ou pague de novo com `WithAttempt`",
+		},
 	},
 }
 
