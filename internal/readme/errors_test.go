@@ -183,7 +183,7 @@ func (e *encounter) retried() words {
 	case n > 1 && len(e.attempts) > 1 && e.attempts[1].Reason == connectpsp.RetryToken:
 		return words{"once, with a new access token", "uma vez, com um novo token de acesso"}
 	case n > 1:
-		return words{fmt.Sprintf("yes, up to %d attempts, with the same key", n), fmt.Sprintf("sim, até %d tentativas, com a mesma chave", n)}
+		return words{fmt.Sprintf("yes, the same request in up to %d attempts", n), fmt.Sprintf("sim, a mesma requisição em até %d tentativas", n)}
 	default:
 		return words{"no", "não"}
 	}

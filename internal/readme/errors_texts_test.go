@@ -159,6 +159,14 @@ var others = []entry{
 		},
 	},
 	{
+		Title: words{"409 about the idempotency key", "409 sobre a chave de idempotência"}, on: money,
+		provoke: refuseAs(409, "IDEMPOTENCY_KEY_IN_USE"), Who: gateway, Wallet: keepDebit, Customer: checking,
+		Means: words{
+			"A request with the same key is running just now: the code has `IDEMPOT` in it. The provider publishes no such code.",
+			"Uma requisição com a mesma chave está em andamento: o código contém `IDEMPOT`. O provedor não publica um código assim.",
+		},
+	},
+	{
 		Title: words{"401 without a published code", "401 sem código publicado"}, on: money,
 		provoke: refuseAs(401, "UNAUTHORIZED"), Who: you, Wallet: giveBack, Customer: notMade,
 		Means: words{"The credentials were refused. `connectpsp doctor` names the variable.", "As credenciais foram recusadas. `connectpsp doctor` mostra qual variável."},
