@@ -136,7 +136,8 @@ func ExampleWorker_Work() {
 	// an item was due: false
 }
 
-// After a restart: what Recover has settled may have lost its event, so the worker polls it.
+// After a restart the worker polls the payments that Recover has settled, because their events may
+// be lost.
 func ExampleWorker_WatchRecovered() {
 	p := startPlatform(connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: 1}))
 	defer p.Close()
