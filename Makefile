@@ -60,10 +60,11 @@ fleet-chaos: ## Kill, freeze and cut off workers behind PgBouncer by the schedul
 		"^$(if $(BROKEN),TestAFleetWithoutLeasesIsFoundToPayWhatItHasGivenBack,TestAFleetPaysEachWithdrawalOnceWhateverFailsAroundIt)$$" \
 		./... -chaos -chaos.seed $(SEED)'
 
+# The engine of Prometheus, on which the tests of dashboards spend their time, needs no race detector.
 .PHONY: test
-test: ## Run all tests that need no server, with the race detector where there is a C compiler
+test: ## Run all tests that need no server, with the race detector where there is a C compiler (dashboards: without)
 	$(GO) test $(RACE) ./...
-	@for module in $(NESTED); do (cd $$module && $(GO) test $(RACE) ./...) || exit 1; done
+	@for module in $(NESTED); do (cd $$module && $(GO) test $$(test $$module = dashboards || echo $(RACE)) ./...) || exit 1; done
 
 # The release after the one in go.mod. It comes through the module proxy.
 NEXT ?= go1.27.0
@@ -72,13 +73,6 @@ NEXT ?= go1.27.0
 .PHONY: test-next
 test-next: ## Run the tests of the core module on the next release of Go, as make cover does
 	@GOTOOLCHAIN=$(NEXT) $(MAKE) --no-print-directory cover
-
-# The engine of Prometheus, on which the tests of dashboards spend their time, needs no race detector.
-.PHONY: test-race
-test-race: ## Run the tests that make integration does not run, with the race detector (without it: dashboards)
-	$(GO) test -race ./...
-	@for module in $(filter-out dashboards $(SERVED),$(NESTED)); do (cd $$module && $(GO) test -race ./...) || exit 1; done
-	cd dashboards && $(GO) test ./...
 
 .PHONY: generate
 generate: ## Regenerate gen/ from the description
