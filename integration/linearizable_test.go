@@ -173,7 +173,7 @@ func (c *caller) call(method string, intent connectpsp.Intent, do func() (*conne
 	switch {
 	case err != nil && method == callBegin:
 		return returned, err // nothing was begun
-	case errors.Unwrap(err) != nil: // of the database, as when the context ends within a statement
+	case errors.Unwrap(err) != nil || errors.Is(err, context.DeadlineExceeded): // of the database, as within a statement
 		c.unsure[intent.ExternalReference] = true
 		return returned, err
 	case err != nil:

@@ -172,11 +172,15 @@ func (s *shop) held() (reasons []string) {
 // tell describes a step by all that the Transition tells, but for ids and times.
 func tell(step webhook.Transition) string {
 	text := fmt.Sprintf("%s to %s", step.From, step.To)
-	for flag, set := range map[string]bool{
-		", late payment": step.LatePayment, ", missed payment": step.MissedPayment, ", contradiction": step.Contradiction,
+	for _, mark := range []struct {
+		set  bool
+		name string
+	}{
+		{step.LatePayment, "late payment"}, {step.MissedPayment, "missed payment"}, {step.Contradiction, "contradiction"},
+		{step.Unrequested, "unrequested"}, {step.ReturnUnclear, "unclear"}, {step.Late, "late"},
 	} {
-		if set {
-			text += flag // at most one is set
+		if mark.set {
+			text += ", " + mark.name
 		}
 	}
 	if step.Confirmed {
@@ -189,6 +193,12 @@ func tell(step webhook.Transition) string {
 func forged(charge connectpsp.CashIn, amount string) []byte {
 	return fmt.Appendf(nil, `{"eventType":"CASHIN_PAID","eventAt":"2026-03-10T12:00:00Z",
 		"data":{"transactionId":%q,"endToEndId":%q,"status":"PAID","amount":%s}}`, charge.TransactionID, charge.EndToEndID, amount)
+}
+
+// maria is who may pay each charge.
+func maria(context.Context, *connectpsp.CashIn) (connectpsp.Holder, error) {
+	account := connectpsp.BankData{ISPB: "18236120", Branch: "0001", Account: "94771084-0"}
+	return connectpsp.Holder{Document: "12345678909", Accounts: []connectpsp.BankData{account}}, nil
 }
 
 // stories are what happens to transactions, and what the function of a Worker is told.
@@ -216,13 +226,13 @@ var stories = []struct {
 	{"a return whose payment was missed", func(s *shop) {
 		id := s.charge()
 		s.do(s.FailNext("CASHIN_PAID", sandbox.LoseWebhook), s.PayCashIn(id), s.ReturnCashIn(id))
-	}, []string{" to REFUNDED, missed payment"}, ""},
+	}, []string{" to REFUNDED, missed payment, unrequested"}, ""},
 	{"events in the wrong order", func(s *shop) {
 		id := s.charge()
 		s.do(s.FailNext("CASHIN_PAID", sandbox.HoldWebhook), s.PayCashIn(id), s.ReturnCashIn(id))
 		assert.Equal(s.t, 1, s.ReleaseWebhooks())
 		s.do()
-	}, []string{" to REFUNDED, missed payment"}, ""},
+	}, []string{" to REFUNDED, missed payment, unrequested"}, ""},
 	{"three events of three charges in reverse order", func(s *shop) {
 		s.do(s.FailEvery("CASHIN_PAID", 1, sandbox.HoldWebhook))
 		for range 3 {
@@ -253,14 +263,44 @@ var stories = []struct {
 		id := s.charge()
 		s.do(s.PayCashIn(id))
 		s.do(s.ReturnCashIn(id))
+	}, []string{" to PAID", "PAID to REFUNDED, unrequested"}, ""},
+	{"a return that was asked for", func(s *shop) {
+		id := s.charge()
+		s.do(s.PayCashIn(id))
+		s.do(s.refund(id), s.SettleRefund(id))
 	}, []string{" to PAID", "PAID to REFUNDED"}, ""},
+	{"a return of a charge that is not in the journal", func(s *shop) {
+		id := s.charge()
+		s.do(s.PayCashIn(id))
+		s.client = s.newClient()
+		s.worker = s.newWorker()
+		s.do(s.ReturnCashIn(id))
+	}, []string{" to PAID", "PAID to REFUNDED, unclear"}, ""},
+	{"a payment by another person, which is returned", func(s *shop) {
+		s.worker = s.newWorker(webhook.WithPayerCheck(maria), webhook.WithPayerRefund(connectpsp.RefundRequest{Reason: connectpsp.RefundMerchantError}))
+		id := s.charge()
+		s.do(s.PayCashInWith(id, sandbox.Payment{Payer: connectpsp.Payer{Document: "52998224725"}}))
+		s.do(s.SettleRefund(id))
+	}, []string{" to PAID_BY_OTHER, confirmed", "PAID_BY_OTHER to REFUNDED"}, ""},
+	{"a payment by a person who cannot be told", func(s *shop) {
+		s.worker = s.newWorker(webhook.WithPayerCheck(maria))
+		unchecked := &connectpsp.BankData{ISPB: "18236120", Branch: "0001", Account: "94771084"} // without the check digit
+		s.do(s.PayCashInWith(s.charge(), sandbox.Payment{Payer: connectpsp.Payer{BankData: unchecked}}))
+	}, []string{" to PAID_BY_UNKNOWN, confirmed"}, ""},
+	{"a payment that is late", func(s *shop) {
+		id := s.payOut()
+		s.do(s.worker.WatchDueBy(s.t.Context(), id, time.Now().Add(time.Hour)))
+		s.wait(time.Hour, time.Minute)
+		s.do(s.CompleteCashOut(id))
+	}, []string{"PROCESSING to PROCESSING, late, confirmed", " to COMPLETED"}, ""},
 	{"a return in parts", func(s *shop) {
 		id := s.charge()
 		s.do(s.PayCashIn(id))
 		s.do(s.ReturnCashInPart(id, pix.Centavos(50)))
 		s.do(s.ReturnCashInPart(id, pix.Centavos(400)))
 		s.do(s.ReturnCashIn(id))
-	}, []string{" to PAID", "PAID to REFUNDED", "REFUNDED to REFUNDED", "REFUNDED to REFUNDED"}, ""},
+	}, []string{" to PAID", "PAID to REFUNDED, unrequested", "REFUNDED to REFUNDED, unrequested",
+		"REFUNDED to REFUNDED, unrequested"}, ""},
 	{"a payment that is returned in parts", func(s *shop) {
 		id := s.payOut()
 		s.do(s.CompleteCashOut(id))
@@ -631,8 +671,9 @@ func TestEverySituationCanBeMadeInGoAndOverHTTP(t *testing.T) {
 			}
 			if !t.Failed() {
 				assert.Len(t, outcomes, 4, "accepted, rejected, unknown, not sent")
-				assert.Equal(t, marksOf(webhook.Transition{Confirmed: true, MissedPayment: true, LatePayment: true, Contradiction: true}), marks,
-					"each mark of a Transition")
+				assert.Equal(t, marksOf(webhook.Transition{
+					Confirmed: true, MissedPayment: true, LatePayment: true, Contradiction: true, Unrequested: true, ReturnUnclear: true, Late: true,
+				}), marks, "each mark of a Transition")
 			}
 		})
 	}
