@@ -63,12 +63,10 @@ func apply(ctx context.Context, step webhook.Transition) error {
 		state = "PAID BY OTHER" // WithPayerRefund returns it
 	case step.To == webhook.StatusPaidByUnknown:
 		state = "PAID BY UNKNOWN" // a person asks for the receipt
-	case step.To == webhook.StatusRefunded && step.From == webhook.StatusPaidByOther:
-		state = "RETURNED" // it was never credited: debit nobody
-	case step.Unrequested, step.ReturnUnclear:
-		return blockPlayer(ctx, step.CashIn) // see below: a MED return, most likely
+	case step.To == webhook.StatusRefunded:
+		return bookReturn(ctx, step)
 	default:
-		return nil // a refund of yours was debited before you requested it
+		return nil
 	}
 	_, err := sqlstore.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET state = $1 WHERE reference = $2`, state, step.CashIn.ExternalReference)
 	return err
@@ -84,6 +82,21 @@ func creditPlayer(ctx context.Context, charge *connectpsp.CashIn) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE players SET centavos = centavos + $1 WHERE id = $2`, charge.Amount.Centavos(), player)
 	return err
+}
+
+func bookReturn(ctx context.Context, step webhook.Transition) error {
+	result, err := sqlstore.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET state = 'RETURNED' WHERE reference = $1 AND state <> 'PAID'`,
+		step.CashIn.ExternalReference)
+	if err != nil {
+		return err
+	}
+	if uncredited, err := result.RowsAffected(); err != nil || uncredited > 0 {
+		return err // it was never credited: debit nobody, and credit it no more
+	}
+	if step.Unrequested || step.ReturnUnclear {
+		return blockPlayer(ctx, step.CashIn) // see below: a MED return, most likely
+	}
+	return nil // a refund of yours: the player was debited before you requested it
 }
 
 // applyWithdrawal books a step of a withdrawal, which was debited before it was paid.
