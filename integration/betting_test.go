@@ -290,8 +290,11 @@ func TestTheFunctionsOfTheBettingPageCreditAndDebitOnlyWhatIsThePlayers(t *testi
 			b.work()
 			assert.Equal(t, "RETURNED", b.state("deposits", reference))
 		}
-		b.deposit("no check digit", connectpsp.Payer{BankData: &connectpsp.BankData{ISPB: "18236120", Branch: "1", Account: "94771084"}})
+		unknown := b.deposit("no check digit", connectpsp.Payer{BankData: &connectpsp.BankData{ISPB: "18236120", Branch: "1", Account: "94771084"}})
 		assert.Equal(t, "PAID BY UNKNOWN", b.state("deposits", "no check digit"))
+		require.NoError(t, b.gateway.ReturnCashIn(unknown))
+		b.work()
+		assert.Equal(t, "RETURNED", b.state("deposits", "no check digit"), "it must not be credited by hand any more")
 		assert.Equal(t, "10000 blocked 0 alarms 0", b.books())
 		assert.Len(t, b.gateway.Requests().ByOperation("refundCashIn"), 2)
 
