@@ -79,7 +79,7 @@ func storeOf(ctx context.Context, db *sql.DB, dialect sqlstore.Dialect, namespac
 		how = []any{pgx.QueryExecModeSimpleProtocol} // a pooler may lose a prepared statement
 	}
 	var version int
-	if err := db.QueryRowContext(ctx, "SELECT version FROM "+table, how...).Scan(&version); isMissing(err) {
+	if err := db.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM "+table, how...).Scan(&version); isMissing(err) {
 		return nil, errNoTables
 	} else if err != nil {
 		return nil, databaseError(err)
