@@ -12,7 +12,9 @@ import (
 // a charge, or may receive a payout. The zero value matches nobody. It prints without personal
 // data.
 type Holder struct {
-	// Document is the CPF or the CNPJ, with or without punctuation.
+	// Document is the CPF or the CNPJ as [pix.ParseDocument] reads it, with or without punctuation.
+	// It may be masked, if it shows six characters at least. An empty or mistyped Document, or one
+	// with spaces around it, matches nobody, also with AllowUnclear.
 	Document string
 
 	// Accounts are the registered accounts. Without any, every account will do whose holder has the
@@ -20,7 +22,8 @@ type Holder struct {
 	Accounts []BankData
 
 	// AllowUnclear lets a payment pass that can neither be proven nor disproven to be the holder's,
-	// such as one to a random PIX key.
+	// such as one to a random PIX key. It excuses what the payment does not show, and never a
+	// Document of the Holder that cannot be compared.
 	AllowUnclear bool
 
 	// Anyone lets every payment pass, such as one of your own company.

@@ -159,8 +159,9 @@ func WithReplayWindow(window time.Duration) Option {
 // A field of another person fails with a [*ValidationError] of the code [InvalidPayee]. A field
 // whose owner cannot be told fails with [InvalidPayeeUnclear], unless AllowUnclear is set: any
 // other kind of key, an account if none is registered, or an account that is written in another
-// way. With Anyone every payment passes, and with the zero Holder none does. The check compares
-// texts, and asks no directory of keys or accounts.
+// way. AllowUnclear does not help if the holder's Document is missing or wrong: payee.document
+// fails with InvalidPayeeUnclear then. With Anyone every payment passes, and with the zero Holder
+// none does. The check compares texts, and asks no directory of keys or accounts.
 //
 // Check is called once for each call with a valid request, also for one that is repeated, before
 // the journal and the gateway. Goroutines call it concurrently, and only the context limits its

@@ -23,7 +23,14 @@ func (c *Client) checkPayee(ctx context.Context, request CashOutRequest) (faults
 	if holder.Anyone {
 		return nil, nil
 	}
-	faults.payee("payee.document", holder, pix.SameHolder(payee.Document, holder.Document))
+	document := pix.SameHolder(payee.Document, holder.Document)
+	// A valid request has the whole document of the payee, so the registered one is at fault.
+	if document == pix.HolderUnclear {
+		faults.add("payee.document", InvalidPayeeUnclear, "cannot be compared: the Document of the Holder that "+
+			"WithPayeeCheck gives is missing, wrong or masked too far, so correct it there (AllowUnclear does not excuse it)")
+	} else {
+		faults.payee("payee.document", holder, document)
+	}
 	switch payee.Destination.PIXKeyType {
 	case PIXKeyCPF, PIXKeyCNPJ:
 		faults.payee("payee.destination.pixKey", holder, pix.SameHolder(payee.Destination.PIXKey, holder.Document))

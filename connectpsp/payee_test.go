@@ -55,6 +55,7 @@ func TestAPayoutGoesToTheHolderOnly(t *testing.T) {
 	unclear := func(fields ...string) map[string]connectpsp.ValidationCode {
 		return faultsOf(connectpsp.InvalidPayeeUnclear, fields...)
 	}
+	othersKey := connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, othersCPF)
 	for name, test := range map[string]struct {
 		holder   connectpsp.Holder
 		document string // the player's if it is empty
@@ -75,19 +76,23 @@ func TestAPayoutGoesToTheHolderOnly(t *testing.T) {
 		"a document that shows too little": {connectpsp.Holder{Document: "***.***.789-**"}, "", connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, playersCPF),
 			unclear(document, pixKey)},
 		"a document that shows too little, allowed": {connectpsp.Holder{Document: "***.***.789-**", AllowUnclear: true}, "",
-			connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, playersCPF), nil},
-		"e-mail":                             {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), unclear(pixKey)},
-		"phone":                              {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "+5511987654321"), unclear(pixKey)},
-		"random key":                         {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEVP, randomKey), unclear(pixKey)},
-		"e-mail, allowed":                    {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), nil},
-		"phone, allowed":                     {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "+5511987654321"), nil},
-		"random key, allowed":                {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEVP, randomKey), nil},
-		"e-mail of another":                  {lenient, othersCPF, connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), different(document)},
-		"registered account":                 {registered("1", "947710840"), "", toAccount, nil},
-		"no branch registered":               {registered("", "94771084-0"), "", toAccount, nil},
-		"another account":                    {allowing(registered("1", "947710841")), "", toAccount, different(bankAccount)},
-		"another branch":                     {allowing(registered("2", "947710840")), "", toAccount, different(bankAccount)},
-		"registered without its check digit": {registered("1", "94771084"), "", toAccount, unclear(bankAccount)},
+			connectpsp.ToPIXKey(connectpsp.PIXKeyCPF, playersCPF), unclear(document)},
+		"no document registered, allowed":             {connectpsp.Holder{AllowUnclear: true}, othersCPF, othersKey, unclear(document)},
+		"a registered document with a typo":           {connectpsp.Holder{Document: "12345678900", AllowUnclear: true}, othersCPF, othersKey, unclear(document)},
+		"a registered document with a space":          {connectpsp.Holder{Document: playersCPF + " ", AllowUnclear: true}, othersCPF, othersKey, unclear(document)},
+		"no document registered, own account":         {connectpsp.Holder{Accounts: registered("1", "947710840").Accounts, AllowUnclear: true}, othersCPF, toAccount, unclear(document)},
+		"e-mail":                                      {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), unclear(pixKey)},
+		"phone":                                       {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "+5511987654321"), unclear(pixKey)},
+		"random key":                                  {own, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEVP, randomKey), unclear(pixKey)},
+		"e-mail, allowed":                             {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), nil},
+		"phone, allowed":                              {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyPhone, "+5511987654321"), nil},
+		"random key, allowed":                         {lenient, "", connectpsp.ToPIXKey(connectpsp.PIXKeyEVP, randomKey), nil},
+		"e-mail of another":                           {lenient, othersCPF, connectpsp.ToPIXKey(connectpsp.PIXKeyEmail, "maria@example.com"), different(document)},
+		"registered account":                          {registered("1", "947710840"), "", toAccount, nil},
+		"no branch registered":                        {registered("", "94771084-0"), "", toAccount, nil},
+		"another account":                             {allowing(registered("1", "947710841")), "", toAccount, different(bankAccount)},
+		"another branch":                              {allowing(registered("2", "947710840")), "", toAccount, different(bankAccount)},
+		"registered without its check digit":          {registered("1", "94771084"), "", toAccount, unclear(bankAccount)},
 		"registered without its check digit, allowed": {allowing(registered("1", "94771084")), "", toAccount, nil},
 		"no account registered":                       {own, "", toAccount, unclear(bankAccount)},
 		"no account registered, allowed":              {lenient, "", toAccount, nil},
