@@ -316,15 +316,22 @@ func TestAPersonIsFoundByTheDocumentInWhateverFormABodyHasIt(t *testing.T) {
 					`{"payee":{"destination":{"pixKey":"52998224725"}}}`, `{"description":"back to 529.982.247-25, as he asks"}`,
 					`{"description":"\u0035\u00329.982.247-25"}`, `{"52998224725":true}`, `{"description":"529 982 247 25"}`,
 					`{"broken":"52998224725`, "\xff\x00 529982247-25", packed(`{"document":"52998224725"}`), packed(`cut off: 52998224725`)[:38],
+					"{\"description\":\"529\u00a0982\u202f247 25\"}", `{"description":"529.982.247\u201125"}`, `{"description":"529\t982\t247\t25"}`,
+					`{"description":"back to\n529.982.247-25."}`, `{"description":"CPF52998224725"}`, `{"reference":"withdrawal_52998224725_1"}`,
+					`{"raw":"{\"document\":\"529.982.247-25\"}"}`, `{"raw":"{\"raw\":\"{\\\"name\\\":\\\"Jos\\\\u00e9\\\\n529.982.247\\\\u201125\\\"}\"}"}`,
+					`{"qrCode":"00020126330014br.gov.bcb.pix0111529982247255204000053039865802BR5905Maria6006Manaus62070503***6304ABCD"}`,
 				},
 				false: {
+					`{"endToEndId":"E52998224725202611271122abcdefghijk"}`, `{"txid":"k52X98224725p"}`, `{"account":"529982247250"}`, `{"id":"0152998224725"}`,
+					`{"id":"a52998224725"}`, `{"id":"52998224725é"}`, `{"numbers":[529,982,247,25]}`, `{"a":"529.982.","b":"247-25"}`, `{"phone":"52 99822-4725"}`,
+					`{"qrCode":"00020126330014br.gov.bcb.pix0111123456789095204000053039865802BR5905Maria6006Manaus62150511529982247256304ABCD"}`,
 					`{"data":{"payer":{"document":"12345678909"}}}`, `{"document":"***.982.248-**"}`, `{"document":"***.***.247-25"}`,
 					`{"account":"5299822472"}`, `{}`, "", "\x1f\x8b", `{"at":"2026-05-29T98:22:47Z","id":"529-98-22-472-6"}`,
 				},
 			},
 			"12.ABC.345/01DE-35": {
-				true:  {`{"document":"12ABC34501DE35"}`, `{"document":"12.ABC.345\/01DE-35"}`, `{"document":"**.ABC.345/****-**"}`, `12.abc.345/01de-35`},
-				false: {`{"document":"12ABC34501DE36"}`, `{"document":"**.ABD.345/****-**"}`},
+				true:  {`{"document":"12ABC34501DE35"}`, `{"document":"12.ABC.345\/01DE-35"}`, `{"document":"**.ABC.345/****-**"}`, `12.abc.345/01de-35`, `00020126360014BR.GOV.BCB.PIX011412ABC34501DE355204`},
+				false: {`{"document":"12ABC34501DE36"}`, `{"id":"x12ABC34501DE35"}`, `{"id":"12ABC34501DE35x"}`, `{"document":"**.ABD.345/****-**"}`},
 			},
 		} {
 			execute(t, db, `DELETE FROM connectpsp_event`)
@@ -488,4 +495,21 @@ func TestSecureDeleteLeavesNothingOfAPersonInTheFileOfSQLite(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 200, forgotten.Erased)
 	assert.False(t, bytes.Contains(stored(), []byte(document)))
+}
+
+// From 2026 on the ISPB of this bank and the year are a CPF: in each of its end-to-end ids.
+func TestDigitsOfADocumentInsideOfAnIDAreNotThatPerson(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, db *sql.DB) {
+		w := newWallet(t, s, db)
+		for i, document := range []string{"12345678909", "52998224725", "11144477735"} {
+			body := fmt.Sprintf(`{"eventType":"CASHIN_PAID","eventAt":"2026-11-27T11:22:18Z","data":{"transactionId":"charge%d","externalReference":"o-%d",`+
+				`"endToEndId":"E00360305202611271122abcdefghij%d","status":"PAID","amount":10.00,"payer":{"name":"Test","document":%q}}}`, i, i, i, document)
+			require.NoError(t, w.gateway.SendWebhook(w.url, []byte(body)))
+		}
+		w.deliver()
+		w.work()
+		forgotten, err := w.store.ForgetPerson(t.Context(), "003.603.052-02")
+		require.NoError(t, err)
+		assert.Equal(t, sqlstore.Forgotten{}, forgotten)
+	})
 }

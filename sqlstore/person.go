@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/connectpsp/connectpsp-go/pix"
 )
@@ -25,10 +27,15 @@ type Forgotten struct {
 
 // ForgetPerson erases the bodies of events that have the document of a person: a CPF or a CNPJ, as
 // [pix.ParseDocument] reads it. It finds the document wherever it is in a body: of the payer or the
-// payee, as a PIX key or in a text, with or without punctuation, and masked as far as
-// [pix.SameHolder] takes it for the same. The whole body goes, and with it the data of the other
-// person of the payment, or of one with the same visible digits. A body with a name or an account of
-// the person and without the document is not found: [Inbox.Forget] erases it by its age.
+// payee, as a PIX key, in a BR code, in a text or in JSON within a string. The document may have
+// spaces, dashes, points and slashes at the places of its usual punctuation, or none, and may be
+// masked as far as [pix.SameHolder] takes it for the same. The whole body goes, and with it the
+// data of the other person of the payment, or of one with the same visible digits.
+//
+// The same digits within a longer number or an id are not the document: no letter and no digit may
+// touch it, except those of the words CPF and CNPJ. Not found either is a document that is split in
+// other places, lacks its leading zeros, or is encoded, such as in base64. A body with a name or an
+// account of the person and without the document is not found: [Inbox.Forget] erases it by its age.
 //
 // Two kinds of bodies stay for now, and Kept counts them: requests of open payments, which
 // [connectpsp.Client.Recover] may have to send again, and events that are not done or are held.
@@ -50,7 +57,7 @@ func (s *Store) ForgetPerson(ctx context.Context, document string) (forgotten Fo
 	if err != nil {
 		return forgotten, fmt.Errorf("sqlstore: ForgetPerson needs a complete CPF or CNPJ, and has erased nothing: %w", err)
 	}
-	wanted := person{parsed.Text()}
+	wanted := newPerson(parsed)
 	// Payments come first: an event of one that is open now may be stored after the events were
 	// read.
 	if forgotten.Kept, err = s.countOpenOf(ctx, wanted); err != nil {
@@ -146,43 +153,58 @@ func (s *Store) bodiesAfter(ctx context.Context, last storedEvent) (events []sto
 	return events, wrap(err)
 }
 
-// person is the bare document of a person, to be found in bodies.
-type person struct{ document string }
+// person is somebody whose document is to be found in bodies.
+type person struct {
+	document string         // bare
+	digits   *regexp.Regexp // finds its characters: quickly, for most bodies do not have them
+	complete *regexp.Regexp // finds the document itself, unless it is masked
+}
+
+func newPerson(document pix.Document) person {
+	bare := document.Text()
+	groups := []string{bare[:3], bare[3:6], bare[6:9], bare[9:]}
+	if document.Kind() == pix.DocumentCNPJ {
+		groups = []string{bare[:2], bare[2:5], bare[5:8], bare[8:12], bare[12:]}
+	}
+	const between = `[\s\pZ\p{Pd}./]*` // Pd are dashes of all kinds
+	// Ids are long enough to have the digits of somebody's document in them. In a BR code, the
+	// name of the scheme and the length stand in front of a key, and the next field follows.
+	const before, after, brCode = `(?:^|[^\pL\pN]|CPF|CNPJ)`, `(?:$|[^\pL\pN])`, `br\.gov\.bcb\.pix01(?:11|14)`
+	digits := strings.Join(groups, between)
+	return person{bare, regexp.MustCompile(`(?i)` + digits), regexp.MustCompile(`(?i)` + before + digits + after + `|` + brCode + bare)}
+}
 
 // isIn reports whether a body has the document.
-func (p person) isIn(body []byte) bool {
-	text := unpacked(body)
-	if p.isNamed(string(text)) {
+func (p person) isIn(body []byte) bool { return p.isInText(unpacked(body)) }
+
+func (p person) isInText(text []byte) bool {
+	if p.digits.Match(text) && p.complete.Match(text) || p.isMasked(string(text)) {
 		return true
 	}
 	if !bytes.ContainsRune(text, '\\') {
 		return false
 	}
-	// A string of JSON may have escapes in it. Text that is no JSON was searched as it is.
+	// A string of JSON may have escapes in it, and be JSON itself. Text that is no JSON was
+	// searched as it is.
 	for tokens := json.NewDecoder(bytes.NewReader(text)); ; {
 		token, err := tokens.Token()
 		if err != nil {
 			return false
 		}
-		if text, ok := token.(string); ok && p.isNamed(text) {
+		if text, ok := token.(string); ok && p.isInText([]byte(text)) {
 			return true
 		}
 	}
 }
 
-// punctuation is what may be between the characters of a document.
-var punctuation = strings.NewReplacer(".", "", "-", "", "/", "", " ", "")
-
 // shortestDocument is a masked CPF without its hidden ends, longestDocument a masked CNPJ with
 // bullets, in bytes.
 const shortestDocument, longestDocument = len(".456.789-"), 14*len("•") + len("../-")
 
-// isNamed reports whether a text has the document, complete or masked.
-func (p person) isNamed(text string) bool {
-	if strings.Contains(punctuation.Replace(strings.ToUpper(text)), p.document) {
-		return true
-	}
-	for word := range strings.FieldsFuncSeq(text, endsDocument) {
+// isMasked reports whether a text has the document with some of its characters hidden.
+func (p person) isMasked(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, endsWord) {
+		word = strings.TrimRight(word, ".") // of a sentence
 		if len(word) >= shortestDocument && len(word) <= longestDocument && pix.SameHolder(p.document, word) == pix.HolderSame {
 			return true
 		}
@@ -190,9 +212,9 @@ func (p person) isNamed(text string) bool {
 	return false
 }
 
-// endsDocument reports whether a character is in no document, masked or not.
-func endsDocument(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && !strings.ContainsRune(".-/*•x", r)
+// endsWord reports whether a character is neither in a document, masked or not, nor in an id.
+func endsWord(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-/*•", r)
 }
 
 // maxUnpacked bounds the text of a compressed body.
