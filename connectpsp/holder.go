@@ -58,10 +58,15 @@ func (h Holder) MatchAccount(account *BankData) pix.HolderMatch {
 // SameAccount compares two accounts by ISPB and number, and by branch if both have one. The name of
 // the bank has no part in it. Punctuation, capitals and leading zeros do not count.
 //
-// Banks write one account in several ways. So accounts are [pix.HolderUnclear], not different, if
-// one number is the end of the other, as with the kind of account in front; if one is the other
-// with a check digit; and if the check digit is X in one and 0 in the other. Accounts without an
-// ISPB or a number are unclear too.
+// Banks write one account in several ways. So these are [pix.HolderUnclear], not different:
+//
+//   - a number with and without its check digit,
+//   - the check digits 0, X and P,
+//   - a number of five characters or more, and the same with a kind of account in front, which has
+//     four characters at most,
+//   - an ISPB that is missing, or is shorter than eight digits and not equal: it may be another code
+//     of the bank, such as 237,
+//   - an account without a number.
 func (b BankData) SameAccount(other BankData) pix.HolderMatch {
 	bank := sameISPB(b.ISPB, other.ISPB)
 	branch := pix.HolderSame
@@ -92,6 +97,8 @@ func sameISPB(one, other string) pix.HolderMatch {
 		return pix.HolderUnclear
 	case strings.TrimLeft(one, "0") == strings.TrimLeft(other, "0"):
 		return pix.HolderSame
+	case len(one) < 8 || len(other) < 8: // it may be another code of the same bank
+		return pix.HolderUnclear
 	default:
 		return pix.HolderDifferent
 	}
@@ -115,15 +122,33 @@ func sameNumber(one, other string) pix.HolderMatch {
 		return pix.HolderSame
 	}
 	last := len(long) - 1
-	checkDigits := short[len(short)-1:] + long[last:]
 	switch {
-	case strings.HasSuffix(long, short), long[:last] == short:
+	case long[:last] == short: // it lacks its check digit
 		return pix.HolderUnclear
-	case len(short) == len(long) && short[:last] == long[:last] && (checkDigits == "0X" || checkDigits == "X0"):
+	case len(short) == len(long) && short[:last] == long[:last] && isZeroXOrP(short[last]) && isZeroXOrP(long[last]):
+		return pix.HolderUnclear
+	case len(short) < shortestWithKind:
+		return pix.HolderDifferent
+	// One has the kind of account in front, and either may lack its check digit.
+	case hasKind(long, short), hasKind(long[:last], short), len(long) > len(short) && hasKind(long, short[:len(short)-1]):
 		return pix.HolderUnclear
 	default:
 		return pix.HolderDifferent
 	}
+}
+
+// isZeroXOrP reports whether a check digit is one of those that banks write in place of each other.
+func isZeroXOrP(c byte) bool { return strings.IndexByte("0XP", c) >= 0 }
+
+// shortestWithKind is how long a number has to be to be found at the end of another. A shorter one
+// is the end of too many numbers.
+const shortestWithKind = 5
+
+// hasKind reports whether long is the number short with a kind of account in front, which has four
+// characters at most. Zeros may follow it, up to the full length of a number.
+func hasKind(long, short string) bool {
+	kind, found := strings.CutSuffix(long, short)
+	return found && len(strings.TrimRight(kind, "0")) <= 4
 }
 
 // bareNumber returns the digits and letters of a number, without leading zeros. It returns nothing
@@ -136,7 +161,7 @@ func bareNumber(number string) string {
 			return r
 		case r >= 'a' && r <= 'z':
 			return r - 'a' + 'A'
-		case !strings.ContainsRune(" -./", r):
+		case !strings.ContainsRune(" -./_", r):
 			odd = true
 		}
 		return -1

@@ -32,9 +32,13 @@ func requires(holder connectpsp.Holder) connectpsp.Option {
 	})
 }
 
-var toAccount = connectpsp.ToBankAccount(connectpsp.BankAccount{
-	ISPB: "18236120", Branch: "0001", Account: "0094771084-0", AccountType: connectpsp.AccountTypePayment,
-})
+var toAccount = toAccountNumber("0094771084-0")
+
+func toAccountNumber(number string) connectpsp.Destination {
+	return connectpsp.ToBankAccount(connectpsp.BankAccount{
+		ISPB: "18236120", Branch: "0001", Account: number, AccountType: connectpsp.AccountTypePayment,
+	})
+}
 
 func TestAPayoutGoesToTheHolderOnly(t *testing.T) {
 	const document, pixKey, bankAccount = "payee.document", "payee.destination.pixKey", "payee.destination.bankAccount"
@@ -93,6 +97,8 @@ func TestAPayoutGoesToTheHolderOnly(t *testing.T) {
 		"another account":                             {allowing(registered("1", "947710841")), "", toAccount, different(bankAccount)},
 		"another branch":                              {allowing(registered("2", "947710840")), "", toAccount, different(bankAccount)},
 		"registered without its check digit":          {registered("1", "94771084"), "", toAccount, unclear(bankAccount)},
+		"the last digit of the account, allowed":      {allowing(registered("1", "94771084-3")), "", toAccountNumber("3"), different(bankAccount)},
+		"an account with an underline, allowed":       {allowing(registered("1", "94771084-3")), "", toAccountNumber("555_2"), different(bankAccount)},
 		"registered without its check digit, allowed": {allowing(registered("1", "94771084")), "", toAccount, nil},
 		"no account registered":                       {own, "", toAccount, unclear(bankAccount)},
 		"no account registered, allowed":              {lenient, "", toAccount, nil},
