@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/connectpsp/connectpsp-go/idempotency"
 	"github.com/connectpsp/connectpsp-go/internal/api"
@@ -55,8 +56,13 @@ func (c *Client) prepare(
 	settings := settingsOf(options)
 	payment.Operation = op.ID
 	payment.IdempotencyKey = c.keyFor(op, payment, settings, &faults)
-	if payment.DueBy = settings.dueBy; !payment.DueBy.IsZero() && op.ID != OperationCreateCashOut {
+	payment.DueBy = settings.dueBy
+	switch due := payment.DueBy; {
+	case due.IsZero():
+	case op.ID != OperationCreateCashOut:
 		faults.add("WithDueBy", InvalidOption, op.ID+" takes no due time")
+	case !due.After(time.UnixMilli(0)) || due.Year() > 9999: // not every journal can keep it
+		faults.add("WithDueBy", InvalidOption, "must be a time after 1970-01-01T00:00:00Z and before the year 10000")
 	}
 	if op.Signed && !c.canSign {
 		faults.add("CryptoToken", InvalidEmpty, "must be set in Config: "+op.ID+" is signed with it")

@@ -72,10 +72,12 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		clientID:   cfg.ClientID,
 		baseURL:    base.String(),
 		canSign:    !cfg.CryptoToken.IsZero(),
-		payeeCheck: settings.payeeCheck,
 		isLocal:    settings.localHosts(base),
 		rebalances: make(chan struct{}, 1),
 		begun:      time.Now(),
+	}
+	for _, check := range settings.payeeChecks { // one at most
+		client.payeeCheck = check
 	}
 	client.scope = client.lockScope()
 	return client, nil

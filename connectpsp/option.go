@@ -25,7 +25,7 @@ type settings struct {
 	tokenSource auth.TokenSource
 	journal     Journal
 	window      time.Duration
-	payeeCheck  func(context.Context, CashOutRequest) (Holder, error)
+	payeeChecks []func(context.Context, CashOutRequest) (Holder, error) // one at most, if they are valid
 	observers   []observe.Observer
 	guard       *observe.Guard // of observers
 	private     bool           // plain http on a private network is allowed
@@ -50,6 +50,12 @@ func (s *settings) validate(faults *faults, base *url.URL) {
 	}
 	if !printable(s.userAgent) {
 		faults.add("WithUserAgent", InvalidText, "must be printable")
+	}
+	switch {
+	case len(s.payeeChecks) > 1:
+		faults.add("WithPayeeCheck", InvalidOption, "must be given once: one function has to check all payees")
+	case len(s.payeeChecks) == 1 && s.payeeChecks[0] == nil:
+		faults.add("WithPayeeCheck", InvalidEmpty, "needs a function: leave the option out to check no payees")
 	}
 	if s.httpClient == nil || base == nil {
 		return
@@ -166,7 +172,8 @@ func WithReplayWindow(window time.Duration) Option {
 // Check is called once for each call with a valid request, also for one that is repeated, before
 // the journal and the gateway. Goroutines call it concurrently, and only the context limits its
 // time. If it returns an error or panics, nothing is sent: errors.Is finds [ErrNotSent] and the
-// error itself, whose text is redacted.
+// error itself, whose text is redacted. Of an error of another call of this package only the text
+// stays, because that call's outcome is not the payout's.
 //
 // A payment that is open or was accepted is never reported as rejected because check refuses it
 // now: its outcome stays unknown, as long as the client or its journal knows of it. In a new
@@ -174,9 +181,10 @@ func WithReplayWindow(window time.Duration) Option {
 // [Client.ResolveCashOut] do not call check: the payment was checked before it was first sent, and
 // may have been made.
 //
-// Without this option, or with nil, nothing is compared.
+// Without this option nothing is compared. [New] fails if check is nil, or if the option is given
+// twice.
 func WithPayeeCheck(check func(ctx context.Context, request CashOutRequest) (Holder, error)) Option {
-	return func(s *settings) { s.payeeCheck = check }
+	return func(s *settings) { s.payeeChecks = append(s.payeeChecks, check) }
 }
 
 // RetryPolicy says how often and how fast a call is repeated. A zero field stands for its default.
@@ -251,8 +259,9 @@ func WithAttempt(n int) CallOption {
 // all the same, and is late.
 //
 // The first call for a payment sets its time. A later call neither changes that nor adds a missing
-// one, unless the payment was rejected before. The zero time is like no time. With any other
-// operation it is a [*ValidationError].
+// one, unless the payment was rejected before. The zero time is like no time. A time that is not
+// after 1970-01-01T00:00:00Z, or is after the year 9999, is a [*ValidationError], and so is any
+// time with another operation.
 func WithDueBy(due time.Time) CallOption {
 	return func(s *callSettings) { s.dueBy = due.UTC().Truncate(time.Millisecond) }
 }

@@ -2,6 +2,7 @@ package connectpsp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/connectpsp/connectpsp-go/internal/redact"
@@ -43,7 +44,8 @@ func (c *Client) checkPayee(ctx context.Context, request CashOutRequest) (faults
 }
 
 // holderOf calls the user's function. Its error holds no text of the user's: a text that says who
-// was not found is personal data.
+// was not found is personal data. Nor is it the error of another call, which the function may have
+// made: that one's outcome is not the payout's.
 func (c *Client) holderOf(ctx context.Context, request CashOutRequest) (holder Holder, err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -51,7 +53,11 @@ func (c *Client) holderOf(ctx context.Context, request CashOutRequest) (holder H
 		}
 	}()
 	holder, err = c.payeeCheck(ctx, request)
-	return holder, redact.Error(err)
+	safe := redact.Error(err)
+	if refusal := (*APIError)(nil); errors.As(err, &refusal) || errors.Is(err, ErrUnknownOutcome) {
+		safe = redact.Text(safe.Error())
+	}
+	return holder, safe
 }
 
 // payee adds the fault of a field that is not the holder's.

@@ -3,6 +3,7 @@ package connectpsp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -187,6 +188,31 @@ func TestNothingIsSentIfThePayeeCheckFails(t *testing.T) {
 			_, err = client.CreateCashOut(t.Context(), request)
 			assert.NoError(t, err, "the same request is paid once the function works")
 		})
+	}
+}
+
+// The function may make calls of its own.
+func TestAnErrorOfAnotherCallInThePayeeCheckSaysNothingAboutThePayout(t *testing.T) {
+	for name, failure := range map[string]error{
+		"unknown":           &connectpsp.UnknownOutcomeError{},
+		"wrapped":           fmt.Errorf("audit: %w", connectpsp.ErrUnknownOutcome),
+		"joined":            errors.Join(errDiskFull, &connectpsp.UnknownOutcomeError{}),
+		"a conflict":        &connectpsp.APIError{StatusCode: 409},
+		"a refusal":         &connectpsp.APIError{StatusCode: 422, Code: connectpsp.CodeInsufficientFunds},
+		"a faulty request":  &connectpsp.ValidationError{Field: "payee " + playersCPF, Reason: playersCPF},
+		"a context's error": fmt.Errorf("%w: %w", context.Canceled, &connectpsp.APIError{StatusCode: 409}),
+	} {
+		gateway := newGateway(t)
+		client := gateway.memoryClient(connectpsp.WithPayeeCheck(func(context.Context, connectpsp.CashOutRequest) (connectpsp.Holder, error) {
+			return connectpsp.Holder{}, failure
+		}))
+		_, err := client.CreateCashOut(t.Context(), cashOutRequest())
+		require.ErrorIs(t, err, connectpsp.ErrNotSent, name)
+		assert.Equal(t, rejected, outcomeOf(err), name)
+		assert.NotErrorIs(t, err, connectpsp.ErrUnknownOutcome, name)
+		assert.NotErrorIs(t, err, connectpsp.CodeInsufficientFunds, name)
+		assert.NotContains(t, err.Error(), playersCPF, name)
+		assert.Empty(t, gateway.requests(), name)
 	}
 }
 

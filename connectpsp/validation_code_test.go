@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -107,6 +108,12 @@ var faultyCalls = []struct {
 	{connectpsp.InvalidOption, read(cashInID, connectpsp.WithAttempt(1))},
 	{connectpsp.InvalidOption, read(cashInID, connectpsp.WithIdempotencyKey("5f0c6a57-6c2b-4a55-9a0b-0b8c6a3f9a11"))},
 
+	{connectpsp.InvalidOption, cashOut(nil, connectpsp.WithDueBy(time.Unix(0, 0)))},
+	{connectpsp.InvalidOption, cashOut(nil, connectpsp.WithDueBy(time.Date(1969, 12, 31, 0, 0, 0, 0, time.UTC)))},
+	{connectpsp.InvalidOption, cashOut(nil, connectpsp.WithDueBy(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)))},
+	{connectpsp.InvalidOption, cashOut(nil, connectpsp.WithDueBy(time.Date(9999, 12, 31, 22, 0, 0, 0, time.FixedZone("BRT", -3*60*60))))},
+	{connectpsp.InvalidOption, cashOut(nil, connectpsp.WithDueBy(time.Unix(9_400_000_000_000, 0)))},
+
 	{connectpsp.InvalidEmpty, configured(func(c *connectpsp.Config) { c.ClientID = "" })},
 	{connectpsp.InvalidCredential, configured(func(c *connectpsp.Config) { c.ClientID = "10 24" })},
 	{connectpsp.InvalidEmpty, configured(func(c *connectpsp.Config) { c.ClientSecret = auth.Secret{} })},
@@ -118,6 +125,9 @@ var faultyCalls = []struct {
 	{connectpsp.InvalidNegative, configured(nil, connectpsp.WithReplayWindow(-1))},
 	{connectpsp.InvalidNegative, configured(nil, connectpsp.WithRetryPolicy(connectpsp.RetryPolicy{MaxAttempts: -1}))},
 	{connectpsp.InvalidText, configured(nil, connectpsp.WithUserAgent("a\nb"))},
+	{connectpsp.InvalidEmpty, configured(nil, connectpsp.WithPayeeCheck(nil))},
+	{connectpsp.InvalidOption, configured(nil, requires(connectpsp.Holder{}), requires(connectpsp.Holder{Anyone: true}))},
+	{connectpsp.InvalidOption, configured(nil, requires(connectpsp.Holder{}), connectpsp.WithPayeeCheck(nil))},
 	{connectpsp.InvalidTransport, configured(nil, connectpsp.WithHTTPClient(&http.Client{Transport: (*http.Transport)(nil)}))},
 }
 
