@@ -14,7 +14,7 @@ NESTED := cmd/connectpsp otel dashboards integration examples/receiver examples/
 SERVED := integration examples/receiver examples/payouts cmd/connectpsp
 
 # Packages that other tests cover: those of their callers, of make integration, or of make spec-shapes.
-ELSEWHERE := gen examples/quickstart connectpsp/journaltest webhook/inboxtest sqlstore internal/release
+ELSEWHERE := gen examples/quickstart connectpsp/journaltest webhook/inboxtest sqlstore internal/mortal internal/release
 
 # Passes on what go test prints, and fails if that says FAIL, if it tells no coverage, or if a
 # package is covered too little. The shell takes the status of a pipe's last command, so the first
