@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 	"github.com/connectpsp/connectpsp-go/pix"
@@ -53,18 +54,82 @@ type payerMatch struct {
 	document, account string // as observers see them, empty if nothing was compared
 }
 
+var (
+	errHolderUnreadable = errors.New("webhook: the Document of the Holder from WithPayerCheck is missing, wrong or masked too far, so the payer " +
+		"cannot be compared and nothing was applied: correct it where you have registered it, and the item is retried")
+	errNoPayerCheck = errors.New("webhook: the charge is recorded as paid by another or an unknown person, this may be a second payment, and this " +
+		"Worker has no WithPayerCheck: give it the option, and the item is retried")
+	errSecondPayer = &heldError{"the charge was perhaps paid a second time: the payer check has another result than for the payment that your " +
+		"function was called for, their end-to-end ids do not show whether they are one, and it was not called for this one. Look for both payments " +
+		"in the account's statement. If there are two, refund or credit the second payment by hand. If there is one, the gateway now knows another " +
+		"payer: decide by that. Then dismiss this item"}
+	errPayerMismatch = &heldError{"ALARM: the gateway reports another payer than an earlier event, and your function was called with PAID for that " +
+		"one. Compare the charge's payer with the holder. If it is another person, take the credit back. If you have not changed the holder's " +
+		"document or accounts since, your CryptoToken has leaked: rotate it"}
+)
+
 // checkPayer asks the user's function for the holder, and compares the payer of a paid charge with
-// it.
-func (w *Worker) checkPayer(ctx context.Context, charge *connectpsp.CashIn) (payerMatch, error) {
+// it. What the event says of the payer counts too, if the gateway was read: the response may be
+// poorer than the event, or an echo of the request.
+func (w *Worker) checkPayer(ctx context.Context, f fact) (payerMatch, error) {
 	var holder connectpsp.Holder
 	err := call(func() (err error) {
-		holder, err = w.payerCheck(ctx, charge)
+		holder, err = w.payerCheck(ctx, f.cashIn)
 		return err
 	})
-	if err != nil || holder.Anyone {
+	switch {
+	case err != nil, holder.Anyone:
 		return payerMatch{status: StatusPaid}, err
+	case pix.SameHolder(holder.Document, holder.Document) != pix.HolderSame:
+		return payerMatch{}, errHolderUnreadable
 	}
-	return matchPayer(holder, charge.Payer), nil
+	match := matchPayer(holder, f.cashIn.Payer)
+	if match.status == StatusPaid && f.event != nil {
+		stated := f.event.CashIn.Payer
+		if matchPayer(holder, stated).status == StatusPaidByOther || areDifferent(stated, f.cashIn.Payer) {
+			match.status = StatusPaidByUnknown
+		}
+	}
+	return match, nil
+}
+
+// recheckPayer looks at a payment of a charge that is recorded as paid. An end-to-end id that is
+// missing may hide a second payment, which must not pass for the first one; and a forged event may
+// have named the holder.
+func (w *Worker) recheckPayer(ctx context.Context, recorded TransactionState, f fact) error {
+	if f.kind != KindCashIn || f.status != StatusPaid || f.kind.rank(recorded.Status) != f.kind.rank(StatusPaid) {
+		return nil
+	}
+	isSame := recorded.PaymentID != "" && recorded.PaymentID == f.paymentID()
+	switch {
+	case isSame && !f.read:
+		return nil
+	case w.payerCheck == nil && (isSame || recorded.Status == StatusPaid):
+		return nil
+	case w.payerCheck == nil:
+		return errNoPayerCheck
+	}
+	payer, err := w.checkPayer(ctx, f)
+	switch {
+	case err != nil:
+		return err
+	case recorded.Status == StatusPaid && payer.status != StatusPaidByOther:
+		return nil
+	case !f.read:
+		return errMustRead
+	case isSame && recorded.Status == StatusPaid:
+		return errPayerMismatch
+	case isSame, payer.status == recorded.Status:
+		return nil
+	default:
+		return errSecondPayer
+	}
+}
+
+// areDifferent reports whether two descriptions of a payer are of different persons or accounts.
+func areDifferent(one, other connectpsp.Payer) bool {
+	accounts := one.BankData != nil && other.BankData != nil && one.BankData.SameAccount(*other.BankData) == pix.HolderDifferent
+	return accounts || pix.SameHolder(one.Document, other.Document) == pix.HolderDifferent
 }
 
 func matchPayer(holder connectpsp.Holder, payer connectpsp.Payer) payerMatch {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
@@ -52,7 +53,6 @@ func TestWhoPaidDecidesTheStatusOfAPayment(t *testing.T) {
 		"a company":                                  {document, paidBy("11222333000181", "null"), "PAID_BY_OTHER", "different unchecked"},
 		"too little of a document is visible":        {document, paidBy("***.456.7**-**", "null"), "PAID_BY_UNKNOWN", "unclear unchecked"},
 		"no document":                                {document, paidBy("", "null"), "PAID_BY_UNKNOWN", "unclear unchecked"},
-		"a holder of whom nothing is known":          {connectpsp.Holder{}, paidBy(player, "null"), "PAID_BY_UNKNOWN", "unclear unchecked"},
 		"the player, from a registered account":      {account, paidBy(player, playersBank), "PAID", "same same"},
 		"the player, from another account":           {connectpsp.Holder{Document: player, Accounts: []connectpsp.BankData{playersAccount}}, paidBy(player, otherBank), "PAID_BY_OTHER", "same different"},
 		"another person, from a registered account":  {account, paidBy(stranger, playersBank), "PAID_BY_OTHER", "different same"},
@@ -162,7 +162,7 @@ func TestAForgedPayerNeitherCreditsNorReturnsMoney(t *testing.T) {
 		assert.Empty(t, h.stored(), "it is not paid")
 		h.pay(charge, player, playersAccount)
 		h.pass(2 * time.Hour)
-		assert.Equal(t, ">PAID", h.stored(), "the gateway counts")
+		assert.Equal(t, ">PAID_BY_UNKNOWN", h.stored(), "a person decides, because event and gateway differ")
 		assert.Empty(t, h.refunds())
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
 }
@@ -202,6 +202,156 @@ func TestACheckThatFailsIsRetriedAndThenHeld(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A GET may be poorer than the event, or an echo of the request.
+func TestAnEventThatShowsAnotherPayerThanTheGatewayCreditsNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		holder connectpsp.Holder
+		read   transaction
+		event  transaction
+	}{
+		"the gateway shows the player": {
+			connectpsp.Holder{Document: player}, paidBy(player, "null"), paidBy(stranger, otherBank),
+		},
+		"the gateway shows no account": {
+			connectpsp.Holder{Document: player, Accounts: []connectpsp.BankData{playersAccount}, AllowUnclear: true},
+			paidBy(player, "null"), paidBy(stranger, otherBank),
+		},
+		"the gateway shows nothing": {
+			connectpsp.Holder{Document: player, AllowUnclear: true}, paidBy("", "null"), paidBy(stranger, otherBank),
+		},
+		"both show the player, and accounts of which none is registered": {
+			connectpsp.Holder{Document: player, AllowUnclear: true}, paidBy(player, playersBank), paidBy(player, otherBank),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t, holderIs(c.holder), webhook.WithConfirmation(pix.Amount{}))
+			r.bank.lax = true
+			r.bank.set(c.read)
+			r.receive(t, c.event.event(webhook.CashInPaid))
+			assert.Equal(t, ">PAID_BY_UNKNOWN", r.books.String())
+		})
+	}
+}
+
+func TestAHolderWhoseDocumentCannotBeReadIsNobody(t *testing.T) {
+	for _, document := range []string{"", "12345678900", " 12345678909", "123456789", "012.345.678-909", "***.*56.789-**"} {
+		for _, allow := range []bool{false, true} {
+			r := newReceiver(t, holderIs(connectpsp.Holder{Document: document, AllowUnclear: allow}))
+			r.bank.lax = true
+			r.bank.set(paidBy(stranger, otherBank))
+			r.receive(t, paidBy(stranger, otherBank).event(webhook.CashInPaid))
+			assert.Empty(t, r.books.String(), "%q", document)
+			assert.Contains(t, r.log.String(), "the Document of the Holder from WithPayerCheck is missing, wrong or masked too far")
+			if document != "" {
+				assert.NotContains(t, r.log.String(), document)
+			}
+		}
+	}
+}
+
+// The event and the response have no end-to-end id until the settlement is recorded, so only who
+// paid tells two payments apart.
+func TestASecondPaymentByAnotherPayerIsHeldAlsoIfTheFirstHadNoID(t *testing.T) {
+	unsettled := func(c transaction) transaction {
+		c.paymentID = ""
+		return c
+	}
+	players, strangers, unknown := paidBy(player, playersBank), paidBy(stranger, otherBank), paidBy("", "null")
+	for name, c := range map[string]struct {
+		first, second transaction
+		steps         string
+		held          bool
+	}{
+		"a stranger, then the player":                  {unsettled(strangers), another(players), ">PAID_BY_OTHER", true},
+		"a stranger, then the player, without an id":   {unsettled(strangers), unsettled(players), ">PAID_BY_OTHER", true},
+		"a stranger, whose payment is settled":         {unsettled(strangers), strangers, ">PAID_BY_OTHER", false},
+		"an unknown person, then the player":           {unsettled(unknown), another(players), ">PAID_BY_UNKNOWN", true},
+		"an unknown person, whose payment is settled":  {unsettled(unknown), unknown, ">PAID_BY_UNKNOWN", false},
+		"the player, then a stranger":                  {unsettled(players), another(strangers), ">PAID", true},
+		"the player, then a stranger, without an id":   {unsettled(players), unsettled(strangers), ">PAID", true},
+		"the player, whose payment is settled":         {unsettled(players), players, ">PAID", false},
+		"the player, who is not shown once it settled": {unsettled(players), unknown, ">PAID", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t, webhook.WithPayerCheck(isPlayer))
+			r.bank.lax = true
+			for _, payment := range []transaction{c.first, c.second} {
+				r.bank.set(payment)
+				r.receive(t, payment.event(webhook.CashInPaid))
+			}
+			assert.Equal(t, c.steps, r.books.String())
+			if !c.held {
+				assert.Empty(t, r.reasons())
+				return
+			}
+			require.Len(t, r.reasons(), 1)
+			assert.Contains(t, r.reasons()[0], "perhaps paid a second time")
+		})
+	}
+}
+
+// After a leak of the CryptoToken.
+func TestAForgedPlayerRaisesAnAlarmWhenTheGatewayShowsAStranger(t *testing.T) {
+	r := newReceiver(t, webhook.WithPayerCheck(isPlayer))
+	r.bank.lax = true
+	strangers := paidBy(stranger, otherBank)
+	r.bank.set(strangers)
+	r.receive(t, paidBy(player, playersBank).event(webhook.CashInPaid)) // forged, with the true ids and amount
+	require.Equal(t, ">PAID", r.books.String())
+	r.receive(t, strangers.event(webhook.CashInPaid))
+	require.Len(t, r.reasons(), 1)
+	assert.Contains(t, r.reasons()[0], "ALARM: the gateway reports another payer")
+}
+
+func TestAWorkerWithoutTheCheckLeavesASecondPaymentToOneThatHasIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithPayerCheck(isPlayer))
+		r.bank.lax = true
+		first := paidBy(stranger, otherBank)
+		first.paymentID = ""
+		r.bank.set(first)
+		r.receive(t, first.event(webhook.CashInPaid))
+		checking := r.worker
+		r.worker = webhook.NewWorker(r.inbox, r.bank.client(t), r.books.apply)
+		second := another(paidBy(player, playersBank))
+		r.bank.set(second)
+		r.receive(t, second.event(webhook.CashInPaid))
+		assert.Empty(t, r.reasons())
+		r.worker = checking
+		r.pass(t, time.Minute)
+		require.Len(t, r.reasons(), 1)
+		assert.Contains(t, r.reasons()[0], "perhaps paid a second time")
+		assert.Equal(t, ">PAID_BY_OTHER", r.books.String())
+	})
+}
+
+// A newer version may have a status for a payment that must not be credited.
+func TestAStateThatANewerVersionRecordedIsLeftToThatVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithPayerCheck(isPlayer))
+		r.bank.set(charge(webhook.StatusPaid))
+		_, err := r.inbox.Put(t.Context(), webhook.Item{Key: "NEWER", Transaction: "CASHIN/" + chargeID})
+		require.NoError(t, err)
+		claim, err := one(r.inbox.Claim(t.Context(), time.Minute, 1))
+		require.NoError(t, err)
+		recorded := webhook.TransactionState{Status: "PAID_BY_MACHINE", PaymentID: inID}
+		require.NoError(t, r.inbox.Complete(t.Context(), claim, func(context.Context, webhook.TransactionState) (webhook.Result, error) {
+			return webhook.Result{State: recorded}, nil
+		}))
+		require.NoError(t, r.worker.WatchCashIn(t.Context(), chargeID))
+		_, err = r.inbox.Put(t.Context(), webhook.Item{Key: "REFUND#0/CASHIN/" + chargeID, Transaction: "CASHIN/" + chargeID, Body: []byte("{}")})
+		require.NoError(t, err)
+		r.receive(t, paid)
+		assert.Empty(t, r.reasons(), "a Worker of the newer version may still take it")
+		r.pass(t, 12*time.Hour)
+		assert.Empty(t, r.books.String())
+		require.Len(t, r.reasons(), 3)
+		for _, reason := range r.reasons() {
+			assert.Contains(t, reason, "a newer version of the SDK")
+		}
+	})
 }
 
 func TestAForeignPaymentIsAPaymentInEveryOtherWay(t *testing.T) {
@@ -254,6 +404,10 @@ func TestOptionsOfThePayerThatCannotWorkPanic(t *testing.T) {
 	for name, options := range map[string]func() []webhook.WorkerOption{
 		"no function":         func() []webhook.WorkerOption { return []webhook.WorkerOption{webhook.WithPayerCheck(nil)} },
 		"a refund of nothing": func() []webhook.WorkerOption { return []webhook.WorkerOption{webhook.WithPayerRefund(toReturn)} },
+		"a refund with a description that the client refuses": func() []webhook.WorkerOption {
+			request := connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "not the player\n"}
+			return []webhook.WorkerOption{webhook.WithPayerRefund(request), webhook.WithPayerCheck(isPlayer)}
+		},
 		"a refund without a reason": func() []webhook.WorkerOption {
 			return []webhook.WorkerOption{webhook.WithPayerRefund(connectpsp.RefundRequest{}), webhook.WithPayerCheck(isPlayer)}
 		},

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
 )
@@ -46,7 +49,7 @@ const refundTimeout = time.Minute
 // others have stored: they have the request.
 //
 // The money goes back to the account that it came from. [NewWorker] panics if request.Reason is not
-// one of the constants, or if [WithPayerCheck] is missing.
+// one of the constants, if request.Description is not printable, or if [WithPayerCheck] is missing.
 func WithPayerRefund(request connectpsp.RefundRequest) WorkerOption {
 	return func(w *Worker) { w.payerRefund = &request }
 }
@@ -63,11 +66,20 @@ func (w *Worker) validatePayerRefund() {
 	default:
 		panic("webhook: WithPayerRefund needs a Reason that is one of the constants")
 	}
+	if description := w.payerRefund.Description; !utf8.ValidString(description) || strings.ContainsFunc(description, unicode.IsControl) {
+		panic("webhook: WithPayerRefund needs a Description that is printable UTF-8")
+	}
+}
+
+// refundBody is the body of the item of a refund.
+type refundBody struct {
+	connectpsp.RefundRequest
+	PaymentID string `json:"paymentId,omitzero"` // the end-to-end id of the payment, empty if it was not known
 }
 
 // putRefund stores the refund of a charge. The context is that of the step.
-func (w *Worker) putRefund(ctx context.Context, transaction string) error {
-	body, err := json.Marshal(w.payerRefund)
+func (w *Worker) putRefund(ctx context.Context, transaction, paymentID string) error {
+	body, err := json.Marshal(refundBody{*w.payerRefund, paymentID})
 	if err == nil {
 		_, err = w.inbox.Put(ctx, refundItem(transaction, 0, body))
 	}
@@ -84,66 +96,121 @@ var (
 	errRefundTooOften = &heldError{"the automatic refund was tried 20 times, and its outcome is unknown: the money may be back with the payer, or " +
 		"still be here. Read the charge. If it is REFUNDED, dismiss this item. If it is PAID, ask the provider whether a refund is under way. If " +
 		"there is none, end the refund in the journal as rejected and retry this item. Never return the money in another way before you know"}
-	errRefundUnread = &heldError{"the request of the automatic refund cannot be read, so nothing was returned: the money of another person is still " +
-		"here. Return it by hand, then dismiss this item"}
-	errRefundNotOther = &heldError{"the recorded state of the charge is not PAID_BY_OTHER, so nothing was returned. Look at the charge and at your " +
-		"books: if the money is another person's, return it by hand. Then dismiss this item"}
-	errRefundSecond = &heldError{"the charge was paid a second time, and an automatic refund may return the wrong payment, so this item returned " +
-		"nothing. Look for both payments in the account's statement, return that of the other person by hand, then dismiss this item"}
+	errRefundUnread = &heldError{"the request of the automatic refund cannot be read. Look in the account's statement whether the money of the other " +
+		"person was returned before. Only if it was not, return it by hand. Then dismiss this item"}
+	errRefundNotOther = &heldError{"the recorded state of the charge is not PAID_BY_OTHER, so the automatic refund was not asked for now. Look in the " +
+		"account's statement whether the money was returned before. Only if it was not, and it is another person's, return it by hand. Then dismiss " +
+		"this item"}
+	errRefundOtherNoMore = &heldError{"the payer check does not find another person any more, so the automatic refund was not asked for now. Look in " +
+		"the account's statement whether the money was returned before. If it was not, credit it or return it by hand. Then dismiss this item"}
+	errRefundSecond = &heldError{"the charge was paid a second time, and an automatic refund may return the wrong payment, so it was not asked for " +
+		"now. Look for both payments in the account's statement, and whether one of them was returned before. Only if that of the other person was " +
+		"not, return it by hand. Then dismiss this item"}
+	errRefundCameBack = &heldError{"the charge came back without a refund that the journal knows, perhaps in part, so the automatic refund was not " +
+		"asked for now. Look in the account's statement how much of the payment was returned. If a rest of another person's money is here, return the " +
+		"rest by hand. Then dismiss this item"}
+	errRefundDoubted = &heldError{"ALARM: an event said that the charge came back, and the gateway reports it as not returned, so the automatic " +
+		"refund was not asked for now. Read the charge again. If it is still not REFUNDED, your CryptoToken has leaked: rotate it. Look in the " +
+		"account's statement whether the money was returned. Only if it was not, return it by hand. Then dismiss this item"}
+	errRefundInvalid = &heldError{"the automatic refund cannot be sent: the client has no CryptoToken, or it refuses the request of " +
+		"WithPayerRefund. If no earlier attempt was accepted, the money of another person is still here. Remove the cause, then retry this item"}
+	errMustRefund     = errors.New("webhook: the charge must be refunded")
+	errRefundUnproven = errors.New("webhook: the automatic refund was not asked for now: this Worker has no WithPayerCheck, and the end-to-end ids do " +
+		"not show that the payment is still the one that another person made. Give it the option, and the item is retried")
 	errRefundUnknown = errors.New("webhook: the outcome of the automatic refund is unknown, and the same refund is retried: never return the " +
 		"money in another way meanwhile")
 	errRefundNotMade = errors.New("webhook: the gateway does not refund the payment yet, because its settlement is not recorded")
 )
 
 // refundPayer refunds a payment by another person. The charge is read first: it may have come back,
-// or may have been paid a second time.
+// or may have been paid a second time, and the payer may be known better by now.
 func (w *Worker) refundPayer(ctx context.Context, claim *Claim, s *slots, o *observedItem) error {
 	number, _, _ := strings.Cut(strings.TrimPrefix(claim.Key, refundMark), "/")
 	refusals, err := strconv.Atoi(number)
 	_, id, ok := splitTransactionKey(claim.Transaction)
-	var request connectpsp.RefundRequest
-	if err != nil || !ok || json.Unmarshal(claim.Body, &request) != nil {
+	var refund refundBody
+	if err != nil || !ok || json.Unmarshal(claim.Body, &refund) != nil {
 		return errRefundUnread
 	}
-	var paymentID string
-	err = w.inbox.Complete(ctx, claim, func(_ context.Context, recorded TransactionState) (Result, error) {
-		paymentID = recorded.PaymentID
-		switch recorded.Status {
-		case StatusRefunded:
-			o.endsAs(ProcessingRefunded)
-			return Result{State: recorded}, nil
-		case StatusPaidByOther:
-			return Result{}, errMustRead
-		default:
-			return Result{}, errRefundNotOther
-		}
-	})
-	if err != errMustRead {
+	charge, err := w.fetch(ctx, s, KindCashIn, id, id)
+	if err != nil {
 		return err
 	}
-	charge, err := w.fetch(ctx, s, KindCashIn, id, id)
-	switch {
-	case err != nil:
+	if err := w.findOrigin(ctx, &charge); err != nil {
 		return err
-	case !same(charge.paymentID(), paymentID):
-		return errRefundSecond
-	case charge.status != StatusRefunded:
-		err = w.callRefund(ctx, s, id, request, refusals)
+	}
+	err = w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
+		if err := w.judgeRefund(ctx, claim, recorded, charge, refund.PaymentID); err != nil {
+			return Result{}, err
+		}
+		o.endsAs(ProcessingRefunded)
+		return Result{State: recorded}, w.watchRefundOf(ctx, recorded, id)
+	})
+	switch err {
+	case errMustRefund:
+		err = w.callRefund(ctx, s, id, refund.RefundRequest, refusals)
+	case errRefundCameBack:
+		return cmp.Or(w.WatchRefund(ctx, id), err) // for the step, whose event may never come
+	default:
+		return err
 	}
 	var refusal *connectpsp.APIError
 	switch {
 	case err == nil:
 		o.endsAs(ProcessingRefunded)
 		return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
-			return Result{State: recorded}, w.WatchRefund(ctx, id)
+			return Result{State: recorded}, w.watchRefundOf(ctx, recorded, id)
 		})
 	case errors.Is(err, connectpsp.ErrUnknownOutcome):
 		return errRefundUnknown // the client has logged why
+	case errors.As(err, new(*connectpsp.ValidationError)):
+		return errRefundInvalid
 	case errors.As(err, &refusal) && isRefusal(refusal):
 		return w.refused(ctx, claim, refusals+1, refusal, o)
 	default:
 		return safeError("the automatic refund could not be sent", err)
 	}
+}
+
+// judgeRefund decides whether to refund a charge as the gateway reports it. It returns
+// errMustRefund if so, nil if the refund has been made, and otherwise why the item is held or
+// retried.
+func (w *Worker) judgeRefund(ctx context.Context, claim *Claim, recorded TransactionState, charge fact, paymentID string) error {
+	cameBack := charge.status == StatusRefunded
+	switch {
+	case recorded.Status != "" && KindCashIn.rank(recorded.Status) == 0:
+		return newerState(claim)
+	case recorded.Status != StatusPaidByOther && recorded.Status != StatusRefunded:
+		return errRefundNotOther
+	case !same(charge.paymentID(), recorded.PaymentID):
+		return errRefundSecond
+	case cameBack && charge.origin == connectpsp.RefundRequested:
+		return nil
+	case cameBack:
+		return errRefundCameBack
+	case recorded.Status == StatusRefunded:
+		return errRefundDoubted
+	case charge.status != StatusPaid:
+		return errOutdated
+	case w.payerCheck != nil:
+		payer, err := w.checkPayer(ctx, charge)
+		if err == nil && payer.status != StatusPaidByOther {
+			err = errRefundOtherNoMore
+		}
+		return cmp.Or(err, errMustRefund)
+	case paymentID == "" || paymentID != charge.paymentID():
+		return errRefundUnproven
+	default:
+		return errMustRefund
+	}
+}
+
+// watchRefundOf watches a charge whose refund was accepted until that is recorded.
+func (w *Worker) watchRefundOf(ctx context.Context, recorded TransactionState, id string) error {
+	if recorded.Status == StatusRefunded {
+		return nil
+	}
+	return w.WatchRefund(ctx, id)
 }
 
 // callRefund asks for a refund, with a slot for the gateway.
@@ -174,7 +241,7 @@ func (w *Worker) refused(ctx context.Context, claim *Claim, refusals int, refusa
 		next.Due = next.ReceivedAt.Add(pauseAfter(refusals))
 	} else {
 		next.Held = fmt.Sprintf("the gateway refused the automatic refund (%s), and no money moved: the money of another person is still here. Remove "+
-			"the cause and retry this item, or return the money by hand and then dismiss it", labelOf(refusal))
+			"the cause and retry this item, which sends the same request under a new key, or return the money by hand and then dismiss it", labelOf(refusal))
 	}
 	err := w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		_, err := w.inbox.Put(ctx, next)

@@ -1,6 +1,9 @@
 package webhook_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/connectpsp/connectpsp-go/connectpsp"
+	"github.com/connectpsp/connectpsp-go/pix"
 	"github.com/connectpsp/connectpsp-go/sandbox"
 	"github.com/connectpsp/connectpsp-go/webhook"
 )
@@ -193,17 +197,18 @@ func TestARefundThatSomebodyElseMadeIsNotMadeAgain(t *testing.T) {
 		happens func(h *house, charge string)
 		steps   string
 		refunds int
+		held    string
 	}{
 		"the payer's bank took it back": {func(h *house, charge string) {
 			require.NoError(h.t, h.gateway.ReturnCashIn(charge))
-		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED unrequested", 0},
+		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED unrequested", 0, "the charge came back without a refund that the journal knows"},
 		"a person asked for it by hand, and it is under way": {func(h *house, charge string) {
 			other, err := connectpsp.New(h.gateway.Config(), connectpsp.WithHTTPClient(h.gateway.HTTPClient()))
 			require.NoError(h.t, err)
 			_, err = other.RefundCashIn(h.t.Context(), charge, connectpsp.RefundRequest{Reason: connectpsp.RefundFraud, Description: "by hand"},
 				connectpsp.WithAttempt(7))
 			require.NoError(h.t, err)
-		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", 2},
+		}, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED", 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, h *house) {
@@ -221,7 +226,8 @@ func TestARefundThatSomebodyElseMadeIsNotMadeAgain(t *testing.T) {
 				assert.Equal(t, c.steps, h.stored())
 				assert.Len(t, h.refunds(), c.refunds)
 				assert.Zero(t, h.balance())
-				assert.Empty(t, h.reasons())
+				assert.Equal(t, c.held != "", h.reasons() != "")
+				assert.Contains(t, h.reasons(), c.held)
 			}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
 		})
 	}
@@ -240,6 +246,113 @@ func TestNothingIsReturnedIfTheChargeWasPaidASecondTime(t *testing.T) {
 		assert.Contains(t, h.reasons(), "the charge was paid a second time, and an automatic refund may return the wrong payment")
 		assert.Len(t, h.inbox.Held(), 2, "and the second payment is held, as ever")
 	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+// A person who returns by hand what has gone back pays it out twice.
+func TestNoHeldRefundSaysThatNothingWasReturnedIfItMayHaveBeen(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		require.NoError(t, h.gateway.FailNext("refundCashIn", slices.Repeat([]sandbox.Fault{sandbox.LoseAnswer}, 10)...))
+		charge := h.charge()
+		h.pay(charge, stranger, strangersAccount)
+		require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
+		for range 2 { // the step, and the first attempts of the refund
+			_, err := h.running().worker.Work(t.Context())
+			require.NoError(t, err)
+		}
+		require.NoError(t, h.gateway.FailNext("CASHIN_REFUNDED", sandbox.HoldWebhook))
+		require.NoError(t, h.gateway.SettleRefund(charge))
+		h.pay(charge, player, playersAccount)
+		h.pass(10 * time.Minute)
+		assert.NotContains(t, h.reasons(), "returned nothing")
+		assert.Contains(t, h.reasons(), "whether one of them was returned before")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+// Until the settlement is recorded neither event nor response has an end-to-end id.
+func TestThePlayersOwnPaymentIsNotReturnedInPlaceOfAnothersThatHadNoID(t *testing.T) {
+	for name, checks := range map[string]bool{"": true, "by a Worker without the check": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, h *house) {
+				charge := h.charge()
+				h.pay(charge, player, playersAccount)
+				body, err := json.Marshal(toReturn)
+				require.NoError(t, err)
+				h.record(charge, webhook.TransactionState{Status: webhook.StatusPaidByOther})
+				item := webhook.Item{Key: "REFUND#0/CASHIN/" + charge, Transaction: "CASHIN/" + charge, Body: body}
+				_, err = h.inbox.Put(t.Context(), item)
+				require.NoError(t, err)
+				if !checks {
+					h.options = nil
+					h.start(0)
+				}
+				h.pass(12 * time.Hour)
+				assert.Empty(t, h.stored())
+				assert.Empty(t, h.refunds())
+				assert.Len(t, h.inbox.Held(), 2)
+				assert.Equal(t, checks, strings.Contains(h.reasons(), "the payer check does not find another person any more"))
+			}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+		})
+	}
+}
+
+// record records the state of a charge.
+func (h *house) record(charge string, state webhook.TransactionState) {
+	h.t.Helper()
+	_, err := h.inbox.Put(h.t.Context(), webhook.Item{Key: "RECORD", Transaction: "CASHIN/" + charge})
+	require.NoError(h.t, err)
+	claim, err := one(h.inbox.Claim(h.t.Context(), time.Minute, 1))
+	require.NoError(h.t, err)
+	require.Equal(h.t, "RECORD", claim.Key)
+	require.NoError(h.t, h.inbox.Complete(h.t.Context(), claim, func(context.Context, webhook.TransactionState) (webhook.Result, error) {
+		return webhook.Result{State: state}, nil
+	}))
+}
+
+func TestAReturnInPartOfAForeignPaymentIsHeldWithTheRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		charge := h.charge()
+		require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "MISSING_END_TO_END_ID"))
+		h.pay(charge, stranger, strangersAccount)
+		h.work()
+		require.NoError(t, h.gateway.ReturnCashInPart(charge, pix.Centavos(50)))
+		h.pass(time.Hour)
+		assert.Equal(t, ">PAID_BY_OTHER, PAID_BY_OTHER>REFUNDED unrequested", h.stored())
+		assert.Contains(t, h.reasons(), "perhaps in part")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+// After a leak of the CryptoToken.
+func TestAForgedReturnDoesNotHideThatTheMoneyOfAnotherPersonIsHere(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *house) {
+		charge := h.charge()
+		require.NoError(t, h.gateway.RefuseNext("refundCashIn", 422, "MISSING_END_TO_END_ID"))
+		h.pay(charge, stranger, strangersAccount)
+		require.NoError(t, h.gateway.WaitWebhooks(t.Context()))
+		for range 2 { // the step, and the refund that is refused
+			_, err := h.running().worker.Work(t.Context())
+			require.NoError(t, err)
+		}
+		paid, err := h.gateway.CashIn(charge)
+		require.NoError(t, err)
+		body := fmt.Sprintf(`{"eventType":"CASHIN_REFUNDED","eventAt":"2026-03-10T11:22:18Z","data":{"transactionId":%q,"internalCode":%q,`+
+			`"externalReference":"order-1","status":"REFUNDED","amount":10.50,"endToEndId":%q,"originalEndToEndId":%q,"payer":{"name":"A","document":%q}}}`,
+			charge, paid.InternalCode, returnID, paid.EndToEndID, stranger)
+		require.NoError(t, h.gateway.SendWebhook(h.url, []byte(body)))
+		h.pass(time.Hour)
+		assert.Equal(t, int64(1050), h.balance().Centavos())
+		assert.Contains(t, h.reasons(), "ALARM: an event said that the charge came back")
+	}, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn))
+}
+
+func TestARefundThatTheClientRefusesIsHeldAtOnceAsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceiver(t, webhook.WithPayerCheck(isPlayer), webhook.WithPayerRefund(toReturn)) // its client has no CryptoToken
+		r.bank.lax = true
+		r.bank.set(paidBy(stranger, otherBank))
+		r.receive(t, paidBy(stranger, otherBank).event(webhook.CashInPaid))
+		require.Len(t, r.reasons(), 1)
+		assert.Contains(t, r.reasons()[0], "cannot be sent: the client has no CryptoToken")
+	})
 }
 
 func TestAWorkerWithoutTheOptionMakesTheRefundsOfOthers(t *testing.T) {
@@ -269,12 +382,12 @@ func TestARefundThatCannotBeReadIsHeld(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t)
+			r.bank.set(charge(webhook.StatusPaid))
 			_, err := r.inbox.Put(t.Context(), item)
 			require.NoError(t, err)
 			r.work(t)
 			require.Len(t, r.reasons(), 1)
 			assert.Contains(t, r.reasons()[0], "returned")
-			assert.Zero(t, r.bank.read())
 		})
 	}
 }

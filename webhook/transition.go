@@ -200,6 +200,7 @@ const (
 	outdated                      // the gateway's response is older than the recorded state
 	mismatch                      // the gateway's response does not match the recorded state
 	secondPayment                 // the fact is about a second payment of the same transaction
+	newer                         // this version does not know the recorded status
 )
 
 // decide compares a fact with the recorded state. It returns the new state for a fact that needs no
@@ -219,6 +220,8 @@ func decide(recorded TransactionState, f fact) (decision, TransactionState) {
 		next.Returns = append(slices.Clone(recorded.Returns), returned)
 	}
 	switch {
+	case from != "" && f.kind.rank(from) == 0:
+		return newer, recorded
 	case f.read && !f.matchesRecorded(recorded):
 		return mismatch, recorded
 	case f.kind.made(to) && !same(recorded.PaymentID, f.paymentID()):

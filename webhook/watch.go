@@ -159,7 +159,14 @@ func (w *Worker) readAgain(ctx context.Context, claim *Claim, s *slots, o *obser
 	again := nextPoll(pollScheduleOf(claim.Key), claim.ReceivedAt, time.Now())
 	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		decision, next := decide(recorded, fetched)
+		if decision == ignore {
+			if err := w.recheckPayer(ctx, recorded, fetched); err != nil {
+				return Result{}, err
+			}
+		}
 		switch {
+		case decision == newer:
+			return Result{}, newerState(claim)
 		case decision == outdated:
 			return Result{}, errOutdated
 		case decision == mismatch:

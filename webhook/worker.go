@@ -247,6 +247,8 @@ var (
 	errSecondCashOut = &heldError{"the payment was made a second time: its end-to-end id is not that of the payment that your function was " +
 		"called for, and it was not called for this one. Look for both payments in the account's statement. If the money went out twice, ask the " +
 		"provider for the second payment, then dismiss this item. If there is only one payment, your CryptoToken has leaked: rotate it"}
+	errNewer = &heldError{"a newer version of the SDK has recorded the state of the transaction, which this version does not know, and nothing was " +
+		"applied: update the SDK in every process of the inbox, then retry it"}
 	errMustRead     = errors.New("webhook: the transaction must be read from the gateway")
 	errMissing      = errors.New("webhook: the gateway does not find the transaction")
 	errNoSlot       = errors.New("webhook: the gateway is too slow for one more read")
@@ -260,6 +262,15 @@ func errSecond(kind Kind) error {
 		return errSecondCashIn
 	}
 	return errSecondCashOut
+}
+
+// newerState returns the error of an item whose transaction a newer Worker has recorded. Until it
+// has failed too often, a Worker of the newer version may still take it.
+func newerState(claim *Claim) error {
+	if claim.Attempts >= maxAttempts {
+		return errNewer
+	}
+	return fmt.Errorf("webhook: %s", errNewer.reason)
 }
 
 // work calls the user's function for an item, if that is to be called. The error decides what
@@ -368,7 +379,14 @@ func (w *Worker) requeue(ctx context.Context, claim *Claim, event *Event, o *obs
 func (w *Worker) complete(ctx context.Context, claim *Claim, f fact, doubted bool, o *observedItem) error {
 	return w.inbox.Complete(ctx, claim, func(ctx context.Context, recorded TransactionState) (Result, error) {
 		decision, next := decide(recorded, f)
+		if decision == ignore {
+			if err := w.recheckPayer(ctx, recorded, f); err != nil {
+				return Result{}, err
+			}
+		}
 		switch {
+		case decision == newer:
+			return Result{}, newerState(claim)
 		case doubted, decision == confirm, decision == apply && !f.read && (w.wantsConfirmation(f) || f.doubtful()):
 			return Result{}, errMustRead
 		case decision == mismatch:
@@ -402,7 +420,7 @@ func (w *Worker) wantsConfirmation(f fact) bool {
 func (w *Worker) step(ctx context.Context, recorded, next TransactionState, f fact, o *observedItem) (TransactionState, error) {
 	t := transition(recorded, f)
 	if w.payerCheck != nil && f.kind == KindCashIn && f.status == StatusPaid {
-		payer, err := w.checkPayer(ctx, f.cashIn)
+		payer, err := w.checkPayer(ctx, f)
 		switch {
 		case err != nil:
 			return next, err
@@ -418,7 +436,7 @@ func (w *Worker) step(ctx context.Context, recorded, next TransactionState, f fa
 	w.applied.Add(1)
 	o.applied(t)
 	if t.To == StatusPaidByOther && w.payerRefund != nil {
-		return next, w.putRefund(ctx, transactionKey(KindCashIn, t.TransactionID))
+		return next, w.putRefund(ctx, transactionKey(KindCashIn, t.TransactionID), next.PaymentID)
 	}
 	return next, nil
 }
