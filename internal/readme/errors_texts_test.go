@@ -311,6 +311,18 @@ var fieldGroups = map[string]struct{ title, who words }{
 	"The codes of mistakes that only the program's author can mend.": {words{"Mistakes of the program", "Erros do programa"}, you},
 }
 
+// What a held refund means, and what to do with it, if an earlier attempt may have been accepted.
+var (
+	maybeReturned = words{
+		"The automatic refund was not asked for now. An earlier attempt may have been accepted.",
+		"A devolução automática não foi pedida agora. Uma tentativa anterior pode ter sido aceita.",
+	}
+	returnTheirs = words{
+		"Look in the statement. If the money is another person's, and did not go back, return it by hand. Then `Dismiss`.",
+		"Veja no extrato. Se o dinheiro é de outra pessoa e não voltou, devolva à mão. Depois chame `Dismiss`.",
+	}
+)
+
 // held are the reasons for which the inbox holds an item, by their beginning.
 var held = []struct {
 	Reason      string
@@ -352,6 +364,27 @@ var held = []struct {
 		words{"Look for both in the statement. Refund or credit the second one by hand, then `Dismiss`.", "Procure os dois no extrato. Devolva ou credite o segundo à mão e chame `Dismiss`."},
 	},
 	{
+		"the charge was perhaps paid a second time:",
+		words{"This payment is not credited: another person may have made it.", "Este pagamento não foi creditado: outra pessoa pode tê-lo feito."},
+		words{
+			"Look in the statement. Two payments: refund or credit the second one by hand. One: decide by its payer. Then `Dismiss`.",
+			"Procure no extrato. Dois pagamentos: devolva ou credite o segundo à mão. Um só: decida pelo pagador. Depois chame `Dismiss`.",
+		},
+	},
+	{
+		"ALARM: the gateway reports another payer than an earlier event",
+		words{"The payment is booked as PAID, and the gateway shows another person.", "O pagamento foi registrado como PAID, e o gateway mostra outra pessoa."},
+		words{
+			"Stop the customer's withdrawals. If it is another person's payment, take the credit back. If you have not changed the holder, rotate the CryptoToken. Then `Dismiss`.",
+			"Pare os saques do cliente. Se o pagamento é de outra pessoa, desfaça o crédito. Se você não alterou o titular, troque o CryptoToken. Depois chame `Dismiss`.",
+		},
+	},
+	{
+		"a newer version of the SDK has recorded the state",
+		words{"Nothing was booked.", "Nada foi registrado."},
+		words{"Update the SDK in every process of the inbox, then `Retry`.", "Atualize o SDK em todos os processos da inbox e chame `Retry`."},
+	},
+	{
 		"the payment was made a second time",
 		words{"The money may have gone out twice.", "O dinheiro pode ter saído duas vezes."},
 		words{"Look for both in the statement, and ask the provider for the second one, then `Dismiss`.", "Procure os dois no extrato, peça o segundo ao provedor e chame `Dismiss`."},
@@ -370,24 +403,54 @@ var held = []struct {
 		words{"Remove the cause, then `Retry`; or return it by hand, then `Dismiss`.", "Remova a causa e chame `Retry`; ou devolva à mão e chame `Dismiss`."},
 	},
 	{
-		"the request of the automatic refund cannot be read",
-		words{"The money of another person is still here.", "O dinheiro de outra pessoa ainda está aqui."},
-		words{"Return it by hand, then `Dismiss`.", "Devolva à mão e chame `Dismiss`."},
+		"the automatic refund cannot be sent",
+		words{
+			"The money of another person is still here, unless an earlier attempt was accepted.",
+			"O dinheiro de outra pessoa ainda está aqui, a menos que uma tentativa anterior tenha sido aceita.",
+		},
+		words{"Give the client the CryptoToken, or correct the request, then `Retry`.", "Dê o CryptoToken ao cliente, ou corrija a requisição, e chame `Retry`."},
 	},
 	{
-		"the recorded state of the charge is not PAID_BY_OTHER",
-		words{"Nothing was returned.", "Nada foi devolvido."},
+		"the request of the automatic refund cannot be read",
+		maybeReturned, returnTheirs,
+	},
+	{
+		"the payer check does not find another person any more",
+		maybeReturned,
 		words{
-			"Compare the charge with your books. If the money is another person's, return it by hand, then `Dismiss`.",
-			"Compare a cobrança com os seus livros. Se o dinheiro é de outra pessoa, devolva à mão e chame `Dismiss`.",
+			"Look in the statement whether the money went back. If it did not, credit it or return it by hand. Then `Dismiss`.",
+			"Veja no extrato se o dinheiro voltou. Se não voltou, credite-o ou devolva-o à mão. Depois chame `Dismiss`.",
 		},
 	},
 	{
-		"the charge was paid a second time, and an automatic refund",
-		words{"Nothing was returned: a refund may return the wrong payment.", "Nada foi devolvido: uma devolução poderia ser do pagamento errado."},
+		"the charge came back without a refund that the journal knows",
+		words{"The money is back with the payer, perhaps only in part.", "O dinheiro voltou ao pagador, talvez só em parte."},
 		words{
-			"Look for both in the statement, return that of the other person by hand, then `Dismiss`.",
-			"Procure os dois no extrato, devolva à mão o da outra pessoa e chame `Dismiss`.",
+			"Look in the statement how much went back. Return the rest by hand, if there is any. Then `Dismiss`.",
+			"Veja no extrato quanto voltou. Devolva o resto à mão, se houver. Depois chame `Dismiss`.",
+		},
+	},
+	{
+		"ALARM: an event said that the charge came back",
+		words{"The money of another person may still be here. Somebody may have your CryptoToken.", "O dinheiro de outra pessoa pode ainda estar aqui. Alguém pode ter o seu CryptoToken."},
+		words{
+			"Read the charge. If it is still not `REFUNDED`, rotate the CryptoToken. Look in the statement, and return the money by hand only if it did not go back. Then `Dismiss`.",
+			"Leia a cobrança. Se ainda não está `REFUNDED`, troque o CryptoToken. Veja no extrato e devolva à mão só se o dinheiro não voltou. Depois chame `Dismiss`.",
+		},
+	},
+	{
+		"the recorded state of the charge is not PAID_BY_OTHER",
+		maybeReturned, returnTheirs,
+	},
+	{
+		"the charge was paid a second time, and an automatic refund",
+		words{
+			"A refund may return the wrong payment. An earlier attempt may have been accepted.",
+			"Uma devolução poderia ser do pagamento errado. Uma tentativa anterior pode ter sido aceita.",
+		},
+		words{
+			"Look in the statement for both, and for a return. Return that of the other person by hand only if it did not go back, then `Dismiss`.",
+			"Procure no extrato os dois e uma devolução. Devolva à mão o da outra pessoa só se ele não voltou, e chame `Dismiss`.",
 		},
 	},
 	{
