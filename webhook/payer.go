@@ -17,13 +17,24 @@ import (
 //   - One is different: the step is to [StatusPaidByOther], in place of PAID.
 //   - Otherwise it is unclear: the step is to [StatusPaidByUnknown], or to PAID if
 //     holder.AllowUnclear is set.
+//   - The gateway shows no other payer than the holder, and the event shows another than the holder
+//     or the gateway: the step is to [StatusPaidByUnknown].
 //   - holder.Anyone is set: nothing is compared, and the step is to PAID.
+//
+// A holder.Document that cannot be compared is an error, also with AllowUnclear, unless
+// holder.Anyone is set: the step is retried and, at last, held.
 //
 // So a function that credits at PAID credits only what passes the check. The other two steps are
 // reported once, as PAID is: repeated, reordered and replayed events change nothing, a poll
 // finds them too, and a return follows from them. Before either, the Worker reads the charge from
 // the gateway and calls check again: a forged event returns no money, and the gateway may know an
-// account that the event lacks.
+// account that the event lacks. While a payment has no end-to-end id, check also tells a second
+// payment of the charge, by another payer, from the first: it is held.
+//
+// The step to PAID is made without a read. An attacker who has your CryptoToken can forge an event
+// that names the holder, and the payment of another person is then credited: use
+// [WithConfirmation] with a zero [pix.Amount] too. An ALARM is raised only if the gateway is read
+// later, and shows another payer.
 //
 // The provider does not publish whether payer.document in a response is that of the real payer, or
 // an echo of the request. Until it does, a document that is the same proves little. An account that
@@ -36,8 +47,10 @@ import (
 // last, held. Return an error for a charge that you do not know. Goroutines call check
 // concurrently.
 //
-// Give the option to every Worker of an [Inbox]: one without it reports PAID. WithPayerCheck panics
-// if check is nil.
+// Give the option to every Worker of an [Inbox]: one without it reports PAID. Before you switch it
+// on, every Worker of the inbox must run a version that has WithPayerCheck: an older one does not
+// know the statuses, and reports a payment as PAID that is recorded as another person's.
+// WithPayerCheck panics if check is nil.
 func WithPayerCheck(check func(ctx context.Context, charge *connectpsp.CashIn) (connectpsp.Holder, error)) WorkerOption {
 	if check == nil {
 		panic("webhook: WithPayerCheck needs a function")

@@ -40,13 +40,17 @@ const refundTimeout = time.Minute
 //     each time under the next attempt number.
 //   - The gateway refuses it for another reason: it is held at once. The reason has the gateway's
 //     code, and the money is still here.
-//   - The charge was paid a second time: it is held, and nothing is refunded, because the refund
-//     could return the other payment.
+//   - The client refuses it, for example because it has no CryptoToken: it is held at once.
+//   - The charge was paid a second time, or the payer check does not find another person any more:
+//     it is held and not asked for, because it could return the other payment.
+//   - The charge came back without a refund that the journal knows: it is held, because a part of
+//     the money may still be here.
 //
 // Retry of a held item refunds again: under the next attempt number after a refusal, which the
 // gateway may repeat under the old one, and otherwise under the same. Do not refund such a charge
 // yourself while its item is not done. A Worker without this option still works on the items that
-// others have stored: they have the request.
+// others have stored: they have the request. One without [WithPayerCheck] refunds only a payment
+// whose end-to-end id is that of the step, and otherwise leaves the item to the others.
 //
 // The money goes back to the account that it came from. [NewWorker] panics if request.Reason is not
 // one of the constants, if request.Description is not printable, or if [WithPayerCheck] is missing.
