@@ -56,8 +56,8 @@ func bookPayout(books orderBook, reference, transactionID string, err error) err
 // start brings the books to what the gateway did before the process began. Pay nothing before it
 // returns; then call payOut for every order that is still open in the books, and
 // worker.WatchRecovered with what it returns. With sqlstore also call Recover about every minute, and
-// book what it returns in the same way: it takes the payments of a process that died only after its
-// lease, two minutes.
+// book what it returns with a copy of the loop below: it takes the payments of a process that died
+// only after its lease, two minutes.
 func start(
 	ctx context.Context, config connectpsp.Config, payments connectpsp.Journal, books orderBook, options ...connectpsp.Option,
 ) (*connectpsp.Client, []connectpsp.Recovered, error) {

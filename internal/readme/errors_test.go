@@ -360,8 +360,9 @@ func errorPages(t *testing.T) map[string]string {
 		"errors.tmpl": func(w words) string { return w.en }, "errors.pt-BR.tmpl": func(w words) string { return w.pt },
 	} {
 		page, err := template.New(name).Funcs(template.FuncMap{
-			"say":   language,
-			"title": func(e entry) string { return cmp.Or(string(e.Code), language(e.Title)) },
+			"say":        language,
+			"portuguese": func(reason string) string { return heldInPortuguese[reason] },
+			"title":      func(e entry) string { return cmp.Or(string(e.Code), language(e.Title)) },
 		}).ParseFiles("templates/" + name)
 		require.NoError(t, err)
 		var text strings.Builder
@@ -412,6 +413,9 @@ func codeFaults(t *testing.T, codes []entry) (faults []string) {
 	}
 	for _, row := range held {
 		reasons = append(reasons, row.Reason)
+		if heldInPortuguese[row.Reason] == "" {
+			faults = append(faults, fmt.Sprintf("heldInPortuguese lacks %q", row.Reason))
+		}
 	}
 	values := func(kind string) (values []string) {
 		for _, one := range constants(t, "connectpsp", kind) {

@@ -21,12 +21,12 @@ var (
 		"Não estorne o valor e não pague de novo com outra referência. Primeiro [esclareça o resultado](money-safety.md#como-esclarecer-um-resultado-desconhecido).",
 	}
 	giveBack = words{
-		"Give the amount back, or correct the cause and pay again with `WithAttempt`.",
-		"Estorne o valor, ou corrija a causa e pague de novo com `WithAttempt`.",
+		"Give the amount back, or correct the cause and pay again with `WithAttempt`: one of the two.",
+		"Estorne o valor, ou corrija a causa e pague de novo com `WithAttempt`: um dos dois.",
 	}
 	callAgain = words{
-		"Leave the order open and make the same call again, with the same reference.",
-		"Deixe o pedido em aberto e faça a mesma chamada de novo, com a mesma referência.",
+		"Leave the order open and make the same call again, with the same reference; or give the amount back, as your program does. Never call again for an order that was given back.",
+		"Deixe o pedido em aberto e faça a mesma chamada de novo, com a mesma referência; ou estorne o valor, como o seu programa faz. Nunca chame de novo para um pedido que foi estornado.",
 	}
 	undo = words{"Undo what you booked for the refund.", "Desfaça o que você registrou para a devolução."}
 
@@ -35,12 +35,12 @@ var (
 		"Estamos confirmando este pagamento com o banco. Seu dinheiro não se perdeu: ou ele chega, ou volta para o seu saldo. Não faça o pedido de novo.",
 	}
 	notMade = words{
-		"This payment was not made, and no money has left. We are correcting the problem.",
-		"Este pagamento não foi feito, e nenhum dinheiro saiu. Estamos corrigindo o problema.",
+		"Given back: This payment was not made, and the amount is back in your balance. You may ask for it again. Left open: This payment is late, and no money has left. We will pay it shortly.",
+		"Se estornou: Este pagamento não foi feito, e o valor voltou ao seu saldo. Você pode pedir de novo. Se deixou em aberto: Este pagamento está atrasado, e nenhum dinheiro saiu. Vamos pagar em instantes.",
 	}
 	later = words{
-		"We could not make this payment yet, and no money has left. We will try again in a few minutes.",
-		"Ainda não conseguimos fazer este pagamento, e nenhum dinheiro saiu. Vamos tentar de novo em alguns minutos.",
+		"Left open: We could not make this payment yet, and no money has left. We will try again in a few minutes. Given back: The amount is back in your balance. You may ask for it again.",
+		"Se deixou em aberto: Ainda não conseguimos fazer este pagamento, e nenhum dinheiro saiu. Vamos tentar de novo em alguns minutos. Se estornou: O valor voltou ao seu saldo. Você pode pedir de novo.",
 	}
 	nothingPaid = words{
 		"This charge has not been paid, so there is nothing to return.",
@@ -95,12 +95,12 @@ var codes = []entry{
 	{
 		Code: connectpsp.CodeCashInAlreadyRefunded, on: refunds, provoke: refuse(422), Who: you,
 		Means: words{
-			"The charge was refunded, perhaps by an earlier attempt of this very refund. Read the charge.",
-			"A cobrança foi devolvida, talvez por uma tentativa anterior desta mesma devolução. Leia a cobrança.",
+			"The charge was refunded, perhaps by an earlier attempt of this very refund, or by MED before you asked. Read the charge and the statement.",
+			"A cobrança foi devolvida, talvez por uma tentativa anterior desta mesma devolução. Pode também ter sido um MED antes do seu pedido. Leia a cobrança e o extrato.",
 		},
 		Wallet: words{
-			"Keep the refund open until the charge reads `REFUNDED`, then book it once. Never return the money in another way.",
-			"Deixe a devolução em aberto até a cobrança mostrar `REFUNDED`, e então registre-a uma vez. Nunca devolva o dinheiro de outro modo.",
+			"Keep the refund open until the charge reads `REFUNDED`, then book it once. If it was a MED, do not debit twice. Never return the money in another way.",
+			"Deixe a devolução em aberto até a cobrança mostrar `REFUNDED`, e então registre-a uma vez. Se foi um MED, não debite duas vezes. Nunca devolva o dinheiro de outro modo.",
 		},
 		Customer: words{
 			"The return of this payment has been requested already. The money goes to the account that paid.",
@@ -192,8 +192,8 @@ var others = []entry{
 	{
 		Title: words{"A 4xx that is not the gateway's", "Um 4xx que não é do gateway"}, on: money, provoke: status(403), Who: you, Wallet: keepDebit, Customer: checking,
 		Means: words{
-			"A firewall or a proxy responded in place of the gateway, or the problem broke off. Check `BaseURL` and what lies in between.",
-			"Um firewall ou um proxy respondeu no lugar do gateway, ou o problema chegou cortado. Confira `BaseURL` e o que está no caminho.",
+			"A firewall or a proxy responded in place of the gateway, or the gateway's problem (problem+json) broke off. Check `BaseURL` and what lies in between.",
+			"Um firewall ou um proxy respondeu no lugar do gateway, ou a resposta de erro do gateway (problem+json) chegou cortada. Confira `BaseURL` e o que está no caminho.",
 		},
 	},
 	{
@@ -483,4 +483,34 @@ var held = []struct {
 		words{"The payment is open.", "O pagamento está em aberto."},
 		words{"Ask the provider, then `Dismiss`.", "Pergunte ao provedor e chame `Dismiss`."},
 	},
+}
+
+// heldInPortuguese translates the reasons of held.
+var heldInPortuguese = map[string]string{
+	"the charge was perhaps paid a second time:":                     "a cobrança talvez tenha sido paga uma segunda vez",
+	"ALARM: the gateway reports another payer than an earlier event": "ALARME: o gateway informa um pagador diferente de um evento anterior",
+	"a newer version of the SDK has recorded the state":              "uma versão mais nova do SDK gravou o estado",
+	"the automatic refund cannot be sent":                            "a devolução automática não pode ser enviada",
+	"the payer check does not find another person any more":          "a verificação do pagador não encontra mais outra pessoa",
+	"the charge came back without a refund that the journal knows":   "a cobrança voltou sem uma devolução que o journal conheça",
+	"ALARM: an event said that the charge came back":                 "ALARME: um evento disse que a cobrança voltou",
+	"it failed 20 times":                                                           "falhou 20 vezes",
+	"this version of the SDK does not know its type":                               "esta versão do SDK não conhece o tipo",
+	"ALARM: the gateway has no such transaction":                                   "ALARME: o gateway não tem essa transação",
+	"ALARM: for hours the gateway has reported an older status":                    "ALARME: há horas o gateway informa um status anterior",
+	"ALARM: the gateway reports another amount, reference or end-to-end id":        "ALARME: o gateway informa outro valor, referência ou end-to-end id",
+	"ALARM: the gateway reports another amount or reference than an earlier event": "ALARME: o gateway informa um valor ou uma referência diferente de um evento anterior",
+	"the charge was paid a second time:":                                           "a cobrança foi paga uma segunda vez",
+	"the payment was made a second time":                                           "o pagamento foi feito uma segunda vez",
+	"the automatic refund was tried 20 times":                                      "a devolução automática foi tentada 20 vezes",
+	"the gateway refused the automatic refund":                                     "o gateway recusou a devolução automática",
+	"the request of the automatic refund cannot be read":                           "a requisição da devolução automática não pode ser lida",
+	"the recorded state of the charge is not PAID_BY_OTHER":                        "o estado registrado da cobrança não é PAID_BY_OTHER",
+	"the charge was paid a second time, and an automatic refund":                   "a cobrança foi paga uma segunda vez, e uma devolução automática poderia ser do pagamento errado",
+	"its ids are too long":                                                         "os ids são longos demais",
+	"the transaction must be read from the gateway, and its id is not a valid one": "a transação precisa ser lida no gateway, e o id não é válido",
+	"the gateway responds with another transactionId":                              "o gateway responde com outro transactionId",
+	"the gateway does not know the transaction, so it is no longer polled":         "o gateway não conhece a transação, que não é mais consultada",
+	"its transaction cannot be read":                                               "a transação do item não pode ser lida",
+	"it is still not final":                                                        "ainda não chegou a um status final",
 }
