@@ -34,8 +34,12 @@ func requestPayout(ctx context.Context, db *sql.DB, p payout) error {
 	if err != nil || !opened {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE wallets SET centavos = centavos - $1 WHERE player = $2`, p.centavos, p.player); err != nil {
+	debited, err := changed(tx.ExecContext(ctx, `UPDATE wallets SET centavos = centavos - $1 WHERE player = $2 AND centavos >= $1`, p.centavos, p.player))
+	if err != nil {
 		return err
+	}
+	if !debited {
+		return errors.New("the wallet holds too little: nothing was debited")
 	}
 	return tx.Commit()
 }
@@ -131,8 +135,12 @@ func sweep(ctx context.Context, client *connectpsp.Client, db *sql.DB) error {
 	return errors.Join(failures...)
 }
 
-// creditOnce is the function of the Worker. It credits a deposit that is open.
+// creditOnce is the function of the Worker. It credits a deposit that is open. It also gives back
+// a withdrawal that failed.
 func creditOnce(ctx context.Context, step webhook.Transition) error {
+	if step.Kind == webhook.KindCashOut && !step.Contradiction && (step.To == webhook.StatusFailed || step.To == webhook.StatusCancelled) {
+		return giveBackFailed(ctx, step.CashOut.ExternalReference)
+	}
 	if step.Kind != webhook.KindCashIn || step.To != webhook.StatusPaid {
 		return nil // docs/webhooks.md has the other steps
 	}
@@ -152,5 +160,17 @@ func creditOnce(ctx context.Context, step webhook.Transition) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE wallets SET centavos = centavos + $1 WHERE player = (SELECT player FROM deposits WHERE reference = $2)`,
 		centavos, reference)
+	return err
+}
+
+// giveBackFailed credits the player of a withdrawal that was accepted or is open, and then failed.
+func giveBackFailed(ctx context.Context, reference string) error {
+	tx := sqlstore.Tx(ctx)
+	closed, err := changed(tx.ExecContext(ctx, `UPDATE withdrawals SET state = 'GIVEN BACK' WHERE reference = $1 AND state IN ('OPEN', 'ACCEPTED')`, reference))
+	if err != nil || !closed {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE wallets SET centavos = centavos + (SELECT centavos FROM withdrawals WHERE reference = $1)
+		WHERE player = (SELECT player FROM withdrawals WHERE reference = $1)`, reference)
 	return err
 }

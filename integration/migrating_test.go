@@ -406,6 +406,34 @@ func TestAHandWrittenReceiverCreditsTwiceAndItsReplacementOnce(t *testing.T) {
 	})
 }
 
+func TestAWithdrawalOfMoreThanTheWalletHoldsIsRefusedAndOneThatFailsIsGivenBackOnce(t *testing.T) {
+	onServers(t, func(t *testing.T, s server, _ *sql.DB) {
+		m := newMigration(t, s)
+		tooMuch := wanted
+		tooMuch.centavos = 100_01
+		require.Error(t, requestPayout(t.Context(), m.db, tooMuch))
+		assert.Equal(t, 100_00, number(t, m.db, `SELECT centavos FROM wallets`))
+		assert.Equal(t, 0, number(t, m.db, `SELECT count(*) FROM withdrawals`))
+
+		require.NoError(t, requestPayout(t.Context(), m.db, wanted))
+		client := m.process()
+		require.NoError(t, m.pay(client))
+		payment := m.gateway.CashOuts().ByReference(wanted.reference)[0]
+		require.NoError(t, m.gateway.FailCashOut(payment.TransactionID, "PIX_KEY_NOT_FOUND", "There is no such key."))
+		inbox := openInbox(t, s, m.db)
+		worker := webhook.NewWorker(inbox, client, creditOnce)
+		require.NoError(t, worker.WatchCashOut(t.Context(), payment.TransactionID))
+		execute(t, m.db, `UPDATE connectpsp_queue SET due_at = 0`)
+		for worked := true; worked; {
+			var err error
+			worked, err = worker.Work(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 100_00, number(t, m.db, `SELECT centavos FROM wallets`))
+		assert.Equal(t, 1, number(t, m.db, `SELECT count(*) FROM withdrawals WHERE state = 'GIVEN BACK'`))
+	})
+}
+
 func TestBothReceiversAtOnceCreditADepositOnce(t *testing.T) {
 	onServers(t, func(t *testing.T, s server, _ *sql.DB) {
 		m := newMigration(t, s)
