@@ -69,6 +69,10 @@ func apply(ctx context.Context, step webhook.Transition) error {
 		return nil
 	}
 	_, err := sqlstore.Tx(ctx).ExecContext(ctx, `UPDATE deposits SET state = $1 WHERE reference = $2`, state, step.CashIn.ExternalReference)
+	if err != nil || !step.MissedPayment {
+		return err
+	}
+	_, err = sqlstore.Tx(ctx).ExecContext(ctx, `INSERT INTO alarms (reference) VALUES ($1)`, step.CashIn.ExternalReference)
 	return err
 }
 
