@@ -198,15 +198,9 @@ type bettor struct {
 }
 
 func newBettor(t *testing.T, s server, db *sql.DB) *bettor {
-	for _, statement := range []string{
-		`CREATE TABLE players (id bigint PRIMARY KEY, document text NOT NULL, centavos bigint NOT NULL DEFAULT 0, blocked boolean NOT NULL DEFAULT false)`,
-		`CREATE TABLE accounts (player bigint NOT NULL, ispb text NOT NULL, branch text NOT NULL, account text NOT NULL)`,
-		`CREATE TABLE deposits (reference text PRIMARY KEY, player bigint NOT NULL, centavos bigint NOT NULL, state text NOT NULL DEFAULT 'EXPECTED')`,
-		`CREATE TABLE withdrawals (reference text PRIMARY KEY, player bigint NOT NULL, centavos bigint NOT NULL, state text NOT NULL DEFAULT 'OPEN')`,
-		`CREATE TABLE alarms (reference text NOT NULL)`,
+	for _, statement := range append(tablesOfThePage(t, "../docs/betting.md"),
 		`INSERT INTO players (id, document) VALUES (1, '12345678909')`,
-		`INSERT INTO accounts VALUES (1, '18236120', '0001', '94771084-0'), (1, '00000000', '0001', '1-9')`,
-	} {
+		`INSERT INTO accounts VALUES (1, '18236120', '0001', '94771084-0'), (1, '00000000', '0001', '1-9')`) {
 		execute(t, db, statement)
 	}
 	b := &bettor{T: t, db: db, store: openStore(t, s, db)}

@@ -47,7 +47,7 @@ func newMigration(t *testing.T, s server, options ...sandbox.Option) *migration 
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, gateway.Close()) })
 	db := s.open(t)
-	for _, statement := range tablesOfThePage(t) {
+	for _, statement := range tablesOfThePage(t, "../docs/migrating.md") {
 		execute(t, db, statement)
 	}
 	execute(t, db, `INSERT INTO wallets (player, centavos) VALUES ('Ana', 10000)`)
@@ -550,9 +550,9 @@ func TestTheQueriesOfTheChecklistFindWhatTheyAskFor(t *testing.T) {
 	assert.Equal(t, 0, number(t, m.db, bodies))
 }
 
-// tablesOfThePage returns the statements of the page that make tables.
-func tablesOfThePage(t *testing.T) (statements []string) {
-	page, err := os.ReadFile("../docs/migrating.md")
+// tablesOfThePage returns the statements of a page that make tables.
+func tablesOfThePage(t *testing.T, path string) (statements []string) {
+	page, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, block := range regexp.MustCompile("(?s)```sql\n(CREATE TABLE.*?)```").FindAllStringSubmatch(string(page), -1) {
 		for _, statement := range strings.SplitAfter(block[1], ";\n") {
