@@ -79,10 +79,11 @@ func apply(ctx context.Context, step webhook.Transition) error {
 func creditPlayer(ctx context.Context, charge *connectpsp.CashIn) error {
 	var player int64
 	tx := sqlstore.Tx(ctx)
-	err := tx.QueryRowContext(ctx, `UPDATE deposits SET state = 'PAID' WHERE reference = $1 AND centavos = $2 RETURNING player`,
+	err := tx.QueryRowContext(ctx, `UPDATE deposits SET state = 'PAID' WHERE reference = $1 AND centavos = $2 AND state = 'EXPECTED'
+		RETURNING player`,
 		charge.ExternalReference, charge.Amount.Centavos()).Scan(&player)
 	if err != nil {
-		return err // sql.ErrNoRows: no such deposit, or another amount
+		return err // sql.ErrNoRows: no such deposit, another amount, or credited before
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE players SET centavos = centavos + $1 WHERE id = $2`, charge.Amount.Centavos(), player)
 	return err
