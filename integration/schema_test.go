@@ -155,8 +155,8 @@ func TestProgramsOfThePreviousVersionGoOnWhileALaterOneMigrates(t *testing.T) {
 	})
 }
 
-// The statements with which version 1 of the tables is used, in their order: a payment is sent, looked
-// up, and accepted.
+// The statements with which version 1 of the tables is used, in their order: a payment is sent,
+// looked up, and accepted.
 const (
 	writeOfVersion1 = `INSERT INTO connectpsp_payment (payment, key, operation, external_reference, charge_id, transaction_id, centavos,
 	body_sha256, client_id, base_url, body, begun_at, sent_at, owner, leased_until, epoch)

@@ -229,7 +229,7 @@ Within 20 minutes of its first attempt it is sent again with the same idempotenc
 bytes, so that it is made once at most. Later it is only reported. The command does not ask: the
 ` + k.noun + ` was confirmed before.
 
-It settles what this program has made, or a service with the same file. A service settles what is in
+It settles payments of this program, or of a service with the same file. A service settles those in
 its database, by the same call or by Recover.`
 	command.Flags().StringVar(&reference, "reference", "", "the reference of the "+k.noun)
 	flags.add(command)

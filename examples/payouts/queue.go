@@ -94,8 +94,8 @@ func (b *books) requeue(ctx context.Context) (inserted int, err error) {
 }
 
 // watchAccepted has the gateway asked how accepted payments ended, if no webhook has told within
-// some minutes, and again when they are due. Watching a payment twice does nothing. To watch each when it is accepted would cost
-// a transaction more for all those whose webhook comes.
+// some minutes, and again when they are due. Watching a payment twice does nothing. To watch each
+// when it is accepted would cost a transaction more for all those whose webhook comes.
 func (b *books) watchAccepted(ctx context.Context, worker *webhook.Worker) error {
 	rows, err := b.db.QueryContext(ctx, `SELECT transaction_id, requested_at FROM withdrawal
 		WHERE state = 'PENDING' AND transaction_id <> '' AND requested_at < clock_timestamp() - interval '5 minutes'

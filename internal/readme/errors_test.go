@@ -230,7 +230,8 @@ type constant struct {
 	name, value, doc, group string // group is the comment of its block
 }
 
-// constants returns the exported constants of a type that are declared in a directory, in their order.
+// constants returns the exported constants of a type that are declared in a directory, in their
+// order.
 func constants(t *testing.T, directory, of string) (found []constant) {
 	reasons := map[string]string{}
 	if of == "ValidationCode" {

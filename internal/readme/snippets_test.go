@@ -190,7 +190,8 @@ func moduleOf(file *ast.File) (string, error) {
 	return "", fmt.Errorf("no module has all that it imports; the tests know %q", modules)
 }
 
-// compile compiles programs, and links those that are to run. It returns the directory of the latter.
+// compile compiles programs, and links those that are to run. It returns the directory of the
+// latter.
 func compile(t *testing.T, programs []program) (built string, faults []string) {
 	absolute, err := filepath.Abs(root)
 	require.NoError(t, err)
