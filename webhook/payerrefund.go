@@ -75,6 +75,10 @@ func (w *Worker) validatePayerRefund() {
 	}
 }
 
+// staleAttempts is how often a refund is tried, over a minute, before the gateway counts as
+// contradicting an event that said that the charge came back.
+const staleAttempts = 7
+
 // refundBody is the body of the item of a refund.
 type refundBody struct {
 	connectpsp.RefundRequest
@@ -192,6 +196,8 @@ func (w *Worker) judgeRefund(ctx context.Context, claim *Claim, recorded Transac
 		return nil
 	case cameBack:
 		return errRefundCameBack
+	case recorded.Status == StatusRefunded && claim.Attempts < staleAttempts:
+		return errOutdated // the gateway may report the return late
 	case recorded.Status == StatusRefunded:
 		return errRefundDoubted
 	case charge.status != StatusPaid:
