@@ -9,12 +9,12 @@ import (
 )
 
 // Holder is a person or a company as you have registered it, such as a player: the one who may pay
-// a charge, or may receive a payout. The zero value matches nobody. It prints without personal
+// a charge, or may receive a payout. No payment matches the zero value. It prints without personal
 // data.
 type Holder struct {
 	// Document is the CPF or the CNPJ as [pix.ParseDocument] reads it, with or without punctuation.
 	// It may be masked, if it shows six characters at least. An empty or mistyped Document, or one
-	// with spaces around it, matches nobody, also with AllowUnclear.
+	// with spaces around it, lets no payment pass, also with AllowUnclear.
 	Document string
 
 	// Accounts are the registered accounts. Without any, every account will do whose holder has the
