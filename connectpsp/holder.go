@@ -21,9 +21,8 @@ type Holder struct {
 	// Document.
 	Accounts []BankData
 
-	// AllowUnclear lets a payment pass that can neither be proven nor disproven to be the holder's,
-	// such as one to a random PIX key. It excuses what the payment does not show, and never a
-	// Document of the Holder that cannot be compared.
+	// AllowUnclear lets a payment pass if it does not show whether it is the holder's, such as one
+	// to a random PIX key. A Document that cannot be compared still lets no payment pass.
 	AllowUnclear bool
 
 	// Anyone lets every payment pass, such as one of your own company.

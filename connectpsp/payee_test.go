@@ -311,7 +311,7 @@ func TestThePayeeCheckIsCalledOnceForEachCallWithAValidRequest(t *testing.T) {
 	assert.EqualValues(t, 2, calls.Load(), "not for a call that is faulty without it")
 }
 
-// What is compared must be what is sent.
+// The check compares the payee that is sent.
 func TestAPayeeCheckCannotChangeTheRequest(t *testing.T) {
 	gateway := newGateway(t, replyJSON(202, cashOutAccepted))
 	client := gateway.memoryClient(connectpsp.WithPayeeCheck(func(_ context.Context, request connectpsp.CashOutRequest) (connectpsp.Holder, error) {

@@ -79,8 +79,8 @@ const (
 	// InvalidPayee is a document, a PIX key or a bank account of another person than the [Holder]
 	// whom the function of [WithPayeeCheck] returned.
 	InvalidPayee ValidationCode = "PAYEE"
-	// InvalidPayeeUnclear is one of which it cannot be told whether it is that Holder's. For
-	// payee.document, the Document of that Holder is missing or wrong.
+	// InvalidPayeeUnclear is a PIX key or a bank account that does not show its owner. For
+	// payee.document, the Document of the Holder is missing or wrong.
 	InvalidPayeeUnclear ValidationCode = "PAYEE_UNCLEAR"
 )
 
